@@ -1,0 +1,190 @@
+//! bAbI-like stories: people walk about and carry things, and somebody asks where they are.
+//!
+//! The kinds of facts follow tasks 1 and 2 of Weston et al. 2015, "Towards AI-complete question
+//! answering" (<https://arxiv.org/abs/1502.05698>): the last place of a person, and the place of
+//! an object that may have been carried.
+
+use rand::seq::{IndexedRandom, SliceRandom, index};
+use rand::{Rng, RngExt};
+
+use crate::words::{STORY_OBJECTS, STORY_PEOPLE, STORY_PLACES};
+
+const GO: &[&str] =
+    &["went to", "moved to", "travelled to", "journeyed to", "walked to", "went back to"];
+const TAKE: &[&str] = &["picked up", "got", "grabbed", "took"];
+const DROP: &[&str] = &["dropped", "put down", "discarded", "left"];
+
+/// Facts in the order in which they happened, and questions about their end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Story {
+    /// One sentence each, in order.
+    pub facts: Vec<String>,
+    /// Question and answer.
+    pub questions: Vec<(String, String)>,
+}
+
+/// Where an object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spot {
+    /// Nobody has touched it yet.
+    Unknown,
+    /// In the hands of a person.
+    Held(usize),
+    /// Lying in a place.
+    Lying(&'static str),
+}
+
+/// The world while a story is told.
+struct World {
+    people: Vec<(&'static str, Option<&'static str>)>,
+    objects: Vec<(&'static str, Spot)>,
+}
+
+impl World {
+    fn new<R: Rng + ?Sized>(rng: &mut R, people: usize, objects: usize) -> Self {
+        let people = index::sample(rng, STORY_PEOPLE.len(), people);
+        let objects = index::sample(rng, STORY_OBJECTS.len(), objects);
+        Self {
+            people: people.iter().map(|i| (STORY_PEOPLE[i], None)).collect(),
+            objects: objects.iter().map(|i| (STORY_OBJECTS[i], Spot::Unknown)).collect(),
+        }
+    }
+
+    /// Lets one person do one thing and tells it.
+    fn step<R: Rng + ?Sized>(&mut self, rng: &mut R) -> String {
+        let person = rng.random_range(0..self.people.len());
+        let (name, here) = self.people[person];
+        if let Some(here) = here
+            && rng.random_bool(0.5)
+        {
+            let reachable: Vec<usize> = (0..self.objects.len())
+                .filter(|&o| match self.objects[o].1 {
+                    Spot::Unknown => true,
+                    Spot::Held(holder) => holder == person,
+                    Spot::Lying(place) => place == here,
+                })
+                .collect();
+            if let Some(&object) = reachable.choose(rng) {
+                let there = if rng.random_bool(0.25) { " there" } else { "" };
+                let (thing, spot) = &mut self.objects[object];
+                let verbs = if *spot == Spot::Held(person) {
+                    *spot = Spot::Lying(here);
+                    DROP
+                } else {
+                    *spot = Spot::Held(person);
+                    TAKE
+                };
+                return format!("{name} {} the {thing}{there}.", pick(rng, verbs));
+            }
+        }
+        let elsewhere: Vec<&'static str> =
+            STORY_PLACES.iter().copied().filter(|&p| Some(p) != here).collect();
+        let place = pick(rng, &elsewhere);
+        self.people[person].1 = Some(place);
+        format!("{name} {} the {place}.", pick(rng, GO))
+    }
+
+    /// Every question that the story so far answers.
+    fn questions(&self) -> Vec<(String, String)> {
+        let people = self
+            .people
+            .iter()
+            .filter_map(|&(name, place)| Some((format!("Where is {name}?"), place?)));
+        let objects = self.objects.iter().filter_map(|&(thing, spot)| {
+            let place = match spot {
+                Spot::Unknown => return None,
+                Spot::Held(holder) => self.people[holder].1?,
+                Spot::Lying(place) => place,
+            };
+            Some((format!("Where is the {thing}?"), place))
+        });
+        people.chain(objects).map(|(q, place)| (q, format!("The {place}."))).collect()
+    }
+}
+
+/// Tells a story of at least two facts with `questions` different questions (at most one per
+/// person and object there is).
+pub fn story<R: Rng + ?Sized>(rng: &mut R, questions: usize) -> Story {
+    let questions = questions.min(STORY_PEOPLE.len() + STORY_OBJECTS.len());
+    let mut people: usize = rng.random_range(1..=4);
+    let mut objects: usize = rng.random_range(0..=3);
+    while people + objects < questions {
+        if people < STORY_PEOPLE.len() {
+            people += 1;
+        } else {
+            objects += 1;
+        }
+    }
+    let least = rng.random_range(2..=4 + 2 * people.min(4));
+    let mut world = World::new(rng, people, objects);
+    let mut facts = Vec::new();
+    let mut known = Vec::new();
+    while facts.len() < least || known.len() < questions {
+        facts.push(world.step(rng));
+        known = world.questions();
+    }
+    known.shuffle(rng);
+    known.truncate(questions);
+    Story { facts, questions: known }
+}
+
+fn pick<R: Rng + ?Sized>(rng: &mut R, words: &[&'static str]) -> &'static str {
+    words.choose(rng).copied().expect("a word list is not empty")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+    use std::collections::HashMap;
+
+    /// Reads the facts with a second, independent interpreter: last word = place or object, and
+    /// "the X" of a taken object follows its holder.
+    fn reread(facts: &[String]) -> HashMap<String, String> {
+        let mut place: HashMap<String, String> = HashMap::new();
+        let mut holder: HashMap<String, String> = HashMap::new();
+        for fact in facts {
+            let fact = fact.trim_end_matches('.').trim_end_matches(" there");
+            let (left, noun) = fact.split_once(" the ").expect("has an article");
+            let (name, verb) = left.split_once(' ').expect("name and verb");
+            let (name, noun) = (name.to_owned(), noun.to_owned());
+            if GO.contains(&verb) {
+                place.insert(name.clone(), noun.clone());
+                for (thing, _) in holder.iter().filter(|(_, h)| **h == name) {
+                    place.insert(format!("the {thing}"), noun.clone());
+                }
+            } else if TAKE.contains(&verb) {
+                place.insert(format!("the {noun}"), place[&name].clone());
+                holder.insert(noun, name);
+            } else {
+                assert!(DROP.contains(&verb), "{verb}");
+                assert_eq!(holder.remove(&noun), Some(name));
+            }
+        }
+        place
+    }
+
+    #[test]
+    fn answers_agree_with_a_second_reading_of_the_facts() {
+        let mut rng = StdRng::seed_from_u64(5);
+        let mut about_objects = 0;
+        for n in 0..500 {
+            let story = story(&mut rng, 1 + n % 4);
+            assert_eq!(story.questions.len(), 1 + n % 4);
+            let places = reread(&story.facts);
+            for (question, answer) in &story.questions {
+                let subject = question.trim_start_matches("Where is ").trim_end_matches('?');
+                about_objects += usize::from(subject.starts_with("the "));
+                assert_eq!(*answer, format!("The {}.", places[subject]), "{story:?}");
+            }
+        }
+        assert!(about_objects > 100, "{about_objects}");
+    }
+
+    #[test]
+    fn people_of_stories_are_not_people_of_needles() {
+        use crate::words::{HE, SHE};
+        assert!(!STORY_PEOPLE.iter().any(|name| HE.contains(name) || SHE.contains(name)));
+    }
+}
