@@ -2,6 +2,33 @@
 //!
 //! The model reduces each attention row to [`RowStats`] where the row lies (on a GPU, there), so
 //! that only `[L, H]` numbers travel; a score turns the rows of one probe into a `[L, H]` matrix.
+//!
+//! To add a score: one file with an `impl HeadScore`, and one line in [`registry`].
+
+pub mod aggregate;
+pub mod counts;
+pub mod dili;
+pub mod inf;
+pub mod lazy;
+pub mod options;
+pub mod retrieval;
+pub mod retrieval_reasoning;
+pub mod row_stats;
+
+mod rows;
+
+#[cfg(test)]
+mod conformance_tests;
+#[cfg(test)]
+mod golden_tests;
+
+use std::ops::RangeInclusive;
+
+use crate::error::{Error, Result};
+use crate::head_matrix::HeadMatrix;
+
+pub use options::{Compat, CompatSet, ScoreOptions, ScoreRows};
+pub use row_stats::{NeedleMask, head_stats};
 
 /// What one attention row (one query token, one head) has to do with the needle.
 ///
@@ -51,4 +78,127 @@ pub struct Observation {
     pub rows: Vec<RowStats>,
     /// The `k` of `Top_k`.
     pub top_k: usize,
+}
+
+/// A published number per attention head, computed from the rows of one probe.
+pub trait HeadScore: Sync {
+    /// The name in options and file names, for example `retrieval`.
+    fn name(&self) -> &'static str;
+
+    /// One line for people: what a large value says about a head.
+    fn title(&self) -> &'static str;
+
+    /// The formula in ASCII, in the letters of [`HeadStats`].
+    fn formula(&self) -> &'static str;
+
+    /// The paper or code that the score comes from.
+    fn source(&self) -> &'static str;
+
+    /// The reference whose behaviour `--compat` restores for this score.
+    fn reference(&self) -> Compat;
+
+    /// The smallest and the largest value that the score can take by default, without compat.
+    fn range(&self) -> RangeInclusive<f32>;
+
+    /// The score of every head in one probe, `[L, H]`.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if the observation contradicts itself ([`Observation::check`]),
+    /// [`Error::Evidence`] if `options` leave no row to average over.
+    fn score(&self, observation: &Observation, options: &ScoreOptions) -> Result<HeadMatrix>;
+}
+
+/// Every score, in the order in which they are reported.
+pub fn registry() -> &'static [&'static dyn HeadScore] {
+    static REGISTRY: &[&dyn HeadScore] = &[
+        &retrieval::Retrieval,
+        &retrieval_reasoning::RetrievalReasoning,
+        &dili::Dili,
+        &lazy::Lazy,
+        &inf::Inf,
+        &counts::DILIGENT,
+        &counts::SUBCONSCIOUS,
+        &counts::DISTRACTED,
+        &counts::DIFFUSE,
+    ];
+    REGISTRY
+}
+
+/// The score called `name`.
+///
+/// # Errors
+/// [`Error::Usage`] with the names there are.
+pub fn by_name(name: &str) -> Result<&'static dyn HeadScore> {
+    registry().iter().copied().find(|score| score.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = registry().iter().map(|score| score.name()).collect();
+        Error::usage("there is no such score")
+            .got(format!("\"{name}\""))
+            .expected(format!("one of {}", names.join(", ")))
+    })
+}
+
+impl Observation {
+    /// Checks what every score relies on: at least one row, one row per generated token, `L * H`
+    /// statistics per row, rows as long as the prompt at least, a `k` above 0, and a needle that
+    /// lies in the prompt.
+    ///
+    /// # Errors
+    /// [`Error::Bug`]: the engine builds observations, no input reaches this place.
+    pub fn check(&self) -> Result<()> {
+        let bad = |what: &str, got: usize, expected: usize| {
+            Err(Error::bug(format!("an observation has the wrong number of {what}"))
+                .got(got)
+                .expected(expected))
+        };
+        if self.rows.is_empty() {
+            return Err(Error::bug("an observation has no attention rows"));
+        }
+        if self.rows.len() != self.generated.len() {
+            return bad("rows for its generated tokens", self.rows.len(), self.generated.len());
+        }
+        if self.top_k == 0 {
+            return Err(Error::bug("an observation has top_k = 0").expected("at least 1"));
+        }
+        for row in &self.rows {
+            if row.heads.len() != self.layers * self.heads {
+                return bad("heads in a row", row.heads.len(), self.layers * self.heads);
+            }
+            if row.keys < self.prompt.len() {
+                return bad("keys in a row", row.keys, self.prompt.len());
+            }
+        }
+        if self.needle.iter().all(|span| span.is_empty()) {
+            return Err(Error::bug("an observation has an empty needle"));
+        }
+        match self.needle.iter().map(|span| span.end).max() {
+            Some(end) if end > self.prompt.len() => {
+                Err(Error::bug("the needle reaches beyond the prompt")
+                    .got(format!("the needle ends at {end}"))
+                    .expected(format!("at most {}", self.prompt.len())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Number of rows that produced an answer token: all, without the one that produced the stop
+    /// token. At least 1: where the stop token is all there is, its row counts.
+    pub fn answer_rows(&self) -> usize {
+        if self.stopped { self.rows.len().saturating_sub(1).max(1) } else { self.rows.len() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_lists_the_names_there_are() {
+        let error = by_name("retreival").err().unwrap();
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        for score in registry() {
+            assert!(text.contains(score.name()), "{text}");
+            assert_eq!(by_name(score.name()).unwrap().name(), score.name());
+        }
+    }
 }

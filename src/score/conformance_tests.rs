@@ -1,0 +1,126 @@
+//! Every registered score through the same properties, on observations reduced from random rows.
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+
+const LAYERS: usize = 3;
+const HEADS: usize = 4;
+
+/// Softmax of random logits; every third head is one-hot, which makes ties of all the rest.
+fn random_row(rng: &mut StdRng, head: usize, keys: usize) -> Vec<f32> {
+    if head % 3 == 2 {
+        let hot = rng.random_range(0..keys as u32) as usize;
+        return (0..keys).map(|i| if i == hot { 1.0 } else { 0.0 }).collect();
+    }
+    let weights: Vec<f32> = (0..keys).map(|_| (4.0 * rng.random::<f32>()).exp()).collect();
+    let sum: f32 = weights.iter().sum();
+    weights.into_iter().map(|w| w / sum).collect()
+}
+
+fn random_observation(seed: u64) -> Observation {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let length = rng.random_range(8..80u32) as usize;
+    let start = rng.random_range(0..length as u32 - 4) as usize;
+    // A few tokens only, so that copies happen.
+    let prompt: Vec<u32> = (0..length).map(|_| rng.random_range(0..3)).collect();
+    let needle = vec![start..start + 1, start + 2..start + 4];
+    let mask = NeedleMask::new(&needle).unwrap();
+    let top_k = rng.random_range(1..12u32) as usize;
+    let steps = rng.random_range(2..6u32) as usize;
+    let mut row = |keys: usize| {
+        let stats = |head| head_stats(&random_row(&mut rng, head, keys), &mask, top_k).unwrap();
+        RowStats { keys, heads: (0..LAYERS * HEADS).map(stats).collect() }
+    };
+    let rows = (0..steps).map(|t| row(length + t)).collect();
+    let generated = (0..steps).map(|_| rng.random_range(0..3)).collect();
+    let stopped = seed % 2 == 0;
+    Observation { layers: LAYERS, heads: HEADS, prompt, needle, generated, stopped, rows, top_k }
+}
+
+fn every_option() -> impl Iterator<Item = ScoreOptions> {
+    let compat = ["", "retrieval-head", "headkv-r2", "dililazykv"];
+    let rows = [ScoreRows::LastPrompt, ScoreRows::Decode, ScoreRows::All];
+    rows.into_iter().flat_map(move |rows| {
+        compat.map(|compat| ScoreOptions { rows, compat: compat.parse().unwrap() })
+    })
+}
+
+#[test]
+fn values_are_finite_in_shape_and_in_range() {
+    let mut above_zero = vec![0; registry().len()];
+    for observation in (0..200).map(random_observation) {
+        for (i, score) in registry().iter().enumerate() {
+            for options in every_option() {
+                let matrix = score.score(&observation, &options).unwrap();
+                assert_eq!((matrix.layers(), matrix.heads()), (LAYERS, HEADS));
+                let corrected = !options.compat.contains(score.reference());
+                for &value in matrix.values() {
+                    assert!(value.is_finite() && value >= 0.0, "{}: {value}", score.name());
+                    let in_range = score.range().contains(&value);
+                    assert!(in_range || !corrected, "{}: {value}", score.name());
+                }
+                above_zero[i] += matrix.values().iter().filter(|&&v| v > 0.0).count();
+            }
+        }
+    }
+    assert!(above_zero.iter().all(|&count| count > 1000), "{above_zero:?}");
+}
+
+#[test]
+fn permuting_heads_permutes_scores() {
+    let total = LAYERS * HEADS;
+    // 5 has no divisor in common with 12: a permutation.
+    let permuted = |i: usize| (i * 5 + 3) % total;
+    for observation in (0..50).map(random_observation) {
+        let mut shuffled = observation.clone();
+        for (row, original) in shuffled.rows.iter_mut().zip(&observation.rows) {
+            for i in 0..total {
+                row.heads[i] = original.heads[permuted(i)];
+            }
+        }
+        for score in registry() {
+            for options in every_option() {
+                let plain = score.score(&observation, &options).unwrap();
+                let other = score.score(&shuffled, &options).unwrap();
+                for i in 0..total {
+                    assert_eq!(other.values()[i], plain.values()[permuted(i)], "{}", score.name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_empty_needle_is_a_bug_for_every_score() {
+    let mut observation = random_observation(1);
+    observation.needle.clear();
+    for score in registry() {
+        let error = score.score(&observation, &ScoreOptions::default()).unwrap_err();
+        assert_eq!(error.exit_code(), 1, "{}", score.name());
+    }
+}
+
+#[test]
+fn names_are_unique_and_every_score_is_described() {
+    let mut names: Vec<&str> = registry().iter().map(|score| score.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), registry().len());
+    for score in registry() {
+        assert!(!score.title().is_empty() && !score.formula().is_empty());
+        assert!(score.source().contains("https://"), "{}", score.name());
+    }
+}
+
+#[test]
+fn every_score_has_a_row_in_the_docs() {
+    let docs = include_str!("../../docs/scores.md");
+    for score in registry() {
+        assert!(docs.contains(&format!("\n| `{}` | ", score.name())), "{}", score.name());
+    }
+    for rows in ["last-prompt", "decode", "all"] {
+        assert!(rows.parse::<ScoreRows>().is_ok() && docs.contains(&format!("\n| `{rows}`")));
+    }
+}

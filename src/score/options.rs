@@ -1,0 +1,210 @@
+//! What the user can choose about the scores: which rows count, and which reference to follow.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+
+/// The rows over which `dili`, `lazy`, `inf` and the four counts are averaged (`--score-rows`).
+///
+/// Row `t` belongs to the query that produced answer token `t`. The row that produced the stop
+/// token is left out, unless no other row is chosen. `retrieval` and `retrieval_reasoning` are
+/// sums over the answer by definition and use all its rows whatever this says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ScoreRows {
+    /// `last-prompt`: row 0 only, the query of the prompt's last token.
+    LastPrompt,
+    /// `decode`: the rows of the tokens fed back while decoding, `t >= 1`.
+    Decode,
+    /// `all`: every row of the answer.
+    #[default]
+    All,
+}
+
+impl ScoreRows {
+    const NAMES: [(&'static str, Self); 3] =
+        [("last-prompt", Self::LastPrompt), ("decode", Self::Decode), ("all", Self::All)];
+}
+
+impl FromStr for ScoreRows {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        parse_name(text, &Self::NAMES, "there is no such choice of score rows")
+    }
+}
+
+impl fmt::Display for ScoreRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(name_of(*self, &Self::NAMES))
+    }
+}
+
+/// A reference implementation whose behaviour can be restored (`--compat`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compat {
+    /// `retrieval-head`: the code of Wu et al. 2024, <https://github.com/nightdessert/Retrieval_Head>.
+    RetrievalHead,
+    /// `headkv-r2`: the code of HeadKV, <https://github.com/FYYFU/HeadKV>.
+    HeadkvR2,
+    /// `dililazykv`: the code of DiliLazyKV, <https://github.com/DiliLazyKV/DiliLazyKV>.
+    DililazyKv,
+}
+
+impl Compat {
+    const NAMES: [(&'static str, Self); 3] = [
+        ("retrieval-head", Self::RetrievalHead),
+        ("headkv-r2", Self::HeadkvR2),
+        ("dililazykv", Self::DililazyKv),
+    ];
+
+    fn bit(self) -> u8 {
+        match self {
+            Self::RetrievalHead => 1,
+            Self::HeadkvR2 => 2,
+            Self::DililazyKv => 4,
+        }
+    }
+
+    /// The most tokens that the reference generates for an answer of `answer_tokens` tokens.
+    ///
+    /// Retrieval_Head decodes 50 tokens at most; HeadKV-R2 stops as soon as the output is as long
+    /// as the expected answer (a test made after the token was scored, hence at least one);
+    /// DiliLazyKV generates 100.
+    pub fn max_new_tokens(self, answer_tokens: usize) -> usize {
+        match self {
+            Self::RetrievalHead => 50,
+            Self::HeadkvR2 => answer_tokens.clamp(1, 50),
+            Self::DililazyKv => 100,
+        }
+    }
+}
+
+impl FromStr for Compat {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        parse_name(text, &Self::NAMES, "there is no such reference to be compatible with")
+    }
+}
+
+impl fmt::Display for Compat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(name_of(*self, &Self::NAMES))
+    }
+}
+
+/// A set of references; empty by default, which means the corrected behaviour everywhere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CompatSet(u8);
+
+impl CompatSet {
+    /// The set with `compat` in it as well.
+    pub fn with(self, compat: Compat) -> Self {
+        Self(self.0 | compat.bit())
+    }
+
+    /// Whether the behaviour of `compat` is asked for.
+    pub fn contains(self, compat: Compat) -> bool {
+        self.0 & compat.bit() != 0
+    }
+
+    /// The members, in a fixed order.
+    pub fn iter(self) -> impl Iterator<Item = Compat> {
+        Compat::NAMES.into_iter().map(|(_, compat)| compat).filter(move |&c| self.contains(c))
+    }
+
+    /// The limit of generated tokens that the references impose, `None` for an empty set.
+    ///
+    /// One generation feeds all scores, so with several references the shortest limit holds; for
+    /// each reference's own figures, run them one at a time.
+    pub fn max_new_tokens(self, answer_tokens: usize) -> Option<usize> {
+        self.iter().map(|compat| compat.max_new_tokens(answer_tokens)).min()
+    }
+}
+
+impl From<Compat> for CompatSet {
+    fn from(compat: Compat) -> Self {
+        Self::default().with(compat)
+    }
+}
+
+impl FromStr for CompatSet {
+    type Err = Error;
+
+    /// Reads a comma-separated list; the empty string is the empty set.
+    fn from_str(text: &str) -> Result<Self> {
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        text.split(',').try_fold(Self::default(), |set, name| Ok(set.with(name.trim().parse()?)))
+    }
+}
+
+impl fmt::Display for CompatSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.iter().map(|compat| compat.to_string()).collect();
+        f.write_str(&names.join(","))
+    }
+}
+
+/// How scores are computed; the default is the corrected behaviour over all answer rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScoreOptions {
+    /// The rows to average over.
+    pub rows: ScoreRows,
+    /// The references to follow where they differ.
+    pub compat: CompatSet,
+}
+
+fn parse_name<T: Copy>(text: &str, names: &[(&str, T)], what: &str) -> Result<T> {
+    names.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
+        let all: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+        Error::usage(what).got(format!("\"{text}\"")).expected(format!("one of {}", all.join(", ")))
+    })
+}
+
+fn name_of<T: PartialEq>(value: T, names: &[(&'static str, T)]) -> &'static str {
+    names.iter().find(|(_, v)| *v == value).map_or("", |(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_unknown_ones_list_the_choices() {
+        for (name, rows) in ScoreRows::NAMES {
+            assert_eq!(name.parse(), Ok(rows));
+            assert_eq!(rows.to_string(), name);
+        }
+        for (name, compat) in Compat::NAMES {
+            assert_eq!(name.parse(), Ok(compat));
+            assert_eq!(compat.to_string(), name);
+        }
+        let error = "prefill".parse::<ScoreRows>().unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("one of last-prompt, decode, all"), "{error}");
+    }
+
+    #[test]
+    fn a_compat_set_is_a_comma_list() {
+        let set: CompatSet = "dililazykv, retrieval-head".parse().unwrap();
+        assert!(set.contains(Compat::RetrievalHead) && set.contains(Compat::DililazyKv));
+        assert!(!set.contains(Compat::HeadkvR2));
+        assert_eq!(set.to_string(), "retrieval-head,dililazykv");
+        assert_eq!("".parse(), Ok(CompatSet::default()));
+        assert!("retrieval-head,".parse::<CompatSet>().is_err());
+    }
+
+    #[test]
+    fn the_shortest_limit_of_the_references_holds() {
+        assert_eq!(CompatSet::default().max_new_tokens(7), None);
+        let r2 = CompatSet::from(Compat::HeadkvR2);
+        assert_eq!(r2.max_new_tokens(7), Some(7));
+        assert_eq!(r2.max_new_tokens(0), Some(1));
+        assert_eq!(r2.max_new_tokens(80), Some(50));
+        let two = CompatSet::from(Compat::DililazyKv).with(Compat::RetrievalHead);
+        assert_eq!(two.max_new_tokens(7), Some(50));
+    }
+}
