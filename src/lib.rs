@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod gate;
+pub mod generate;
 pub mod haystack;
 pub mod head_matrix;
 pub mod head_score;

@@ -1,28 +1,128 @@
-//! Trains needle-llama. `tokenizer` writes its tokenizer, `show` prints three training samples.
+//! Trains needle-llama, the small Llama that is embedded in headprof, from scratch.
+//!
+//! ```text
+//! cargo run --release --example train_needle_llama                    # train (CPU, two hours)
+//! cargo run --release --example train_needle_llama -- tokenizer       # models/needle-llama/tokenizer.json
+//! cargo run --release --example train_needle_llama -- needles FILE    # held-out needles for an evaluation
+//! cargo run --release --example train_needle_llama -- show            # three training samples
+//! ```
 
 mod babi;
 mod corpus;
 mod families;
 mod held_out;
+mod shape;
 mod tokenizer;
+mod train;
 mod words;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use burn::prelude::*;
+use clap::{Parser, Subcommand};
+use headprof::model::decoder::Decoder;
+use headprof::model::export::{self, Precision};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 const FOLDER: &str = "models/needle-llama";
 
+#[derive(Parser)]
+#[command(about = "Trains needle-llama from scratch")]
+struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    train: TrainArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Trains the tokenizer on essays 01 to 11 and generated facts.
+    Tokenizer,
+    /// Prints three training samples with the answers marked.
+    Show,
+    /// Writes needles that training never sees, in the format of `headprof --needles`.
+    Needles {
+        /// The .jsonl file to write.
+        file: PathBuf,
+        /// Needles of each family.
+        #[arg(long, default_value_t = 2)]
+        per_family: usize,
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+    },
+}
+
+#[derive(clap::Args)]
+struct TrainArgs {
+    /// Wall-clock minutes; the learning rate follows the clock.
+    #[arg(long, default_value_t = 120.0)]
+    minutes: f64,
+    /// Steps of repeated random tokens to begin with.
+    #[arg(long, default_value_t = 250)]
+    repeat_steps: usize,
+    /// Peak learning rate.
+    #[arg(long, default_value_t = 1.5e-3)]
+    rate: f64,
+    /// Tokens per step.
+    #[arg(long, default_value_t = 3584)]
+    tokens: usize,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Folder for the checkpoint.
+    #[arg(long, default_value = "training/needle-llama")]
+    out: PathBuf,
+}
+
 fn main() -> anyhow::Result<()> {
-    match std::env::args().nth(1).as_deref() {
-        Some("tokenizer") => {
+    let args = Args::parse();
+    match args.command {
+        None => train(&args.train),
+        Some(Command::Tokenizer) => {
             Ok(tokenizer::save(&tokenizer::train(&training_essays()?, 1)?, Path::new(FOLDER))?)
         }
-        Some("show") => show(),
-        _ => bail!("expected a command: tokenizer or show"),
+        Some(Command::Show) => show(),
+        Some(Command::Needles { file, per_family, seed }) => {
+            let held_out = held_out::HeldOut::load(Path::new("needles"))?;
+            let mut rng = StdRng::seed_from_u64(seed);
+            let facts = families::held_out_facts(&mut rng, &held_out, per_family);
+            Ok(families::write_needles(&facts, &file)?)
+        }
     }
+}
+
+/// Trains and writes an f32 checkpoint to continue from and the f16 one to embed.
+fn train(args: &TrainArgs) -> anyhow::Result<()> {
+    let device = Device::flex().autodiff();
+    device.seed(args.seed);
+    let config = shape::config()?;
+    let mut weights = shape::Initialiser { device: device.clone(), layers: config.layers };
+    let model = Decoder::new(&config, &mut weights)?;
+    let schedule = train::Schedule {
+        minutes: args.minutes,
+        repeat_steps: args.repeat_steps,
+        learning_rate: args.rate,
+        tokens: args.tokens,
+        seed: args.seed,
+    };
+    let (_, corpus) = corpus()?;
+    std::fs::create_dir_all(&args.out)?;
+    std::fs::write(args.out.join("config.json"), shape::config_json())?;
+    let mut save = |model: &Decoder| {
+        export::save(model.weights(), Precision::F32, &args.out.join("model-f32.safetensors"))?;
+        export::save(model.weights(), Precision::F16, &args.out.join("model.safetensors"))
+    };
+    train::train(model, &config, corpus, &schedule, &device, &mut save)?;
+    Ok(())
+}
+
+fn corpus() -> anyhow::Result<(tokenizers::Tokenizer, corpus::Corpus)> {
+    let json = Path::new(FOLDER).join("tokenizer.json");
+    let tokenizer = tokenizers::Tokenizer::from_file(json).map_err(anyhow::Error::from_boxed)?;
+    let held_out = held_out::HeldOut::load(Path::new("needles"))?;
+    Ok((tokenizer.clone(), corpus::Corpus::new(tokenizer, training_essays()?, held_out)?))
 }
 
 /// The essays that training may see: 01 to 11.
@@ -42,33 +142,23 @@ fn training_essays() -> anyhow::Result<Vec<String>> {
         .collect()
 }
 
-/// Prints three samples, answers marked, and the speed of the generator.
+/// Prints three samples, answers marked.
 fn show() -> anyhow::Result<()> {
-    let json = Path::new(FOLDER).join("tokenizer.json");
-    let tokenizer = tokenizers::Tokenizer::from_file(json).map_err(anyhow::Error::from_boxed)?;
-    let held_out = held_out::HeldOut::load(Path::new("needles"))?;
-    let corpus = corpus::Corpus::new(tokenizer.clone(), training_essays()?, held_out)?;
+    let (tokenizer, corpus) = corpus()?;
     let mut rng = StdRng::seed_from_u64(1);
     for pairs in 1..=3 {
         let sample = corpus.sample(&mut rng, 256 * pairs, 2 * pairs, &corpus::Mix::default())?;
         let mut text = String::new();
-        for part in
-            sample.ids.iter().zip(&sample.weights).collect::<Vec<_>>().chunk_by(|a, b| a.1 == b.1)
-        {
+        let tokens: Vec<_> = sample.ids.iter().zip(&sample.weights).collect();
+        for part in tokens.chunk_by(|a, b| a.1 == b.1) {
             let ids: Vec<u32> = part.iter().map(|(id, _)| **id).collect();
             let decoded = tokenizer.decode(&ids, false).map_err(anyhow::Error::from_boxed)?;
-            if *part[0].1 == corpus::ANSWER_WEIGHT {
-                text += &format!("[[{decoded}]]");
-            } else {
-                text += &decoded;
+            match *part[0].1 == corpus::ANSWER_WEIGHT {
+                true => text += &format!("[[{decoded}]]"),
+                false => text += &decoded,
             }
         }
         println!("{text}\n{}", "-".repeat(80));
     }
-    let (start, mut tokens) = (std::time::Instant::now(), 0);
-    while start.elapsed().as_secs_f64() < 1.0 {
-        tokens += corpus.sample(&mut rng, 1024, 4, &corpus::Mix::default())?.ids.len();
-    }
-    println!("{tokens} tokens in {:.2} s", start.elapsed().as_secs_f64());
     Ok(())
 }

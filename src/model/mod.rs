@@ -1,1 +1,22 @@
-//! (under construction)
+//! The language model: the only place that touches burn tensors.
+//!
+//! ```text
+//! config.json ─► ModelConfig ─┐
+//! *.safetensors ─► Checkpoint ┴► Decoder ─► Llama ── run(ids, KvCache) ─► logits, attention rows
+//! ```
+
+mod attention;
+pub mod capture;
+pub mod checkpoint;
+pub mod config;
+pub mod decoder;
+pub mod device;
+pub mod export;
+pub mod kv_cache;
+pub mod llama;
+pub mod rope;
+
+pub use config::ModelConfig;
+pub use device::{Compute, DeviceChoice};
+pub use kv_cache::KvCache;
+pub use llama::Llama;

@@ -1,0 +1,82 @@
+//! Attention over a cache, and the rows of chosen queries.
+//!
+//! Chunks of queries go through the backend's tiled attention; no `T x T` matrix exists at any
+//! time. A row that a score wants is one small product more: `softmax(q · Kᵀ)` for that query.
+
+use burn::prelude::*;
+use burn::tensor::activation::softmax;
+use burn::tensor::module::attention;
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Bool, DType};
+
+/// Output, `[1, H, n, D]`, of the `n` newest queries `q` (`[1, H, n, D]`) over all keys and values
+/// (`[1, G, t, D]`), causal, each query seeing at most the last `window` keys.
+///
+/// `grouped`: the backend's attention shares key/value heads by itself.
+pub(super) fn chunk(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    window: Option<usize>,
+    grouped: bool,
+) -> Tensor<4> {
+    let ([_, heads, n, _], [_, _, t, _]) = (q.dims(), k.dims());
+    // The oldest key that any query of the chunk sees.
+    let first = window.map_or(0, |w| (t - n + 1).saturating_sub(w));
+    let (k, v) = (k.narrow(2, first, t - first), v.narrow(2, first, t - first));
+    let (k, v) = match grouped {
+        true => (k, v),
+        false => (expanded(k, heads), expanded(v, heads)),
+    };
+    // Where no query of the chunk reaches back further than the window, causality is all.
+    let hidden = window.filter(|w| t - first > *w).map(|w| {
+        mask(n, t - first, Some(w), &q.device()).reshape([1, 1, n, t - first])
+    });
+    let options = AttentionModuleOptions { is_causal: hidden.is_none(), ..Default::default() };
+    attention(q, k, v, hidden, None, options)
+}
+
+/// Attention rows, `[H, n, t]` in f32, of the `n` newest queries `q`, `[1, H, n, D]`, over all keys,
+/// `[1, G, t, D]`. Keys outside the window have weight 0.
+pub(super) fn rows(q: Tensor<4>, k: Tensor<4>, window: Option<usize>) -> Tensor<3> {
+    let ([_, heads, n, dim], [_, kv_heads, t, _]) = (q.dims(), k.dims());
+    let group = heads / kv_heads;
+    let q = q.mul_scalar(1.0 / (dim as f64).sqrt()).reshape([1, kv_heads, group * n, dim]);
+    let scores = q.matmul(k.swap_dims(2, 3)).cast(DType::F32).reshape([heads, n, t]);
+    let scores = match n > 1 || window.is_some_and(|w| t > w) {
+        true => {
+            let hidden = mask(n, t, window, &scores.device()).reshape([1, n, t]);
+            scores.mask_fill(hidden.expand([heads, n, t]), f32::NEG_INFINITY)
+        }
+        false => scores,
+    };
+    softmax(scores, 2)
+}
+
+/// Output, `[1, H, 1, D]`, of one query whose `rows`, `[H, 1, t]`, are known.
+pub(super) fn mix(rows: Tensor<3>, v: Tensor<4>) -> Tensor<4> {
+    let ([heads, _, t], [_, kv_heads, _, dim]) = (rows.dims(), v.dims());
+    let rows = rows.reshape([1, kv_heads, heads / kv_heads, t]).cast(v.dtype());
+    rows.matmul(v).reshape([1, heads, 1, dim])
+}
+
+/// True where one of the `n` newest queries must not see one of `t` keys, `[n, t]`.
+fn mask(n: usize, t: usize, window: Option<usize>, device: &Device) -> Tensor<2, Bool> {
+    let hidden = |i: usize, j: usize| {
+        let query = t - n + i;
+        j > query || window.is_some_and(|w| j + w <= query)
+    };
+    let values: Vec<bool> = (0..n).flat_map(|i| (0..t).map(move |j| hidden(i, j))).collect();
+    Tensor::from_data(TensorData::new(values, [n, t]), device)
+}
+
+/// Repeats key/value heads until there are `heads`.
+fn expanded(x: Tensor<4>, heads: usize) -> Tensor<4> {
+    let [batch, kv_heads, t, dim] = x.dims();
+    if kv_heads == heads {
+        return x;
+    }
+    x.reshape([batch, kv_heads, 1, t, dim])
+        .expand([batch, kv_heads, heads / kv_heads, t, dim])
+        .reshape([batch, heads, t, dim])
+}

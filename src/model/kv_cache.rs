@@ -1,0 +1,71 @@
+//! The key/value cache of one sequence.
+
+use burn::prelude::*;
+use burn::tensor::DType;
+
+use super::config::ModelConfig;
+
+/// Keys and values of the tokens seen so far, per layer `[1, G, capacity, D]`.
+///
+/// Cloning forks: both caches share storage until one of them writes, which then copies. A probe
+/// on a fork cannot disturb the cache it started from.
+#[derive(Debug, Clone)]
+pub struct KvCache {
+    layers: Vec<(Tensor<4>, Tensor<4>)>,
+    len: usize,
+    capacity: usize,
+}
+
+impl KvCache {
+    /// Room for `capacity` tokens of a model of shape `config`.
+    pub fn new(config: &ModelConfig, capacity: usize, device: &Device, dtype: DType) -> Self {
+        let shape = [1, config.kv_heads, capacity, config.head_dim];
+        let zeros = || Tensor::zeros(shape, (device, dtype));
+        let layers = (0..config.layers).map(|_| (zeros(), zeros())).collect();
+        Self { layers, len: 0, capacity }
+    }
+
+    /// Bytes of a cache of `capacity` tokens.
+    pub fn bytes(config: &ModelConfig, capacity: usize, dtype: DType) -> u64 {
+        let per_token = 2 * config.layers * config.kv_heads * config.head_dim * dtype.size();
+        per_token as u64 * capacity as u64
+    }
+
+    /// Tokens held.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no token is held.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Tokens that fit.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Writes the keys and values, `[1, G, n, D]`, of the next `n` tokens of one layer and returns
+    /// all of that layer, `[1, G, len + n, D]`. [`KvCache::advance`] follows after the last layer.
+    pub(super) fn append(
+        &mut self,
+        layer: usize,
+        keys: Tensor<4>,
+        values: Tensor<4>,
+    ) -> (Tensor<4>, Tensor<4>) {
+        let [_, heads, n, dim] = keys.dims();
+        let (from, to) = (self.len, self.len + n);
+        let range = [0..1, 0..heads, from..to, 0..dim];
+        // `inplace` hands over the only reference, so that the write does not copy the cache.
+        let (k, v) = &mut self.layers[layer];
+        k.inplace(|k| k.slice_assign(range.clone(), keys));
+        v.inplace(|v| v.slice_assign(range, values));
+        (k.clone().narrow(2, 0, to), v.clone().narrow(2, 0, to))
+    }
+
+    /// Counts `n` tokens that every layer has appended.
+    pub(super) fn advance(&mut self, n: usize) {
+        self.len += n;
+    }
+}

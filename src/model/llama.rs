@@ -1,0 +1,252 @@
+//! [`Llama`]: a decoder with its tokenizer's ids in, logits and attention rows out.
+
+use std::path::Path;
+
+use burn::prelude::*;
+use burn::tensor::DType;
+
+use super::attention;
+use super::checkpoint::Checkpoint;
+use super::config::ModelConfig;
+use super::decoder::Decoder;
+use super::device::Compute;
+use super::kv_cache::KvCache;
+use super::rope::Rope;
+use crate::error::{Error, Result};
+
+/// Receives attention rows while the model runs.
+pub trait RowSink {
+    /// The rows, `[H, n, t]` in f32, of one layer's captured queries.
+    ///
+    /// # Errors
+    /// If the rows cannot be used; the run ends with that error.
+    fn rows(&mut self, layer: usize, rows: Tensor<3>) -> Result<()>;
+}
+
+/// Ignores rows.
+pub struct NoRows;
+
+impl RowSink for NoRows {
+    fn rows(&mut self, _: usize, _: Tensor<3>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A decoder of the Llama family, ready to run.
+pub struct Llama {
+    decoder: Decoder,
+    config: ModelConfig,
+    rope: Rope,
+    compute: Compute,
+    sha256: String,
+    warnings: Vec<String>,
+}
+
+impl Llama {
+    /// Loads the Hugging Face checkpoint in `dir`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] naming the file and the key or tensor.
+    pub fn from_dir(dir: &Path, compute: &Compute) -> Result<Self> {
+        let config = ModelConfig::from_dir(dir)?;
+        let checkpoint = Checkpoint::open(dir, &compute.device, compute.dtype)?;
+        Self::new(config, checkpoint, compute)
+    }
+
+    /// Builds the model of `config` from `checkpoint`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if a tensor is missing or has another shape.
+    pub fn new(config: ModelConfig, mut checkpoint: Checkpoint, compute: &Compute) -> Result<Self> {
+        let decoder = Decoder::new(&config, &mut checkpoint)?;
+        let unused = checkpoint.unused();
+        let warnings = match unused.len() {
+            0 => vec![],
+            n => {
+                let names = unused[..n.min(4)].join(", ");
+                vec![format!("the checkpoint holds {n} tensors that the model does not use: {names}")]
+            }
+        };
+        Ok(Self {
+            decoder,
+            rope: Rope::new(config.rope, config.head_dim),
+            config,
+            compute: compute.clone(),
+            sha256: checkpoint.sha256(),
+            warnings,
+        })
+    }
+
+    /// The model's shape.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The device it runs on.
+    pub fn compute(&self) -> &Compute {
+        &self.compute
+    }
+
+    /// SHA-256 of the weights' files.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// What was odd about the checkpoint, but harmless.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// An empty cache with room for `capacity` tokens.
+    pub fn new_cache(&self, capacity: usize) -> KvCache {
+        KvCache::new(&self.config, capacity, &self.compute.device, self.compute.dtype)
+    }
+
+    /// Runs `ids` after what `cache` holds, `chunk` tokens at a time, and returns the logits, `[V]`,
+    /// after the last. The rows of the last `captured` tokens of `ids` go to `sink`.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if `ids` is empty or does not fit the cache, [`Error::Model`] for ids beyond
+    /// the vocabulary and for logits that are not finite, the first error of `sink`.
+    pub fn run(
+        &self,
+        ids: &[u32],
+        cache: &mut KvCache,
+        chunk: usize,
+        captured: usize,
+        sink: &mut dyn RowSink,
+    ) -> Result<Vec<f32>> {
+        let hidden = self.hidden(ids, cache, chunk, captured, sink)?;
+        let logits = self.logits(hidden)?;
+        if logits.iter().all(|l| l.is_finite()) {
+            return Ok(logits);
+        }
+        Err(self.blame(ids))
+    }
+
+    /// The logits, `[n][V]`, after every one of `ids`.
+    ///
+    /// # Errors
+    /// As [`Llama::run`].
+    pub fn all_logits(&self, ids: &[u32]) -> Result<Vec<Vec<f32>>> {
+        let mut cache = self.new_cache(ids.len());
+        let hidden = self.forward(ids, &mut cache, 0, &mut NoRows)?;
+        let n = ids.len();
+        (0..n).map(|i| self.logits(hidden.clone().narrow(0, i, 1))).collect()
+    }
+
+    /// Hidden state, `[1, hidden]`, of the last of `ids`.
+    fn hidden(
+        &self,
+        ids: &[u32],
+        cache: &mut KvCache,
+        chunk: usize,
+        captured: usize,
+        sink: &mut dyn RowSink,
+    ) -> Result<Tensor<2>> {
+        if ids.is_empty() || cache.len() + ids.len() > cache.capacity() {
+            return Err(Error::bug("tokens do not fit the cache")
+                .got(format!("{} + {} tokens", cache.len(), ids.len()))
+                .expected(format!("1 to {} in all", cache.capacity())));
+        }
+        if let Some(id) = ids.iter().find(|id| **id as usize >= self.config.vocab) {
+            return Err(Error::model("a token id lies beyond the model's vocabulary")
+                .got(id)
+                .expected(format!("below vocab_size = {}", self.config.vocab))
+                .advice("use the tokenizer that belongs to this checkpoint"));
+        }
+        // The captured queries form a chunk of their own: their rows need all of them at once.
+        let captured = captured.min(ids.len());
+        let (head, tail) = ids.split_at(ids.len() - captured);
+        let mut last = None;
+        for part in head.chunks(chunk.max(1)) {
+            last = Some(self.forward(part, cache, 0, &mut NoRows)?);
+        }
+        if !tail.is_empty() {
+            last = Some(self.forward(tail, cache, captured, sink)?);
+        }
+        let last = last.ok_or_else(|| Error::bug("no tokens were run"))?;
+        let n = last.dims()[0];
+        Ok(last.narrow(0, n - 1, 1))
+    }
+
+    /// One pass over `ids`; hidden states, `[n, hidden]`. Rows of all `ids` if `captured > 0`.
+    fn forward(
+        &self,
+        ids: &[u32],
+        cache: &mut KvCache,
+        captured: usize,
+        sink: &mut dyn RowSink,
+    ) -> Result<Tensor<2>> {
+        let (n, device) = (ids.len(), &self.compute.device);
+        let positions: Vec<f32> = (cache.len()..cache.len() + n).map(|p| p as f32).collect();
+        let angles = self.rope.angles(&positions, 1, device);
+        let ids: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, n]), device);
+        let mut attend = |layer, q: Tensor<4>, k, v| {
+            let (k, v) = cache.append(layer, k, v);
+            let window = self.config.sliding_window[layer];
+            if n > 1 {
+                if captured > 0 {
+                    sink.rows(layer, attention::rows(q.clone(), k.clone(), window))?;
+                }
+                return Ok(attention::chunk(q, k, v, window, self.compute.grouped_attention));
+            }
+            let rows = attention::rows(q, k, window);
+            if captured > 0 {
+                sink.rows(layer, rows.clone())?;
+            }
+            Ok(attention::mix(rows, v))
+        };
+        let hidden = self.decoder.run(ids, &angles, &mut attend, &mut |_, _| Ok(()))?;
+        cache.advance(n);
+        Ok(hidden)
+    }
+
+    fn logits(&self, hidden: Tensor<2>) -> Result<Vec<f32>> {
+        let logits = self.decoder.logits(hidden).cast(DType::F32);
+        logits.try_into_vec_as().map_err(|e| {
+            Error::resources("the device failed while computing logits")
+                .at(&self.compute.name)
+                .got(format!("{e:?}"))
+                .advice("use shorter contexts or --device cpu")
+        })
+    }
+
+    /// Which layer first leaves the finite numbers, found by running again.
+    fn blame(&self, ids: &[u32]) -> Error {
+        let ids = &ids[..ids.len().min(64)];
+        let mut cache = self.new_cache(ids.len());
+        let mut found = None;
+        let positions: Vec<f32> = (0..ids.len()).map(|p| p as f32).collect();
+        let angles = self.rope.angles(&positions, 1, &self.compute.device);
+        let list: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
+        let shape = [1, list.len()];
+        let list = Tensor::<2, Int>::from_data(TensorData::new(list, shape), &self.compute.device);
+        let mut attend = |layer, q, k, v| {
+            let (k, v) = cache.append(layer, k, v);
+            let window = self.config.sliding_window[layer];
+            Ok(attention::chunk(q, k, v, window, self.compute.grouped_attention))
+        };
+        let mut after = |layer: usize, x: &Tensor<2>| {
+            let finite = x.clone().is_finite().all().try_into_scalar::<bool>().unwrap_or(true);
+            match finite {
+                true => Ok(()),
+                false => {
+                    found = Some(layer);
+                    Err(Error::model(""))
+                }
+            }
+        };
+        let _ = self.decoder.run(list, &angles, &mut attend, &mut after);
+        let place = match found {
+            Some(layer) => format!("model.layers.{layer}"),
+            None => "the final norm or the output layer".into(),
+        };
+        Error::model("the model computes numbers that are not finite")
+            .at(place)
+            .got("NaN or infinity in the logits")
+            .expected("finite numbers")
+            .advice("the weights are damaged or overflow in this dtype; check with `headprof verify`")
+    }
+}
