@@ -1,5 +1,6 @@
 //! headprof: which attention heads retrieve, which reason, and how sure that is.
 
+pub mod atomic;
 pub mod error;
 pub mod gate;
 pub mod generate;

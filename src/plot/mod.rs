@@ -1,1 +1,61 @@
-//! (under construction)
+//! Pictures: layer × head heatmaps, depth × length heatmaps, sorted score curves.
+//!
+//! ```text
+//! HeadMatrix… ─► head_heatmap | depth_length | curve ─► Scene ─► render ─► Picture { png, svg } ─► save
+//! ```
+//!
+//! A [`scene::Scene`] is the picture as a value; only [`render`] knows about file formats. Nothing
+//! of the system is used: the font is part of the program, and equal input gives equal bytes.
+
+pub mod colormap;
+pub mod curve;
+pub mod depth_length;
+pub mod font;
+pub mod furniture;
+pub mod grid;
+pub mod head_heatmap;
+pub mod render;
+pub mod scene;
+
+pub use curve::{CurveMeta, score_curve};
+pub use depth_length::{DepthLengthCell, DepthLengthMeta, depth_length};
+pub use head_heatmap::{HeatmapMeta, head_heatmap};
+pub use render::PNG_SCALE;
+
+use crate::error::Result;
+use std::path::{Path, PathBuf};
+
+/// A finished picture in both formats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// A PNG file, [`PNG_SCALE`] pixels per point.
+    pub png: Vec<u8>,
+    /// An SVG document that can stand alone or inside HTML.
+    pub svg: String,
+}
+
+impl Picture {
+    fn of(scene: &scene::Scene) -> Result<Self> {
+        Ok(Self { png: render::png(scene)?, svg: render::svg(scene)? })
+    }
+
+    /// Writes `<stem>.png` and `<stem>.svg`, each whole or not at all, and returns their paths. Dots
+    /// in the stem (`llama-3.1_inf`) are part of the name. The folder must exist.
+    ///
+    /// # Errors
+    /// [`crate::Error::Resources`] naming the file that could not be written.
+    pub fn save(&self, stem: &Path) -> Result<[PathBuf; 2]> {
+        let with = |extension: &str| {
+            let mut name = stem.as_os_str().to_owned();
+            name.push(extension);
+            PathBuf::from(name)
+        };
+        let paths = [with(".png"), with(".svg")];
+        crate::atomic::write(&paths[0], &self.png)?;
+        crate::atomic::write(&paths[1], self.svg.as_bytes())?;
+        Ok(paths)
+    }
+}
+
+#[cfg(test)]
+mod tests;

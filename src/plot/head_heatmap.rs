@@ -1,0 +1,147 @@
+//! The layer × head heatmap: one cell per attention head, the ten best outlined.
+//!
+//! Layers along x, heads along y with head 0 on top, viridis: the orientation of the pictures of
+//! Retrieval_Head, HeadKV and DiliLazyKV.
+
+use super::Picture;
+use super::colormap::{VIRIDIS, text_on};
+use super::font;
+use super::furniture::{MARGIN, TICK_EM, cell_number, color_bar, header, note};
+use super::grid::{Axis, Grid, widest};
+use super::scene::{Align, Rect, Scene, Text};
+use crate::HeadMatrix;
+use crate::error::{Error, Result};
+
+/// How many heads are outlined.
+const OUTLINED: usize = 10;
+
+/// The words of a heatmap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeatmapMeta<'a> {
+    /// Score and model: `inf — needle-llama`.
+    pub title: &'a str,
+    /// What was measured: `135 of 135 probes · lengths 256–2048 · mean per head`.
+    pub subtitle: &'a str,
+    /// Beside the colour bar: the score with its unit.
+    pub score_label: &'a str,
+}
+
+/// Draws `scores`, `[L, H]`: x = layer, y = head.
+///
+/// Colours run from 0 (or the smallest value, if that is negative) to the largest value; where all
+/// are 0, from 0 to 1, and the picture says so.
+///
+/// # Errors
+/// [`Error::Bug`] if the matrix has no heads or the drawing fails.
+pub fn head_heatmap(scores: &HeadMatrix, meta: &HeatmapMeta) -> Result<Picture> {
+    Picture::of(&scene(scores, meta)?)
+}
+
+/// Where the cell of a head lies in the PNG of a matrix of `layers` × `heads`: the pixel `(x, y)` in
+/// its middle.
+pub fn cell_center(layers: usize, heads: usize, layer: usize, head: usize) -> (u32, u32) {
+    grid(layers, heads).cell_center(layer, head)
+}
+
+/// The values at the lower and the upper end of the colour bar.
+pub fn scale(scores: &HeadMatrix) -> (f64, f64) {
+    let (low, high) = scores
+        .values()
+        .iter()
+        .fold((0.0_f64, 0.0_f64), |(low, high), &v| (low.min(v.into()), high.max(v.into())));
+    if high > low { (low, high) } else { (0.0, 1.0) }
+}
+
+fn grid(layers: usize, heads: usize) -> Grid {
+    Grid::new(layers, heads, widest(&numbers(heads)))
+}
+
+fn numbers(count: usize) -> Vec<String> {
+    (0..count).map(|i| i.to_string()).collect()
+}
+
+pub(super) fn scene(scores: &HeadMatrix, meta: &HeatmapMeta) -> Result<Scene> {
+    let (layers, heads) = (scores.layers(), scores.heads());
+    if layers == 0 || heads == 0 {
+        return Err(Error::bug("a heatmap needs at least one head")
+            .got(format!("{layers} layers x {heads} heads")));
+    }
+    let grid = grid(layers, heads);
+    let scale = scale(scores);
+    let mut scene = Scene::new(meta.title, grid.picture.0, grid.picture.1);
+    let left = grid.map.x;
+    header(&mut scene, meta.title, meta.subtitle, left, grid.picture.0 - left - MARGIN);
+    draw_cells(&mut scene, &grid, scores, scale);
+    draw_best(&mut scene, &grid, scores);
+    grid.draw_axes(
+        &mut scene,
+        &Axis { label: "layer", ticks: &numbers(layers), binary: true },
+        &Axis { label: "head", ticks: &numbers(heads), binary: true },
+    );
+    color_bar(&mut scene, grid.map, VIRIDIS, scale, meta.score_label);
+    Ok(scene)
+}
+
+/// The cells and, where they are large enough, their values.
+fn draw_cells(scene: &mut Scene, grid: &Grid, scores: &HeadMatrix, scale: (f64, f64)) {
+    let (width, height) = grid.cell_size();
+    let label = |v: f64| cell_number(v, scale.1);
+    let longest = scores.values().iter().map(|&v| font::width(&label(v.into()), TICK_EM));
+    let legible = height >= 22.0 && longest.fold(0.0, f64::max) + 10.0 <= width;
+    for layer in 0..grid.columns {
+        for head in 0..grid.rows {
+            let value = f64::from(scores.get(layer, head));
+            let (cell, color) = (grid.cell(layer, head), VIRIDIS.on_scale(value, scale));
+            scene.fill(cell, color);
+            if legible {
+                let (x, y) = cell.center();
+                let text = Text::centered(&label(value), x, y, TICK_EM, Align::Middle);
+                scene.text(text.color(text_on(color)));
+            }
+        }
+    }
+}
+
+/// Outlines the best heads and says so. A score of 0 is nobody's best.
+fn draw_best(scene: &mut Scene, grid: &Grid, scores: &HeadMatrix) {
+    let (left, baseline) = (grid.map.x, grid.note_baseline());
+    let best: Vec<_> = scores.top(OUTLINED).into_iter().filter(|&(_, _, v)| v > 0.0).collect();
+    if best.is_empty() {
+        note(scene, left, baseline, "no head has a score above 0", None);
+        return;
+    }
+    // Outlining every head says nothing.
+    if grid.columns * grid.rows <= OUTLINED {
+        return;
+    }
+    let (width, _) = grid.cell_size();
+    let line = if width >= 20.0 { 2.0 } else { 1.0 };
+    let cells: Vec<Rect> = best.iter().map(|&(l, h, _)| grid.cell(l, h)).collect();
+    outline_cells(scene, &cells, line);
+    let text = match best.len() {
+        OUTLINED => "outlined: ten best heads".to_string(),
+        1 => "outlined: the only head above 0".to_string(),
+        n => format!("outlined: the {n} heads above 0"),
+    };
+    note(
+        scene,
+        left,
+        baseline,
+        &text,
+        Some(&|scene: &mut Scene, swatch: Rect| {
+            scene.fill(swatch, VIRIDIS.at(1.0));
+            outline_cells(scene, &[swatch], 2.0);
+        }),
+    );
+}
+
+/// Black within white: one of the two stands out on every colour of the map. All white first, so
+/// that it does not cover the black of a neighbour.
+fn outline_cells(scene: &mut Scene, cells: &[Rect], line: f64) {
+    for cell in cells {
+        scene.frame(cell.inset(-line), line, [255; 3]);
+    }
+    for cell in cells {
+        scene.frame(*cell, line, [0; 3]);
+    }
+}
