@@ -14,6 +14,7 @@ pub mod device;
 pub mod export;
 pub mod kv_cache;
 pub mod llama;
+pub mod planted;
 pub mod rope;
 
 pub use config::ModelConfig;
