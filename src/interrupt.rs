@@ -7,10 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::progress::note;
 
 /// How long a probe may go on after the signal. Files are written whole or not at all, so that
 /// ending the process between probes or within one makes no difference to what is on disk.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+const INTERRUPTED: &str = "interrupted; nothing was written";
 
 /// Whether the user wants to stop, and whether that has to wait.
 #[derive(Debug, Default)]
@@ -40,6 +43,7 @@ impl Interrupt {
         thread::spawn(move || {
             thread::sleep(PATIENCE);
             if !interrupt.writing.load(Ordering::SeqCst) {
+                note(&format!("error: {INTERRUPTED}"));
                 process::exit(130);
             }
         });
@@ -52,7 +56,7 @@ impl Interrupt {
     pub fn check(&self) -> Result<()> {
         match self.asked.load(Ordering::SeqCst) {
             false => Ok(()),
-            true => Err(Error::interrupted("interrupted; nothing was written")),
+            true => Err(Error::interrupted(INTERRUPTED)),
         }
     }
 

@@ -89,15 +89,16 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     interrupt.begin_writing()?;
     out.write_probes(&probed.records)?;
     let statistics = statistics::of_scores(config, &probed)?;
+    let made = meta::Made { config, inputs: &inputs, job: &job, model: &model, probed: &probed };
+    let pictures = if config.plots { out.draw(&made, &statistics)? } else { Vec::new() };
     let seconds = Seconds {
         load,
         prefill: probed.prefill_secs,
         decode: probed.decode_secs,
         total: start.elapsed().as_secs_f64(),
     };
-    let made = meta::Made { config, inputs: &inputs, job: &job, model: &model, probed: &probed };
     let rss = machine::peak_rss_bytes();
-    let files = out.write_scores(&made, &statistics, seconds, rss)?;
+    let files = out.write_scores(&made, &statistics, pictures, seconds, rss)?;
     let summary = Summary::new(&made, &statistics, &files, seconds, rss);
     Ok(Finished { summary, shortcoming: probed.shortcoming() })
 }

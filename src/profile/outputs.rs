@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::head_matrix::HeadMatrix;
 use crate::head_score;
 use crate::plot::{
-    CurveMeta, DepthLengthCell, DepthLengthMeta, HeatmapMeta, depth_length, head_heatmap,
+    CurveMeta, DepthLengthCell, DepthLengthMeta, HeatmapMeta, Picture, depth_length, head_heatmap,
     score_curve,
 };
 use crate::score::registry;
@@ -66,54 +66,55 @@ impl OutputDir {
         atomic::write(&self.root.join("probes.jsonl"), &lines)
     }
 
-    /// `head_score/` and `plots/`; returns the files' paths.
+    /// The pictures of a run, with the paths that they will have.
     ///
     /// # Errors
-    /// As [`atomic::write`], and [`Error::Bug`] if a picture cannot be drawn.
+    /// [`Error::Bug`] if a picture cannot be drawn.
+    pub(super) fn draw(&self, made: &Made, results: &[ScoreResult]) -> Result<Vec<NamedBytes>> {
+        let mut files = Vec::new();
+        let mut add = |stem: String, picture: Picture| {
+            let path = |extension| self.root.join("plots").join(format!("{stem}.{extension}"));
+            files.push((path("png"), picture.png));
+            files.push((path("svg"), picture.svg.into_bytes()));
+        };
+        let model = &made.inputs.model.name;
+        for result in results {
+            add(format!("{model}_{}_heads", result.score.name()), heatmap(made, result)?);
+        }
+        add(format!("{model}_answers"), answers(made)?);
+        let is_main = |r: &&ScoreResult| is_main(r.score.name());
+        let main: Vec<(&str, &HeadMatrix)> =
+            results.iter().filter(is_main).map(|r| (r.score.name(), &r.mean)).collect();
+        if !main.is_empty() {
+            let meta = CurveMeta {
+                title: &format!("head scores, sorted — {model}"),
+                subtitle: &subtitle(made),
+                score_label: "score (mean per head)",
+            };
+            add(format!("{model}_curve"), score_curve(&main, &meta)?);
+        }
+        Ok(files)
+    }
+
+    /// `head_score/` and the `pictures`; returns the paths of all files of the run.
+    ///
+    /// # Errors
+    /// As [`atomic::write`].
     pub(super) fn write_scores(
         &self,
         made: &Made,
         results: &[ScoreResult],
+        pictures: Vec<NamedBytes>,
         seconds: Seconds,
         peak_rss_bytes: Option<u64>,
     ) -> Result<Vec<PathBuf>> {
-        let model = &made.inputs.model.name;
-        let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
+        let mut files = pictures;
         for result in results {
-            let name = head_score::file_name(model, result.score.name());
-            let path = self.root.join("head_score").join(&name);
+            let name = head_score::file_name(&made.inputs.model.name, result.score.name());
+            let path = self.root.join("head_score").join(name);
             let meta = Meta::new(made, result, seconds, peak_rss_bytes);
             files.push((meta_path(&path), pretty(&meta)?));
             files.push((path, result.file.to_json_line().into_bytes()));
-        }
-        if made.config.plots {
-            let plots = self.root.join("plots");
-            for result in results {
-                let name = result.score.name();
-                let picture = heatmap(made, result)?;
-                files.push((plots.join(format!("{model}_{name}_heads.png")), picture.png));
-                files.push((plots.join(format!("{model}_{name}_heads.svg")), picture.svg.into()));
-            }
-            let answers = answers(made)?;
-            files.push((plots.join(format!("{model}_answers.png")), answers.png));
-            files.push((plots.join(format!("{model}_answers.svg")), answers.svg.into()));
-            let main: Vec<(&str, &HeadMatrix)> = results
-                .iter()
-                .filter(|r| is_main(r.score.name()))
-                .map(|r| (r.score.name(), &r.mean))
-                .collect();
-            if !main.is_empty() {
-                let curve = score_curve(
-                    &main,
-                    &CurveMeta {
-                        title: &format!("head scores, sorted — {model}"),
-                        subtitle: &subtitle(made),
-                        score_label: "score (mean per head)",
-                    },
-                )?;
-                files.push((plots.join(format!("{model}_curve.png")), curve.png));
-                files.push((plots.join(format!("{model}_curve.svg")), curve.svg.into()));
-            }
         }
         for (path, bytes) in &files {
             atomic::write(path, bytes)?;
@@ -124,6 +125,9 @@ impl OutputDir {
         Ok(paths)
     }
 }
+
+/// A file before it is written.
+pub(super) type NamedBytes = (PathBuf, Vec<u8>);
 
 /// `x_heads.json` → `x_heads.meta.json`.
 fn meta_path(head_score: &Path) -> PathBuf {
@@ -155,7 +159,7 @@ fn subtitle(made: &Made) -> String {
     )
 }
 
-fn heatmap(made: &Made, result: &ScoreResult) -> Result<crate::plot::Picture> {
+fn heatmap(made: &Made, result: &ScoreResult) -> Result<Picture> {
     let name = result.score.name();
     head_heatmap(
         &result.mean,
@@ -168,7 +172,7 @@ fn heatmap(made: &Made, result: &ScoreResult) -> Result<crate::plot::Picture> {
 }
 
 /// Depth × length: the mean value of the gate, over probes with an answer.
-fn answers(made: &Made) -> Result<crate::plot::Picture> {
+fn answers(made: &Made) -> Result<Picture> {
     let probed = made.probed;
     let mut cells = Vec::new();
     for &depth in &made.config.depths {

@@ -174,33 +174,41 @@ impl Probed {
 
     /// The error of a run without an accepted probe: the gate, the best value and the best answers.
     pub fn nothing_accepted(&self) -> Error {
-        let mut answered: Vec<&ProbeRecord> =
-            self.records.iter().filter(|r| r.gate_value.is_some()).collect();
+        let mut rejected: Vec<&ProbeRecord> =
+            self.records.iter().filter(|r| r.status == Status::Rejected).collect();
+        let failed: Vec<&ProbeRecord> =
+            self.records.iter().filter(|r| r.status == Status::Failed).collect();
+        let failures = failed.first().map_or(String::new(), |first| {
+            let reason = first.reason.as_deref().unwrap_or("no reason");
+            format!("{} probes failed; the first: {reason}", failed.len())
+        });
+        let value = |r: &ProbeRecord| r.gate_value.unwrap_or(0.0);
         // Stable: of equal values the first of the plan.
-        answered
-            .sort_by(|a, b| b.gate_value.unwrap_or(0.0).total_cmp(&a.gate_value.unwrap_or(0.0)));
-        let Some(best) = answered.first() else {
-            let reason = self.records.first().and_then(|r| r.reason.clone()).unwrap_or_default();
+        rejected.sort_by(|a, b| value(b).total_cmp(&value(a)));
+        let Some(best) = rejected.first() else {
             return Error::evidence("every probe failed: there are no scores to write")
-                .got(format!("{} failed probes; the first: {reason}", self.records.len()))
-                .advice("see probes.jsonl");
+                .got(failures)
+                .advice("see status and reason in probes.jsonl");
         };
-        let samples: Vec<String> = answered
+        let samples: Vec<String> = rejected
             .iter()
             .take(SAMPLES)
             .map(|r| {
-                let answer = r.answer.as_deref().unwrap_or("");
-                format!("{:.4}  {answer:?} for {:?}", r.gate_value.unwrap_or(0.0), r.gold)
+                let answer = r.answer.as_deref().unwrap_or_default();
+                format!("{:.4}  {answer:?} for {:?}", value(r), r.gold)
             })
             .collect();
         Error::evidence("no answer passed the gate: there are no scores to write")
             .at(self.gate_text())
-            .got(format!(
-                "{} answers, the best value {:.4}; the three nearest answers:\n{}",
-                answered.len(),
-                best.gate_value.unwrap_or(0.0),
-                samples.join("\n")
-            ))
+            .got(
+                format!(
+                    "{} answers, the best value {:.4}; the nearest answers:\n{}\n{failures}",
+                    rejected.len(),
+                    value(best),
+                    samples.join("\n")
+                )
+                .trim_end(),
+            )
             .expected("at least one answer that passes")
             .advice(
                 "shorter contexts, needles that this model can answer, another --gate, or \

@@ -129,14 +129,20 @@ impl Summary {
             c.statistics.split_half_spearman.map_or("-".into(), |r| format!("rho {r:.2}"))
         }));
         rows.push(row("top 10 kept".into(), &|c| {
-            c.statistics.top_overlap_frac.map_or("-".into(), |f| format!("{:.0} %", f * 100.0))
+            let best = c.statistics.top.first().map_or(0.0, |t| t.mean);
+            let kept = c.statistics.top_overlap_frac.filter(|_| best > 0.0);
+            kept.map_or("-".into(), |f| format!("{:.0} %", f * 100.0))
         }));
         rows
     }
 }
 
-/// `3-5 0.812 ±0.031`: layer, head, mean, half the 95 % interval.
+/// `3-5 0.812 ±0.031`: layer, head, mean, half the 95 % interval. A head at 0 is not among the best of
+/// anything.
 fn head_cell(top: &TopHead) -> String {
+    if top.mean == 0.0 {
+        return "-".to_owned();
+    }
     let half = top.interval_95.map_or(String::new(), |[low, high]| {
         format!(" ±{:.3}", (f64::from(high) - f64::from(low)) / 2.0)
     });
@@ -221,7 +227,7 @@ mod tests {
         };
         let statistics = ScoreStatistics {
             probes: 3,
-            top: vec![top(5, 0.8125, Some([0.75, 0.875])), top(1, 0.5, None)],
+            top: vec![top(5, 0.8125, Some([0.75, 0.875])), top(1, 0.5, None), top(0, 0.0, None)],
             split_half_spearman: Some(0.9),
             top_overlap_frac: Some(0.975),
             resamples: 1000,
@@ -254,6 +260,7 @@ mod tests {
             "              inf",
             "1             3-5 0.812 ±0.062",
             "2             3-1 0.500",
+            "3             -",
             "split halves  rho 0.90",
             "top 10 kept   98 %",
             "4.0 s (load 0.5, prompts 2.0, answers 1.0), peak memory 100 MiB",
