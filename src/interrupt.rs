@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::progress::note;
+use crate::terminal::note;
 
 /// How long a probe may go on after the signal. Files are written whole or not at all, so that
 /// ending the process between probes or within one makes no difference to what is on disk.

@@ -35,7 +35,8 @@
 //! | [`plot`] | heatmaps and curves as PNG and SVG |
 //! | [`verify`](mod@verify) | this build against what transformers computed |
 //! | [`export_probes`] | prompts for another program |
-//! | [`atomic`], [`interrupt`], [`machine`], [`progress`] | whole files; signals; memory and time; the bar |
+//! | [`atomic`], [`interrupt`], [`machine`] | whole files; signals; memory and time |
+//! | [`progress`], [`terminal`] | the bar; standard output and error |
 //! | [`error`] | one error type: sentences with an exit code |
 //!
 //! # What holds everywhere
@@ -78,6 +79,7 @@ pub mod progress;
 pub mod prompt;
 pub mod run_config;
 pub mod score;
+pub mod terminal;
 pub mod text;
 pub mod tokenizer;
 pub mod verify;

@@ -1,14 +1,13 @@
 //! `headprof`: parse, run, exit code.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 use headprof::cli::{Cli, Command, VerifyArgs};
 use headprof::interrupt::Interrupt;
 use headprof::model::Compute;
-use headprof::progress::note;
 use headprof::run_config::RunConfig;
+use headprof::terminal::{json_line, note, print};
 use headprof::{Error, Result, profile, verify};
 
 fn main() -> ExitCode {
@@ -42,7 +41,7 @@ fn run_profile(config: &RunConfig) -> Result<()> {
     }
     let finished = profile::run(config, Interrupt::install()?.as_ref())?;
     match (config.json, config.quiet) {
-        (true, _) => print(&json(&finished.summary)?)?,
+        (true, _) => print(&json_line(&finished.summary)?)?,
         (false, false) => print(&finished.summary.to_string())?,
         (false, true) => {}
     }
@@ -52,25 +51,9 @@ fn run_profile(config: &RunConfig) -> Result<()> {
 fn run_verify(args: &VerifyArgs) -> Result<()> {
     let compute = Compute::open(args.device.parse()?)?;
     let report = verify::verify(&args.dir, args.golden.as_deref(), &compute)?;
-    print(&if args.json { json(&report)? } else { format!("{report}\n") })?;
+    print(&if args.json { json_line(&report)? } else { report.to_string() })?;
     match report.passed() {
         true => Ok(()),
         false => Err(Error::model("this build and transformers differ on this checkpoint")),
-    }
-}
-
-fn json(value: &impl serde::Serialize) -> Result<String> {
-    let text = serde_json::to_string(value);
-    text.map(|t| t + "\n").map_err(|e| Error::bug("a result cannot be written as JSON").got(e))
-}
-
-/// Prints to standard output; whoever closed it has read enough.
-fn print(text: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::resources("standard output cannot be written to").got(e))
-        }
-        _ => Ok(()),
     }
 }

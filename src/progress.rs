@@ -1,15 +1,12 @@
 //! How far a run is, on standard error: a bar with the time left on a terminal, else a line now
 //! and then.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Prints a line to standard error. Who has closed it does not want to know.
-pub fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
-}
+use crate::terminal::note;
 
 /// Progress over the tokens of all prompts: probes differ in length, tokens hardly in cost.
 pub struct Progress {

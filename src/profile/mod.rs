@@ -33,8 +33,8 @@ use crate::error::{Error, Result};
 use crate::export_probes;
 use crate::interrupt::Interrupt;
 use crate::machine;
-use crate::progress::note;
 use crate::run_config::RunConfig;
+use crate::terminal::note;
 
 /// Where the time went, in seconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -74,6 +74,9 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     let compute = config.compute()?;
     let out = OutputDir::prepare(&config.out)?;
     let inputs = Inputs::load(config)?;
+    for file in inputs.haystack.skipped() {
+        tell(&format!("warning: {} is left out: {}", file.name, file.reason));
+    }
     let job = Job::new(config, &inputs)?;
     memory::check(config, &inputs.model, &compute, &job)?;
     if let Some(path) = &config.export_probes {
