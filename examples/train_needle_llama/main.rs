@@ -7,11 +7,15 @@
 //! cargo run --release --example train_needle_llama -- show            # three training samples
 //! ```
 
+mod autodiff;
 mod babi;
 mod corpus;
 mod families;
+mod fast;
+mod host;
 mod held_out;
 mod shape;
+mod targets;
 mod tokenizer;
 mod train;
 mod words;
@@ -20,11 +24,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use burn::prelude::*;
+use burn::tensor::DType;
 use clap::{Parser, Subcommand};
+use headprof::model::checkpoint::Checkpoint;
 use headprof::model::decoder::Decoder;
 use headprof::model::export::{self, Precision};
+use headprof::model::{Compute, DeviceChoice};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+
+use train::Trainer;
 
 const FOLDER: &str = "models/needle-llama";
 
@@ -71,6 +80,15 @@ struct TrainArgs {
     tokens: usize,
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Continue from the checkpoint in this folder.
+    #[arg(long)]
+    from: Option<PathBuf>,
+    /// Train with burn's autodiff on --device instead of the written-out gradient on the processor.
+    #[arg(long)]
+    autodiff: bool,
+    /// Device for --autodiff: cpu, cuda or cuda:N.
+    #[arg(long, default_value = "cpu", requires = "autodiff")]
+    device: DeviceChoice,
     /// Folder for the checkpoint.
     #[arg(long, default_value = "training/needle-llama")]
     out: PathBuf,
@@ -95,11 +113,19 @@ fn main() -> anyhow::Result<()> {
 
 /// Trains and writes an f32 checkpoint to continue from and the f16 one to embed.
 fn train(args: &TrainArgs) -> anyhow::Result<()> {
-    let device = Device::flex().autodiff();
+    let compute = Compute::open(args.device)?;
+    let device = if args.autodiff { compute.device.autodiff() } else { compute.device };
     device.seed(args.seed);
     let config = shape::config()?;
-    let mut weights = shape::Initialiser { device: device.clone(), layers: config.layers };
-    let model = Decoder::new(&config, &mut weights)?;
+    let decoder = match &args.from {
+        None => {
+            let mut weights = shape::Initialiser { device: device.clone(), layers: config.layers };
+            Decoder::new(&config, &mut weights)?
+        }
+        Some(folder) => {
+            Decoder::new(&config, &mut Checkpoint::open(folder, &device, DType::F32)?)?
+        }
+    };
     let schedule = train::Schedule {
         minutes: args.minutes,
         repeat_steps: args.repeat_steps,
@@ -108,14 +134,21 @@ fn train(args: &TrainArgs) -> anyhow::Result<()> {
         seed: args.seed,
     };
     let (_, corpus) = corpus()?;
-    std::fs::create_dir_all(&args.out)?;
-    std::fs::write(args.out.join("config.json"), shape::config_json())?;
-    let mut save = |model: &Decoder| {
-        export::save(model.weights(), Precision::F32, &args.out.join("model-f32.safetensors"))?;
-        export::save(model.weights(), Precision::F16, &args.out.join("model.safetensors"))
+    let f32_folder = args.out.join("f32");
+    std::fs::create_dir_all(&f32_folder)?;
+    for folder in [&args.out, &f32_folder] {
+        std::fs::write(folder.join("config.json"), shape::config_json())?;
+    }
+    let mut save = |weights: Vec<(String, TensorData)>| {
+        export::save(weights.clone(), Precision::F32, &f32_folder.join("model.safetensors"))?;
+        export::save(weights, Precision::F16, &args.out.join("model.safetensors"))
     };
-    train::train(model, &config, corpus, &schedule, &device, &mut save)?;
-    Ok(())
+    let mut trainer: Box<dyn Trainer> = match args.autodiff {
+        true => Box::new(autodiff::Autodiff::new(decoder, &config, &device)),
+        false => Box::new(host::Host::new(&config, decoder.weights())?),
+    };
+    let vocab = config.vocab as u32;
+    Ok(train::train(trainer.as_mut(), corpus, &schedule, vocab, &mut save)?)
 }
 
 fn corpus() -> anyhow::Result<(tokenizers::Tokenizer, corpus::Corpus)> {

@@ -15,6 +15,7 @@ pub mod embedded;
 pub mod export;
 pub mod kv_cache;
 pub mod llama;
+pub mod planted;
 pub mod rope;
 
 pub use config::ModelConfig;
