@@ -11,6 +11,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod decoder;
 pub mod device;
+pub mod embedded;
 pub mod export;
 pub mod kv_cache;
 pub mod llama;

@@ -1,0 +1,141 @@
+//! What a profile reads: haystack, needles, the model's configuration and tokenizer.
+
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+use crate::gate;
+use crate::haystack::Haystack;
+use crate::model::{Compute, Llama, ModelConfig, embedded};
+use crate::needle::Needle;
+use crate::run_config::{ModelChoice, RunConfig};
+use crate::tokenizer::Tokenizer;
+
+/// A model without its weights.
+pub struct ModelFiles {
+    /// Its name in file names: the last part of its path.
+    pub name: String,
+    /// Its folder; `None` for the embedded model.
+    pub dir: Option<PathBuf>,
+    /// Its shape.
+    pub config: ModelConfig,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+}
+
+/// Everything read but the weights.
+pub struct Inputs {
+    /// The texts around the needles.
+    pub haystack: Haystack,
+    /// The needles.
+    pub needles: Vec<Needle>,
+    /// The model.
+    pub model: ModelFiles,
+}
+
+impl Inputs {
+    /// Reads texts first, then the model: of several mistakes the cheapest is told.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for haystack and needles, [`Error::Model`] for the model.
+    pub fn load(config: &RunConfig) -> Result<Self> {
+        let haystack = match &config.haystack_dir {
+            Some(dir) => Haystack::load_dir(dir, config.skip_bad_files)?,
+            None => Haystack::bundled()?,
+        };
+        let needles = match &config.needles {
+            Some(path) => Needle::load(path)?,
+            None => Needle::bundled()?,
+        };
+        let mut gate = gate::build(config.gate, config.gate_threshold)?;
+        for needle in &needles {
+            // Fails where no answer could pass, before any is generated.
+            gate.value("answer", &needle.answer)
+                .map_err(|e| e.at(format!("needle {}", needle.id)))?;
+        }
+        Ok(Self { haystack, needles, model: ModelFiles::open(&config.model)? })
+    }
+}
+
+impl ModelFiles {
+    /// Reads configuration and tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Model`] naming the file.
+    pub fn open(choice: &ModelChoice) -> Result<Self> {
+        let files = match choice {
+            ModelChoice::NeedleLlama => Self {
+                name: embedded::NAME.to_owned(),
+                dir: None,
+                config: embedded::needle_llama_config()?,
+                tokenizer: embedded::needle_llama_tokenizer()?,
+            },
+            ModelChoice::Dir(dir) => {
+                if !dir.is_dir() {
+                    return Err(Error::model("there is no such model folder")
+                        .at(dir.display())
+                        .got(if dir.exists() { "a file" } else { "nothing" })
+                        .expected(
+                            "a folder with config.json, model.safetensors and tokenizer.json",
+                        ));
+                }
+                // The last part of `.` or `..` says nothing.
+                let full = dir.canonicalize().unwrap_or_else(|_| dir.clone());
+                let name = full.file_name().unwrap_or_default().to_string_lossy();
+                Self {
+                    name: file_name_part(&name),
+                    dir: Some(full.clone()),
+                    config: ModelConfig::from_dir(dir)?,
+                    tokenizer: Tokenizer::from_file(&dir.join("tokenizer.json"))?,
+                }
+            }
+        };
+        files.tokenizer.check_against(files.config.vocab)?;
+        Ok(files)
+    }
+
+    /// Reads the weights.
+    ///
+    /// # Errors
+    /// [`Error::Model`] naming file and tensor.
+    pub fn load(&self, compute: &Compute) -> Result<Llama> {
+        match &self.dir {
+            None => embedded::needle_llama(compute),
+            Some(dir) => Llama::from_dir(dir, compute),
+        }
+    }
+}
+
+/// `name` with whatever is unusual in file names replaced.
+fn file_name_part(name: &str) -> String {
+    let usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let part: String = name.chars().map(|c| if usual(c) { c } else { '_' }).collect();
+    match part.trim_start_matches('.') {
+        "" => "model".to_owned(),
+        visible => visible.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn model_names_are_safe_in_file_names() {
+        for (name, part) in [
+            ("Llama-3.2-1B", "Llama-3.2-1B"),
+            ("a b:c*", "a_b_c_"),
+            (".hidden", "hidden"),
+            ("", "model"),
+            ("日本", "__"),
+        ] {
+            assert_eq!(file_name_part(name), part);
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let e = ModelFiles::open(&ModelChoice::Dir("no/such/folder".into())).err().unwrap();
+        assert_eq!(e.exit_code(), 4);
+        assert!(e.to_string().contains("no/such/folder"), "{e}");
+    }
+}

@@ -1,0 +1,164 @@
+//! [`Job`]: the plan and all that its prompts are made of. Nothing here needs the weights.
+
+use std::collections::BTreeSet;
+
+use super::inputs::{Inputs, ModelFiles};
+use crate::error::{Error, Result};
+use crate::haystack::HaystackTokens;
+use crate::needle::NeedleTokens;
+use crate::plan::{Plan, Probe};
+use crate::prompt::{Prompt, PromptParts};
+use crate::run_config::{Lengths, RunConfig};
+
+/// A needle in tokens, with its question and the limit of its answer.
+struct TokenisedNeedle {
+    tokens: NeedleTokens,
+    question: Vec<u32>,
+    max_new_tokens: usize,
+}
+
+/// All probes of a run, ready to be assembled one by one.
+pub struct Job {
+    /// The probes.
+    pub plan: Plan,
+    /// Context lengths that are run, ascending.
+    pub context_lengths: Vec<usize>,
+    /// Ids that end an answer, ascending.
+    pub stop_ids: Vec<u32>,
+    haystack: HaystackTokens,
+    needles: Vec<TokenisedNeedle>,
+    bos: Option<u32>,
+}
+
+impl Job {
+    /// Plans the probes of `config` and checks that each can be run.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a context too short for a needle or too long for the model, and the
+    /// errors of [`Plan::new`] and of the tokenizer.
+    pub fn new(config: &RunConfig, inputs: &Inputs) -> Result<Self> {
+        let tokenizer = &inputs.model.tokenizer;
+        let haystack = inputs.haystack.tokenise(tokenizer)?;
+        let tokenised = inputs.needles.iter().map(|needle| {
+            let answer_tokens = tokenizer.encode(&needle.answer)?.len();
+            Ok(TokenisedNeedle {
+                tokens: needle.tokenise(tokenizer)?,
+                question: config.template.tokenise(tokenizer, &needle.question)?,
+                max_new_tokens: config.max_new_tokens.of(answer_tokens),
+            })
+        });
+        let needles = tokenised.collect::<Result<Vec<_>>>()?;
+        let longest_answer = needles.iter().map(|n| n.max_new_tokens).max().unwrap_or(0);
+        let context_lengths = context_lengths(config, &inputs.model, longest_answer)?;
+        let plan = Plan::new(
+            &inputs.needles,
+            &context_lengths,
+            &config.depths,
+            config.repeats,
+            config.seed,
+        )?;
+        let mut stop: BTreeSet<u32> = inputs.model.config.eos.iter().copied().collect();
+        if config.stop_newline {
+            stop.extend(tokenizer.newline_ids());
+        }
+        let stop_ids = stop.into_iter().collect();
+        let bos = tokenizer.bos();
+        let job = Self { plan, context_lengths, stop_ids, haystack, needles, bos };
+        job.check_shortest(inputs)?;
+        Ok(job)
+    }
+
+    /// The prompt of one probe.
+    ///
+    /// # Errors
+    /// As [`PromptParts::assemble`].
+    pub fn prompt(&self, probe: &Probe) -> Result<Prompt> {
+        let offset = probe.offset(self.haystack.ids().len());
+        self.parts(probe.needle).assemble(probe.context_length, probe.depth, offset)
+    }
+
+    /// Most tokens of one probe's answer.
+    pub fn max_new_tokens(&self, probe: &Probe) -> usize {
+        self.needles[probe.needle].max_new_tokens
+    }
+
+    /// Most tokens of any answer.
+    pub fn longest_answer(&self) -> usize {
+        self.needles.iter().map(|n| n.max_new_tokens).max().unwrap_or(0)
+    }
+
+    /// Tokens of the haystack, before it repeats.
+    pub fn haystack_tokens(&self) -> usize {
+        self.haystack.ids().len()
+    }
+
+    /// Tokens of all prompts.
+    pub fn prompt_tokens(&self) -> u64 {
+        self.plan.probes.iter().map(|p| p.context_length as u64).sum()
+    }
+
+    fn parts(&self, needle: usize) -> PromptParts<'_> {
+        let needle = &self.needles[needle];
+        PromptParts {
+            bos: self.bos,
+            haystack: &self.haystack,
+            needle: &needle.tokens,
+            question: &needle.question,
+        }
+    }
+
+    /// Every needle has room in the shortest context.
+    fn check_shortest(&self, inputs: &Inputs) -> Result<()> {
+        let smallest = |n: usize| self.parts(n).smallest_context_length();
+        let worst = (0..self.needles.len()).max_by_key(|&n| smallest(n));
+        let (Some(worst), Some(&shortest)) = (worst, self.context_lengths.first()) else {
+            return Err(Error::bug("a plan without needles or lengths"));
+        };
+        let needed = smallest(worst);
+        if needed <= shortest {
+            return Ok(());
+        }
+        Err(Error::usage("needle and question do not fit into the context")
+            .at(format!("needle {}", inputs.needles[worst].id))
+            .got(format!("context length {shortest}"))
+            .expected(format!("at least {needed} tokens"))
+            .advice(format!("--min-len {needed} or --lengths {needed}, or shorter needles")))
+    }
+}
+
+/// The lengths to run: those asked for, or of the default ones those that the model is made for.
+fn context_lengths(
+    config: &RunConfig,
+    model: &ModelFiles,
+    longest_answer: usize,
+) -> Result<Vec<usize>> {
+    let positions = model.config.max_positions;
+    let fits = |length: usize| config.allow_extrapolation || length + longest_answer <= positions;
+    match &config.lengths {
+        Lengths::Asked(lengths) => match lengths.iter().rev().find(|&&length| !fits(length)) {
+            None => Ok(lengths.clone()),
+            Some(length) => Err(Error::usage("the context is longer than the model is made for")
+                .at(format!("context length {length}"))
+                .got(format!("{length} tokens of prompt and up to {longest_answer} of answer"))
+                .expected(format!(
+                    "at most max_position_embeddings = {positions} of {}",
+                    model.name
+                ))
+                .advice(format!(
+                    "lengths up to {}, or --allow-extrapolation",
+                    positions.saturating_sub(longest_answer)
+                ))),
+        },
+        Lengths::Default(lengths) => {
+            let kept: Vec<usize> = lengths.iter().copied().filter(|&l| fits(l)).collect();
+            match (kept.is_empty(), positions.saturating_sub(longest_answer)) {
+                (false, _) => Ok(kept),
+                (true, 0) => Err(Error::usage("the model has no room for a prompt")
+                    .at("--max-new-tokens")
+                    .got(longest_answer)
+                    .expected(format!("less than max_position_embeddings = {positions}"))),
+                (true, most) => Ok(vec![most]),
+            }
+        }
+    }
+}

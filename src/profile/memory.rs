@@ -1,0 +1,128 @@
+//! How much memory a run will take, before it takes it.
+
+use super::inputs::ModelFiles;
+use super::job::Job;
+use crate::error::{Error, Result};
+use crate::machine;
+use crate::model::{Compute, KvCache, ModelConfig};
+use crate::run_config::RunConfig;
+
+/// The program, its tables and its texts.
+const PROGRAM_BYTES: u64 = 48 << 20;
+
+/// An upper estimate: `fixed + per_token · tokens`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryEstimate {
+    /// Weights, activations of one chunk, logits.
+    pub fixed_bytes: u64,
+    /// Cache, one layer's keys, values and attention rows.
+    pub per_token_bytes: u64,
+}
+
+impl MemoryEstimate {
+    /// For a model of shape `config` that runs `chunk` tokens at a time.
+    pub fn new(config: &ModelConfig, compute: &Compute, chunk: usize) -> Self {
+        let c = config;
+        let size = compute.dtype.size() as u64;
+        // The residual stream and its norms; gate, up and their product; queries, keys and values
+        // as projected, rotated and put side by side.
+        let width = 6 * c.hidden + 3 * c.intermediate + 3 * (c.heads + 2 * c.kv_heads) * c.head_dim;
+        let activations = (chunk * width * 4) as u64;
+        // While it is read, a weight also exists in f32; the largest is the embedding.
+        let largest_weight = (c.vocab * c.hidden * 4) as u64;
+        let logits = (c.vocab * 8) as u64;
+        let one_layer = 2 * c.kv_heads * c.head_dim * 4 + 2 * c.heads * 4;
+        Self {
+            fixed_bytes: c.parameters() * size
+                + activations
+                + largest_weight
+                + logits
+                + PROGRAM_BYTES,
+            per_token_bytes: KvCache::bytes(c, 1, compute.dtype) + one_layer as u64,
+        }
+    }
+
+    /// Bytes for a cache of `tokens`.
+    pub fn bytes(self, tokens: usize) -> u64 {
+        self.fixed_bytes.saturating_add(self.per_token_bytes.saturating_mul(tokens as u64))
+    }
+
+    /// The longest cache in `available` bytes; 0 if the weights alone are too much.
+    pub fn most_tokens(self, available: u64) -> usize {
+        (available.saturating_sub(self.fixed_bytes) / self.per_token_bytes.max(1)) as usize
+    }
+
+    /// Compares with what there is; `answer` tokens come on top of a context of `length`.
+    fn check(self, length: usize, answer: usize, available: u64) -> Result<()> {
+        let needed = self.bytes(length + answer);
+        if needed <= available {
+            return Ok(());
+        }
+        let most = self.most_tokens(available).saturating_sub(answer);
+        let advice = match most {
+            0 => "a smaller model, or a machine with more memory".to_owned(),
+            most => format!("lengths up to {most}"),
+        };
+        Err(Error::resources("there is not enough memory")
+            .at(format!("context length {length}"))
+            .got(format!("{} MiB available", available >> 20))
+            .expected(format!(
+                "about {} MiB: {} for the weights and the arithmetic, {} for the cache",
+                needed >> 20,
+                self.fixed_bytes >> 20,
+                (needed - self.fixed_bytes) >> 20
+            ))
+            .advice(advice))
+    }
+}
+
+/// Checks the longest context of `job` against the memory that is free. Only where tensors lie in
+/// the machine's own memory: a GPU tells when a probe does not fit, and the others go on.
+pub(super) fn check(
+    config: &RunConfig,
+    model: &ModelFiles,
+    compute: &Compute,
+    job: &Job,
+) -> Result<()> {
+    let (Some(available), "cpu") = (machine::available_memory_bytes(), compute.name.as_str())
+    else {
+        return Ok(());
+    };
+    let longest = job.context_lengths.last().copied().unwrap_or(0);
+    MemoryEstimate::new(&model.config, compute, config.chunk_tokens(compute)).check(
+        longest,
+        job.longest_answer(),
+        available,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::embedded::needle_llama_config;
+
+    #[test]
+    fn the_largest_length_that_fits_is_told() {
+        let estimate = MemoryEstimate { fixed_bytes: 10 << 20, per_token_bytes: 1 << 20 };
+        assert_eq!(estimate.bytes(20), 30 << 20);
+        assert_eq!(estimate.most_tokens(30 << 20), 20);
+        assert_eq!(estimate.most_tokens(5 << 20), 0);
+        assert!(estimate.check(15, 5, 30 << 20).is_ok());
+        let e = estimate.check(16, 5, 30 << 20).unwrap_err();
+        assert_eq!(e.exit_code(), 5);
+        assert!(e.to_string().contains("lengths up to 15"), "{e}");
+        assert!(e.to_string().contains("about 31 MiB"), "{e}");
+        let e = estimate.check(16, 5, 9 << 20).unwrap_err();
+        assert!(e.to_string().contains("smaller model"), "{e}");
+    }
+
+    #[test]
+    fn needle_llama_takes_what_its_shape_says() {
+        let c = needle_llama_config().unwrap();
+        let estimate = MemoryEstimate::new(&c, &Compute::cpu(), 256);
+        // Keys and values: 2 · L · G · D · 4 bytes, on top of one layer's copies.
+        let cache = (2 * c.layers * c.kv_heads * c.head_dim * 4) as u64;
+        assert!((cache..2 * cache).contains(&estimate.per_token_bytes));
+        assert!(estimate.fixed_bytes > 4 * c.parameters());
+    }
+}

@@ -1,0 +1,107 @@
+//! The main job: profile the attention heads of one model.
+//!
+//! ```text
+//! RunConfig ─► Inputs ─► Job (plan, prompts) ─► Llama ─► probes ─► Results ─► files, Summary
+//! ```
+//!
+//! Everything that can go wrong without the weights goes wrong before they are read.
+
+mod inputs;
+mod job;
+mod memory;
+mod meta;
+mod outputs;
+mod probes;
+mod record;
+mod statistics;
+mod summary;
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+pub use inputs::{Inputs, ModelFiles};
+pub use job::Job;
+pub use memory::MemoryEstimate;
+pub use outputs::OutputDir;
+pub use probes::Probed;
+pub use record::{ProbeRecord, Status};
+pub use statistics::{ScoreStatistics, TopHead};
+pub use summary::Summary;
+
+use crate::error::{Error, Result};
+use crate::export_probes;
+use crate::interrupt::Interrupt;
+use crate::machine;
+use crate::run_config::RunConfig;
+use crate::terminal::note;
+
+/// Where the time went, in seconds.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Seconds {
+    /// Reading the weights.
+    pub load: f64,
+    /// Prompts, all probes.
+    pub prefill: f64,
+    /// Answers, all probes.
+    pub decode: f64,
+    /// From the start of the run to the writing of its files.
+    pub total: f64,
+}
+
+/// A profile that was written.
+pub struct Finished {
+    /// What to tell.
+    pub summary: Summary,
+    /// Why it is not the whole profile, if some probes failed.
+    pub shortcoming: Option<Error>,
+}
+
+/// Profiles the model of `config` and writes the files.
+///
+/// # Errors
+/// As its stages. [`Error::Evidence`] if no answer passed the gate: then `probes.jsonl` is written
+/// and no head_score.
+pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
+    let start = Instant::now();
+    let tell = |text: &str| {
+        if !config.quiet {
+            note(text)
+        }
+    };
+    config.notes.iter().for_each(|text| tell(&format!("note: {text}")));
+
+    let compute = config.compute()?;
+    let out = OutputDir::prepare(&config.out)?;
+    let inputs = Inputs::load(config)?;
+    for file in inputs.haystack.skipped() {
+        tell(&format!("warning: {} is left out: {}", file.name, file.reason));
+    }
+    let job = Job::new(config, &inputs)?;
+    memory::check(config, &inputs.model, &compute, &job)?;
+    if let Some(path) = &config.export_probes {
+        export_probes::write(&job, path)?;
+    }
+
+    let loading = Instant::now();
+    let model = inputs.model.load(&compute)?;
+    let load = loading.elapsed().as_secs_f64();
+    model.warnings().iter().for_each(|text| tell(&format!("warning: {text}")));
+
+    let probed = probes::run(config, &inputs, &job, &model, interrupt)?;
+    interrupt.begin_writing()?;
+    out.write_probes(&probed.records)?;
+    let statistics = statistics::of_scores(config, &probed)?;
+    let made = meta::Made { config, inputs: &inputs, job: &job, model: &model, probed: &probed };
+    let pictures = if config.plots { out.draw(&made, &statistics)? } else { Vec::new() };
+    let seconds = Seconds {
+        load,
+        prefill: probed.prefill_secs,
+        decode: probed.decode_secs,
+        total: start.elapsed().as_secs_f64(),
+    };
+    let rss = machine::peak_rss_bytes();
+    let files = out.write_scores(&made, &statistics, pictures, seconds, rss)?;
+    let summary = Summary::new(&made, &statistics, &files, seconds, rss);
+    Ok(Finished { summary, shortcoming: probed.shortcoming() })
+}

@@ -1,0 +1,218 @@
+//! The loop over all probes: prompt → answer → gate → scores.
+
+use super::inputs::Inputs;
+use super::job::Job;
+use super::record::{ProbeRecord, ProbeSeconds, Status};
+use crate::error::{Error, Result};
+use crate::gate::{self, AnswerGate};
+use crate::generate::{Settings, generate};
+use crate::head_matrix::HeadMatrix;
+use crate::interrupt::Interrupt;
+use crate::model::Llama;
+use crate::plan::Probe;
+use crate::progress::Progress;
+use crate::prompt::Prompt;
+use crate::run_config::RunConfig;
+
+/// Answers shown where none passed.
+const SAMPLES: usize = 3;
+
+/// All probes, answered.
+pub struct Probed {
+    /// One per probe, in the order of the plan.
+    pub records: Vec<ProbeRecord>,
+    /// Per score of [`RunConfig::scores`]: one `[L, H]` per accepted probe, in the order of the
+    /// plan.
+    pub scores: Vec<Vec<HeadMatrix>>,
+    /// Seconds for all prompts.
+    pub prefill_secs: f64,
+    /// Seconds for all answers.
+    pub decode_secs: f64,
+    /// The gate, as used.
+    pub gate_name: String,
+    /// What answers had to exceed.
+    pub gate_threshold: f64,
+}
+
+/// Runs every probe of `job`, in order.
+///
+/// A probe that needs more memory than there is, or whose answer leaves nothing to score, has
+/// failed; the others go on.
+///
+/// # Errors
+/// [`Error::Interrupted`], and every error that the next probe would meet again: numbers that are
+/// not finite, a tokenizer that cannot decode, a bug.
+pub(super) fn run(
+    config: &RunConfig,
+    inputs: &Inputs,
+    job: &Job,
+    model: &Llama,
+    interrupt: &Interrupt,
+) -> Result<Probed> {
+    let mut gate = gate::build(config.gate, config.gate_threshold)?;
+    let mut probed = Probed {
+        records: Vec::with_capacity(job.plan.probes.len()),
+        scores: vec![Vec::new(); config.scores.len()],
+        prefill_secs: 0.0,
+        decode_secs: 0.0,
+        gate_name: gate.name().to_owned(),
+        gate_threshold: gate.threshold(),
+    };
+    let mut progress = Progress::new(job.plan.probes.len(), job.prompt_tokens(), config.quiet);
+    let chunk = config.chunk_tokens(model.compute());
+    for probe in &job.plan.probes {
+        interrupt.check()?;
+        let prompt = job.prompt(probe)?;
+        let mut record = ProbeRecord::new(probe, &inputs.needles[probe.needle], &prompt);
+        let attempt = Attempt { config, inputs, job, model, chunk };
+        match attempt.answer(probe, &prompt, gate.as_mut(), &mut record) {
+            Ok(None) => {}
+            Ok(Some(scores)) => {
+                for (all, one) in probed.scores.iter_mut().zip(scores) {
+                    all.push(one);
+                }
+            }
+            Err(e @ (Error::Resources(_) | Error::Evidence(_))) => record.fail(&e),
+            Err(e) => return Err(e),
+        }
+        probed.prefill_secs += record.seconds.prefill;
+        probed.decode_secs += record.seconds.decode;
+        progress.advance(probe.context_length, record.status == Status::Accepted);
+        probed.records.push(record);
+    }
+    progress.finish();
+    Ok(probed)
+}
+
+/// What one probe needs.
+struct Attempt<'a> {
+    config: &'a RunConfig,
+    inputs: &'a Inputs,
+    job: &'a Job,
+    model: &'a Llama,
+    chunk: usize,
+}
+
+impl Attempt<'_> {
+    /// Lets the model answer, fills in `record`, and returns the scores if the answer passes.
+    fn answer(
+        &self,
+        probe: &Probe,
+        prompt: &Prompt,
+        gate: &mut dyn AnswerGate,
+        record: &mut ProbeRecord,
+    ) -> Result<Option<Vec<HeadMatrix>>> {
+        let settings = Settings {
+            max_new_tokens: self.job.max_new_tokens(probe),
+            stop: self.job.stop_ids.clone(),
+            chunk: self.chunk,
+            top_k: self.config.top_k,
+        };
+        let mut cache = self.model.new_cache(prompt.ids.len() + settings.max_new_tokens);
+        let generation = generate(self.model, &mut cache, &prompt.ids, &prompt.needle, &settings)?;
+        record.seconds =
+            ProbeSeconds { prefill: generation.prefill_secs, decode: generation.decode_secs };
+        record.generated_ids = generation.observation.generated.clone();
+        let answer = self.inputs.model.tokenizer.decode(generation.answer_ids())?;
+        let value = gate.value(&answer, &record.gold)?;
+        record.answer = Some(answer);
+        record.gate_value = Some(value);
+        if !gate.passes(value) {
+            record.status = Status::Rejected;
+            record.reason = Some(format!("{} {value:.4} does not pass", gate.name()));
+            return Ok(None);
+        }
+        let score = |score: &&dyn crate::score::HeadScore| {
+            score.score(&generation.observation, &self.config.score_options)
+        };
+        let scores = self.config.scores.iter().map(score).collect::<Result<Vec<_>>>()?;
+        record.status = Status::Accepted;
+        Ok(Some(scores))
+    }
+}
+
+impl Probed {
+    /// How many probes ended like this.
+    pub fn count(&self, status: Status) -> usize {
+        self.records.iter().filter(|r| r.status == status).count()
+    }
+
+    /// The accepted probes, in the order of the plan.
+    pub fn accepted(&self) -> impl Iterator<Item = &ProbeRecord> {
+        self.records.iter().filter(|r| r.status == Status::Accepted)
+    }
+
+    /// What an answer has to reach, in words.
+    pub fn gate_text(&self) -> String {
+        match self.gate_name.as_str() {
+            "none" => "gate none".to_owned(),
+            "exact" => "gate exact".to_owned(),
+            name => format!("gate {name} > {}", self.gate_threshold),
+        }
+    }
+
+    /// An error if some probes failed.
+    pub fn shortcoming(&self) -> Option<Error> {
+        let failed: Vec<&ProbeRecord> =
+            self.records.iter().filter(|r| r.status == Status::Failed).collect();
+        let first = failed.first()?;
+        Some(
+            Error::evidence("some probes failed; the scores are of the others")
+                .at(format!(
+                    "probe {} ({}, {} tokens)",
+                    first.id, first.needle_id, first.context_length
+                ))
+                .got(format!(
+                    "{} of {} probes failed; the first: {}",
+                    failed.len(),
+                    self.records.len(),
+                    first.reason.as_deref().unwrap_or("no reason")
+                ))
+                .advice("see status and reason in probes.jsonl"),
+        )
+    }
+
+    /// The error of a run without an accepted probe: the gate, the best value and the best answers.
+    pub fn nothing_accepted(&self) -> Error {
+        let mut rejected: Vec<&ProbeRecord> =
+            self.records.iter().filter(|r| r.status == Status::Rejected).collect();
+        let failed: Vec<&ProbeRecord> =
+            self.records.iter().filter(|r| r.status == Status::Failed).collect();
+        let failures = failed.first().map_or(String::new(), |first| {
+            let reason = first.reason.as_deref().unwrap_or("no reason");
+            format!("{} probes failed; the first: {reason}", failed.len())
+        });
+        let value = |r: &ProbeRecord| r.gate_value.unwrap_or(0.0);
+        // Stable: of equal values the first of the plan.
+        rejected.sort_by(|a, b| value(b).total_cmp(&value(a)));
+        let Some(best) = rejected.first() else {
+            return Error::evidence("every probe failed: there are no scores to write")
+                .got(failures)
+                .advice("see status and reason in probes.jsonl");
+        };
+        let samples: Vec<String> = rejected
+            .iter()
+            .take(SAMPLES)
+            .map(|r| {
+                let answer = r.answer.as_deref().unwrap_or_default();
+                format!("{:.4}  {answer:?} for {:?}", value(r), r.gold)
+            })
+            .collect();
+        Error::evidence("no answer passed the gate: there are no scores to write")
+            .at(self.gate_text())
+            .got(
+                format!(
+                    "{} answers, the best value {:.4}; the nearest answers:\n{}\n{failures}",
+                    rejected.len(),
+                    value(best),
+                    samples.join("\n")
+                )
+                .trim_end(),
+            )
+            .expected("at least one answer that passes")
+            .advice(
+                "shorter contexts, needles that this model can answer, another --gate, or \
+                 --stop-newline off if answers are empty; all answers are in probes.jsonl",
+            )
+    }
+}

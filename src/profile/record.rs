@@ -1,0 +1,104 @@
+//! [`ProbeRecord`]: what became of one probe, one line of `probes.jsonl`.
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::needle::Needle;
+use crate::plan::{Probe, ProbeId};
+use crate::prompt::Prompt;
+
+/// What became of a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// The answer passed the gate; the probe feeds the scores.
+    Accepted,
+    /// The answer did not pass.
+    Rejected,
+    /// There is no answer, or no score for it.
+    Failed,
+}
+
+/// Seconds of one probe.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct ProbeSeconds {
+    /// The prompt.
+    pub prefill: f64,
+    /// The answer.
+    pub decode: f64,
+}
+
+/// One probe with its answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProbeRecord {
+    /// Its place in the plan, from 0.
+    pub index: usize,
+    /// Its name.
+    pub id: ProbeId,
+    /// The name of its needle.
+    pub needle_id: String,
+    /// Context length asked for, in tokens.
+    pub context_length: usize,
+    /// Depth asked for, 0 to 1.
+    pub depth_asked: f64,
+    /// Depth of the sentence border where the needle came to stand.
+    pub depth_reached: f64,
+    /// Which of the repetitions, from 0.
+    pub repeat: u32,
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Needle spans in the prompt, `[start, end)` each.
+    pub needle_spans: Vec<[usize; 2]>,
+    /// How many times the haystack was used up.
+    pub haystack_cycles: usize,
+    /// What the model wrote.
+    pub answer: Option<String>,
+    /// What it should have written.
+    pub gold: String,
+    /// How near the answer is, 0 to 1.
+    pub gate_value: Option<f64>,
+    /// What became of the probe.
+    pub status: Status,
+    /// Why it was not accepted.
+    pub reason: Option<String>,
+    /// Generated ids, the stop token included.
+    pub generated_ids: Vec<u32>,
+    /// The only values that differ from run to run.
+    pub seconds: ProbeSeconds,
+}
+
+impl ProbeRecord {
+    /// A probe before its answer: failed until it has one.
+    pub fn new(probe: &Probe, needle: &Needle, prompt: &Prompt) -> Self {
+        Self {
+            index: probe.index,
+            id: probe.id,
+            needle_id: needle.id.clone(),
+            context_length: probe.context_length,
+            depth_asked: prompt.depth_asked,
+            depth_reached: prompt.depth_reached,
+            repeat: probe.repeat,
+            prompt_tokens: prompt.ids.len(),
+            needle_spans: prompt.needle.iter().map(|s| [s.start, s.end]).collect(),
+            haystack_cycles: prompt.haystack_cycles,
+            answer: None,
+            gold: needle.answer.clone(),
+            gate_value: None,
+            status: Status::Failed,
+            reason: None,
+            generated_ids: Vec::new(),
+            seconds: ProbeSeconds::default(),
+        }
+    }
+
+    /// The probe failed because of `error`.
+    pub fn fail(&mut self, error: &Error) {
+        let lines: Vec<String> = error
+            .to_string()
+            .lines()
+            .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        self.status = Status::Failed;
+        self.reason = Some(lines.join("; "));
+    }
+}

@@ -1,0 +1,93 @@
+//! What is told about a score: its best heads, and how sure that is.
+
+use serde::Serialize;
+
+use super::probes::Probed;
+use crate::error::Result;
+use crate::head_matrix::HeadMatrix;
+use crate::head_score::HeadScoreFile;
+use crate::run_config::RunConfig;
+use crate::score::HeadScore;
+use crate::score::aggregate::{Aggregate, RESAMPLES, TOP_HEADS, aggregate};
+
+/// One of the best heads.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TopHead {
+    /// Layer, from 0.
+    pub layer: usize,
+    /// Query head, from 0.
+    pub head: usize,
+    /// Mean over the accepted probes.
+    pub mean: f32,
+    /// Standard error of the mean; `None` for a single probe.
+    pub std_error: Option<f32>,
+    /// Bootstrap 95 % interval of the mean; `None` for a single probe.
+    pub interval_95: Option<[f32; 2]>,
+}
+
+/// A score over all accepted probes, in a few numbers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScoreStatistics {
+    /// Accepted probes.
+    pub probes: usize,
+    /// The ten best heads.
+    pub top: Vec<TopHead>,
+    /// Rank correlation of all heads between random halves of the probes.
+    pub split_half_spearman: Option<f64>,
+    /// Expected share of the ten best heads that stay among the ten best in a resample.
+    pub top_overlap_frac: Option<f64>,
+    /// Resamples of the bootstrap.
+    pub resamples: usize,
+}
+
+/// One score of a run.
+pub struct ScoreResult {
+    /// Which.
+    pub score: &'static dyn HeadScore,
+    /// The values per head and probe.
+    pub file: HeadScoreFile,
+    /// The mean per head, `[L, H]`.
+    pub mean: HeadMatrix,
+    /// The rest.
+    pub statistics: ScoreStatistics,
+}
+
+impl ScoreStatistics {
+    fn of(aggregate: &Aggregate) -> Self {
+        let spread = aggregate.spread.as_ref();
+        let top = aggregate.mean.top(TOP_HEADS).into_iter().map(|(layer, head, mean)| TopHead {
+            layer,
+            head,
+            mean,
+            std_error: spread.map(|s| s.std_error.get(layer, head)),
+            interval_95: spread.map(|s| [s.low.get(layer, head), s.high.get(layer, head)]),
+        });
+        Self {
+            probes: aggregate.probes,
+            top: top.collect(),
+            split_half_spearman: spread.and_then(|s| s.split_half_spearman),
+            top_overlap_frac: spread.map(|s| s.top_overlap_frac),
+            resamples: RESAMPLES,
+        }
+    }
+}
+
+/// Aggregates every score of a run.
+///
+/// # Errors
+/// [`Probed::nothing_accepted`] if there is no accepted probe.
+pub(super) fn of_scores(config: &RunConfig, probed: &Probed) -> Result<Vec<ScoreResult>> {
+    if probed.accepted().next().is_none() {
+        return Err(probed.nothing_accepted());
+    }
+    let result = |(score, probes): (&&'static dyn HeadScore, &Vec<HeadMatrix>)| {
+        let aggregate = aggregate(probes, config.seed, RESAMPLES)?;
+        Ok(ScoreResult {
+            score: *score,
+            file: HeadScoreFile::from_probes(probes)?,
+            statistics: ScoreStatistics::of(&aggregate),
+            mean: aggregate.mean,
+        })
+    };
+    config.scores.iter().zip(&probed.scores).map(result).collect()
+}

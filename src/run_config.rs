@@ -1,0 +1,330 @@
+//! [`RunConfig`]: the command line, parsed and validated. Every mistake that can be seen without
+//! reading a file is found here, with exit code 2; after this nothing is "maybe set".
+
+use std::path::PathBuf;
+
+use burn::tensor::DType;
+
+use crate::cli::{DtypeArg, ProfileArgs, Switch};
+use crate::error::{Error, Result};
+use crate::gate::{self, GateKind};
+use crate::model::{Compute, DeviceChoice, embedded};
+use crate::plan::{default_depths, even_lengths, parse_depths, parse_lengths};
+use crate::prompt::PromptTemplate;
+use crate::score::{self, Compat, CompatSet, HeadScore, ScoreOptions};
+
+/// Context lengths where none are asked for. The embedded model answers within a minute on two
+/// cores; other checkpoints are usually larger and made for longer contexts.
+const DEFAULT_LENGTHS_EMBEDDED: [usize; 3] = [256, 512, 1024];
+const DEFAULT_LENGTHS: [usize; 4] = [512, 1024, 2048, 4096];
+const DEFAULT_INTERVALS: usize = 3;
+
+/// Room for a sentence. Answers end at a line break or an end-of-sequence token long before.
+const DEFAULT_MAX_NEW_TOKENS: usize = 32;
+
+/// The question part of Retrieval_Head and HeadKV: nothing between haystack and question.
+const TEMPLATE_HEADKV: &str = "Based on the content of the book, Question: {question}\nAnswer:";
+/// The question part of DiliLazyKV.
+const TEMPLATE_DILILAZYKV: &str =
+    "Based on the content in the book, answer the question: {question}\nAnswer:";
+
+/// Which model is profiled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelChoice {
+    /// [`embedded`].
+    NeedleLlama,
+    /// A checkpoint folder.
+    Dir(PathBuf),
+}
+
+/// Context lengths, ascending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lengths {
+    /// As asked for: each is run or is an error.
+    Asked(Vec<usize>),
+    /// Nothing was asked for: those that the model is made for.
+    Default(Vec<usize>),
+}
+
+/// The limit of an answer's length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaxNewTokens {
+    /// The same for every needle.
+    Fixed(usize),
+    /// [`CompatSet::max_new_tokens`] of each needle's answer.
+    Compat(CompatSet),
+}
+
+impl MaxNewTokens {
+    /// The limit for a needle whose expected answer has `answer_tokens` tokens.
+    pub fn of(self, answer_tokens: usize) -> usize {
+        match self {
+            Self::Fixed(n) => n,
+            Self::Compat(set) => {
+                set.max_new_tokens(answer_tokens).unwrap_or(DEFAULT_MAX_NEW_TOKENS)
+            }
+        }
+    }
+}
+
+/// A profile to run, without contradictions.
+pub struct RunConfig {
+    /// The model.
+    pub model: ModelChoice,
+    /// What to compute on.
+    pub device: DeviceChoice,
+    /// Number type on a GPU.
+    pub gpu_dtype: DType,
+    /// Threads of the CPU; `None` = one per core.
+    pub threads: Option<usize>,
+    /// Prompt tokens per pass; `None` = what suits the device.
+    pub chunk: Option<usize>,
+    /// Context lengths in tokens.
+    pub lengths: Lengths,
+    /// Depths, ascending, 0 to 1.
+    pub depths: Vec<f64>,
+    /// Repetitions of each probe, at least 1.
+    pub repeats: u32,
+    /// Seed of haystack offsets and of the statistics.
+    pub seed: u64,
+    /// Whether lengths beyond the model's are run.
+    pub allow_extrapolation: bool,
+    /// The user's needles; `None` = the bundled ones.
+    pub needles: Option<PathBuf>,
+    /// The user's haystack; `None` = the bundled one.
+    pub haystack_dir: Option<PathBuf>,
+    /// Whether bad haystack files are left out.
+    pub skip_bad_files: bool,
+    /// What follows the haystack.
+    pub template: PromptTemplate,
+    /// Longest answer.
+    pub max_new_tokens: MaxNewTokens,
+    /// Whether a line break ends an answer.
+    pub stop_newline: bool,
+    /// Which answers count.
+    pub gate: GateKind,
+    /// What their value must exceed; `None` = the gate's own threshold.
+    pub gate_threshold: Option<f64>,
+    /// Scores to compute, each once, in the order of [`score::registry`].
+    pub scores: Vec<&'static dyn HeadScore>,
+    /// How.
+    pub score_options: ScoreOptions,
+    /// The `k` of `Top_k`, at least 1.
+    pub top_k: usize,
+    /// Output folder.
+    pub out: PathBuf,
+    /// Whether pictures are drawn.
+    pub plots: bool,
+    /// Where the prompts are exported to.
+    pub export_probes: Option<PathBuf>,
+    /// Errors only.
+    pub quiet: bool,
+    /// A JSON object instead of a table.
+    pub json: bool,
+    /// What the user should know about the arguments.
+    pub notes: Vec<String>,
+    /// The command line, for the record.
+    pub command: Vec<String>,
+}
+
+impl RunConfig {
+    /// Validates `args`; `command` is the command line that they come from.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming the option.
+    pub fn new(args: &ProfileArgs, command: Vec<String>) -> Result<Self> {
+        let compat: CompatSet =
+            args.compat.as_deref().unwrap_or("").parse().at_option("--compat")?;
+        let alone = Defaults::of(compat);
+        let model = model_choice(args.model.as_deref())?;
+        let mut notes = Vec::new();
+        let lengths = lengths(args, &model, &mut notes)?;
+        let depths = match &args.depths {
+            Some(text) => {
+                let grid = parse_depths(text)?;
+                notes.extend(grid.notes);
+                grid.values
+            }
+            None => default_depths(),
+        };
+        let device = match (&args.device, args.gpu) {
+            (Some(text), _) => text.parse()?,
+            (None, Some(n)) => DeviceChoice::Cuda(n),
+            (None, None) => DeviceChoice::Cpu,
+        };
+        if device == DeviceChoice::Cpu && args.dtype == Some(DtypeArg::Bf16) {
+            return Err(Error::usage("the CPU computes in f32")
+                .at("--dtype")
+                .got("bf16")
+                .expected("f32 with --device cpu")
+                .advice("leave --dtype out, or add --device cuda"));
+        }
+        let gate = match &args.gate {
+            Some(name) => name.parse()?,
+            None => alone.gate,
+        };
+        gate::build(gate, args.gate_threshold)?;
+        let template = match &args.template {
+            Some(text) => PromptTemplate::new(text.replace("\\n", "\n")).at_option("--template")?,
+            None => alone.template()?,
+        };
+        Ok(Self {
+            model,
+            device,
+            gpu_dtype: if args.dtype == Some(DtypeArg::F32) { DType::F32 } else { DType::BF16 },
+            threads: at_least_one("--threads", args.threads)?,
+            chunk: at_least_one("--chunk", args.chunk)?,
+            lengths,
+            depths,
+            repeats: at_least_one("--repeats", Some(args.repeats as usize))?
+                .map_or(1, |n| n as u32),
+            seed: args.seed,
+            allow_extrapolation: args.allow_extrapolation,
+            needles: args.needles.clone(),
+            haystack_dir: args.haystack_dir.clone(),
+            skip_bad_files: args.skip_bad_files,
+            template,
+            max_new_tokens: match at_least_one("--max-new-tokens", args.max_new_tokens)? {
+                Some(n) => MaxNewTokens::Fixed(n),
+                None if compat == CompatSet::default() => {
+                    MaxNewTokens::Fixed(DEFAULT_MAX_NEW_TOKENS)
+                }
+                None => MaxNewTokens::Compat(compat),
+            },
+            stop_newline: args.stop_newline.map_or(alone.stop_newline, |s| s == Switch::On),
+            gate,
+            gate_threshold: args.gate_threshold,
+            scores: scores(args.scores.as_deref())?,
+            score_options: ScoreOptions {
+                rows: args.score_rows.parse().at_option("--score-rows")?,
+                compat,
+            },
+            top_k: at_least_one("--top-k-infscore", Some(args.top_k_infscore))?.unwrap_or(1),
+            out: args.out.clone(),
+            plots: !args.no_plots,
+            export_probes: args.export_probes.clone(),
+            quiet: args.quiet,
+            json: args.json,
+            notes,
+            command,
+        })
+    }
+
+    /// Opens the device, in the number type asked for.
+    ///
+    /// # Errors
+    /// As [`Compute::open`].
+    pub fn compute(&self) -> Result<Compute> {
+        let mut compute = Compute::open(self.device)?;
+        if compute.name != "cpu" {
+            compute.dtype = self.gpu_dtype;
+        }
+        Ok(compute)
+    }
+
+    /// Prompt tokens per pass on `compute`: what keeps the CPU's caches warm, or a GPU busy.
+    pub fn chunk_tokens(&self, compute: &Compute) -> usize {
+        self.chunk.unwrap_or(if compute.name == "cpu" { 256 } else { 2048 })
+    }
+}
+
+/// What a single `--compat` changes besides the scores.
+struct Defaults {
+    template: Option<&'static str>,
+    gate: GateKind,
+    stop_newline: bool,
+}
+
+impl Defaults {
+    fn of(compat: CompatSet) -> Self {
+        let mut named = compat.iter();
+        match (named.next(), named.next()) {
+            (Some(Compat::RetrievalHead), None) => {
+                Self { template: Some(TEMPLATE_HEADKV), gate: GateKind::Rouge, stop_newline: true }
+            }
+            (Some(Compat::HeadkvR2), None) => {
+                Self { template: Some(TEMPLATE_HEADKV), gate: GateKind::F1, stop_newline: true }
+            }
+            // Its gate compares sentence embeddings, which are not part of this program.
+            (Some(Compat::DililazyKv), None) => Self {
+                template: Some(TEMPLATE_DILILAZYKV),
+                gate: GateKind::Rouge,
+                stop_newline: false,
+            },
+            _ => Self { template: None, gate: GateKind::Rouge, stop_newline: true },
+        }
+    }
+
+    fn template(&self) -> Result<PromptTemplate> {
+        self.template.map_or_else(|| Ok(PromptTemplate::default()), PromptTemplate::new)
+    }
+}
+
+/// Adds the option to an error about its value.
+trait AtOption {
+    fn at_option(self, option: &str) -> Self;
+}
+
+impl<T> AtOption for Result<T> {
+    fn at_option(self, option: &str) -> Self {
+        self.map_err(|e| e.at(option))
+    }
+}
+
+fn at_least_one(option: &str, n: Option<usize>) -> Result<Option<usize>> {
+    match n {
+        Some(0) => {
+            Err(Error::usage("this number cannot be 0").at(option).got(0).expected("1 or more"))
+        }
+        n => Ok(n),
+    }
+}
+
+fn model_choice(name: Option<&str>) -> Result<ModelChoice> {
+    match name {
+        None | Some(embedded::NAME) => Ok(ModelChoice::NeedleLlama),
+        Some("") => Err(Error::usage("there is no model of an empty name")
+            .at("--model")
+            .expected("the folder of a checkpoint")),
+        Some(dir) => Ok(ModelChoice::Dir(PathBuf::from(dir))),
+    }
+}
+
+fn lengths(args: &ProfileArgs, model: &ModelChoice, notes: &mut Vec<String>) -> Result<Lengths> {
+    let defaults: &[usize] = match model {
+        ModelChoice::NeedleLlama => &DEFAULT_LENGTHS_EMBEDDED,
+        ModelChoice::Dir(_) => &DEFAULT_LENGTHS,
+    };
+    let grid = match (&args.lengths, args.min_len, args.max_len, args.context_intervals) {
+        (None, None, None, None) => return Ok(Lengths::Default(defaults.to_vec())),
+        (Some(text), ..) => parse_lengths(text).at_option("--lengths")?,
+        (None, min, max, intervals) => {
+            let min = at_least_one("--min-len", min)?;
+            let max = at_least_one("--max-len", max)?;
+            even_lengths(
+                min.unwrap_or(defaults[0]),
+                max.unwrap_or(defaults[defaults.len() - 1]),
+                intervals.unwrap_or(DEFAULT_INTERVALS),
+            )?
+        }
+    };
+    notes.extend(grid.notes);
+    Ok(Lengths::Asked(grid.values))
+}
+
+fn scores(list: Option<&str>) -> Result<Vec<&'static dyn HeadScore>> {
+    let Some(list) = list else { return Ok(score::registry().to_vec()) };
+    let names: Vec<&str> = list.split(',').map(str::trim).filter(|s| !s.is_empty()).collect();
+    for name in &names {
+        score::by_name(name).at_option("--scores")?;
+    }
+    let chosen: Vec<_> =
+        score::registry().iter().copied().filter(|s| names.contains(&s.name())).collect();
+    if chosen.is_empty() {
+        return Err(Error::usage("there are no scores to compute").at("--scores").got("nothing"));
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! The command line as a whole, without the program.
+
+use clap::{CommandFactory, Parser};
+
+use super::*;
+use crate::cli::Cli;
+
+fn parse(line: &str) -> Result<RunConfig> {
+    let words: Vec<&str> = std::iter::once("headprof").chain(line.split_whitespace()).collect();
+    let cli = Cli::try_parse_from(&words).expect("clap takes the line");
+    RunConfig::new(&cli.profile, words.iter().map(|w| (*w).to_owned()).collect())
+}
+
+#[test]
+fn the_command_line_has_no_contradiction_in_itself() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn the_snake_case_spellings_are_the_same() {
+    let a = parse(
+        "--model_path m --haystack_dir h --min_len 100 --max_len 300 --context_intervals 3 \
+         --gpu 1 --top_k_infscore 5 --depths 0.1,0.5,0.9",
+    )
+    .unwrap();
+    assert_eq!(a.model, ModelChoice::Dir("m".into()));
+    assert_eq!(a.haystack_dir, Some("h".into()));
+    assert_eq!(a.lengths, Lengths::Asked(vec![100, 200, 300]));
+    assert_eq!((a.device, a.top_k), (DeviceChoice::Cuda(1), 5));
+    assert_eq!(a.depths, [0.1, 0.5, 0.9]);
+}
+
+#[test]
+fn defaults() {
+    let c = parse("").unwrap();
+    assert_eq!(c.model, ModelChoice::NeedleLlama);
+    assert_eq!(c.lengths, Lengths::Default(vec![256, 512, 1024]));
+    assert_eq!((c.depths.len(), c.repeats, c.top_k), (10, 1, 10));
+    assert_eq!((c.gate, c.stop_newline), (GateKind::Rouge, true));
+    assert_eq!(c.max_new_tokens, MaxNewTokens::Fixed(32));
+    assert_eq!(c.scores.len(), score::registry().len());
+    assert_eq!(parse("--model needle-llama").unwrap().model, ModelChoice::NeedleLlama);
+    assert_eq!(parse("--max-len 2048").unwrap().lengths, Lengths::Asked(vec![256, 1152, 2048]));
+}
+
+#[test]
+fn one_compat_brings_its_references_defaults_and_options_override_them() {
+    let r2 = parse("--compat headkv-r2").unwrap();
+    assert_eq!(r2.gate, GateKind::F1);
+    assert!(r2.template.text().starts_with("Based on the content of the book"));
+    assert_eq!((r2.max_new_tokens.of(7), r2.stop_newline), (7, true));
+    let dili = parse("--compat dililazykv").unwrap();
+    assert!(dili.template.text().contains("answer the question: {question}"));
+    assert_eq!((dili.max_new_tokens.of(7), dili.stop_newline), (100, false));
+    assert_eq!(parse("--compat retrieval-head").unwrap().max_new_tokens.of(7), 50);
+    let mine =
+        parse("--compat headkv-r2 --gate exact --max-new-tokens 9 --stop-newline off").unwrap();
+    assert_eq!((mine.gate, mine.max_new_tokens.of(7)), (GateKind::Exact, 9));
+    assert!(!mine.stop_newline);
+    // Two references have no common wording.
+    let two = parse("--compat headkv-r2,dililazykv").unwrap();
+    assert_eq!(two.template, PromptTemplate::default());
+}
+
+#[test]
+fn scores_are_in_the_order_of_the_registry_and_each_once() {
+    let c = parse("--scores inf,retrieval,inf").unwrap();
+    let names: Vec<&str> = c.scores.iter().map(|s| s.name()).collect();
+    assert_eq!(names, ["retrieval", "inf"]);
+}
+
+#[test]
+fn mistakes_are_usage_errors_that_name_the_option() {
+    for (line, says) in [
+        ("--depths 50", "did you mean 0.5?"),
+        ("--depths 1.5", "--depths"),
+        ("--depths -0.1,0.5", "\"-0.1\""),
+        ("--depths NaN", "NaN"),
+        ("--lengths 1k..8k", "--lengths"),
+        ("--min-len 9 --max-len 8", "--min-len"),
+        ("--context-intervals 0", "--context-intervals"),
+        ("--scores retreival", "--scores"),
+        ("--scores ,", "--scores"),
+        ("--gate cosine", "--gate"),
+        ("--gate exact --gate-threshold 0.5", "--gate-threshold"),
+        ("--gate-threshold 50", "0.5 for 50 %"),
+        ("--score-rows prefill", "--score-rows"),
+        ("--compat snapkv", "--compat"),
+        ("--template Question", "{question}"),
+        ("--max-new-tokens 0", "--max-new-tokens"),
+        ("--top-k-infscore 0", "--top-k-infscore"),
+        ("--repeats 0", "--repeats"),
+        ("--threads 0", "--threads"),
+        ("--chunk 0", "--chunk"),
+        ("--device gpu", "--device"),
+        ("--dtype bf16", "--dtype"),
+    ] {
+        let e = parse(line).err().unwrap_or_else(|| panic!("{line} was taken"));
+        assert_eq!(e.exit_code(), 2, "{line}");
+        assert!(e.to_string().contains(says), "{line}: {e}");
+    }
+}
+
+#[test]
+fn a_template_may_spell_its_line_breaks() {
+    let args = ProfileArgs {
+        template: Some("\\nQ: {question}\\nA:".into()),
+        repeats: 1,
+        top_k_infscore: 10,
+        score_rows: "all".into(),
+        ..ProfileArgs::default()
+    };
+    let c = RunConfig::new(&args, Vec::new()).unwrap();
+    assert_eq!(c.template.text(), "\nQ: {question}\nA:");
+}

@@ -1,0 +1,35 @@
+//! Standard output for results, standard error for everything else.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// Prints a line to standard error. Who has closed it does not want to know.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Prints to standard output. Whoever closed it (`headprof | head -1`) has read enough.
+///
+/// # Errors
+/// [`Error::Resources`] if it cannot be written to for another reason.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::resources("standard output cannot be written to").got(e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One JSON object on a line of its own.
+///
+/// # Errors
+/// [`Error::Bug`] if the value has no form in JSON.
+pub fn json_line(value: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string(value);
+    text.map(|t| t + "\n").map_err(|e| Error::bug("a result cannot be written as JSON").got(e))
+}
