@@ -15,6 +15,7 @@ pub mod prompt;
 pub mod score;
 pub mod text;
 pub mod tokenizer;
+pub mod verify;
 
 pub use error::{Error, Result};
 pub use head_matrix::HeadMatrix;
