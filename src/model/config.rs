@@ -6,9 +6,13 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::error::{Error, Result};
+
+mod keys;
+
+use keys::Keys;
 
 /// Families of decoders that [`super::Llama`] computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +59,12 @@ pub enum RopeScaling {
     /// Every frequency divided by `factor`.
     Linear { factor: f64 },
     /// Llama 3.1: long wavelengths divided by `factor`, short ones kept, a ramp between.
-    Llama3 { factor: f64, low_freq_factor: f64, high_freq_factor: f64, original_max_positions: usize },
+    Llama3 {
+        factor: f64,
+        low_freq_factor: f64,
+        high_freq_factor: f64,
+        original_max_positions: usize,
+    },
 }
 
 /// Rotary position embedding: base and scaling.
@@ -220,53 +229,18 @@ impl ModelConfig {
         self.heads / self.kv_heads
     }
 
-    /// Number of weights.
+    /// Number of weights; `u64::MAX` if they are more than that.
     pub fn parameters(&self) -> u64 {
-        let (d, q, kv) = (
-            self.hidden as u64,
-            (self.heads * self.head_dim) as u64,
-            (self.kv_heads * self.head_dim) as u64,
-        );
-        let layer = 2 * d + d * (2 * q + 2 * kv) + 3 * d * self.intermediate as u64;
-        let embeddings = self.vocab as u64 * d * if self.tied { 1 } else { 2 };
-        embeddings + d + layer * self.layers as u64
+        let tensors = super::layout::tensors(self);
+        let count = tensors
+            .iter()
+            .map(|(_, sizes)| sizes.iter().map(|size| size.of(self) as u128).product::<u128>());
+        u64::try_from(count.sum::<u128>()).unwrap_or(u64::MAX)
     }
 }
 
-/// One JSON object with the name under which errors mention it.
-struct Keys<'a> {
-    map: &'a Map<String, Value>,
-    place: &'a str,
-}
-
+/// Keys whose meaning is more than one value.
 impl Keys<'_> {
-    fn at(&self, key: &str) -> String {
-        format!("{}: {key}", self.place)
-    }
-
-    /// The value of a key; `null` counts as absent, as in transformers.
-    fn get(&self, key: &str) -> Option<&Value> {
-        self.map.get(key).filter(|v| !v.is_null())
-    }
-
-    fn wrong(&self, key: &str, value: &Value, expected: impl std::fmt::Display) -> Error {
-        let mut got = value.to_string();
-        if got.len() > 200 {
-            got = format!("{}...", got.chars().take(200).collect::<String>());
-        }
-        Error::model("a value in the model's configuration cannot be used")
-            .at(self.at(key))
-            .got(got)
-            .expected(expected)
-    }
-
-    fn missing(&self, key: &str) -> Error {
-        Error::model("the model's configuration lacks a key")
-            .at(self.at(key))
-            .got("nothing")
-            .advice("take config.json from the same download as the weights")
-    }
-
     fn family(&self) -> Result<Family> {
         let value = self.get("model_type").ok_or_else(|| self.missing("model_type"))?;
         value.as_str().and_then(Family::parse).ok_or_else(|| {
@@ -277,79 +251,19 @@ impl Keys<'_> {
         })
     }
 
-    fn size(&self, key: &str, default: Option<usize>, limit: u64) -> Result<usize> {
-        let Some(value) = self.get(key) else {
-            return default.ok_or_else(|| self.missing(key));
-        };
-        match value.as_u64() {
-            Some(n) if (1..=limit).contains(&n) => Ok(n as usize),
-            _ => Err(self.wrong(key, value, format!("a whole number from 1 to {limit}"))),
-        }
-    }
-
-    fn number(&self, key: &str, default: Option<f64>) -> Result<f64> {
-        let Some(value) = self.get(key) else {
-            return default.ok_or_else(|| self.missing(key));
-        };
-        value.as_f64().filter(|n| n.is_finite()).ok_or_else(|| self.wrong(key, value, "a number"))
-    }
-
-    fn positive(&self, key: &str, default: Option<f64>) -> Result<f64> {
-        let n = self.number(key, default)?;
-        if n > 0.0 {
-            Ok(n)
-        } else {
-            Err(self.wrong(key, &self.map[key], "a number above 0"))
-        }
-    }
-
-    fn flag(&self, key: &str, default: bool) -> Result<bool> {
-        match self.get(key) {
-            None => Ok(default),
-            Some(value) => value.as_bool().ok_or_else(|| self.wrong(key, value, "true or false")),
-        }
-    }
-
-    fn ids(&self, key: &str) -> Result<Vec<u32>> {
-        let Some(value) = self.get(key) else { return Ok(Vec::new()) };
-        let id = |v: &Value| v.as_u64().and_then(|n| u32::try_from(n).ok());
-        match value {
-            Value::Array(list) => list.iter().map(id).collect::<Option<Vec<_>>>(),
-            one => id(one).map(|n| vec![n]),
-        }
-        .ok_or_else(|| self.wrong(key, value, "a token id or a list of them"))
-    }
-
-    fn refuse_unless(&self, key: &str, allowed: &[&str]) -> Result<()> {
-        match self.get(key) {
-            Some(value) if !value.as_str().is_some_and(|s| allowed.contains(&s)) => {
-                Err(self.wrong(key, value, allowed.join(" or ")))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn refuse_present(&self, key: &str, what: &str) -> Result<()> {
-        match self.get(key) {
-            Some(_) => Err(Error::model(format!("{what} are not supported"))
-                .at(self.at(key))
-                .expected("weights in f32, bf16 or f16")),
-            None => Ok(()),
-        }
-    }
-
-    fn refuse_other_number(&self, key: &str, only: f64) -> Result<()> {
-        match self.get(key) {
-            Some(value) if value.as_f64() != Some(only) => Err(self.wrong(key, value, only)),
-            _ => Ok(()),
-        }
-    }
-
     /// θ and scaling from either dialect.
     fn rope(&self) -> Result<RopeConfig> {
         let theta = |keys: &Keys| keys.positive("rope_theta", Some(10_000.0));
-        let nested = self.get("rope_parameters").map(|v| ("rope_parameters", v));
-        let nested = nested.or_else(|| self.get("rope_scaling").map(|v| ("rope_scaling", v)));
+        let (new, old) = (self.get("rope_parameters"), self.get("rope_scaling"));
+        if let (Some(new), Some(old)) = (new, old)
+            && new != old
+        {
+            return Err(Error::model("the configuration describes RoPE twice, differently")
+                .at(self.at("rope_scaling"))
+                .got(old)
+                .expected(format!("nothing beside rope_parameters = {new}")));
+        }
+        let nested = new.map(|v| ("rope_parameters", v)).or(old.map(|v| ("rope_scaling", v)));
         let Some((name, value)) = nested else {
             return Ok(RopeConfig { theta: theta(self)?, scaling: RopeScaling::Default });
         };
@@ -361,11 +275,15 @@ impl Keys<'_> {
         keys.refuse_other_number("partial_rotary_factor", 1.0)?;
         let theta = if keys.get("rope_theta").is_some() { theta(&keys)? } else { theta(self)? };
         let kind = keys.get("rope_type").or_else(|| keys.get("type"));
-        let kind = kind.ok_or_else(|| keys.missing("rope_type"))?;
-        let scaling = match kind.as_str() {
-            Some("default") => RopeScaling::Default,
-            Some("linear") => RopeScaling::Linear { factor: keys.positive("factor", None)? },
-            Some("llama3") => {
+        let scaling = match kind.map(|kind| (kind, kind.as_str())) {
+            // As in transformers; but a factor without a kind cannot be meant to do nothing.
+            None if keys.get("factor").is_none() => RopeScaling::Default,
+            None => return Err(keys.missing("rope_type")),
+            Some((_, Some("default"))) => RopeScaling::Default,
+            Some((_, Some("linear"))) => {
+                RopeScaling::Linear { factor: keys.positive("factor", None)? }
+            }
+            Some((_, Some("llama3"))) => {
                 let scaling = RopeScaling::Llama3 {
                     factor: keys.positive("factor", None)?,
                     low_freq_factor: keys.positive("low_freq_factor", None)?,
@@ -383,7 +301,7 @@ impl Keys<'_> {
                 }
                 scaling
             }
-            _ => {
+            Some((kind, _)) => {
                 return Err(Error::model("this kind of RoPE scaling is not supported")
                     .at(keys.at("rope_type"))
                     .got(kind)
@@ -398,7 +316,9 @@ impl Keys<'_> {
     fn sliding_window(&self, family: Family, layers: usize) -> Result<Vec<Option<usize>>> {
         let window = match self.get("sliding_window") {
             Some(_) => Some(self.size("sliding_window", None, 1 << 32)?),
-            None => None,
+            None if self.map.contains_key("sliding_window") => None,
+            // Where the key is absent, not null, these families' default applies.
+            None => Some(4096),
         };
         let on = match family {
             Family::Llama => false,
@@ -418,13 +338,21 @@ impl Keys<'_> {
                 .map(|kind| match kind.as_str() {
                     Some("full_attention") => Ok(None),
                     Some("sliding_attention") => Ok(Some(window)),
-                    _ => Err(self.wrong("layer_types", kind, "full_attention or sliding_attention")),
+                    _ => {
+                        Err(self.wrong("layer_types", kind, "full_attention or sliding_attention"))
+                    }
                 })
                 .collect();
         }
         let first = match family {
             Family::Mistral => 0,
-            _ => self.get("max_window_layers").and_then(Value::as_u64).unwrap_or(28) as usize,
+            _ => match self.get("max_window_layers") {
+                None => 28,
+                Some(value) => value
+                    .as_u64()
+                    .and_then(|n| usize::try_from(n).ok())
+                    .ok_or_else(|| self.wrong("max_window_layers", value, "a whole number"))?,
+            },
         };
         Ok((0..layers).map(|l| (l >= first).then_some(window)).collect())
     }

@@ -115,7 +115,8 @@ impl Layer {
             true => RmsNorm::new(source, &name(part), c.head_dim, c.rms_eps).map(Some),
             false => Ok(None),
         };
-        let (query_norm, key_norm) = (head_norm("self_attn.q_norm")?, head_norm("self_attn.k_norm")?);
+        let (query_norm, key_norm) =
+            (head_norm("self_attn.q_norm")?, head_norm("self_attn.k_norm")?);
         Ok(Self {
             input_norm: RmsNorm::new(source, &name("input_layernorm"), d, c.rms_eps)?,
             query: Linear::new(source, &name("self_attn.q_proj"), [q, d], c.qkv_bias)?,
@@ -199,6 +200,12 @@ impl Decoder {
         })
     }
 
+    /// Embeddings, `[B * n, hidden]`, of `ids`, `[B, n]`.
+    pub fn embed(&self, ids: Tensor<2, Int>) -> Tensor<2> {
+        let [batch, n] = ids.dims();
+        self.embedding.val().select(0, ids.reshape([batch * n]))
+    }
+
     /// Hidden states before the final norm, `[B * n, hidden]`, of `ids`, `[B, n]`.
     ///
     /// `attend(layer, q, k, v)` gets the rotated `q`, `[B, H, n, D]`, and `k`, `v`, `[B, G, n, D]`,
@@ -216,7 +223,7 @@ impl Decoder {
     ) -> Result<Tensor<2>> {
         let [batch, n] = ids.dims();
         let width = self.heads.query * self.heads.dim;
-        let mut x = self.embedding.val().select(0, ids.reshape([batch * n]));
+        let mut x = self.embed(ids);
         for (index, layer) in self.layers.iter().enumerate() {
             let (q, k, v) = layer.project(x.clone(), &self.heads, batch, angles);
             let heads = attend(index, q, k, v)?.swap_dims(1, 2).reshape([batch * n, width]);

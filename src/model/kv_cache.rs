@@ -25,10 +25,10 @@ impl KvCache {
         Self { layers, len: 0, capacity }
     }
 
-    /// Bytes of a cache of `capacity` tokens.
+    /// Bytes of a cache of `capacity` tokens; `u64::MAX` if they are more than that.
     pub fn bytes(config: &ModelConfig, capacity: usize, dtype: DType) -> u64 {
-        let per_token = 2 * config.layers * config.kv_heads * config.head_dim * dtype.size();
-        per_token as u64 * capacity as u64
+        let sizes = [config.layers, config.kv_heads, config.head_dim, dtype.size(), capacity];
+        sizes.iter().fold(2u64, |bytes, n| bytes.saturating_mul(*n as u64))
     }
 
     /// Tokens held.
@@ -62,6 +62,11 @@ impl KvCache {
         k.inplace(|k| k.slice_assign(range.clone(), keys));
         v.inplace(|v| v.slice_assign(range, values));
         (k.clone().narrow(2, 0, to), v.clone().narrow(2, 0, to))
+    }
+
+    /// Forgets all but the first `len` tokens; a longer `len` than the cache's changes nothing.
+    pub fn rewind(&mut self, len: usize) {
+        self.len = self.len.min(len);
     }
 
     /// Counts `n` tokens that every layer has appended.

@@ -56,15 +56,18 @@ impl Llama {
     /// Builds the model of `config` from `checkpoint`.
     ///
     /// # Errors
-    /// [`Error::Model`] if a tensor is missing or has another shape.
+    /// [`Error::Model`] if tensors are missing or one has another shape.
     pub fn new(config: ModelConfig, mut checkpoint: Checkpoint, compute: &Compute) -> Result<Self> {
+        checkpoint.check(&config)?;
         let decoder = Decoder::new(&config, &mut checkpoint)?;
         let unused = checkpoint.unused();
         let warnings = match unused.len() {
             0 => vec![],
             n => {
                 let names = unused[..n.min(4)].join(", ");
-                vec![format!("the checkpoint holds {n} tensors that the model does not use: {names}")]
+                vec![format!(
+                    "the checkpoint holds {n} tensors that the model does not use: {names}"
+                )]
             }
         };
         Ok(Self {
@@ -116,23 +119,43 @@ impl Llama {
         captured: usize,
         sink: &mut dyn RowSink,
     ) -> Result<Vec<f32>> {
-        let hidden = self.hidden(ids, cache, chunk, captured, sink)?;
-        let logits = self.logits(hidden)?;
-        if logits.iter().all(|l| l.is_finite()) {
-            return Ok(logits);
+        let before = cache.len();
+        let logits =
+            self.hidden(ids, cache, chunk, captured, sink).and_then(|hidden| self.logits(hidden));
+        match logits {
+            Ok(logits) if logits.iter().all(|l| l.is_finite()) => Ok(logits),
+            Ok(_) => Err(not_finite(self.first_not_finite(ids, cache, before, chunk))),
+            // A sink may see the same damage first, one layer after it arose.
+            Err(e @ Error::Model(_)) => {
+                let place = self.first_not_finite(ids, cache, before, chunk);
+                Err(place.map_or(e, |place| not_finite(Some(place))))
+            }
+            Err(e) => Err(e),
         }
-        Err(self.blame(ids))
     }
 
-    /// The logits, `[n][V]`, after every one of `ids`.
+    /// Calls `visit(i, logits)` with the logits, `[V]`, after every one of `ids`, run `chunk` at a
+    /// time.
     ///
     /// # Errors
-    /// As [`Llama::run`].
-    pub fn all_logits(&self, ids: &[u32]) -> Result<Vec<Vec<f32>>> {
+    /// As [`Llama::run`], and the first error of `visit`. Logits that are not finite are handed on.
+    pub fn each_logits(
+        &self,
+        ids: &[u32],
+        chunk: usize,
+        visit: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
         let mut cache = self.new_cache(ids.len());
-        let hidden = self.forward(ids, &mut cache, 0, &mut NoRows)?;
-        let n = ids.len();
-        (0..n).map(|i| self.logits(hidden.clone().narrow(0, i, 1))).collect()
+        self.check_ids(ids, &cache)?;
+        let mut position = 0;
+        for part in ids.chunks(chunk.max(1)) {
+            let hidden = self.forward(part, &mut cache, 0, &mut NoRows, &mut |_, _| Ok(()))?;
+            for logits in self.logits(hidden)?.chunks(self.config.vocab) {
+                visit(position, logits)?;
+                position += 1;
+            }
+        }
+        Ok(())
     }
 
     /// Hidden state, `[1, hidden]`, of the last of `ids`.
@@ -144,6 +167,24 @@ impl Llama {
         captured: usize,
         sink: &mut dyn RowSink,
     ) -> Result<Tensor<2>> {
+        self.check_ids(ids, cache)?;
+        // The captured queries form a chunk of their own: their rows need all of them at once.
+        let captured = captured.min(ids.len());
+        let (head, tail) = ids.split_at(ids.len() - captured);
+        let mut last = None;
+        for part in head.chunks(chunk.max(1)) {
+            last = Some(self.forward(part, cache, 0, &mut NoRows, &mut |_, _| Ok(()))?);
+        }
+        if !tail.is_empty() {
+            last = Some(self.forward(tail, cache, captured, sink, &mut |_, _| Ok(()))?);
+        }
+        let last = last.ok_or_else(|| Error::bug("no tokens were run"))?;
+        let n = last.dims()[0];
+        Ok(last.narrow(0, n - 1, 1))
+    }
+
+    /// Whether `ids` can be run after what `cache` holds.
+    fn check_ids(&self, ids: &[u32], cache: &KvCache) -> Result<()> {
         if ids.is_empty() || cache.len() + ids.len() > cache.capacity() {
             return Err(Error::bug("tokens do not fit the cache")
                 .got(format!("{} + {} tokens", cache.len(), ids.len()))
@@ -155,34 +196,23 @@ impl Llama {
                 .expected(format!("below vocab_size = {}", self.config.vocab))
                 .advice("use the tokenizer that belongs to this checkpoint"));
         }
-        // The captured queries form a chunk of their own: their rows need all of them at once.
-        let captured = captured.min(ids.len());
-        let (head, tail) = ids.split_at(ids.len() - captured);
-        let mut last = None;
-        for part in head.chunks(chunk.max(1)) {
-            last = Some(self.forward(part, cache, 0, &mut NoRows)?);
-        }
-        if !tail.is_empty() {
-            last = Some(self.forward(tail, cache, captured, sink)?);
-        }
-        let last = last.ok_or_else(|| Error::bug("no tokens were run"))?;
-        let n = last.dims()[0];
-        Ok(last.narrow(0, n - 1, 1))
+        Ok(())
     }
 
-    /// One pass over `ids`; hidden states, `[n, hidden]`. Rows of all `ids` if `captured > 0`.
+    /// One pass over `ids`; hidden states, `[n, hidden]`. Rows of all `ids` if `captured > 0`;
+    /// `after(layer, x)` sees the residual stream after every layer.
     fn forward(
         &self,
         ids: &[u32],
         cache: &mut KvCache,
         captured: usize,
         sink: &mut dyn RowSink,
+        after: &mut dyn FnMut(usize, &Tensor<2>) -> Result<()>,
     ) -> Result<Tensor<2>> {
         let (n, device) = (ids.len(), &self.compute.device);
         let positions: Vec<f32> = (cache.len()..cache.len() + n).map(|p| p as f32).collect();
         let angles = self.rope.angles(&positions, 1, device);
-        let ids: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, n]), device);
+        let ids = self.tokens(ids);
         let mut attend = |layer, q: Tensor<4>, k, v| {
             let (k, v) = cache.append(layer, k, v);
             let window = self.config.sliding_window[layer];
@@ -198,7 +228,7 @@ impl Llama {
             }
             Ok(attention::mix(rows, v))
         };
-        let hidden = self.decoder.run(ids, &angles, &mut attend, &mut |_, _| Ok(()))?;
+        let hidden = self.decoder.run(ids, &angles, &mut attend, after)?;
         cache.advance(n);
         Ok(hidden)
     }
@@ -213,40 +243,50 @@ impl Llama {
         })
     }
 
-    /// Which layer first leaves the finite numbers, found by running again.
-    fn blame(&self, ids: &[u32]) -> Error {
-        let ids = &ids[..ids.len().min(64)];
-        let mut cache = self.new_cache(ids.len());
-        let mut found = None;
-        let positions: Vec<f32> = (0..ids.len()).map(|p| p as f32).collect();
-        let angles = self.rope.angles(&positions, 1, &self.compute.device);
-        let list: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
-        let shape = [1, list.len()];
-        let list = Tensor::<2, Int>::from_data(TensorData::new(list, shape), &self.compute.device);
-        let mut attend = |layer, q, k, v| {
-            let (k, v) = cache.append(layer, k, v);
-            let window = self.config.sliding_window[layer];
-            Ok(attention::chunk(q, k, v, window, self.compute.grouped_attention))
-        };
-        let mut after = |layer: usize, x: &Tensor<2>| {
-            let finite = x.clone().is_finite().all().try_into_scalar::<bool>().unwrap_or(true);
-            match finite {
-                true => Ok(()),
-                false => {
-                    found = Some(layer);
-                    Err(Error::model(""))
-                }
-            }
-        };
-        let _ = self.decoder.run(list, &angles, &mut attend, &mut after);
-        let place = match found {
-            Some(layer) => format!("model.layers.{layer}"),
-            None => "the final norm or the output layer".into(),
-        };
-        Error::model("the model computes numbers that are not finite")
-            .at(place)
-            .got("NaN or infinity in the logits")
-            .expected("finite numbers")
-            .advice("the weights are damaged or overflow in this dtype; check with `headprof verify`")
+    fn tokens(&self, ids: &[u32]) -> Tensor<2, Int> {
+        let ids: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
+        let shape = [1, ids.len()];
+        Tensor::from_data(TensorData::new(ids, shape), &self.compute.device)
     }
+
+    /// Where numbers first stop being finite, found by running `ids` again on a fork of `cache`
+    /// that holds its first `before` tokens. `None` if that does not happen before the final norm.
+    fn first_not_finite(
+        &self,
+        ids: &[u32],
+        cache: &KvCache,
+        before: usize,
+        chunk: usize,
+    ) -> Option<String> {
+        let finite = |x: Tensor<2>| x.is_finite().all().try_into_scalar::<bool>().unwrap_or(true);
+        let mut cache = cache.clone();
+        cache.rewind(before);
+        self.check_ids(ids, &cache).ok()?;
+        let mut place = None;
+        for part in ids.chunks(chunk.max(1)) {
+            if !finite(self.decoder.embed(self.tokens(part))) {
+                return Some("model.embed_tokens".to_owned());
+            }
+            let mut after = |layer: usize, x: &Tensor<2>| {
+                if finite(x.clone()) {
+                    return Ok(());
+                }
+                place = Some(format!("model.layers.{layer}"));
+                Err(Error::model("not finite"))
+            };
+            if self.forward(part, &mut cache, 0, &mut NoRows, &mut after).is_err() {
+                break;
+            }
+        }
+        place
+    }
+}
+
+/// The error for damaged weights, which show at `place`, or only after the last layer.
+fn not_finite(place: Option<String>) -> Error {
+    Error::model("the model computes numbers that are not finite")
+        .at(place.unwrap_or_else(|| "model.norm or lm_head".to_owned()))
+        .got("NaN or infinity")
+        .expected("finite numbers")
+        .advice("the weights are damaged or overflow in this dtype; download them again")
 }

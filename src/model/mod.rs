@@ -13,10 +13,14 @@ pub mod decoder;
 pub mod device;
 pub mod embedded;
 pub mod export;
+pub mod full_rows;
 pub mod kv_cache;
+pub mod layout;
 pub mod llama;
 pub mod planted;
 pub mod rope;
+mod safetensors_error;
+mod shards;
 
 pub use config::ModelConfig;
 pub use device::{Compute, DeviceChoice};

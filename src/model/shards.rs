@@ -1,0 +1,75 @@
+//! `model.safetensors.index.json`: which files a checkpoint consists of, and which it may not.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// The shard files that an index names, each once, all inside the folder.
+pub(super) fn shard_files(dir: &Path, index: &Path) -> Result<Vec<PathBuf>> {
+    let place = index.display().to_string();
+    let wrong = |what: &str| Error::model(what.to_owned()).at(&place);
+    let text = std::fs::read(index).map_err(|e| wrong("the index cannot be read").got(e))?;
+    let json: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|e| wrong("the index is not JSON").got(e))?;
+    let map = json.get("weight_map").and_then(|m| m.as_object());
+    let map = map.ok_or_else(|| wrong("the index has no weight_map").expected("an object"))?;
+    let mut names = BTreeSet::new();
+    for (tensor, file) in map {
+        let name = file.as_str().ok_or_else(|| {
+            wrong("a shard has no file name").at(format!("{place}: weight_map.{tensor}")).got(file)
+        })?;
+        names.insert(name);
+    }
+    if names.is_empty() {
+        return Err(wrong("the index names no file").expected("at least one shard"));
+    }
+    names.into_iter().map(|name| shard_path(dir, name, &place)).collect()
+}
+
+/// The path of one shard. A name that leads out of the folder is refused unopened; links may lead
+/// to the `blobs` beside `snapshots`, as in the cache of the Hugging Face hub.
+fn shard_path(dir: &Path, name: &str, place: &str) -> Result<PathBuf> {
+    let refused = |got: String| {
+        Error::model("a shard lies outside the checkpoint's folder")
+            .at(place)
+            .got(got)
+            .expected(format!("a file in {}", dir.display()))
+    };
+    let mut parts = Path::new(name).components();
+    let plain = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
+    if !plain || name.contains(['/', '\\']) {
+        return Err(refused(name.to_owned()));
+    }
+    let path = dir.join(name);
+    let missing = |e: std::io::Error| {
+        Error::model("a shard that the index names is missing")
+            .at(path.display())
+            .got(e)
+            .advice("download the whole checkpoint")
+    };
+    let root = dir.canonicalize().map_err(missing)?;
+    let real = path.canonicalize().map_err(missing)?;
+    let blobs = root
+        .parent()
+        .filter(|parent| parent.file_name().is_some_and(|n| n == "snapshots"))
+        .and_then(Path::parent)
+        .map(|model| model.join("blobs"));
+    let inside = real.starts_with(&root) || blobs.is_some_and(|blobs| real.starts_with(blobs));
+    if inside { Ok(path) } else { Err(refused(real.display().to_string())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_shards_outside_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["../x.safetensors", "/etc/hostname", "a/b.safetensors", "..", ""] {
+            let e = shard_path(dir.path(), name, "index.json").unwrap_err();
+            assert_eq!(e.exit_code(), 4);
+            assert!(e.to_string().contains("outside"), "{name}: {e}");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Compares this build with what transformers computed for the same checkpoint.
+//!
+//! `golden.json` (written by `scripts/make_golden.py`) holds a prompt, the greedy continuation, and
+//! for the prompt's last token and every generated one the logits and all attention rows. The same
+//! ids are run here, the golden's own continuation fed back, so that a row is compared even where
+//! an earlier greedy choice differs.
+
+use std::fmt;
+use std::path::Path;
+
+use burn::tensor::DType;
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::model::full_rows::{FullRows, LayerRows};
+use crate::model::{Compute, Llama, ModelConfig};
+
+mod golden;
+
+use golden::Golden;
+
+/// Prompt tokens per prefill pass.
+const CHUNK: usize = 512;
+
+/// How far apart two computations of the same model may be.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Tolerances {
+    /// Logits, relative to the largest |logit| of the golden.
+    pub logits: f32,
+    /// Attention weights, absolute.
+    pub attention: f32,
+}
+
+impl Tolerances {
+    /// What rounding explains. In 16 bits a number has 8 (bf16) or 11 (f16) significant bits, and
+    /// errors add up over the layers.
+    pub fn of(dtype: DType) -> Self {
+        match dtype {
+            DType::F32 | DType::F64 => Self { logits: 1e-4, attention: 1e-5 },
+            _ => Self { logits: 5e-2, attention: 2e-2 },
+        }
+    }
+}
+
+/// A largest difference and where it is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Difference {
+    /// The difference.
+    pub largest: f32,
+    /// Where: row, and token id or layer, head and key.
+    pub place: String,
+}
+
+/// How many greedy ids agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Agreement {
+    /// Ids compared.
+    pub total: usize,
+    /// Ids that are equal.
+    pub equal: usize,
+    /// Ids that differ, but whose logits here are equal within the tolerance.
+    pub tied: usize,
+}
+
+impl Agreement {
+    /// Whether every id is equal, or as good.
+    pub fn complete(&self) -> bool {
+        self.equal + self.tied == self.total
+    }
+}
+
+/// What [`verify`] measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The checkpoint's folder.
+    pub model: String,
+    /// The golden file.
+    pub golden: String,
+    /// The version of transformers that wrote it, if it says so.
+    pub transformers: Option<String>,
+    /// `model_type` of the checkpoint.
+    pub family: String,
+    /// Layers, `L`.
+    pub layers: usize,
+    /// Query heads per layer, `H`.
+    pub heads: usize,
+    /// Where this build computed: `cpu` or `cuda:N`.
+    pub device: String,
+    /// Type of weights and activations here.
+    pub dtype: String,
+    /// Tokens of the prompt, `T`.
+    pub prompt_tokens: usize,
+    /// Queries compared: the prompt's last token and all but the last generated one.
+    pub rows: usize,
+    /// Largest difference of logits, relative to the largest |logit| of the golden.
+    pub logits: Difference,
+    /// Largest difference of attention weights.
+    pub attention: Difference,
+    /// Greedy ids after each compared row.
+    pub greedy: Agreement,
+    /// Greedy ids after each token of the prompt.
+    pub argmax: Agreement,
+    /// What is allowed.
+    pub tolerances: Tolerances,
+    /// Whether all four are within the tolerances.
+    pub passed: bool,
+}
+
+impl Report {
+    /// Whether this build computes what transformers computes, within the tolerances.
+    pub fn passed(&self) -> bool {
+        self.passed
+    }
+}
+
+/// Runs the checkpoint in `dir` over the ids of `golden` (default: `golden.json` in `dir`) and
+/// compares.
+///
+/// # Errors
+/// [`Error::Data`] naming the key if the golden file cannot be used with this checkpoint,
+/// [`Error::Model`] if the checkpoint cannot be used. A difference is no error, but a report that
+/// has not [passed](Report::passed).
+pub fn verify(dir: &Path, golden: Option<&Path>, compute: &Compute) -> Result<Report> {
+    let config = ModelConfig::from_dir(dir)?;
+    let path = golden.map_or_else(|| dir.join("golden.json"), Path::to_owned);
+    // Read first: a mistake in it should not cost the time to load a large model.
+    let golden = Golden::read(&path, &config)?;
+    let model = Llama::from_dir(dir, compute)?;
+    let tolerances = Tolerances::of(compute.dtype);
+    let mut comparison = Comparison::new(&golden, tolerances);
+    comparison.rows(&model)?;
+    comparison.prompt(&model)?;
+    let passed = comparison.passed();
+    Ok(Report {
+        model: dir.display().to_string(),
+        golden: path.display().to_string(),
+        transformers: golden.transformers.clone(),
+        family: config.family.name().to_owned(),
+        layers: config.layers,
+        heads: config.heads,
+        device: compute.name.clone(),
+        dtype: format!("{:?}", compute.dtype).to_lowercase(),
+        prompt_tokens: golden.input_ids.len(),
+        rows: golden.generated.len(),
+        logits: comparison.logits,
+        attention: comparison.attention,
+        greedy: comparison.greedy,
+        argmax: comparison.argmax,
+        tolerances,
+        passed,
+    })
+}
+
+/// The comparison as it goes on.
+struct Comparison<'a> {
+    golden: &'a Golden,
+    tolerances: Tolerances,
+    /// Largest |logit| of the golden.
+    scale: f32,
+    logits: Difference,
+    attention: Difference,
+    greedy: Agreement,
+    argmax: Agreement,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(golden: &'a Golden, tolerances: Tolerances) -> Self {
+        let largest = golden.logits_last.iter().flatten().fold(0f32, |m, v| m.max(v.abs()));
+        let none = Difference { largest: 0.0, place: "nowhere".to_owned() };
+        let agreement = Agreement { total: 0, equal: 0, tied: 0 };
+        Self {
+            golden,
+            tolerances,
+            scale: if largest > 0.0 { largest } else { 1.0 },
+            logits: none.clone(),
+            attention: none,
+            greedy: agreement,
+            argmax: agreement,
+        }
+    }
+
+    /// The prompt's last token and the golden's own continuation: logits and attention rows.
+    fn rows(&mut self, model: &Llama) -> Result<()> {
+        let (golden, slack) = (self.golden, self.slack());
+        let (prompt, generated) = (&golden.input_ids, &golden.generated);
+        let mut cache = model.new_cache(prompt.len() + generated.len());
+        let mut sink = FullRows::default();
+        let mut next: &[u32] = prompt;
+        for (row, id) in generated.iter().enumerate() {
+            let logits = model.run(next, &mut cache, CHUNK, 1, &mut sink)?;
+            self.compare_logits(row, &logits);
+            count(&mut self.greedy, &logits, *id, slack);
+            for (layer, ours) in sink.take().iter().enumerate() {
+                self.compare_layer(row, layer, ours)?;
+            }
+            next = std::slice::from_ref(id);
+        }
+        Ok(())
+    }
+
+    /// Greedy ids after every token of the prompt.
+    fn prompt(&mut self, model: &Llama) -> Result<()> {
+        let (slack, golden) = (self.slack(), self.golden);
+        let argmax = &mut self.argmax;
+        model.each_logits(&golden.input_ids, CHUNK, &mut |i, logits| {
+            count(argmax, logits, golden.logits_all_argmax[i], slack);
+            Ok(())
+        })
+    }
+
+    /// Two logits this close may swap places within the tolerance: each can move by half of it.
+    fn slack(&self) -> f32 {
+        2.0 * self.tolerances.logits * self.scale
+    }
+
+    fn compare_logits(&mut self, row: usize, ours: &[f32]) {
+        for (id, (ours, theirs)) in ours.iter().zip(&self.golden.logits_last[row]).enumerate() {
+            let difference = (ours - theirs).abs() / self.scale;
+            if difference > self.logits.largest {
+                let place = format!("row {row}, token id {id}");
+                self.logits = Difference { largest: difference, place };
+            }
+        }
+    }
+
+    /// A golden row that is shorter than ours holds the last keys; what it lacks must be 0 here.
+    fn compare_layer(&mut self, row: usize, layer: usize, ours: &LayerRows) -> Result<()> {
+        let theirs = &self.golden.attention[row][layer];
+        if ours.heads != theirs.len() || ours.queries != 1 {
+            return Err(Error::bug("attention rows have an unexpected shape")
+                .got(format!("{} heads, {} queries", ours.heads, ours.queries)));
+        }
+        for (head, theirs) in theirs.iter().enumerate() {
+            let ours = ours.row(head, 0);
+            let hidden = ours.len() - theirs.len();
+            for (key, ours) in ours.iter().enumerate() {
+                let theirs = key.checked_sub(hidden).map_or(0.0, |key| theirs[key]);
+                let difference = (ours - theirs).abs();
+                if difference > self.attention.largest {
+                    let place = format!("row {row}, layer {layer}, head {head}, key {key}");
+                    self.attention = Difference { largest: difference, place };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn passed(&self) -> bool {
+        self.logits.largest <= self.tolerances.logits
+            && self.attention.largest <= self.tolerances.attention
+            && self.greedy.complete()
+            && self.argmax.complete()
+    }
+}
+
+/// Counts whether `logits` choose `id`, or something within `slack` of it.
+fn count(agreement: &mut Agreement, logits: &[f32], id: u32, slack: f32) {
+    let chosen = crate::generate::argmax(logits);
+    agreement.total += 1;
+    if chosen == id {
+        agreement.equal += 1;
+    } else if logits[chosen as usize] - logits[id as usize] <= slack {
+        agreement.tied += 1;
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by = match &self.transformers {
+            Some(version) => format!(" (transformers {version})"),
+            None => String::new(),
+        };
+        writeln!(f, "model     {}", self.model)?;
+        writeln!(f, "golden    {}{by}", self.golden)?;
+        writeln!(
+            f,
+            "here      {}, {} layers x {} heads, {} on {}; {} prompt tokens, {} rows",
+            self.family,
+            self.layers,
+            self.heads,
+            self.dtype,
+            self.device,
+            self.prompt_tokens,
+            self.rows
+        )?;
+        writeln!(f)?;
+        writeln!(f, "{:<28} {:>12} {:>12}", "largest difference", "measured", "tolerance")?;
+        let t = self.tolerances;
+        for (what, difference, tolerance) in [
+            ("logits / largest |logit|", &self.logits, t.logits),
+            ("attention weights", &self.attention, t.attention),
+        ] {
+            let verdict = verdict(difference.largest <= tolerance);
+            let (largest, place) = (difference.largest, &difference.place);
+            writeln!(f, "{what:<28} {largest:>12.1e} {tolerance:>12.0e}  {verdict:<6}  {place}")?;
+        }
+        for (what, agreement) in
+            [("greedy ids of the answer", self.greedy), ("greedy ids in the prompt", self.argmax)]
+        {
+            let equal = format!("{}/{}", agreement.equal, agreement.total);
+            let verdict = verdict(agreement.complete());
+            write!(f, "{what:<28} {equal:>12} {:>12}  {verdict:<6}", agreement.total)?;
+            match agreement.tied {
+                0 => writeln!(f)?,
+                n => writeln!(f, "  {n} more differ by a tie only")?,
+            }
+        }
+        writeln!(f)?;
+        match self.passed {
+            true => write!(f, "This build computes what transformers computes."),
+            false => write!(f, "This build does NOT compute what transformers computes."),
+        }
+    }
+}
+
+fn verdict(within: bool) -> &'static str {
+    if within { "ok" } else { "DIFFERS" }
+}
