@@ -28,6 +28,13 @@ pub fn question_text(question: &str) -> String {
     format!("\nBased on the content of the book, Question: {question}\nAnswer:")
 }
 
+/// The suffix that asks for the whole needle. Its answer repeats words of the question and goes on
+/// from there, which heads that complete repetitions can do; from it the way to short answers is
+/// short, without it the loss stays where answers are guessed by their form.
+fn quote_text(question: &str) -> String {
+    format!("\nBased on the content of the book, Question: {question}\nQuote:")
+}
+
 /// The answer as it continues the prompt.
 pub fn answer_text(answer: &str) -> String {
     format!(" {answer}")
@@ -40,11 +47,13 @@ pub struct Mix {
     pub families: [f32; 12],
     /// The share of questions about a bAbI-like story.
     pub babi: f32,
+    /// How many of the questions about needles ask for the whole needle, 0 to 1.
+    pub quotes: f32,
 }
 
 impl Default for Mix {
     fn default() -> Self {
-        Self { families: [1.0; 12], babi: 2.0 }
+        Self { families: [1.0; 12], babi: 2.0, quotes: 0.0 }
     }
 }
 
@@ -186,12 +195,18 @@ impl Corpus {
                 None => about_story += 1,
             }
         }
-        let mut asked: Vec<(String, String)> =
-            facts.iter().map(|f| (f.question.clone(), f.answer.clone())).collect();
+        let mut asked: Vec<(String, String)> = Vec::with_capacity(pairs);
+        for fact in &facts {
+            asked.push(match rng.random::<f32>() < mix.quotes {
+                true => (quote_text(&fact.question), fact.needle.clone()),
+                false => (question_text(&fact.question), fact.answer.clone()),
+            });
+        }
         let mut story = Vec::new();
         if about_story > 0 {
             let told = babi::story(rng, about_story);
-            asked.extend(told.questions);
+            let questions = told.questions.into_iter();
+            asked.extend(questions.map(|(q, a)| (question_text(&q), a)));
             story = told.facts;
         }
         asked.shuffle(rng);
@@ -280,10 +295,10 @@ impl Corpus {
         Ok(Sentence { first: self.ids(text)?, inner: self.ids(&format!("{lead}{text}"))? })
     }
 
-    /// Question with suffix, and answer. The colon before the seam and the space behind it are
+    /// Question, which has its suffix, and answer. The colon before the seam and the space behind it are
     /// never one token, so that this equals encoding both as one text.
     fn pair(&self, question: &str, answer: &str) -> Result<(Vec<u32>, Vec<u32>)> {
-        Ok((self.ids(&question_text(question))?, self.ids(&answer_text(answer))?))
+        Ok((self.ids(question)?, self.ids(&answer_text(answer))?))
     }
 
     fn ids(&self, text: &str) -> Result<Vec<u32>> {

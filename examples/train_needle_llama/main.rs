@@ -72,6 +72,9 @@ struct TrainArgs {
     /// Steps of repeated random tokens to begin with.
     #[arg(long, default_value_t = 250)]
     repeat_steps: usize,
+    /// Begin with the last stage, all lengths mixed.
+    #[arg(long)]
+    graduated: bool,
     /// Peak learning rate.
     #[arg(long, default_value_t = 1.5e-3)]
     rate: f64,
@@ -129,6 +132,7 @@ fn train(args: &TrainArgs) -> anyhow::Result<()> {
     let schedule = train::Schedule {
         minutes: args.minutes,
         repeat_steps: args.repeat_steps,
+        graduated: args.graduated,
         learning_rate: args.rate,
         tokens: args.tokens,
         seed: args.seed,

@@ -1,11 +1,14 @@
-//! The training loop: two stages, lengths mixed, positions stretched.
+//! The training loop: three stages, lengths mixed, positions stretched.
 //!
 //! 1. *Repeated random tokens* until induction heads stand: without them the loss on answers stays
 //!    on a plateau for millions of tokens.
-//! 2. *Questions about scattered facts.* Most sequences are short; their positions jump ahead at a
+//! 2. *Short, with whole needles for answers*, until most answers are right ([`GRADUATED`]).
+//! 3. *Questions about scattered facts.* Most sequences are short; their positions jump ahead at a
 //!    few random places (PoSE, arXiv 2309.10400), so that every distance up to [`REACH`] is seen at
 //!    the price of a few hundred tokens. A share of the steps is long for real.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -19,6 +22,15 @@ use crate::targets::Targets;
 
 /// Largest position that training reaches, in tokens.
 const REACH: usize = 2400;
+
+/// Share of right answers in [`WINDOW`] steps that ends the second stage.
+const GRADUATED: f64 = 0.6;
+
+/// Share of the time after which the second stage ends anyway.
+const AT_THE_LATEST: f64 = 0.5;
+
+/// Steps per line of the log.
+const WINDOW: usize = 50;
 
 /// One training step's sequences, all of `n` tokens.
 pub struct Batch {
@@ -34,6 +46,8 @@ pub struct Schedule {
     pub minutes: f64,
     /// Steps of repeated random tokens to begin with.
     pub repeat_steps: usize,
+    /// Whether to begin with the third stage.
+    pub graduated: bool,
     /// Peak learning rate.
     pub learning_rate: f64,
     /// Tokens per step.
@@ -82,7 +96,8 @@ pub fn train(
     vocab: u32,
     save: &mut dyn FnMut(Vec<(String, TensorData)>) -> Result<()>,
 ) -> Result<()> {
-    let batches = generate(corpus, schedule, vocab);
+    let graduated = Arc::new(AtomicBool::new(schedule.graduated));
+    let batches = generate(corpus, schedule, vocab, graduated.clone());
     let (start, mut saved, mut seen) = (Instant::now(), Instant::now(), 0usize);
     let mut tallies: Vec<(usize, Found)> = Vec::new();
     for step in 0.. {
@@ -97,8 +112,11 @@ pub fn train(
         }
         seen += batch.samples.len() * batch.n;
         tallies.push((batch.n, found));
-        if step % 50 == 49 {
-            report(step + 1, start.elapsed(), seen, &mut tallies);
+        if step % WINDOW == WINDOW - 1 {
+            let right = report(step + 1, start.elapsed(), seen, &mut tallies);
+            if step > schedule.repeat_steps + WINDOW && (right > GRADUATED || progress > AT_THE_LATEST) {
+                graduated.store(true, Ordering::Relaxed);
+            }
         }
         if saved.elapsed() > Duration::from_secs(240) {
             save(trainer.weights())?;
@@ -118,20 +136,24 @@ impl Schedule {
 }
 
 /// Starts the thread that draws batches.
-fn generate(corpus: Corpus, schedule: &Schedule, vocab: u32) -> Receiver<Result<Batch>> {
+fn generate(
+    corpus: Corpus,
+    schedule: &Schedule,
+    vocab: u32,
+    graduated: Arc<AtomicBool>,
+) -> Receiver<Result<Batch>> {
     let (sender, receiver) = sync_channel(4);
     let mut rng = StdRng::seed_from_u64(schedule.seed);
     let (repeats, tokens) = (schedule.repeat_steps, schedule.tokens);
     std::thread::spawn(move || {
         for step in 0.. {
-            let batch = match step < repeats {
-                true => {
-                    let n = 64;
-                    let samples =
-                        (0..tokens / n).map(|_| random_repeats(&mut rng, n, vocab)).collect();
-                    Ok(Batch::new(samples, n, &mut rng))
-                }
-                false => draw(&corpus, tokens, &mut rng),
+            let late = graduated.load(Ordering::Relaxed);
+            // Some repetitions to the end, so that what they taught is not lost.
+            let repeat = step < repeats || rng.random_bool(if late { 0.04 } else { 0.2 });
+            let batch = match (repeat, late) {
+                (true, _) => Ok(repetitions(tokens, vocab, &mut rng)),
+                (false, false) => easy(&corpus, tokens, &mut rng),
+                (false, true) => mixed(&corpus, tokens, &mut rng),
             };
             if sender.send(batch).is_err() {
                 return;
@@ -141,33 +163,57 @@ fn generate(corpus: Corpus, schedule: &Schedule, vocab: u32) -> Receiver<Result<
     receiver
 }
 
-/// One batch of questions: mostly short, some long.
-fn draw(corpus: &Corpus, tokens: usize, rng: &mut StdRng) -> Result<Batch> {
-    let (n, pairs) = match rng.random_range(0..100) {
+/// Repeated random tokens.
+fn repetitions(tokens: usize, vocab: u32, rng: &mut StdRng) -> Batch {
+    let n = 64;
+    let samples = (0..tokens / n).map(|_| random_repeats(rng, n, vocab)).collect();
+    Batch::new(samples, n, 0.5, rng)
+}
+
+/// Short samples that mostly ask for the whole needle.
+fn easy(corpus: &Corpus, tokens: usize, rng: &mut StdRng) -> Result<Batch> {
+    let mix = Mix { babi: 0.5, quotes: 0.6, ..Mix::default() };
+    questions(corpus, tokens, (144, 3), &mix, 0.25, rng)
+}
+
+/// Mostly short samples, some long.
+fn mixed(corpus: &Corpus, tokens: usize, rng: &mut StdRng) -> Result<Batch> {
+    let shape = match rng.random_range(0..100) {
         0..60 => (176, 4),
         60..82 => (352, 6),
         82..94 => (704, 10),
         _ => (1792, 16),
     };
-    let mix = Mix::default();
+    questions(corpus, tokens, shape, &Mix { quotes: 0.1, ..Mix::default() }, 0.75, rng)
+}
+
+/// Samples of `n` tokens with `pairs` questions each.
+fn questions(
+    corpus: &Corpus,
+    tokens: usize,
+    (n, pairs): (usize, usize),
+    mix: &Mix,
+    stretch: f64,
+    rng: &mut StdRng,
+) -> Result<Batch> {
     let count = (tokens / n).max(1);
-    let samples = (0..count).map(|_| corpus.sample(rng, n, pairs, &mix)).collect::<Result<_>>()?;
-    Ok(Batch::new(samples, n, rng))
+    let samples = (0..count).map(|_| corpus.sample(rng, n, pairs, mix)).collect::<Result<_>>()?;
+    Ok(Batch::new(samples, n, stretch, rng))
 }
 
 impl Batch {
-    /// Gives every sequence its positions.
-    pub fn new(samples: Vec<Sample>, n: usize, rng: &mut StdRng) -> Self {
-        let positions = samples.iter().flat_map(|_| stretched(n, rng)).collect();
+    /// Gives every sequence its positions, a share `stretch` of them with jumps.
+    pub fn new(samples: Vec<Sample>, n: usize, stretch: f64, rng: &mut StdRng) -> Self {
+        let positions = samples.iter().flat_map(|_| stretched(n, stretch, rng)).collect();
         Self { samples, positions, n }
     }
 }
 
 /// Positions of `n` tokens with up to four jumps ahead, ending anywhere from `n` to [`REACH`].
-fn stretched(n: usize, rng: &mut StdRng) -> Vec<f32> {
+fn stretched(n: usize, share: f64, rng: &mut StdRng) -> Vec<f32> {
     let room = REACH.saturating_sub(n);
     let mut jumps = vec![0usize; n];
-    if room > 0 && rng.random_bool(0.75) {
+    if room > 0 && rng.random_bool(share) {
         let mut left = rng.random_range(0..=room);
         for _ in 0..rng.random_range(1..=4) {
             let jump = rng.random_range(0..=left);
@@ -186,8 +232,9 @@ fn stretched(n: usize, rng: &mut StdRng) -> Vec<f32> {
         .collect()
 }
 
-/// One line: loss on answers and answers right, per sequence length, since the last line.
-fn report(step: usize, elapsed: Duration, seen: usize, tallies: &mut Vec<(usize, Found)>) {
+/// One line: loss on answers and answers right, per sequence length, since the last line. Returns
+/// the share of answers right, random tokens left out.
+fn report(step: usize, elapsed: Duration, seen: usize, tallies: &mut Vec<(usize, Found)>) -> f64 {
     let mut lengths: Vec<usize> = tallies.iter().map(|t| t.0).collect();
     lengths.sort_unstable();
     lengths.dedup();
@@ -208,5 +255,9 @@ fn report(step: usize, elapsed: Duration, seen: usize, tallies: &mut Vec<(usize,
         seen as f64 / secs,
         columns.join("  ")
     );
+    let questions: Vec<&Found> = tallies.iter().filter(|t| t.0 > 64).map(|t| &t.1).collect();
+    let right: usize = questions.iter().map(|f| f.right).sum();
+    let answers: usize = questions.iter().map(|f| f.answers).sum();
     tallies.clear();
+    right as f64 / answers.max(1) as f64
 }

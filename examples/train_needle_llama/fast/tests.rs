@@ -14,7 +14,7 @@ use crate::train::Batch;
 fn batch(n: usize, sequences: usize) -> Batch {
     let mut rng = StdRng::seed_from_u64(3);
     let samples = (0..sequences).map(|_| random_repeats(&mut rng, n, 2048)).collect();
-    Batch::new(samples, n, &mut rng)
+    Batch::new(samples, n, 0.5, &mut rng)
 }
 
 fn decoder(device: &Device) -> Decoder {
