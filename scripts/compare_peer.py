@@ -60,12 +60,12 @@ def main():
     peer = {p["id"]: p for p in json.loads(args.peer.read_text())["probes"]}
     lines = (args.headprof_out / "probes.jsonl").read_text().splitlines()
     probes = [json.loads(line) for line in lines if line.strip()]
-    ran = [p for p in probes if p.get("generated")]
+    ran = [p for p in probes if p.get("generated_ids")]
     missing = [p["id"] for p in ran if p["id"] not in peer]
     if missing or not ran:
         sys.exit(f"{len(missing)} of {len(ran)} probes are not in {args.peer}: {missing[:5]}")
 
-    differ = [p["id"] for p in ran if p["generated"] != peer[p["id"]]["generated"]]
+    differ = [p["id"] for p in ran if p["generated_ids"] != peer[p["id"]]["generated"]]
     print(f"generated ids: equal in {len(ran) - len(differ)} of {len(ran)} probes")
     for probe in differ[:5]:
         print(f"  {probe} differs")

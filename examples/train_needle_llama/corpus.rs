@@ -353,15 +353,15 @@ impl Sample {
     }
 }
 
-/// `<s>` and a random stretch of ids, twice: only a head that looks for what followed the last
-/// time (an induction head) can predict the second half. Weight 1 on the second half but its first
-/// token, which nothing announces.
+/// `<s>` and a random stretch of ids, over and over. The stretch has another length in every
+/// sample: with one length for all, a head that looks back by that distance would do, and nothing
+/// would be learnt that finds a needle. Weight 1 from the second token of the second round.
 ///
 /// # Panics
-/// `len` is below 3, or `vocab` has no ordinary token.
+/// `len` is below 9, or `vocab` has no ordinary token.
 pub fn random_repeats<R: Rng + ?Sized>(rng: &mut R, len: usize, vocab: u32) -> Sample {
-    assert!(len >= 3 && vocab > 2, "a repetition has two halves of ordinary tokens");
-    let period = (len - 1).div_ceil(2);
+    assert!(len >= 9 && vocab > 2, "a repetition has two rounds of ordinary tokens");
+    let period = rng.random_range(4..=(len - 1) / 2);
     let stretch: Vec<u32> = (0..period).map(|_| rng.random_range(2..vocab)).collect();
     let mut ids = vec![BOS];
     ids.extend(stretch.iter().cycle().take(len - 1));

@@ -150,9 +150,17 @@ fn boundaries_are_the_nearest_to_a_uniform_place() {
 /// len 8: <s>, period ceil(7/2) = 4, "abcd" then "abc"; weights on positions 6 and 7.
 #[test]
 fn repeats_are_weighted_after_their_first_token() {
-    let sample = random_repeats(&mut StdRng::seed_from_u64(11), 8, 2048);
-    assert_eq!(sample.ids.len(), 8);
-    assert_eq!(sample.ids[1..4], sample.ids[5..8]);
-    assert!(sample.ids[1..].iter().all(|&id| (2..2048).contains(&id)));
-    assert_eq!(sample.weights, [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
+    let mut rng = StdRng::seed_from_u64(11);
+    let mut periods = std::collections::BTreeSet::new();
+    for _ in 0..50 {
+        let sample = random_repeats(&mut rng, 32, 2048);
+        assert_eq!(sample.ids.len(), 32);
+        assert!(sample.ids[1..].iter().all(|&id| (2..2048).contains(&id)));
+        let first = sample.weights.iter().position(|&w| w == 1.0).unwrap();
+        let period = first - 2;
+        assert!((1..32 - period).all(|i| sample.ids[i] == sample.ids[i + period]));
+        assert!(sample.weights[first..].iter().all(|&w| w == 1.0));
+        periods.insert(period);
+    }
+    assert!(periods.len() > 5 && periods.iter().all(|p| (4..=15).contains(p)));
 }
