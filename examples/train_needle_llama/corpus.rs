@@ -358,10 +358,10 @@ impl Sample {
 /// would be learnt that finds a needle. Weight 1 from the second token of the second round.
 ///
 /// # Panics
-/// `len` is below 9, or `vocab` has no ordinary token.
+/// `len` is below 10, or `vocab` has no ordinary token.
 pub fn random_repeats<R: Rng + ?Sized>(rng: &mut R, len: usize, vocab: u32) -> Sample {
-    assert!(len >= 9 && vocab > 2, "a repetition has two rounds of ordinary tokens");
-    let period = rng.random_range(4..=(len - 1) / 2);
+    assert!(len >= 10 && vocab > 2, "a repetition has two rounds of ordinary tokens");
+    let period = rng.random_range(4..=((len - 1) / 3).max(4));
     let stretch: Vec<u32> = (0..period).map(|_| rng.random_range(2..vocab)).collect();
     let mut ids = vec![BOS];
     ids.extend(stretch.iter().cycle().take(len - 1));

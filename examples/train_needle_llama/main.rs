@@ -69,12 +69,9 @@ struct TrainArgs {
     /// Wall-clock minutes; the learning rate follows the clock.
     #[arg(long, default_value_t = 120.0)]
     minutes: f64,
-    /// Steps of repeated random tokens to begin with.
-    #[arg(long, default_value_t = 250)]
-    repeat_steps: usize,
-    /// Begin with the last stage, all lengths mixed.
-    #[arg(long)]
-    graduated: bool,
+    /// Stage to begin with: 0 repeated random tokens, 1 short questions, 2 all lengths.
+    #[arg(long, default_value_t = 0)]
+    stage: usize,
     /// Peak learning rate.
     #[arg(long, default_value_t = 1.5e-3)]
     rate: f64,
@@ -131,8 +128,7 @@ fn train(args: &TrainArgs) -> anyhow::Result<()> {
     };
     let schedule = train::Schedule {
         minutes: args.minutes,
-        repeat_steps: args.repeat_steps,
-        graduated: args.graduated,
+        stage: args.stage.min(train::LAST_STAGE),
         learning_rate: args.rate,
         tokens: args.tokens,
         seed: args.seed,

@@ -2,13 +2,15 @@
 //!
 //! 1. *Repeated random tokens* until induction heads stand: without them the loss on answers stays
 //!    on a plateau for millions of tokens.
-//! 2. *Short, with whole needles for answers*, until most answers are right ([`GRADUATED`]).
+//! 2. *Short, with whole needles for answers*.
 //! 3. *Questions about scattered facts.* Most sequences are short; their positions jump ahead at a
 //!    few random places (PoSE, arXiv 2309.10400), so that every distance up to [`REACH`] is seen at
 //!    the price of a few hundred tokens. A share of the steps is long for real.
+//!
+//! A stage ends when most of its answers are right ([`GRADUATED`]), or when its time is over.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -23,11 +25,17 @@ use crate::targets::Targets;
 /// Largest position that training reaches, in tokens.
 const REACH: usize = 2400;
 
-/// Share of right answers in [`WINDOW`] steps that ends the second stage.
+/// Share of right answers in [`WINDOW`] steps that ends the first and the second stage.
 const GRADUATED: f64 = 0.6;
 
-/// Share of the time after which the second stage ends anyway.
-const AT_THE_LATEST: f64 = 0.5;
+/// Share of the time after which the first and the second stage end anyway.
+const AT_THE_LATEST: [f64; 2] = [0.25, 0.5];
+
+/// The stage that lasts to the end, counted from 0.
+pub const LAST_STAGE: usize = 2;
+
+/// Length of repeated random tokens.
+const SHORTEST: usize = 64;
 
 /// Steps per line of the log.
 const WINDOW: usize = 50;
@@ -44,10 +52,8 @@ pub struct Batch {
 pub struct Schedule {
     /// Wall-clock minutes of the whole run; the learning rate follows the clock.
     pub minutes: f64,
-    /// Steps of repeated random tokens to begin with.
-    pub repeat_steps: usize,
-    /// Whether to begin with the third stage.
-    pub graduated: bool,
+    /// The stage to begin with, 0 to [`LAST_STAGE`].
+    pub stage: usize,
     /// Peak learning rate.
     pub learning_rate: f64,
     /// Tokens per step.
@@ -96,8 +102,8 @@ pub fn train(
     vocab: u32,
     save: &mut dyn FnMut(Vec<(String, TensorData)>) -> Result<()>,
 ) -> Result<()> {
-    let graduated = Arc::new(AtomicBool::new(schedule.graduated));
-    let batches = generate(corpus, schedule, vocab, graduated.clone());
+    let stage = Arc::new(AtomicUsize::new(schedule.stage));
+    let batches = generate(corpus, schedule, vocab, stage.clone());
     let (start, mut saved, mut seen) = (Instant::now(), Instant::now(), 0usize);
     let mut tallies: Vec<(usize, Found)> = Vec::new();
     for step in 0.. {
@@ -114,8 +120,11 @@ pub fn train(
         tallies.push((batch.n, found));
         if step % WINDOW == WINDOW - 1 {
             let right = report(step + 1, start.elapsed(), seen, &mut tallies);
-            if step > schedule.repeat_steps + WINDOW && (right > GRADUATED || progress > AT_THE_LATEST) {
-                graduated.store(true, Ordering::Relaxed);
+            let now = stage.load(Ordering::Relaxed);
+            let late = AT_THE_LATEST.get(now).is_some_and(|end| progress > *end);
+            if now < LAST_STAGE && (right > GRADUATED || late) {
+                println!("stage {} ends", now + 1);
+                stage.store(now + 1, Ordering::Relaxed);
             }
         }
         if saved.elapsed() > Duration::from_secs(240) {
@@ -140,20 +149,19 @@ fn generate(
     corpus: Corpus,
     schedule: &Schedule,
     vocab: u32,
-    graduated: Arc<AtomicBool>,
+    stage: Arc<AtomicUsize>,
 ) -> Receiver<Result<Batch>> {
     let (sender, receiver) = sync_channel(4);
     let mut rng = StdRng::seed_from_u64(schedule.seed);
-    let (repeats, tokens) = (schedule.repeat_steps, schedule.tokens);
+    let tokens = schedule.tokens;
     std::thread::spawn(move || {
-        for step in 0.. {
-            let late = graduated.load(Ordering::Relaxed);
+        loop {
+            let stage = stage.load(Ordering::Relaxed);
             // Some repetitions to the end, so that what they taught is not lost.
-            let repeat = step < repeats || rng.random_bool(if late { 0.04 } else { 0.2 });
-            let batch = match (repeat, late) {
+            let batch = match (rng.random_bool([1.0, 0.15, 0.04][stage]), stage) {
                 (true, _) => Ok(repetitions(tokens, vocab, &mut rng)),
-                (false, false) => easy(&corpus, tokens, &mut rng),
-                (false, true) => mixed(&corpus, tokens, &mut rng),
+                (false, 1) => easy(&corpus, tokens, &mut rng),
+                (false, _) => mixed(&corpus, tokens, &mut rng),
             };
             if sender.send(batch).is_err() {
                 return;
@@ -165,7 +173,7 @@ fn generate(
 
 /// Repeated random tokens.
 fn repetitions(tokens: usize, vocab: u32, rng: &mut StdRng) -> Batch {
-    let n = 64;
+    let n = SHORTEST;
     let samples = (0..tokens / n).map(|_| random_repeats(rng, n, vocab)).collect();
     Batch::new(samples, n, 0.5, rng)
 }
@@ -239,7 +247,8 @@ fn report(step: usize, elapsed: Duration, seen: usize, tallies: &mut Vec<(usize,
     lengths.sort_unstable();
     lengths.dedup();
     let columns: Vec<String> = lengths
-        .into_iter()
+        .iter()
+        .copied()
         .map(|n| {
             let of: Vec<&Found> = tallies.iter().filter(|t| t.0 == n).map(|t| &t.1).collect();
             let nll = of.iter().map(|f| f.answer_nll).sum::<f64>() / of.len() as f64;
@@ -255,9 +264,11 @@ fn report(step: usize, elapsed: Duration, seen: usize, tallies: &mut Vec<(usize,
         seen as f64 / secs,
         columns.join("  ")
     );
-    let questions: Vec<&Found> = tallies.iter().filter(|t| t.0 > 64).map(|t| &t.1).collect();
-    let right: usize = questions.iter().map(|f| f.right).sum();
-    let answers: usize = questions.iter().map(|f| f.answers).sum();
+    // Random tokens count only while there is nothing else.
+    let most = *lengths.last().unwrap_or(&0);
+    let counted = tallies.iter().filter(|t| t.0 > SHORTEST || most <= SHORTEST);
+    let (right, answers) =
+        counted.fold((0, 0), |sum, (_, f)| (sum.0 + f.right, sum.1 + f.answers));
     tallies.clear();
     right as f64 / answers.max(1) as f64
 }
