@@ -55,8 +55,11 @@ pub fn generate(
     settings: &Settings,
 ) -> Result<Generation> {
     if cache.len() >= prompt.len() || settings.max_new_tokens == 0 {
-        return Err(Error::bug("nothing is left to run")
-            .got(format!("{} of {} tokens in the cache", cache.len(), prompt.len())));
+        return Err(Error::bug("nothing is left to run").got(format!(
+            "{} of {} tokens in the cache",
+            cache.len(),
+            prompt.len()
+        )));
     }
     let mask = NeedleMask::new(needle)?;
     let mut capture = StatsCapture::new(&mask, settings.top_k, model.compute());

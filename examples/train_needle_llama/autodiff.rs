@@ -39,7 +39,11 @@ impl Autodiff {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn loss(&self, batch: &Batch, targets: &Targets) -> Result<(Tensor<1>, Vec<f32>, Vec<i32>)> {
+    pub fn loss(
+        &self,
+        batch: &Batch,
+        targets: &Targets,
+    ) -> Result<(Tensor<1>, Vec<f32>, Vec<i32>)> {
         let (b, n, device) = (batch.samples.len(), batch.n, &self.device);
         let ids: Vec<i32> =
             batch.samples.iter().flat_map(|s| s.ids.iter().map(|id| *id as i32)).collect();

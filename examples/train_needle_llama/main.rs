@@ -12,8 +12,8 @@ mod babi;
 mod corpus;
 mod families;
 mod fast;
-mod host;
 mod held_out;
+mod host;
 mod shape;
 mod targets;
 mod tokenizer;
@@ -122,9 +122,7 @@ fn train(args: &TrainArgs) -> anyhow::Result<()> {
             let mut weights = shape::Initialiser { device: device.clone(), layers: config.layers };
             Decoder::new(&config, &mut weights)?
         }
-        Some(folder) => {
-            Decoder::new(&config, &mut Checkpoint::open(folder, &device, DType::F32)?)?
-        }
+        Some(folder) => Decoder::new(&config, &mut Checkpoint::open(folder, &device, DType::F32)?)?,
     };
     let schedule = train::Schedule {
         minutes: args.minutes,

@@ -49,7 +49,12 @@ pub struct Initialiser {
 }
 
 impl WeightSource for Initialiser {
-    fn matrix(&mut self, name: &str, [out, input]: [usize; 2], transpose: bool) -> Result<Tensor<2>> {
+    fn matrix(
+        &mut self,
+        name: &str,
+        [out, input]: [usize; 2],
+        transpose: bool,
+    ) -> Result<Tensor<2>> {
         let writes = name.contains("o_proj") || name.contains("down_proj");
         let std = if writes { 0.02 / (2.0 * self.layers as f64).sqrt() } else { 0.02 };
         let shape = if transpose { [input, out] } else { [out, input] };

@@ -69,4 +69,3 @@ impl Targets {
         (sum / count.max(1) as f64, right, answers)
     }
 }
-

@@ -267,8 +267,7 @@ fn report(step: usize, elapsed: Duration, seen: usize, tallies: &mut Vec<(usize,
     // Random tokens count only while there is nothing else.
     let most = *lengths.last().unwrap_or(&0);
     let counted = tallies.iter().filter(|t| t.0 > SHORTEST || most <= SHORTEST);
-    let (right, answers) =
-        counted.fold((0, 0), |sum, (_, f)| (sum.0 + f.right, sum.1 + f.answers));
+    let (right, answers) = counted.fold((0, 0), |sum, (_, f)| (sum.0 + f.right, sum.1 + f.answers));
     tallies.clear();
     right as f64 / answers.max(1) as f64
 }

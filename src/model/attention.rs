@@ -29,9 +29,9 @@ pub(super) fn chunk(
         false => (expanded(k, heads), expanded(v, heads)),
     };
     // Where no query of the chunk reaches back further than the window, causality is all.
-    let hidden = window.filter(|w| t - first > *w).map(|w| {
-        mask(n, t - first, Some(w), &q.device()).reshape([1, 1, n, t - first])
-    });
+    let hidden = window
+        .filter(|w| t - first > *w)
+        .map(|w| mask(n, t - first, Some(w), &q.device()).reshape([1, 1, n, t - first]));
     let options = AttentionModuleOptions { is_causal: hidden.is_none(), ..Default::default() };
     attention(q, k, v, hidden, None, options)
 }

@@ -97,16 +97,14 @@ impl RowSink for StatsCapture<'_> {
             self.pending.push(on_device(rows.reshape([heads, keys]), self.needle, self.top_k));
             return Ok(());
         }
-        let data = rows.try_into_data().map_err(|e| {
-            Error::resources("attention rows cannot be read").got(format!("{e:?}"))
-        })?;
-        let values = data.as_slice::<f32>().map_err(|e| {
-            Error::bug("attention rows are not f32").got(format!("{e:?}"))
-        })?;
-        let layer_stats: Result<Vec<HeadStats>> = values
-            .par_chunks(keys)
-            .map(|row| head_stats(row, self.needle, self.top_k))
-            .collect();
+        let data = rows
+            .try_into_data()
+            .map_err(|e| Error::resources("attention rows cannot be read").got(format!("{e:?}")))?;
+        let values = data
+            .as_slice::<f32>()
+            .map_err(|e| Error::bug("attention rows are not f32").got(format!("{e:?}")))?;
+        let layer_stats: Result<Vec<HeadStats>> =
+            values.par_chunks(keys).map(|row| head_stats(row, self.needle, self.top_k)).collect();
         self.heads.extend(layer_stats.map_err(|e| e.at(format!("model.layers.{layer}")))?);
         Ok(())
     }
@@ -194,8 +192,10 @@ mod tests {
                 *v = (*v * 4.0).round() / 64.0;
             }
             let needle = NeedleMask::new(&[3..9, 20..27]).unwrap();
-            let tensor =
-                Tensor::<2>::from_data(TensorData::new(rows.clone(), [heads, keys]), &Device::flex());
+            let tensor = Tensor::<2>::from_data(
+                TensorData::new(rows.clone(), [heads, keys]),
+                &Device::flex(),
+            );
             let got: Vec<f32> = on_device(tensor, &needle, top_k).try_into_vec_as().unwrap();
             for (row, got) in rows.chunks(keys).zip(got.as_chunks::<FIELDS>().0) {
                 let (got, want) = (unpack(got), head_stats(row, &needle, top_k).unwrap());

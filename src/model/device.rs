@@ -104,7 +104,9 @@ fn cuda(n: usize) -> Result<Compute> {
 
     let place = format!("--device cuda:{n}");
     let none = |what: &str, advice: &str| {
-        Error::resources(what.to_owned()).at(&place).advice(format!("{advice}, or use --device cpu"))
+        Error::resources(what.to_owned())
+            .at(&place)
+            .advice(format!("{advice}, or use --device cpu"))
     };
     // SAFETY: both only try to load a shared library and say whether it is there. Asked first
     // because the calls after it panic on another thread where a library is missing.

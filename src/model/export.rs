@@ -41,7 +41,8 @@ pub fn to_safetensors(weights: Vec<(String, TensorData)>, precision: Precision) 
     let views = buffers.iter().map(|(name, shape, bytes)| {
         TensorView::new(dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
     });
-    let views = views.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| bug(e.to_string()))?;
+    let views =
+        views.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| bug(e.to_string()))?;
     safetensors::serialize(views, None).map_err(|e| bug(e.to_string()))
 }
 

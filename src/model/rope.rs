@@ -43,9 +43,8 @@ impl Rope {
                 sin.push(s);
             }
         }
-        let tensor = |values| {
-            Tensor::<4>::from_data(TensorData::new(values, [batch, 1, n, half]), device)
-        };
+        let tensor =
+            |values| Tensor::<4>::from_data(TensorData::new(values, [batch, 1, n, half]), device);
         Angles { cos: tensor(cos), sin: tensor(sin) }
     }
 }
@@ -55,8 +54,14 @@ fn scale(scaling: RopeScaling, freq: f32) -> f32 {
     match scaling {
         RopeScaling::Default => freq,
         RopeScaling::Linear { factor } => freq / factor as f32,
-        RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_positions } => {
-            let (factor, low, high) = (factor as f32, low_freq_factor as f32, high_freq_factor as f32);
+        RopeScaling::Llama3 {
+            factor,
+            low_freq_factor,
+            high_freq_factor,
+            original_max_positions,
+        } => {
+            let (factor, low, high) =
+                (factor as f32, low_freq_factor as f32, high_freq_factor as f32);
             let context = original_max_positions as f32;
             let wavelength = 2.0 * std::f32::consts::PI / freq;
             if wavelength > context / low {

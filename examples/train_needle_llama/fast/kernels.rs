@@ -32,8 +32,7 @@ impl<'a> Mat<'a> {
 /// `c (+)= a · b` with `c` row-major, `[m, n]`, and `k` the shared dimension.
 pub fn matmul(c: &mut [f32], [m, k, n]: [usize; 3], a: Mat, b: Mat, add: bool, parallel: bool) {
     assert!(c.len() >= m * n && a.covers(m, k) && b.covers(k, n), "matrix shapes {m} {k} {n}");
-    let parallelism =
-        if parallel { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
+    let parallelism = if parallel { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
     // SAFETY: the assertion above bounds every element that `gemm` touches; `c` is borrowed
     // mutably, so it overlaps neither `a` nor `b`.
     unsafe {

@@ -38,7 +38,8 @@ struct Part {
 
 impl Layout {
     pub fn new(c: &ModelConfig) -> Self {
-        let mut layout = Self { embedding: 0..0, norm: 0..0, layers: vec![], parts: vec![], len: 0 };
+        let mut layout =
+            Self { embedding: 0..0, norm: 0..0, layers: vec![], parts: vec![], len: 0 };
         let (d, f) = (c.hidden, c.intermediate);
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         layout.embedding = layout.plain("model.embed_tokens.weight", [c.vocab, d]);

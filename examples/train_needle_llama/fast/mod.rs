@@ -199,8 +199,7 @@ impl Model {
         let d_o = to_heads(&do_rows, q_width, 0, c.heads, input.n, c.head_dim);
         let mut dq = vec![0f32; kept.q.len()];
         let (mut dk, mut dv) = (vec![0f32; kept.k.len()], vec![0f32; kept.v.len()]);
-        let saved =
-            Saved { q: &kept.q, k: &kept.k, v: &kept.v, o: &kept.o, lse: &kept.lse };
+        let saved = Saved { q: &kept.q, k: &kept.k, v: &kept.v, o: &kept.o, lse: &kept.lse };
         attention::backward(self.shape(input), &saved, &d_o, &mut dq, &mut dk, &mut dv);
         let dqkv = self.join(dq, dk, dv, input);
         let width = q_width + 2 * kv_width;
@@ -235,7 +234,14 @@ impl Model {
             .map(|(row, (wanted, weight))| cross_entropy(row, *wanted as usize, weight / total))
             .collect();
         let d_embedding = &mut gradient[self.layout.embedding.clone()];
-        matmul(d_embedding, [vocab, m, d], Mat::new(&logits, vocab).t(), Mat::new(&h, d), true, true);
+        matmul(
+            d_embedding,
+            [vocab, m, d],
+            Mat::new(&logits, vocab).t(),
+            Mat::new(&h, d),
+            true,
+            true,
+        );
         let mut dh = vec![0f32; m * d];
         matmul(&mut dh, [m, vocab, d], Mat::new(&logits, vocab), embedding, false, true);
         let mut d_chosen = vec![0f32; m * d];

@@ -64,7 +64,9 @@ fn loss_equals_the_decoder_and_the_gradient_its_slope() {
     let mut gradient = vec![0f32; host.model_mut().weights.len()];
     let outcome = host.model_mut().step(&input, &mut gradient);
     assert!((outcome.loss - loss).abs() < 1e-4 * loss, "{} {loss}", outcome.loss);
-    assert!(outcome.best.iter().zip(&best).filter(|(a, b)| a == b).count() * 100 >= best.len() * 99);
+    assert!(
+        outcome.best.iter().zip(&best).filter(|(a, b)| a == b).count() * 100 >= best.len() * 99
+    );
     assert!(outcome.nll.iter().zip(&nll).all(|(a, b)| (a - b).abs() < 2e-3));
     for part in host.model_mut().parts() {
         let norm = gradient[part.clone()].iter().map(|g| (*g as f64).powi(2)).sum::<f64>().sqrt();
@@ -81,6 +83,9 @@ fn loss_equals_the_decoder_and_the_gradient_its_slope() {
         };
         let slope = (along(1.0) - along(-1.0)) / (2.0 * step);
         let want = norm * norm;
-        assert!((slope - want).abs() < 0.03 * want + 2e-5, "{part:?}: slope {slope}, norm^2 {want}");
+        assert!(
+            (slope - want).abs() < 0.03 * want + 2e-5,
+            "{part:?}: slope {slope}, norm^2 {want}"
+        );
     }
 }
