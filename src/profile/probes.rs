@@ -9,7 +9,7 @@ use crate::generate::{Settings, generate};
 use crate::head_matrix::HeadMatrix;
 use crate::interrupt::Interrupt;
 use crate::model::Llama;
-use crate::plan::Probe;
+use crate::plan::{Probe, ProbeId};
 use crate::progress::Progress;
 use crate::prompt::Prompt;
 use crate::run_config::RunConfig;
@@ -135,6 +135,11 @@ impl Probed {
     /// How many probes ended like this.
     pub fn count(&self, status: Status) -> usize {
         self.records.iter().filter(|r| r.status == status).count()
+    }
+
+    /// The ids of the probes that ended like this, in the order of the plan.
+    pub fn ids(&self, status: Status) -> Vec<ProbeId> {
+        self.records.iter().filter(|r| r.status == status).map(|r| r.id).collect()
     }
 
     /// The accepted probes, in the order of the plan.
