@@ -1,11 +1,17 @@
 #!/usr/bin/env python3
 """Compares headprof's scores with those of another program on the same checkpoint and prompts.
 
-    compare_peer.py HEADPROF_OUT peer.json [--tolerance 1e-4]
+    headprof --model DIR --lengths 256,512 --depths 0.1,0.5,0.9 --gate none --out OUT \\
+        --compat retrieval-head,headkv-r2,dililazykv --export-probes OUT/prompts.jsonl
+    python peer.py DIR OUT/prompts.jsonl OUT/peer.json
+    compare_peer.py OUT OUT/peer.json [--tolerance 1e-4]
 
-HEADPROF_OUT is a folder that headprof wrote: probes.jsonl, and <model>_<score>_heads.json there or
-in head_score/, with one value per accepted probe for every "layer-head". The peer's file is one
-object {"probes": [{"id": str, "generated": [int], "<score>": [L][H], ...}, ...]}.
+OUT is a folder that headprof wrote: probes.jsonl, and <model>_<score>_heads.json in head_score/, with
+one value per accepted probe for every "layer-head". The peer reads one prompt per line, {"id",
+"ids", "needle": [[start, end), ...], "max_new_tokens", "stop_ids"}, and writes one object {"probes":
+[{"id": str, "generated": [int], "<score>": [L][H], ...}, ...]}. It scores every generated token, the
+stop token included, and dili, lazy and inf on the prompt's last row only: that is what the three
+references do, hence --compat with all three; without it the scores differ by design.
 
 Prints the largest difference per score and how many generated answers agree; exits 1 if a
 difference is above the tolerance, an answer differs or a probe is missing.

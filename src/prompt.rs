@@ -167,9 +167,10 @@ impl PromptParts<'_> {
         let bos = self.bos.as_slice();
         let ids = [bos, before, &placed.ids, blank_line, after, self.question].concat();
         let at = bos.len() + before.len();
+        let needle = at + placed.span.start..at + placed.span.end;
         let prompt = Prompt {
             ids,
-            needle: vec![at + placed.span.start..at + placed.span.end],
+            needle: vec![needle],
             depth_asked: depth,
             depth_reached: before.len() as f64 / region as f64,
             haystack_cycles,

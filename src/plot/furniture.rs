@@ -139,6 +139,9 @@ pub fn outline(rect: Rect) -> Rect {
     rect.inset(-1.0)
 }
 
+/// Draws a sample of what a note explains into a square.
+pub type Swatch<'a> = &'a dyn Fn(&mut Scene, Rect);
+
 /// A note at the foot of a picture: a swatch drawn by `swatch` in the given square, then `text`.
 /// Returns where the next note can begin.
 pub fn note(
@@ -146,7 +149,7 @@ pub fn note(
     x: f64,
     baseline: f64,
     text: &str,
-    swatch: Option<&dyn Fn(&mut Scene, Rect)>,
+    swatch: Option<Swatch>,
 ) -> f64 {
     const SIDE: f64 = 14.0;
     let mut at = x;

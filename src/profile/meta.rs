@@ -11,6 +11,7 @@ use super::job::Job;
 use super::probes::Probed;
 use super::record::Status;
 use super::statistics::{ScoreResult, ScoreStatistics};
+use crate::head_matrix::HeadMatrix;
 use crate::machine;
 use crate::model::Llama;
 use crate::needle::Needle;
@@ -33,6 +34,7 @@ pub(super) struct Meta<'a> {
     command: &'a [String],
     score: ScoreMeta,
     statistics: &'a ScoreStatistics,
+    heads: HeadsMeta,
     probes: ProbesMeta,
     gate: GateMeta<'a>,
     model: ModelMeta<'a>,
@@ -44,6 +46,29 @@ pub(super) struct Meta<'a> {
     device: &'a str,
     dtype: String,
     run: RunMeta,
+}
+
+/// Every head: mean over the accepted probes, its standard error and 95 % bootstrap interval, each
+/// `[L][H]`; only means where there is a single probe.
+#[derive(Debug, Serialize)]
+struct HeadsMeta {
+    mean: Vec<Vec<f32>>,
+    std_error: Option<Vec<Vec<f32>>>,
+    low_95: Option<Vec<Vec<f32>>>,
+    high_95: Option<Vec<Vec<f32>>>,
+}
+
+impl HeadsMeta {
+    fn of(result: &ScoreResult) -> Self {
+        let rows = |m: &HeadMatrix| m.values().chunks(m.heads()).map(<[f32]>::to_vec).collect();
+        let spread = result.spread.as_ref();
+        Self {
+            mean: rows(&result.mean),
+            std_error: spread.map(|s| rows(&s.std_error)),
+            low_95: spread.map(|s| rows(&s.low)),
+            high_95: spread.map(|s| rows(&s.high)),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -64,6 +89,8 @@ struct ProbesMeta {
     rejected: usize,
     failed: usize,
     accepted_ids: Vec<ProbeId>,
+    rejected_ids: Vec<ProbeId>,
+    failed_ids: Vec<ProbeId>,
 }
 
 #[derive(Debug, Serialize)]
@@ -180,11 +207,14 @@ impl<'a> Meta<'a> {
                 compat: config.score_options.compat.to_string(),
             },
             statistics: &result.statistics,
+            heads: HeadsMeta::of(result),
             probes: ProbesMeta {
                 accepted: probed.count(Status::Accepted),
                 rejected: probed.count(Status::Rejected),
                 failed: probed.count(Status::Failed),
-                accepted_ids: probed.accepted().map(|r| r.id).collect(),
+                accepted_ids: probed.ids(Status::Accepted),
+                rejected_ids: probed.ids(Status::Rejected),
+                failed_ids: probed.ids(Status::Failed),
             },
             gate: GateMeta { name: &probed.gate_name, threshold: probed.gate_threshold },
             model: ModelMeta {

@@ -92,7 +92,13 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     let probed = probes::run(config, &inputs, &job, &model, interrupt)?;
     interrupt.begin_writing()?;
     out.write_probes(&probed.records)?;
-    let statistics = statistics::of_scores(config, &probed)?;
+    let statistics = statistics::of_scores(config, &probed).inspect_err(|_| {
+        let earlier = out.earlier_scores(&inputs.model.name);
+        if let Some(first) = earlier.first() {
+            let (n, first) = (earlier.len(), first.display());
+            tell(&format!("warning: {n} score files of an earlier run are still here: {first}, ..."));
+        }
+    })?;
     let made = meta::Made { config, inputs: &inputs, job: &job, model: &model, probed: &probed };
     let pictures = if config.plots { out.draw(&made, &statistics)? } else { Vec::new() };
     let seconds = Seconds {

@@ -96,6 +96,13 @@ impl OutputDir {
         Ok(files)
     }
 
+    /// Score files of `model` that an earlier run left here.
+    pub(super) fn earlier_scores(&self, model: &str) -> Vec<PathBuf> {
+        let folder = self.root.join("head_score");
+        let names = registry().iter().map(|s| head_score::file_name(model, s.name()));
+        names.map(|name| folder.join(name)).filter(|path| path.exists()).collect()
+    }
+
     /// `head_score/` and the `pictures`; returns the paths of all files of the run.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use crate::head_matrix::HeadMatrix;
 use crate::interrupt::Interrupt;
 use crate::model::{Compute, Llama};
 use crate::panics::caught;
-use crate::plan::Probe;
+use crate::plan::{Probe, ProbeId};
 use crate::progress::Progress;
 use crate::prompt::Prompt;
 use crate::run_config::RunConfig;
@@ -152,6 +152,11 @@ impl Probed {
     /// How many probes ended like this.
     pub fn count(&self, status: Status) -> usize {
         self.records.iter().filter(|r| r.status == status).count()
+    }
+
+    /// The ids of the probes that ended like this, in the order of the plan.
+    pub fn ids(&self, status: Status) -> Vec<ProbeId> {
+        self.records.iter().filter(|r| r.status == status).map(|r| r.id).collect()
     }
 
     /// The accepted probes, in the order of the plan.

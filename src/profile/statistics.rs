@@ -8,7 +8,7 @@ use crate::head_matrix::HeadMatrix;
 use crate::head_score::HeadScoreFile;
 use crate::run_config::RunConfig;
 use crate::score::HeadScore;
-use crate::score::aggregate::{Aggregate, RESAMPLES, TOP_HEADS, aggregate};
+use crate::score::aggregate::{Aggregate, RESAMPLES, Spread, TOP_HEADS, aggregate};
 
 /// One of the best heads.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -48,6 +48,8 @@ pub struct ScoreResult {
     pub file: HeadScoreFile,
     /// The mean per head, `[L, H]`.
     pub mean: HeadMatrix,
+    /// How sure each mean is; `None` for a single probe.
+    pub spread: Option<Spread>,
     /// The rest.
     pub statistics: ScoreStatistics,
 }
@@ -87,6 +89,7 @@ pub(super) fn of_scores(config: &RunConfig, probed: &Probed) -> Result<Vec<Score
             file: HeadScoreFile::from_probes(probes)?,
             statistics: ScoreStatistics::of(&aggregate),
             mean: aggregate.mean,
+            spread: aggregate.spread,
         })
     };
     config.scores.iter().zip(&probed.scores).map(result).collect()
