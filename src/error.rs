@@ -41,32 +41,32 @@ impl fmt::Display for Report {
 pub enum Error {
     /// A bug in headprof itself (exit code 1).
     #[error("{0}")]
-    Bug(Report),
+    Bug(Box<Report>),
     /// A wrong argument or configuration (exit code 2).
     #[error("{0}")]
-    Usage(Report),
+    Usage(Box<Report>),
     /// Bad data: haystack, needles, head_score or task files (exit code 3).
     #[error("{0}")]
-    Data(Report),
+    Data(Box<Report>),
     /// A bad model or tokenizer (exit code 4).
     #[error("{0}")]
-    Model(Report),
+    Model(Box<Report>),
     /// Not enough memory, disk or device (exit code 5).
     #[error("{0}")]
-    Resources(Report),
+    Resources(Box<Report>),
     /// The run finished, but the evidence is too thin for a result (exit code 6).
     #[error("{0}")]
-    Evidence(Report),
+    Evidence(Box<Report>),
     /// Interrupted by the user (exit code 130).
     #[error("{0}")]
-    Interrupted(Report),
+    Interrupted(Box<Report>),
 }
 
 macro_rules! constructors {
     ($($(#[$doc:meta])* $name:ident => $variant:ident),* $(,)?) => {$(
         $(#[$doc])*
         pub fn $name(what: impl Into<String>) -> Self {
-            Self::$variant(Report { what: what.into(), ..Report::default() })
+            Self::$variant(Box::new(Report { what: what.into(), ..Report::default() }))
         }
     )*};
 }

@@ -35,7 +35,7 @@ fn random_observation(seed: u64) -> Observation {
     };
     let rows = (0..steps).map(|t| row(length + t)).collect();
     let generated = (0..steps).map(|_| rng.random_range(0..3)).collect();
-    let stopped = seed % 2 == 0;
+    let stopped = seed.is_multiple_of(2);
     Observation { layers: LAYERS, heads: HEADS, prompt, needle, generated, stopped, rows, top_k }
 }
 

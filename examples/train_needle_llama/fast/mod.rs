@@ -169,7 +169,7 @@ impl Model {
         w: &LayerRanges,
         kept: Kept,
         input: &Input,
-        dx: &mut Vec<f32>,
+        dx: &mut [f32],
         gradient: &mut [f32],
     ) {
         let c = &self.config;
