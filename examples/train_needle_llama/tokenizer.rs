@@ -30,6 +30,7 @@ const BOS_TEXT: &str = "<s>";
 const EOS_TEXT: &str = "</s>";
 /// Facts that the tokenizer sees beside the essays.
 const FACTS: usize = 20_000;
+
 /// Trains the tokenizer on essays and on generated facts with their questions and answers. The
 /// same essays and seed give the same tokenizer.
 ///
