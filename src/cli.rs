@@ -50,9 +50,9 @@ pub struct VerifyArgs {
     pub dir: PathBuf,
     /// What transformers computed [default: golden.json in the folder]
     pub golden: Option<PathBuf>,
-    /// cpu, cuda, cuda:N or auto
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
+    /// What to compute on.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
     /// One JSON object on standard output
     #[arg(long)]
     pub json: bool,
@@ -76,14 +76,9 @@ pub enum DtypeArg {
     Bf16,
 }
 
-/// `headprof` without a subcommand. Lists and names are still text here.
-#[derive(Debug, Default, Args)]
-pub struct ProfileArgs {
-    /// Folder of a checkpoint with config.json, model.safetensors and tokenizer.json
-    /// [default: needle-llama, the embedded model]
-    #[arg(long, value_name = "DIR", help_heading = "Model", aliases = ["model-path", "model_path"])]
-    pub model: Option<String>,
-
+/// What to compute on.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ComputeArgs {
     /// cpu, cuda, cuda:N or auto [default: cpu]
     #[arg(long, help_heading = "Model")]
     pub device: Option<String>,
@@ -99,6 +94,19 @@ pub struct ProfileArgs {
     /// Threads of the CPU [default: one per core]
     #[arg(long, value_name = "N", help_heading = "Model")]
     pub threads: Option<usize>,
+}
+
+/// `headprof` without a subcommand. Lists and names are still text here.
+#[derive(Debug, Default, Args)]
+pub struct ProfileArgs {
+    /// Folder of a checkpoint with config.json, model.safetensors and tokenizer.json
+    /// [default: needle-llama, the embedded model]
+    #[arg(long, value_name = "DIR", help_heading = "Model", aliases = ["model-path", "model_path"])]
+    pub model: Option<String>,
+
+    /// What to compute on.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
 
     /// Prompt tokens per pass [default: 256 on the CPU, 2048 on a GPU]
     #[arg(long, value_name = "TOKENS", help_heading = "Model")]

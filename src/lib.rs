@@ -37,6 +37,7 @@
 //! | [`verify`](mod@verify) | this build against what transformers computed |
 //! | [`export_probes`] | prompts for another program |
 //! | [`atomic`], [`interrupt`], [`machine`] | whole files; signals; memory and time |
+//! | [`panics`] | panics of GPU libraries and of bugs, as values |
 //! | [`progress`], [`terminal`] | the bar; standard output and error |
 //! | [`error`] | one error type: sentences with an exit code |
 //!
@@ -53,7 +54,8 @@
 //! - Whatever can be known to be wrong before the weights are read is reported before.
 //! - The same inputs give the same bytes; what cannot (times, memory) stands apart under `run` and
 //!   `seconds`.
-//! - The environment is read by `main` alone; nothing is global but the thread pool.
+//! - The environment is read by `main` alone; nothing is global but the thread pool and the
+//!   first panic.
 //!
 //! # Letters
 //!
@@ -73,6 +75,7 @@ pub mod interrupt;
 pub mod machine;
 pub mod model;
 pub mod needle;
+pub mod panics;
 pub mod plan;
 pub mod plot;
 pub mod profile;

@@ -5,12 +5,30 @@ use std::process::ExitCode;
 use clap::Parser;
 use headprof::cli::{Cli, Command, VerifyArgs};
 use headprof::interrupt::Interrupt;
-use headprof::model::Compute;
-use headprof::run_config::RunConfig;
+use headprof::panics::{caught, remember_quietly};
+use headprof::run_config::{ComputeConfig, RunConfig};
 use headprof::terminal::{json_line, note, print};
 use headprof::{Error, Result, profile, verify};
 
 fn main() -> ExitCode {
+    // Whoever asks for a backtrace gets the standard library's.
+    if std::env::var_os("RUST_BACKTRACE").is_none_or(|wanted| wanted == "0") {
+        remember_quietly();
+    }
+    caught(run).unwrap_or_else(|panic| {
+        end(&Error::bug("this is a bug in headprof; please report it")
+            .got(panic)
+            .advice("report this text, the command line and the model"))
+    })
+}
+
+/// Prints the error and gives its exit code.
+fn end(e: &Error) -> ExitCode {
+    note(&format!("error: {e}"));
+    ExitCode::from(e.exit_code())
+}
+
+fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
@@ -25,20 +43,11 @@ fn main() -> ExitCode {
         }
         Some(Command::Verify(args)) => run_verify(args),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            note(&format!("error: {e}"));
-            ExitCode::from(e.exit_code())
-        }
-    }
+    done.map_or_else(|e| end(&e), |()| ExitCode::SUCCESS)
 }
 
 fn run_profile(config: &RunConfig) -> Result<()> {
-    if let Some(threads) = config.threads {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-        pool.build_global().map_err(|e| Error::resources("threads cannot be started").got(e))?;
-    }
+    config.compute.start_threads()?;
     let finished = profile::run(config, Interrupt::install()?.as_ref())?;
     match (config.json, config.quiet) {
         (true, _) => print(&json_line(&finished.summary)?)?,
@@ -49,7 +58,10 @@ fn run_profile(config: &RunConfig) -> Result<()> {
 }
 
 fn run_verify(args: &VerifyArgs) -> Result<()> {
-    let compute = Compute::open(args.device.parse()?)?;
+    let config = ComputeConfig::new(&args.compute)?;
+    config.start_threads()?;
+    let compute = config.open()?;
+    compute.note.iter().for_each(|text| note(&format!("note: {text}")));
     let report = verify::verify(&args.dir, args.golden.as_deref(), &compute)?;
     print(&if args.json { json_line(&report)? } else { report.to_string() })?;
     match report.passed() {

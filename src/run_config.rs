@@ -4,17 +4,19 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use burn::tensor::DType;
-
-use crate::cli::{DtypeArg, ProfileArgs, Switch};
+use crate::cli::{ProfileArgs, Switch};
 use crate::error::{Error, Result};
 use crate::gate::{self, GateKind};
-use crate::model::{Compute, DeviceChoice, embedded};
+use crate::model::{Compute, embedded};
 use crate::plan::{check_tokens, default_depths, even_lengths, parse_depths, parse_lengths};
 use crate::prompt::PromptTemplate;
 use crate::reference_span::SpanRule;
 use crate::score::{self, Compat, CompatSet, HeadScore, ScoreOptions, ScoreRows};
 use crate::tokenizer::Tokenizer;
+
+mod compute;
+
+pub use compute::ComputeConfig;
 
 /// Context lengths where none are asked for. The embedded model answers within a minute on two
 /// cores; other checkpoints are usually larger and made for longer contexts.
@@ -119,11 +121,7 @@ pub struct RunConfig {
     /// The model.
     pub model: ModelChoice,
     /// What to compute on.
-    pub device: DeviceChoice,
-    /// Number type on a GPU.
-    pub gpu_dtype: DType,
-    /// Threads of the CPU; `None` = one per core.
-    pub threads: Option<usize>,
+    pub compute: ComputeConfig,
     /// Prompt tokens per pass; `None` = what suits the device.
     pub chunk: Option<usize>,
     /// Context lengths in tokens.
@@ -196,18 +194,7 @@ impl RunConfig {
             }
             None => default_depths(),
         };
-        let device = match (&args.device, args.gpu) {
-            (Some(text), _) => text.parse()?,
-            (None, Some(n)) => DeviceChoice::Cuda(n),
-            (None, None) => DeviceChoice::Cpu,
-        };
-        if device == DeviceChoice::Cpu && args.dtype == Some(DtypeArg::Bf16) {
-            return Err(Error::usage("the CPU computes in f32")
-                .at("--dtype")
-                .got("bf16")
-                .expected("f32 with --device cpu")
-                .advice("leave --dtype out, or add --device cuda"));
-        }
+        let compute = ComputeConfig::new(&args.compute)?;
         let gate = match &args.gate {
             Some(name) => name.parse()?,
             None => alone.gate,
@@ -223,9 +210,7 @@ impl RunConfig {
         };
         Ok(Self {
             model,
-            device,
-            gpu_dtype: if args.dtype == Some(DtypeArg::F32) { DType::F32 } else { DType::BF16 },
-            threads: at_least_one("--threads", args.threads)?,
+            compute,
             chunk: at_least_one("--chunk", args.chunk)?,
             lengths,
             depths,
@@ -269,18 +254,6 @@ impl RunConfig {
             notes,
             command,
         })
-    }
-
-    /// Opens the device, in the number type asked for.
-    ///
-    /// # Errors
-    /// As [`Compute::open`].
-    pub fn compute(&self) -> Result<Compute> {
-        let mut compute = Compute::open(self.device)?;
-        if compute.name != "cpu" {
-            compute.dtype = self.gpu_dtype;
-        }
-        Ok(compute)
     }
 
     /// Prompt tokens per pass on `compute`: what keeps the CPU's caches warm, or a GPU busy.

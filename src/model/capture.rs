@@ -1,20 +1,21 @@
 //! Reduces attention rows to [`RowStats`] where they lie.
 //!
-//! On the host the definition, [`head_stats`], runs over the row itself. On a GPU the same numbers
-//! come from a few tensor operations over all heads of a layer, and one small read-back per query
-//! brings `[L, H, 6]` numbers instead of `[L, H, T]` weights.
+//! On the host the definition, [`head_stats`], runs over the row itself. On a GPU the rows of all
+//! layers stay where they are until the query is complete; then tensor operations over all of them
+//! at once give the same numbers, and one small read-back per query brings `[L, H, 6]` numbers
+//! instead of `[L, H, T]` weights.
 
 use burn::prelude::*;
-use burn::tensor::{Bool, DType};
 use rayon::prelude::*;
+
+mod reduction;
+
+use reduction::{DeviceMask, FIELDS, reduce, unpack};
 
 use super::device::Compute;
 use super::llama::RowSink;
 use crate::error::{Error, Result};
 use crate::score::{HeadStats, NeedleMask, RowStats, head_stats};
-
-/// Numbers that travel per head.
-const FIELDS: usize = 6;
 
 /// Collects the statistics of one query after another, all layers each.
 pub struct StatsCapture<'a> {
@@ -23,8 +24,10 @@ pub struct StatsCapture<'a> {
     on_host: bool,
     /// Host: statistics of the layers seen so far in this query.
     heads: Vec<HeadStats>,
-    /// Device: `[H, FIELDS]` per layer seen so far in this query.
+    /// Device: the rows, `[H, T]`, of the layers seen so far in this query.
     pending: Vec<Tensor<2>>,
+    /// Device: the needle, uploaded with the first query.
+    mask: Option<DeviceMask>,
     keys: usize,
     heads_per_layer: usize,
     rows: Vec<RowStats>,
@@ -39,6 +42,7 @@ impl<'a> StatsCapture<'a> {
             on_host: compute.on_host,
             heads: Vec::new(),
             pending: Vec::new(),
+            mask: None,
             keys: 0,
             heads_per_layer: 1,
             rows: Vec::new(),
@@ -52,8 +56,11 @@ impl<'a> StatsCapture<'a> {
     pub fn finish_row(&mut self) -> Result<()> {
         let mut heads = std::mem::take(&mut self.heads);
         if !self.pending.is_empty() {
-            let all = Tensor::cat(std::mem::take(&mut self.pending), 0);
-            let numbers: Vec<f32> = all.try_into_vec_as().map_err(unread)?;
+            let rows = Tensor::cat(std::mem::take(&mut self.pending), 0);
+            let device = rows.device();
+            let mask = self.mask.get_or_insert_with(|| DeviceMask::new(self.needle, &device));
+            let numbers = reduce(rows, mask, self.top_k);
+            let numbers: Vec<f32> = numbers.try_into_vec_as().map_err(unread)?;
             heads = numbers.as_chunks::<FIELDS>().0.iter().map(unpack).collect();
         }
         if heads.is_empty() {
@@ -94,7 +101,13 @@ impl RowSink for StatsCapture<'_> {
         }
         (self.keys, self.heads_per_layer) = (keys, heads);
         if !self.on_host {
-            self.pending.push(on_device(rows.reshape([heads, keys]), self.needle, self.top_k));
+            if keys < self.needle.end() || self.top_k == 0 {
+                return Err(Error::bug(
+                    "an attention row does not cover the needle, or top_k is 0",
+                )
+                .got(format!("{keys} keys, top_k {}", self.top_k)));
+            }
+            self.pending.push(rows.reshape([heads, keys]));
             return Ok(());
         }
         let data = rows
@@ -110,106 +123,63 @@ impl RowSink for StatsCapture<'_> {
     }
 }
 
-fn unpack(numbers: &[f32; FIELDS]) -> HeadStats {
-    HeadStats {
-        argmax: numbers[0] as u32,
-        top_k_in_needle: numbers[1] as u32,
-        top_k_mass: numbers[2],
-        top_k_needle_mass: numbers[3],
-        top_n_needle_mass: numbers[4],
-        needle_mass: numbers[5],
-    }
-}
-
-/// The statistics, `[H, FIELDS]`, of `rows`, `[H, T]` in f32, without leaving the device.
-///
-/// Positions travel as f32, exact up to 2^24 keys.
-fn on_device(rows: Tensor<2>, needle: &NeedleMask, top_k: usize) -> Tensor<2> {
-    let [heads, keys] = rows.dims();
-    let mut inside = vec![0f32; keys];
-    for span in needle.spans() {
-        inside[span.clone()].fill(1.0);
-    }
-    let inside = Tensor::<2>::from_data(TensorData::new(inside, [1, keys]), &rows.device());
-    let best = top_mask(rows.clone(), 1);
-    let position = Tensor::<1, Int>::arange(0..keys as i64, &rows.device()).float();
-    let argmax = (best.float().cast(DType::F32) * position.cast(DType::F32).unsqueeze()).sum_dim(1);
-    let top_k = top_mask(rows.clone(), top_k.min(keys)).float().cast(DType::F32);
-    let top_n = top_mask(rows.clone(), needle.tokens().min(keys)).float().cast(DType::F32);
-    let needle_rows = rows.clone() * inside.clone();
-    let columns = vec![
-        argmax,
-        (top_k.clone() * inside).sum_dim(1),
-        (top_k.clone() * rows).sum_dim(1),
-        (top_k * needle_rows.clone()).sum_dim(1),
-        (top_n * needle_rows.clone()).sum_dim(1),
-        needle_rows.sum_dim(1),
-    ];
-    Tensor::cat(columns, 1).reshape([heads, FIELDS])
-}
-
-/// True at the `k` largest weights of each row of `rows`, `[H, T]`; equal weights: lower position.
-///
-/// Halving the interval that holds the k-th largest weight finds it without sorting: after 64
-/// steps the bounds are neighbours in f32, whatever the row.
-fn top_mask(rows: Tensor<2>, k: usize) -> Tensor<2, Bool> {
-    let heads = rows.dims()[0];
-    let device = rows.device();
-    // Invariant: at least k weights are >= low, fewer than k are >= high.
-    let mut low = Tensor::<2>::full([heads, 1], 0.0, (&device, DType::F32));
-    let mut high = Tensor::<2>::full([heads, 1], 2.0, (&device, DType::F32));
-    for _ in 0..64 {
-        let middle = (low.clone() + high.clone()).div_scalar(2.0);
-        let count = rows.clone().greater_equal(middle.clone()).float().cast(DType::F32).sum_dim(1);
-        let enough = count.greater_equal_elem(k as f32);
-        low = low.mask_where(enough.clone(), middle.clone());
-        high = high.mask_where(enough.bool_not(), middle);
-    }
-    let above = rows.clone().greater_equal(high.clone());
-    let taken = above.clone().float().cast(DType::F32).sum_dim(1);
-    let tied = rows.clone().greater_equal(low).bool_and(rows.lower(high));
-    let rank = tied.clone().float().cast(DType::F32).cumsum(1) + taken;
-    above.bool_or(tied.bool_and(rank.lower_equal_elem(k as f32)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The tensor form and the definition agree, with ties, zeros and every k.
+    /// Two layers, two queries of different length: through tensors as on the host.
     #[test]
-    fn device_statistics_equal_the_definition() {
-        let mut state = 1u32;
-        let mut random = || {
-            state = state.wrapping_mul(1664525).wrapping_add(1013904223);
-            (state >> 8) as f32 / (1 << 24) as f32
-        };
-        for (keys, top_k) in [(40usize, 10usize), (40, 1), (40, 60), (500, 10), (33, 33)] {
-            let heads = 5;
-            let mut rows: Vec<f32> = (0..heads * keys).map(|_| random().powi(8)).collect();
-            rows[..keys].fill(1.0 / keys as f32);
-            for v in &mut rows[keys..2 * keys] {
-                *v = (*v * 4.0).round() / 64.0;
+    fn both_ways_collect_the_same_rows() {
+        const HEADS: usize = 3;
+        let needle = NeedleMask::new(&[4..7, 9..11]).unwrap();
+        let collect = |compute: &Compute| {
+            let mut capture = StatsCapture::new(&needle, 4, compute);
+            for keys in [20, 21] {
+                for layer in 0..2 {
+                    let weight = |i: usize| ((i * 7 + layer * 5 + 3) % 31) as f32 / 320.0;
+                    let values: Vec<f32> = (0..HEADS * keys).map(weight).collect();
+                    let data = TensorData::new(values, [HEADS, 1, keys]);
+                    capture.rows(layer, Tensor::from_data(data, &compute.device)).unwrap();
+                }
+                capture.finish_row().unwrap();
             }
-            let needle = NeedleMask::new(&[3..9, 20..27]).unwrap();
-            let tensor = Tensor::<2>::from_data(
-                TensorData::new(rows.clone(), [heads, keys]),
-                &Device::flex(),
-            );
-            let got: Vec<f32> = on_device(tensor, &needle, top_k).try_into_vec_as().unwrap();
-            for (row, got) in rows.chunks(keys).zip(got.as_chunks::<FIELDS>().0) {
-                let (got, want) = (unpack(got), head_stats(row, &needle, top_k).unwrap());
-                assert_eq!(got.argmax, want.argmax);
-                assert_eq!(got.top_k_in_needle, want.top_k_in_needle);
-                for (g, w) in [
-                    (got.top_k_mass, want.top_k_mass),
-                    (got.top_k_needle_mass, want.top_k_needle_mass),
-                    (got.top_n_needle_mass, want.top_n_needle_mass),
-                    (got.needle_mass, want.needle_mass),
+            assert_eq!(capture.finish_row().unwrap_err().exit_code(), 1);
+            capture.into_rows()
+        };
+        let host = collect(&Compute::cpu());
+        let device = collect(&Compute { on_host: false, ..Compute::cpu() });
+        assert_eq!(host.len(), 2);
+        for (host, device) in host.iter().zip(&device) {
+            assert_eq!((host.keys, host.heads.len()), (device.keys, device.heads.len()));
+            assert_eq!(host.heads.len(), 2 * HEADS);
+            for (h, d) in host.heads.iter().zip(&device.heads) {
+                assert_eq!((h.argmax, h.top_k_in_needle), (d.argmax, d.top_k_in_needle));
+                for (h, d) in [
+                    (h.top_k_mass, d.top_k_mass),
+                    (h.top_k_needle_mass, d.top_k_needle_mass),
+                    (h.top_n_needle_mass, d.top_n_needle_mass),
+                    (h.needle_mass, d.needle_mass),
                 ] {
-                    assert!((g - w).abs() <= 1e-5 * w.abs().max(1.0), "{g} {w}");
+                    assert!((h - d).abs() <= 1e-6, "{h} {d}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn damaged_weights_are_an_error_naming_the_layer() {
+        let needle = NeedleMask::new(&[4..7]).unwrap();
+        for damage in [f32::NAN, f32::INFINITY] {
+            let compute = Compute { on_host: false, ..Compute::cpu() };
+            let mut capture = StatsCapture::new(&needle, 4, &compute);
+            for layer in 0..3 {
+                let mut values = vec![0.05; 2 * 20];
+                values[33] = if layer == 1 { damage } else { 0.05 };
+                let data = TensorData::new(values, [2, 1, 20]);
+                capture.rows(layer, Tensor::from_data(data, &compute.device)).unwrap();
+            }
+            let e = capture.finish_row().unwrap_err();
+            assert!(e.exit_code() == 4 && e.to_string().contains("model.layers.1"), "{e}");
         }
     }
 }

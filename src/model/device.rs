@@ -7,6 +7,8 @@ use burn::prelude::*;
 use burn::tensor::DType;
 
 use crate::error::{Error, Result};
+#[cfg(any(feature = "cuda", test))]
+use crate::panics::caught;
 
 /// What the user asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,10 +61,14 @@ pub struct Compute {
     pub name: String,
     /// Type of weights, cache and activations.
     pub dtype: DType,
+    /// Why this is not the device that was asked for, if that is so: a sentence for the user.
+    pub note: Option<String>,
+    /// Passes of a multiple of this many queries are fastest.
+    pub(super) query_block: usize,
     /// Whether attention shares key/value heads without expanding them.
     pub(super) grouped_attention: bool,
     /// Whether tensors lie in host memory.
-    pub(super) on_host: bool,
+    pub(crate) on_host: bool,
 }
 
 impl Compute {
@@ -72,6 +78,8 @@ impl Compute {
             device: Device::flex(),
             name: "cpu".into(),
             dtype: DType::F32,
+            note: None,
+            query_block: 1,
             grouped_attention: true,
             on_host: true,
         }
@@ -81,13 +89,22 @@ impl Compute {
     ///
     /// # Errors
     /// [`Error::Usage`] if this build cannot use GPUs, [`Error::Resources`] if the machine has
-    /// none, or not that one.
+    /// none, or not that one, or if it does not compute. [`DeviceChoice::Auto`] never fails: the
+    /// processor then has the reason as its [note](Compute::note).
     pub fn open(choice: DeviceChoice) -> Result<Self> {
         match choice {
             DeviceChoice::Cpu => Ok(Self::cpu()),
             DeviceChoice::Cuda(n) => cuda(n),
-            DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|_| Self::cpu())),
+            DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|e| Self::instead_of_gpu(&e))),
         }
+    }
+
+    /// The processor, because of `e`.
+    fn instead_of_gpu(e: &Error) -> Self {
+        let text = e.to_string();
+        let reason = text.lines().next().unwrap_or_default();
+        let note = format!("computing on the CPU: {reason} (--device cuda says more)");
+        Self { note: Some(note), ..Self::cpu() }
     }
 }
 
@@ -102,38 +119,84 @@ fn cuda(n: usize) -> Result<Compute> {
 fn cuda(n: usize) -> Result<Compute> {
     use burn::tensor::DeviceType;
 
-    let place = format!("--device cuda:{n}");
-    let none = |what: &str, advice: &str| {
-        Error::resources(what.to_owned())
-            .at(&place)
-            .advice(format!("{advice}, or use --device cpu"))
-    };
     // SAFETY: both only try to load a shared library and say whether it is there. Asked first
     // because the calls after it panic on another thread where a library is missing.
     let (driver, compiler) = unsafe {
         (cudarc::driver::sys::is_culib_present(), cudarc::nvrtc::sys::is_culib_present())
     };
     if !driver {
-        return Err(none("no CUDA driver on this machine (libcuda)", "install the NVIDIA driver"));
+        return Err(unusable(
+            n,
+            "no CUDA driver on this machine (libcuda)",
+            "install the NVIDIA driver",
+        ));
     }
     if !compiler {
-        return Err(none(
+        return Err(unusable(
+            n,
             "the CUDA run-time compiler is missing (libnvrtc)",
             "install the CUDA toolkit 12 or 13 and add its lib folder to LD_LIBRARY_PATH",
         ));
     }
-    let devices: Vec<Device> = Device::enumerate(DeviceType::Cuda).into_iter().collect();
+    gpu(n, || Device::enumerate(DeviceType::Cuda).into_iter().collect())
+}
+
+/// The `n`-th of the GPUs that `find` finds, if it computes.
+///
+/// Also where both libraries are there, finding devices and the first kernel can panic: with a
+/// driver that is too old, or without the toolkit's headers, which the kernels include.
+#[cfg(any(feature = "cuda", test))]
+fn gpu(n: usize, find: impl FnOnce() -> Vec<Device>) -> Result<Compute> {
+    let broken = |reason: String| {
+        unusable(
+            n,
+            "CUDA does not work here: the driver or the headers of the CUDA toolkit are missing, \
+             or do not match",
+            "install the CUDA toolkit 12 or 13 that suits the driver and set CUDA_PATH to its \
+             folder (with include/ in it)",
+        )
+        .got(reason)
+    };
+    let devices = caught(find).map_err(broken)?;
     let found = devices.len();
-    let device = devices.into_iter().nth(n).ok_or_else(|| {
-        none("there is no such GPU", "choose another number").got(format!("{found} GPUs"))
+    let device = devices.into_iter().nth(n).ok_or_else(|| match found {
+        0 => unusable(
+            n,
+            "no GPU was found (driver mismatch?)",
+            "check that `nvidia-smi` lists a GPU",
+        ),
+        _ => unusable(n, "there is no such GPU", "choose another number")
+            .got(format!("{found} GPUs")),
     })?;
+    caught(|| probe(&device)).and_then(|probed| probed).map_err(broken)?;
     Ok(Compute {
         device,
         name: format!("cuda:{n}"),
         dtype: DType::BF16,
+        note: None,
+        query_block: 128,
         grouped_attention: false,
         on_host: false,
     })
+}
+
+/// The error for a GPU that cannot be used.
+#[cfg(any(feature = "cuda", test))]
+fn unusable(n: usize, what: &str, advice: &str) -> Error {
+    Error::resources(what)
+        .at(format!("--device cuda:{n}"))
+        .advice(format!("{advice}, or use --device cpu"))
+}
+
+/// Compiles a kernel, runs it and reads its result.
+#[cfg(any(feature = "cuda", test))]
+fn probe(device: &Device) -> std::result::Result<(), String> {
+    let sum = Tensor::<1>::ones([4], (device, DType::F32)).mul_scalar(2.0).sum();
+    match sum.try_into_vec_as::<f32>() {
+        Ok(values) if values == [8.0] => Ok(()),
+        Ok(values) => Err(format!("4 times 2 gave {values:?}")),
+        Err(e) => Err(format!("{e:?}")),
+    }
 }
 
 #[cfg(test)]
@@ -155,6 +218,27 @@ mod tests {
         let e = Compute::open(DeviceChoice::Cuda(0)).unwrap_err();
         assert_eq!(e.exit_code(), 2);
         assert!(e.to_string().contains("--features cuda"));
-        assert_eq!(Compute::open(DeviceChoice::Auto).unwrap().name, "cpu");
+        let auto = Compute::open(DeviceChoice::Auto).unwrap();
+        assert_eq!(auto.name, "cpu");
+        let note = auto.note.unwrap();
+        assert!(note.contains("built without CUDA") && !note.contains('\n'), "{note}");
+        assert_eq!(Compute::open(DeviceChoice::Cpu).unwrap().note, None);
+    }
+
+    /// The processor stands in for GPUs.
+    #[test]
+    fn a_gpu_is_taken_only_if_it_is_there_and_computes() {
+        let opened = gpu(1, || vec![Device::flex(), Device::flex()]).unwrap();
+        assert_eq!((opened.name.as_str(), opened.dtype), ("cuda:1", DType::BF16));
+        let fails = |n, find: &dyn Fn() -> Vec<Device>, says: &[&str]| {
+            let e = gpu(n, find).unwrap_err();
+            assert_eq!(e.exit_code(), 5);
+            for part in says.iter().chain(&["--device cpu"]) {
+                assert!(e.to_string().contains(part), "no {part:?} in {e}");
+            }
+        };
+        fails(2, &|| vec![Device::flex()], &["there is no such GPU", "1 GPUs", "cuda:2"]);
+        fails(0, &Vec::new, &["no GPU was found (driver mismatch?)"]);
+        fails(0, &|| panic!("cuInit failed"), &["CUDA does not work", "CUDA_PATH", "cuInit"]);
     }
 }

@@ -151,7 +151,7 @@ impl Llama {
         let mut cache = self.new_cache(ids.len());
         self.check_ids(ids, &cache)?;
         let mut position = 0;
-        for part in ids.chunks(chunk.max(1)) {
+        for part in self.parts(ids, chunk) {
             let hidden = self.forward(part, &mut cache, 0, &mut NoRows, &mut |_, _| Ok(()))?;
             // A few at a time: the logits of a whole chunk are gigabytes for large vocabularies.
             for some in hidden.split(LOGITS_AT_ONCE, 0) {
@@ -178,7 +178,7 @@ impl Llama {
         let captured = captured.min(ids.len());
         let (head, tail) = ids.split_at(ids.len() - captured);
         let mut last = None;
-        for part in head.chunks(chunk.max(1)) {
+        for part in self.parts(head, chunk) {
             last = Some(self.forward(part, cache, 0, &mut NoRows, &mut |_, _| Ok(()))?);
         }
         if !tail.is_empty() {
@@ -187,6 +187,16 @@ impl Llama {
         let last = last.ok_or_else(|| Error::bug("no tokens were run"))?;
         let n = last.dims()[0];
         Ok(last.narrow(0, n - 1, 1))
+    }
+
+    /// `ids` cut into passes of at most `chunk` tokens.
+    fn parts<'a>(&self, ids: &'a [u32], chunk: usize) -> impl Iterator<Item = &'a [u32]> {
+        let mut rest = ids;
+        pass_lengths(ids.len(), chunk, self.compute.query_block).into_iter().map(move |n| {
+            let (part, after) = rest.split_at(n);
+            rest = after;
+            part
+        })
     }
 
     /// Whether `ids` can be run after what `cache` holds.
@@ -269,7 +279,7 @@ impl Llama {
         cache.rewind(before);
         self.check_ids(ids, &cache).ok()?;
         let mut place = None;
-        for part in ids.chunks(chunk.max(1)) {
+        for part in self.parts(ids, chunk) {
             if !finite(self.decoder.embed(self.tokens(part))) {
                 return Some("model.embed_tokens".to_owned());
             }
@@ -295,4 +305,53 @@ fn not_finite(place: Option<String>) -> Error {
         .got("NaN or infinity")
         .expected("finite numbers")
         .advice("the weights are damaged or overflow in this dtype; download them again")
+}
+
+/// How many of `tokens` each pass takes: at most `chunk`, multiples of `block`, and what remains,
+/// less than a block, at last. A `chunk` smaller than a block is taken as it is.
+fn pass_lengths(tokens: usize, chunk: usize, block: usize) -> Vec<usize> {
+    let chunk = chunk.max(1);
+    let block = if chunk < block { chunk } else { block };
+    let (whole, rest) = (tokens - tokens % block, tokens % block);
+    let chunk = chunk - chunk % block;
+    let mut lengths = vec![chunk; whole / chunk];
+    lengths.extend([whole % chunk, rest].into_iter().filter(|n| *n > 0));
+    lengths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::embedded::needle_llama;
+
+    #[test]
+    fn passes_are_whole_blocks_and_a_rest() {
+        // As on the CPU: any length is as good.
+        assert_eq!(pass_lengths(1000, 256, 1), [256, 256, 256, 232]);
+        assert_eq!(pass_lengths(512, 256, 1), [256, 256]);
+        // 2048 = 16 blocks; 5000 = 2 * 2048 + 7 * 128 + 8.
+        assert_eq!(pass_lengths(5000, 2048, 128), [2048, 2048, 896, 8]);
+        assert_eq!(pass_lengths(4096, 2048, 128), [2048, 2048]);
+        assert_eq!(pass_lengths(100, 2048, 128), [100]);
+        // 300 is cut to 2 blocks; 100 is less than one.
+        assert_eq!(pass_lengths(700, 300, 128), [256, 256, 128, 60]);
+        assert_eq!(pass_lengths(250, 100, 128), [100, 100, 50]);
+        assert_eq!(pass_lengths(3, 0, 128), [1, 1, 1]);
+        assert!(pass_lengths(0, 256, 128).is_empty());
+    }
+
+    #[test]
+    fn blocks_change_nothing_but_rounding() {
+        let ids: Vec<u32> = (0..700).map(|i| 10 + i * 37 % 400).collect();
+        let run = |query_block| {
+            let model = needle_llama(&Compute { query_block, ..Compute::cpu() }).unwrap();
+            let mut cache = model.new_cache(ids.len());
+            let logits = model.run(&ids, &mut cache, 300, 1, &mut NoRows).unwrap();
+            assert_eq!(cache.len(), ids.len());
+            logits
+        };
+        let (one, blocks) = (run(1), run(128));
+        let scale = one.iter().fold(0f32, |m, v| m.max(v.abs()));
+        assert!(one.iter().zip(&blocks).all(|(a, b)| (a - b).abs() < 1e-4 * scale));
+    }
 }

@@ -71,7 +71,8 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     };
     config.notes.iter().for_each(|text| tell(&format!("note: {text}")));
 
-    let compute = config.compute()?;
+    let compute = config.compute.open()?;
+    compute.note.iter().for_each(|text| tell(&format!("note: {text}")));
     let out = OutputDir::prepare(&config.out)?;
     let inputs = Inputs::load(config)?;
     for file in inputs.haystack.skipped() {

@@ -8,7 +8,8 @@ use crate::gate::{self, AnswerGate};
 use crate::generate::{Settings, generate};
 use crate::head_matrix::HeadMatrix;
 use crate::interrupt::Interrupt;
-use crate::model::Llama;
+use crate::model::{Compute, Llama};
+use crate::panics::caught;
 use crate::plan::{Probe, ProbeId};
 use crate::progress::Progress;
 use crate::prompt::Prompt;
@@ -36,7 +37,7 @@ pub struct Probed {
 
 /// Runs every probe of `job`, in order.
 ///
-/// A probe that needs more memory than there is, or whose answer leaves nothing to score, has
+/// A probe that needs more memory than there is, that the GPU fails at, or whose answer leaves nothing to score, has
 /// failed; the others go on.
 ///
 /// # Errors
@@ -65,7 +66,9 @@ pub(super) fn run(
         let prompt = job.prompt(probe)?;
         let mut record = ProbeRecord::new(probe, &inputs.needles[probe.needle], &prompt);
         let attempt = Attempt { config, inputs, job, model, chunk };
-        match attempt.answer(probe, &prompt, gate.as_mut(), &mut record) {
+        let answered =
+            guarded(model.compute(), || attempt.answer(probe, &prompt, gate.as_mut(), &mut record));
+        match answered {
             Ok(None) => {}
             Ok(Some(scores)) => {
                 for (all, one) in probed.scores.iter_mut().zip(scores) {
@@ -82,6 +85,20 @@ pub(super) fn run(
     }
     progress.finish();
     Ok(probed)
+}
+
+/// Runs `body`; on a GPU a panic, as of a library that finds no memory left, is an error of this
+/// probe alone. On the processor it is a bug and goes on.
+fn guarded<T>(compute: &Compute, body: impl FnOnce() -> Result<T>) -> Result<T> {
+    if compute.on_host {
+        return body();
+    }
+    caught(body).unwrap_or_else(|panic| {
+        Err(Error::resources("the GPU failed, perhaps for lack of memory")
+            .at(&compute.name)
+            .got(panic)
+            .advice("shorter contexts, a smaller --chunk, or --device cpu"))
+    })
 }
 
 /// What one probe needs.
@@ -220,5 +237,22 @@ impl Probed {
                 "shorter contexts, needles that this model can answer, another --gate, or \
                  --stop-newline off if answers are empty; all answers are in probes.jsonl",
             )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_on_a_gpu_fails_the_probe_alone() {
+        let mut gpu = Compute::cpu();
+        gpu.on_host = false;
+        assert_eq!(guarded(&gpu, || Ok(5)), Ok(5));
+        assert_eq!(guarded(&gpu, || Err::<(), _>(Error::bug("x"))), Err(Error::bug("x")));
+        let e = guarded(&gpu, || -> Result<()> { panic!("out of memory") }).unwrap_err();
+        assert!(e.exit_code() == 5 && e.to_string().contains("out of memory"), "{e}");
+        let cpu = || guarded(&Compute::cpu(), || -> Result<()> { panic!("a bug") });
+        assert_eq!(caught(cpu).unwrap_err(), "a bug");
     }
 }

@@ -4,6 +4,7 @@ use clap::{CommandFactory, Parser};
 
 use super::*;
 use crate::cli::Cli;
+use crate::model::DeviceChoice;
 
 fn parse(line: &str) -> Result<RunConfig> {
     let words: Vec<&str> = std::iter::once("headprof").chain(line.split_whitespace()).collect();
@@ -26,7 +27,7 @@ fn the_snake_case_spellings_are_the_same() {
     assert_eq!(a.model, ModelChoice::Dir("m".into()));
     assert_eq!(a.haystack_dir, Some("h".into()));
     assert_eq!(a.lengths, Lengths::Asked(vec![100, 200, 300]));
-    assert_eq!((a.device, a.top_k), (DeviceChoice::Cuda(1), 5));
+    assert_eq!((a.compute.device, a.top_k), (DeviceChoice::Cuda(1), 5));
     assert_eq!(a.depths, [0.1, 0.5, 0.9]);
 }
 

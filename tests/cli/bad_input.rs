@@ -33,6 +33,26 @@ fn bad_arguments_are_told_before_anything_is_read() {
 fn a_build_without_cuda_says_so() {
     fails(&["--device", "cuda"], 2, &["built without CUDA", "--device cpu", "--features cuda"]);
     fails(&["--gpu", "3"], 2, &["cuda:3"]);
+    fails(&["verify", "/no/such/model", "--gpu", "3"], 2, &["cuda:3"]);
+}
+
+#[test]
+fn verify_takes_the_device_options_of_a_profile() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/qwen3");
+    fails(&["verify", dir, "--dtype", "bf16"], 2, &["--dtype", "f32 with --device cpu"]);
+    fails(&["verify", dir, "--threads", "0"], 2, &["--threads"]);
+    fails(&["verify", dir, "--gpu", "0", "--device", "cpu"], 2, &["cannot be used with"]);
+    let output = headprof(&["verify", dir, "--dtype", "f32", "--threads", "1"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", stderr(&output));
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn the_automatic_device_says_why_it_is_the_cpu() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/qwen3");
+    let output = headprof(&["verify", dir, "--device", "auto"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).starts_with("note: computing on the CPU: "), "{}", stderr(&output));
 }
 
 #[test]

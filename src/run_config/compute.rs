@@ -1,0 +1,67 @@
+//! `--device`, `--gpu`, `--dtype` and `--threads`: what to compute on.
+
+use burn::tensor::DType;
+
+use super::at_least_one;
+use crate::cli::{ComputeArgs, DtypeArg};
+use crate::error::{Error, Result};
+use crate::model::{Compute, DeviceChoice};
+
+/// A device and how to use it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ComputeConfig {
+    /// What to compute on.
+    pub device: DeviceChoice,
+    /// Number type on a GPU.
+    pub gpu_dtype: DType,
+    /// Threads of the CPU; `None` = one per core.
+    pub threads: Option<usize>,
+}
+
+impl ComputeConfig {
+    /// Validates `args`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming the option.
+    pub fn new(args: &ComputeArgs) -> Result<Self> {
+        let device = match (&args.device, args.gpu) {
+            (Some(text), _) => text.parse()?,
+            (None, Some(n)) => DeviceChoice::Cuda(n),
+            (None, None) => DeviceChoice::Cpu,
+        };
+        if device == DeviceChoice::Cpu && args.dtype == Some(DtypeArg::Bf16) {
+            return Err(Error::usage("the CPU computes in f32")
+                .at("--dtype")
+                .got("bf16")
+                .expected("f32 with --device cpu")
+                .advice("leave --dtype out, or add --device cuda"));
+        }
+        Ok(Self {
+            device,
+            gpu_dtype: if args.dtype == Some(DtypeArg::F32) { DType::F32 } else { DType::BF16 },
+            threads: at_least_one("--threads", args.threads)?,
+        })
+    }
+
+    /// Opens the device, in the number type asked for.
+    ///
+    /// # Errors
+    /// As [`Compute::open`].
+    pub fn open(&self) -> Result<Compute> {
+        let mut compute = Compute::open(self.device)?;
+        if compute.name != "cpu" {
+            compute.dtype = self.gpu_dtype;
+        }
+        Ok(compute)
+    }
+
+    /// Starts as many threads as asked for. Once in a process, before anything is computed.
+    ///
+    /// # Errors
+    /// [`Error::Resources`] if they cannot be started.
+    pub fn start_threads(&self) -> Result<()> {
+        let Some(threads) = self.threads else { return Ok(()) };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build_global().map_err(|e| Error::resources("threads cannot be started").got(e))
+    }
+}
