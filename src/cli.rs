@@ -210,8 +210,9 @@ pub struct ProfileArgs {
     pub scores: Option<String>,
 
     /// Attention rows behind dili, lazy, inf and the counts: last-prompt, decode or all
-    #[arg(long, value_name = "ROWS", default_value = "all", help_heading = "Scores")]
-    pub score_rows: String,
+    /// [default: all]
+    #[arg(long, value_name = "ROWS", help_heading = "Scores")]
+    pub score_rows: Option<String>,
 
     /// How many of a row's largest weights count as strong attention
     #[arg(

@@ -43,7 +43,7 @@ impl Generation {
 /// Generates greedily after `prompt`, `[T]`, starting from what `cache` already holds of it.
 ///
 /// The cache must hold a prefix of `prompt`, not all of it, and have room for
-/// `T + max_new_tokens`. Equal logits: lower id.
+/// `T + max_new_tokens - 1` tokens: the last one is not fed back. Equal logits: lower id.
 ///
 /// # Errors
 /// [`Error::Bug`] for a cache that does not fit the prompt, and the errors of [`Llama::run`].
@@ -60,6 +60,12 @@ pub fn generate(
             cache.len(),
             prompt.len()
         )));
+    }
+    let needed = prompt.len().saturating_add(settings.max_new_tokens - 1);
+    if needed > cache.capacity() {
+        return Err(Error::bug("prompt and answer do not fit the cache")
+            .got(format!("room for {} tokens", cache.capacity()))
+            .expected(format!("{needed}")));
     }
     let mask = NeedleMask::new(needle)?;
     let mut capture = StatsCapture::new(&mask, settings.top_k, model.compute());
@@ -101,4 +107,102 @@ pub fn argmax(values: &[f32]) -> u32 {
         }
     }
     best as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::model::Compute;
+
+    fn model() -> Llama {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/llama-mha");
+        Llama::from_dir(&dir, &Compute::cpu()).unwrap()
+    }
+
+    fn settings(max_new_tokens: usize, stop: &[u32]) -> Settings {
+        Settings { max_new_tokens, stop: stop.to_vec(), chunk: 16, top_k: 5 }
+    }
+
+    /// 40 tokens; the "needle" is somewhere among them.
+    fn prompt() -> Vec<u32> {
+        (0..40).map(|i| (i * 37 + i / 5) % 96).collect()
+    }
+
+    fn answer(model: &Llama, cache: &mut KvCache, settings: &Settings) -> Generation {
+        generate(model, cache, &prompt(), &[10..14, 20..22], settings).unwrap()
+    }
+
+    #[test]
+    fn an_answer_ends_at_a_stop_token_or_at_its_limit() {
+        let model = model();
+        // 40 + 6 - 1 tokens: the sixth is generated and not fed back.
+        let mut cache = model.new_cache(45);
+        let endless = answer(&model, &mut cache, &settings(6, &[]));
+        let ids = endless.observation.generated.clone();
+        assert_eq!((ids.len(), endless.observation.stopped), (6, false));
+        assert_eq!((endless.answer_ids(), endless.observation.rows.len()), (&ids[..], 6));
+        assert_eq!(cache.len(), 40 + 6 - 1);
+
+        let mut cache = model.new_cache(45);
+        let empty = answer(&model, &mut cache, &settings(6, &ids[..1]));
+        assert_eq!(
+            (&empty.observation.generated[..], empty.observation.stopped),
+            (&ids[..1], true)
+        );
+        assert!(empty.answer_ids().is_empty());
+        assert_eq!((empty.observation.rows.len(), cache.len()), (1, 40));
+
+        // In between: the first id that has not occurred before ends the answer, and is in it.
+        let place = (1..6).find(|&i| !ids[..i].contains(&ids[i])).expect("two different tokens");
+        let mut cache = model.new_cache(45);
+        let some = answer(&model, &mut cache, &settings(6, &ids[place..=place]));
+        assert_eq!(
+            (&some.observation.generated[..], some.answer_ids()),
+            (&ids[..=place], &ids[..place])
+        );
+        assert_eq!(cache.len(), 40 + place);
+    }
+
+    #[test]
+    fn a_forked_cache_gives_the_same_answer_twice() {
+        let model = model();
+        let settings = settings(4, &[]);
+        let whole = answer(&model, &mut model.new_cache(43), &settings).observation;
+        let mut shared = model.new_cache(43);
+        model.run(&prompt()[..25], &mut shared, 16, 0, &mut crate::model::llama::NoRows).unwrap();
+        let mut fork = shared.clone();
+        let on_fork = answer(&model, &mut fork, &settings).observation;
+        assert_eq!((shared.len(), fork.len()), (25, 43));
+        let on_original = answer(&model, &mut shared, &settings).observation;
+        assert_eq!(on_fork, on_original);
+        // Another way to cut the prompt into passes: the same ids, and rows but for rounding.
+        assert_eq!(whole.generated, on_fork.generated);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_before_anything_runs() {
+        let model = model();
+        let refused = |cache: &mut KvCache, settings: &Settings| {
+            let before = cache.len();
+            let e = generate(&model, cache, &prompt(), &[10..14], settings).unwrap_err();
+            assert_eq!((e.exit_code(), cache.len()), (1, before));
+            e.to_string()
+        };
+        let told = refused(&mut model.new_cache(44), &settings(6, &[]));
+        assert!(told.contains("room for 44") && told.contains("45"), "{told}");
+        assert!(refused(&mut model.new_cache(44), &settings(usize::MAX, &[])).contains("room for"));
+        assert!(refused(&mut model.new_cache(44), &settings(0, &[])).contains("nothing is left"));
+        let mut full = model.new_cache(44);
+        answer(&model, &mut full, &settings(1, &[]));
+        assert!(refused(&mut full, &settings(1, &[])).contains("40 of 40"));
+    }
+
+    #[test]
+    fn of_equal_logits_the_lower_id_is_taken() {
+        assert_eq!(argmax(&[0.5, 2.0, -1.0, 2.0]), 1);
+        assert_eq!(argmax(&[-3.0, -3.0]), 0);
+        assert_eq!(argmax(&[-2.0, -1.0, f32::MIN]), 1);
+    }
 }

@@ -13,7 +13,7 @@ use crate::terminal::note;
 /// ending the process between probes or within one makes no difference to what is on disk.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-const INTERRUPTED: &str = "interrupted; nothing was written";
+const INTERRUPTED: &str = "interrupted; no results were written";
 
 /// Whether the user wants to stop, and whether that has to wait.
 #[derive(Debug, Default)]

@@ -30,6 +30,7 @@
 //! | [`model`] | the Llama family in burn: config, checkpoint, decoder, cache, capture of rows |
 //! | [`mod@generate`] | prefill and greedy decode of one probe |
 //! | [`gate`], [`text`] | which answers count: ROUGE, F1, exact match |
+//! | [`reference_span`] | where the references take the needle to be |
 //! | [`score`] | one file per published score, their registry, aggregation over probes |
 //! | [`head_matrix`], [`head_score`] | a number per head; the file that other tools read |
 //! | [`plot`] | heatmaps and curves as PNG and SVG |
@@ -80,12 +81,17 @@ pub mod plot;
 pub mod profile;
 pub mod progress;
 pub mod prompt;
+pub mod reference_span;
 pub mod run_config;
 pub mod score;
 pub mod terminal;
 pub mod text;
 pub mod tokenizer;
 pub mod verify;
+
+#[cfg(test)]
+#[path = "../tests/common/goldens.rs"]
+mod goldens;
 
 pub use error::{Error, Result};
 pub use head_matrix::HeadMatrix;

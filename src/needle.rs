@@ -178,8 +178,11 @@ fn jsonl_files(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// A needle and the `file:line` it comes from.
+type Located = (Needle, String);
+
 /// Adds the needles of one file to `needles`. `place` names the file in errors, `stem` in ids.
-fn parse_lines(text: &str, place: &str, stem: &str, needles: &mut Vec<Needle>) -> Result<()> {
+fn parse_lines(text: &str, place: &str, stem: &str, needles: &mut Vec<Located>) -> Result<()> {
     for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
         let number = i + 1;
         let value: Value = serde_json::from_str(line).map_err(|e| {
@@ -195,7 +198,7 @@ fn parse_lines(text: &str, place: &str, stem: &str, needles: &mut Vec<Needle>) -
                 .expected("an object with the fields needle, question and answer"));
         };
         let line = Line { fields, place: format!("{place}:{number}") };
-        needles.push(line.needle(format!("{stem}-{number}"))?);
+        needles.push((line.needle(format!("{stem}-{number}"))?, line.place));
     }
     Ok(())
 }
@@ -262,18 +265,18 @@ fn kind(value: &Value) -> &'static str {
 }
 
 /// Refuses two needles with one id: results are filed by it.
-fn unique(needles: Vec<Needle>) -> Result<Vec<Needle>> {
+fn unique(needles: Vec<Located>) -> Result<Vec<Needle>> {
     let mut seen = BTreeMap::new();
-    for n in &needles {
-        if let Some(first) = seen.insert(n.id.as_str(), n) {
+    for (n, place) in &needles {
+        if let Some(first) = seen.insert(n.id.as_str(), place) {
             return Err(Error::data("two needles have the same id")
-                .at(format!("id {}", n.id))
-                .got(format!("{:?} and {:?}", first.needle, n.needle))
+                .at(format!("{first} and {place}"))
+                .got(format!("id {} twice", n.id))
                 .expected("every id once")
                 .advice("rename one, or leave the ids out: then file name and line make them"));
         }
     }
-    Ok(needles)
+    Ok(needles.into_iter().map(|(needle, _)| needle).collect())
 }
 
 #[cfg(test)]

@@ -14,13 +14,16 @@ use crate::needle::Needle;
 
 mod grid;
 
-pub use grid::{Grid, default_depths, even_lengths, parse_depths, parse_lengths};
+pub use grid::{
+    Grid, MOST_TOKENS, check_tokens, default_depths, even_lengths, parse_depths, parse_lengths,
+};
 
 /// More probes than this is a slip of the keyboard.
 const MOST_PROBES: usize = 10_000_000;
 
-/// The name of a probe: the first 8 bytes of a SHA-256 over everything that makes it, written as
-/// 16 hex digits. The same on every machine.
+/// The name of a probe: the first 8 bytes of a SHA-256 over everything that makes its prompt
+/// (haystack, template and tokenizer; needle, length, depth and seed), written as 16 hex digits.
+/// The same on every machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct ProbeId(u64);
@@ -94,11 +97,13 @@ pub struct Plan {
 impl Plan {
     /// Every needle at every length, depth and repetition. With seed 0 the first repetition begins
     /// at the haystack's beginning; every other one at a place that `seed` and `repeat` decide.
+    /// `inputs` stands for what all prompts have in common: it is a part of every id.
     ///
     /// # Errors
     /// [`Error::Usage`] if a list is empty, `repeats` is 0 or there are too many probes;
     /// [`Error::Data`] if two needles differ in nothing but their id.
     pub fn new(
+        inputs: &str,
         needles: &[Needle],
         context_lengths: &[usize],
         depths: &[f64],
@@ -133,7 +138,7 @@ impl Plan {
                 for &depth in depths {
                     for repeat in 0..repeats {
                         let seed = haystack_seed(seed, repeat);
-                        let id = probe_id(needle, context_length, depth, seed);
+                        let id = probe_id(inputs, needle, context_length, depth, seed);
                         let index = probes.len();
                         let needle = n;
                         probes.push(Probe {
@@ -176,9 +181,16 @@ fn haystack_seed(seed: u64, repeat: u32) -> u64 {
     digest(&[b"headprof haystack", &seed.to_le_bytes(), &repeat.to_le_bytes()])
 }
 
-fn probe_id(needle: &Needle, context_length: usize, depth: f64, seed: u64) -> ProbeId {
+fn probe_id(
+    inputs: &str,
+    needle: &Needle,
+    context_length: usize,
+    depth: f64,
+    seed: u64,
+) -> ProbeId {
     ProbeId(digest(&[
         b"headprof probe",
+        inputs.as_bytes(),
         needle.needle.as_bytes(),
         needle.question.as_bytes(),
         needle.answer.as_bytes(),
@@ -217,7 +229,7 @@ mod tests {
     #[test]
     fn probes_are_in_the_order_needle_length_depth_repeat() {
         let needles = [needle("a", "one"), needle("b", "two")];
-        let plan = Plan::new(&needles, &[512, 1024], &[0.0, 1.0], 2, 0).unwrap();
+        let plan = Plan::new("in", &needles, &[512, 1024], &[0.0, 1.0], 2, 0).unwrap();
         let order: Vec<(usize, usize, f64, u32)> =
             plan.probes.iter().map(|p| (p.needle, p.context_length, p.depth, p.repeat)).collect();
         let mut expected = Vec::new();
@@ -235,13 +247,14 @@ mod tests {
     #[test]
     fn ids_depend_on_the_content_only() {
         let id = |n: &Needle, t: usize, d: f64, seed: u64| {
-            Plan::new(std::slice::from_ref(n), &[t], &[d], 1, seed).unwrap().probes[0].id
+            Plan::new("in", std::slice::from_ref(n), &[t], &[d], 1, seed).unwrap().probes[0].id
         };
         let a = needle("a", "one");
         let base = id(&a, 512, 0.5, 0);
         assert_eq!(base, id(&needle("renamed", "one"), 512, 0.5, 0));
         // In a larger plan the same probe has the same id.
-        let large = Plan::new(&[needle("z", "zero"), a.clone()], &[256, 512], &[0.1, 0.5], 3, 0);
+        let both = [needle("z", "zero"), a.clone()];
+        let large = Plan::new("in", &both, &[256, 512], &[0.1, 0.5], 3, 0);
         let found = large
             .unwrap()
             .probes
@@ -252,8 +265,10 @@ mod tests {
         let other_answer = Needle { answer: "B.".to_owned(), ..a.clone() };
         // Parts do not run together: "one" + "Q?" is not "oneQ" + "?".
         let shifted = Needle { question: "?".to_owned(), ..needle("a", "oneQ") };
+        let elsewhere = Plan::new("other", std::slice::from_ref(&a), &[512], &[0.5], 1, 0);
         let all = [
             base,
+            elsewhere.unwrap().probes[0].id,
             id(&a, 513, 0.5, 0),
             id(&a, 512, 0.25, 0),
             id(&a, 512, 0.5, 1),
@@ -269,9 +284,9 @@ mod tests {
     fn ids_are_stable_from_version_to_version() {
         // Journals of earlier versions are matched by these. Computed apart from this code, with
         // Python's hashlib, from the description of `digest`.
-        let plan = Plan::new(&[needle("a", "one")], &[512], &[0.5], 2, 0).unwrap();
-        assert_eq!(plan.probes[0].id.to_string(), "bf090e3430b3b4a0");
-        assert_eq!(plan.probes[1].id.to_string(), "ee146db3de9c0d2d");
+        let plan = Plan::new("in", &[needle("a", "one")], &[512], &[0.5], 2, 0).unwrap();
+        assert_eq!(plan.probes[0].id.to_string(), "1f0ad1cfb3ae23cf");
+        assert_eq!(plan.probes[1].id.to_string(), "1b1f1b120d1631ab");
     }
 
     #[test]
@@ -288,7 +303,7 @@ mod tests {
     #[test]
     fn repetitions_begin_elsewhere_in_the_haystack() {
         let offsets = |seed| -> Vec<usize> {
-            let plan = Plan::new(&[needle("a", "one")], &[512], &[0.5], 4, seed).unwrap();
+            let plan = Plan::new("in", &[needle("a", "one")], &[512], &[0.5], 4, seed).unwrap();
             plan.probes.iter().map(|p| p.offset(25_000)).collect()
         };
         assert_eq!(offsets(0)[0], 0);
@@ -310,7 +325,7 @@ mod tests {
             (&n, &[512], &[0.5], 0, "no repetitions"),
             (&n, &[512, 513], &[0.1, 0.5], u32::MAX, "4294967295 repetitions"),
         ] {
-            let e = Plan::new(needles, lengths, depths, repeats, 0).unwrap_err();
+            let e = Plan::new("in", needles, lengths, depths, repeats, 0).unwrap_err();
             assert_eq!(e.exit_code(), 2);
             assert!(e.to_string().contains(says), "{e}");
         }
@@ -318,8 +333,8 @@ mod tests {
 
     #[test]
     fn the_same_needle_under_two_ids_is_refused() {
-        let e =
-            Plan::new(&[needle("a", "one"), needle("b", "one")], &[512], &[0.5], 1, 0).unwrap_err();
+        let twice = [needle("a", "one"), needle("b", "one")];
+        let e = Plan::new("in", &twice, &[512], &[0.5], 1, 0).unwrap_err();
         assert_eq!(e.exit_code(), 3);
         assert!(e.to_string().contains("needles a and b"), "{e}");
     }

@@ -1,15 +1,18 @@
 //! [`RunConfig`]: the command line, parsed and validated. Every mistake that can be seen without
 //! reading a file is found here, with exit code 2; after this nothing is "maybe set".
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::cli::{ProfileArgs, Switch};
 use crate::error::{Error, Result};
 use crate::gate::{self, GateKind};
 use crate::model::{Compute, embedded};
-use crate::plan::{default_depths, even_lengths, parse_depths, parse_lengths};
+use crate::plan::{check_tokens, default_depths, even_lengths, parse_depths, parse_lengths};
 use crate::prompt::PromptTemplate;
-use crate::score::{self, Compat, CompatSet, HeadScore, ScoreOptions};
+use crate::reference_span::SpanRule;
+use crate::score::{self, Compat, CompatSet, HeadScore, ScoreOptions, ScoreRows};
+use crate::tokenizer::Tokenizer;
 
 mod compute;
 
@@ -23,6 +26,9 @@ const DEFAULT_INTERVALS: usize = 3;
 
 /// Room for a sentence. Answers end at a line break or an end-of-sequence token long before.
 const DEFAULT_MAX_NEW_TOKENS: usize = 32;
+
+/// The line break of vocabularies with byte fallback, at which two references stop.
+const NEWLINE_TOKEN: &str = "<0x0A>";
 
 /// The question part of Retrieval_Head and HeadKV: nothing between haystack and question.
 const TEMPLATE_HEADKV: &str = "Based on the content of the book, Question: {question}\nAnswer:";
@@ -69,6 +75,47 @@ impl MaxNewTokens {
     }
 }
 
+/// What ends an answer before its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopRule {
+    /// The model's end-of-sequence tokens.
+    Eos,
+    /// These, and every token with a line break in it.
+    EosOrLineBreak,
+    /// The token `<0x0A>` alone, and nothing where the vocabulary has none, as in Retrieval_Head.
+    NewlineToken,
+    /// That and the end-of-sequence tokens, as in HeadKV's R2.
+    EosOrNewlineToken,
+}
+
+impl StopRule {
+    /// The rule in one word, for the record.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Eos => "eos",
+            Self::EosOrLineBreak => "eos-or-line-break",
+            Self::NewlineToken => "newline-token",
+            Self::EosOrNewlineToken => "eos-or-newline-token",
+        }
+    }
+
+    /// The ids after which an answer ends, ascending.
+    pub fn ids(self, eos: &[u32], tokenizer: &Tokenizer) -> Vec<u32> {
+        let mut ids = BTreeSet::new();
+        if self != Self::NewlineToken {
+            ids.extend(eos);
+        }
+        match self {
+            Self::Eos => {}
+            Self::EosOrLineBreak => ids.extend(tokenizer.newline_ids()),
+            Self::NewlineToken | Self::EosOrNewlineToken => {
+                ids.extend(tokenizer.token_id(NEWLINE_TOKEN));
+            }
+        }
+        ids.into_iter().collect()
+    }
+}
+
 /// A profile to run, without contradictions.
 pub struct RunConfig {
     /// The model.
@@ -97,8 +144,8 @@ pub struct RunConfig {
     pub template: PromptTemplate,
     /// Longest answer.
     pub max_new_tokens: MaxNewTokens,
-    /// Whether a line break ends an answer.
-    pub stop_newline: bool,
+    /// What ends an answer before its limit.
+    pub stop: StopRule,
     /// Which answers count.
     pub gate: GateKind,
     /// What their value must exceed; `None` = the gate's own threshold.
@@ -107,6 +154,8 @@ pub struct RunConfig {
     pub scores: Vec<&'static dyn HeadScore>,
     /// How.
     pub score_options: ScoreOptions,
+    /// How the reference to be compatible with finds the needle; `None` = where it is.
+    pub span_rule: Option<SpanRule>,
     /// The `k` of `Top_k`, at least 1.
     pub top_k: usize,
     /// Output folder.
@@ -151,6 +200,10 @@ impl RunConfig {
             None => alone.gate,
         };
         gate::build(gate, args.gate_threshold)?;
+        if args.score_rows.is_some() && compat.contains(Compat::DililazyKv) {
+            notes
+                .push("--compat dililazykv scores row 0 only; --score-rows changes nothing".into());
+        }
         let template = match &args.template {
             Some(text) => PromptTemplate::new(text.replace("\\n", "\n")).at_option("--template")?,
             None => alone.template()?,
@@ -170,18 +223,26 @@ impl RunConfig {
             skip_bad_files: args.skip_bad_files,
             template,
             max_new_tokens: match at_least_one("--max-new-tokens", args.max_new_tokens)? {
-                Some(n) => MaxNewTokens::Fixed(n),
+                Some(n) => MaxNewTokens::Fixed(check_tokens("--max-new-tokens", n)?),
                 None if compat == CompatSet::default() => {
                     MaxNewTokens::Fixed(DEFAULT_MAX_NEW_TOKENS)
                 }
                 None => MaxNewTokens::Compat(compat),
             },
-            stop_newline: args.stop_newline.map_or(alone.stop_newline, |s| s == Switch::On),
+            stop: match args.stop_newline {
+                Some(Switch::On) => StopRule::EosOrLineBreak,
+                Some(Switch::Off) => StopRule::Eos,
+                None => alone.stop,
+            },
+            span_rule: alone.span_rule,
             gate,
             gate_threshold: args.gate_threshold,
             scores: scores(args.scores.as_deref())?,
             score_options: ScoreOptions {
-                rows: args.score_rows.parse().at_option("--score-rows")?,
+                rows: match &args.score_rows {
+                    Some(rows) => rows.parse().at_option("--score-rows")?,
+                    None => ScoreRows::default(),
+                },
                 compat,
             },
             top_k: at_least_one("--top-k-infscore", Some(args.top_k_infscore))?.unwrap_or(1),
@@ -205,26 +266,39 @@ impl RunConfig {
 struct Defaults {
     template: Option<&'static str>,
     gate: GateKind,
-    stop_newline: bool,
+    stop: StopRule,
+    span_rule: Option<SpanRule>,
 }
 
 impl Defaults {
     fn of(compat: CompatSet) -> Self {
         let mut named = compat.iter();
         match (named.next(), named.next()) {
-            (Some(Compat::RetrievalHead), None) => {
-                Self { template: Some(TEMPLATE_HEADKV), gate: GateKind::Rouge, stop_newline: true }
-            }
-            (Some(Compat::HeadkvR2), None) => {
-                Self { template: Some(TEMPLATE_HEADKV), gate: GateKind::F1, stop_newline: true }
-            }
+            (Some(Compat::RetrievalHead), None) => Self {
+                template: Some(TEMPLATE_HEADKV),
+                gate: GateKind::Rouge,
+                stop: StopRule::NewlineToken,
+                span_rule: Some(SpanRule::FirstWindow),
+            },
+            (Some(Compat::HeadkvR2), None) => Self {
+                template: Some(TEMPLATE_HEADKV),
+                gate: GateKind::F1,
+                stop: StopRule::EosOrNewlineToken,
+                span_rule: Some(SpanRule::BestWindow),
+            },
             // Its gate compares sentence embeddings, which are not part of this program.
             (Some(Compat::DililazyKv), None) => Self {
                 template: Some(TEMPLATE_DILILAZYKV),
                 gate: GateKind::Rouge,
-                stop_newline: false,
+                stop: StopRule::Eos,
+                span_rule: None,
             },
-            _ => Self { template: None, gate: GateKind::Rouge, stop_newline: true },
+            _ => Self {
+                template: None,
+                gate: GateKind::Rouge,
+                stop: StopRule::EosOrLineBreak,
+                span_rule: None,
+            },
         }
     }
 

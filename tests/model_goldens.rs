@@ -1,6 +1,9 @@
 //! The engine against transformers: every folder of `tests/fixtures/models`, and of
 //! `$HEADPROF_GOLDENS/models` where there is one, and what must hold without a reference.
 
+#[path = "common/goldens.rs"]
+mod goldens;
+
 use std::path::{Path, PathBuf};
 
 use headprof::model::config::Family;
@@ -31,12 +34,8 @@ fn ours() -> Vec<PathBuf> {
 
 /// Fixtures, then goldens outside the repository.
 fn everywhere() -> Vec<PathBuf> {
-    let outside = std::env::var_os("HEADPROF_GOLDENS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/goldens"),
-        PathBuf::from,
-    );
     let mut all = ours();
-    let outside = folders(&outside.join("models"));
+    let outside = goldens::listing("models", |dir| dir.join("golden.json").exists());
     println!("{} fixtures, {} goldens outside the repository", all.len(), outside.len());
     all.extend(outside);
     all
@@ -176,7 +175,7 @@ fn run(model: &Llama, ids: &[u32], chunk: usize, captured: usize) -> (Vec<f32>, 
 #[test]
 fn chunk_size_changes_nothing_but_rounding() {
     const TOKENS: usize = 600;
-    for dir in ours() {
+    for dir in everywhere() {
         let model = Llama::from_dir(&dir, &Compute::cpu()).unwrap();
         let ids = prompt(&model, TOKENS);
         let (logits, rows) = run(&model, &ids, ids.len(), 1);

@@ -1,31 +1,19 @@
 //! Published head_score files, where a checkout has them beside it.
 
-use std::path::{Path, PathBuf};
-
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::HeadScoreFile;
-
-fn goldens() -> PathBuf {
-    std::env::var_os("HEADPROF_GOLDENS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/goldens"),
-        PathBuf::from,
-    )
-}
+use crate::goldens;
 
 #[test]
 fn published_files_have_the_means_of_their_manifest() {
-    let manifest = goldens().join("budget/head_score_manifest.json");
-    let folder = goldens().join("../data/head_score");
-    let (Ok(manifest), Ok(listing)) = (std::fs::read(manifest), std::fs::read_dir(folder)) else {
-        println!("head_score goldens: not here, 0 files");
-        return;
-    };
-    let manifest: Vec<Value> = serde_json::from_slice(&manifest).unwrap();
+    let manifest = goldens::one("budget", "head_score_manifest.json");
+    let listing = goldens::listing("../data/head_score", |_| true);
+    let (Some(manifest), false) = (manifest, listing.is_empty()) else { return };
+    let manifest: Vec<Value> = serde_json::from_slice(&std::fs::read(manifest).unwrap()).unwrap();
     let (mut files, mut shuffled) = (0, 0);
-    for entry in listing {
-        let path = entry.unwrap().path();
+    for path in listing {
         let digest = Sha256::digest(std::fs::read(&path).unwrap());
         let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let about = manifest.iter().find(|about| about["sha256"] == digest.as_str());
@@ -62,11 +50,8 @@ fn published_files_have_the_means_of_their_manifest() {
 
 #[test]
 fn accepted_probes_make_the_lists_of_the_reference() {
-    let Ok(text) = std::fs::read(goldens().join("scores/accumulate.json")) else {
-        println!("accumulate golden: not here, 0 cases");
-        return;
-    };
-    let golden: Value = serde_json::from_slice(&text).unwrap();
+    let Some(path) = goldens::one("scores", "accumulate.json") else { return };
+    let golden: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let gate: Vec<f64> = serde_json::from_value(golden["rouge1_recall_pct"].clone()).unwrap();
     let scores: Vec<Vec<Vec<f32>>> =
         serde_json::from_value(golden["per_test_scores"].clone()).unwrap();

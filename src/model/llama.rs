@@ -14,6 +14,9 @@ use super::kv_cache::KvCache;
 use super::rope::Rope;
 use crate::error::{Error, Result};
 
+/// Positions whose logits [`Llama::each_logits`] holds at a time.
+const LOGITS_AT_ONCE: usize = 64;
+
 /// Receives attention rows while the model runs.
 pub trait RowSink {
     /// The rows, `[H, n, t]` in f32, of one layer's captured queries.
@@ -150,9 +153,12 @@ impl Llama {
         let mut position = 0;
         for part in self.parts(ids, chunk) {
             let hidden = self.forward(part, &mut cache, 0, &mut NoRows, &mut |_, _| Ok(()))?;
-            for logits in self.logits(hidden)?.chunks(self.config.vocab) {
-                visit(position, logits)?;
-                position += 1;
+            // A few at a time: the logits of a whole chunk are gigabytes for large vocabularies.
+            for some in hidden.split(LOGITS_AT_ONCE, 0) {
+                for logits in self.logits(some)?.chunks(self.config.vocab) {
+                    visit(position, logits)?;
+                    position += 1;
+                }
             }
         }
         Ok(())

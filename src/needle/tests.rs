@@ -103,7 +103,8 @@ fn the_same_id_twice_is_an_error_across_files() {
     let e = Needle::load(dir.path()).unwrap_err();
     assert_eq!(e.exit_code(), 3);
     let text = e.to_string();
-    assert!(text.contains("id x") && text.contains("second"), "{text}");
+    assert!(text.contains("a.jsonl:1 and ") && text.contains("b.jsonl:1"), "{text}");
+    assert!(text.contains("id x"), "{text}");
 
     fs::write(dir.path().join("b.jsonl"), line.replace("\"x\"", "\"y\"")).unwrap();
     let ids: Vec<String> = Needle::load(dir.path()).unwrap().into_iter().map(|n| n.id).collect();

@@ -5,6 +5,10 @@ use crate::error::{Error, Result};
 /// More context lengths than this is a slip of the keyboard.
 const MOST_LENGTHS: usize = 10_000;
 
+/// More tokens than this, in a context or in an answer, are a slip of the keyboard: no model is
+/// made for them, and sums of such numbers cannot overflow.
+pub const MOST_TOKENS: usize = 1 << 24;
+
 /// One axis: ascending, every value once, not empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grid<T> {
@@ -38,7 +42,7 @@ impl<T: PartialEq + PartialOrd + std::fmt::Display> Grid<T> {
 /// has a step and includes its end where a step hits it.
 ///
 /// # Errors
-/// [`Error::Usage`] naming the part that is not a length.
+/// [`Error::Usage`] naming the part that is not a length, or is above [`MOST_TOKENS`].
 pub fn parse_lengths(text: &str) -> Result<Grid<usize>> {
     let mut values = Vec::new();
     for part in items(text) {
@@ -48,7 +52,9 @@ pub fn parse_lengths(text: &str) -> Result<Grid<usize>> {
                 .expected("lengths such as 512 or 8k, ranges such as 1k..8k:1k")
         };
         let length = |s: &str| {
-            parse_length(s).ok_or_else(|| bad("there is something that is not a number of tokens"))
+            let what = "there is something that is not a number of tokens";
+            let length = parse_length(s).ok_or_else(|| bad(what))?;
+            check_tokens("--lengths", length)
         };
         let Some((from, rest)) = part.split_once("..") else {
             values.push(length(part)?);
@@ -72,6 +78,20 @@ pub fn parse_lengths(text: &str) -> Result<Grid<usize>> {
     Ok(Grid::new(values, "context lengths"))
 }
 
+/// `tokens`, if that is a number of tokens that a context or an answer can have.
+///
+/// # Errors
+/// [`Error::Usage`] naming `option` if there are more than [`MOST_TOKENS`].
+pub fn check_tokens(option: &str, tokens: usize) -> Result<usize> {
+    if tokens <= MOST_TOKENS {
+        return Ok(tokens);
+    }
+    Err(Error::usage("this is more tokens than any model takes")
+        .at(option)
+        .got(tokens)
+        .expected(format!("at most {MOST_TOKENS} (16384k)")))
+}
+
 /// A number of tokens that is not 0; `2k` = 2048.
 fn parse_length(text: &str) -> Option<usize> {
     let (digits, factor) = match text.strip_suffix(['k', 'K']) {
@@ -89,7 +109,8 @@ fn parse_length(text: &str) -> Option<usize> {
 /// `round(linspace(min, max, intervals))` of the references has them.
 ///
 /// # Errors
-/// [`Error::Usage`] if `min` is above `max`, or `intervals` is 0 or too large.
+/// [`Error::Usage`] if `min` is above `max`, `max` above [`MOST_TOKENS`], or `intervals` is 0 or too
+/// large.
 pub fn even_lengths(min: usize, max: usize, intervals: usize) -> Result<Grid<usize>> {
     if min > max {
         return Err(Error::usage("the smallest context length is above the largest")
@@ -103,6 +124,7 @@ pub fn even_lengths(min: usize, max: usize, intervals: usize) -> Result<Grid<usi
             .got(intervals)
             .expected(format!("1 to {MOST_LENGTHS}")));
     }
+    check_tokens("--max-len", max)?;
     let last = intervals - 1;
     let step = (max - min) as f64 / last.max(1) as f64;
     let value = |i: usize| match i {
@@ -198,12 +220,23 @@ mod tests {
             ("1k..8k", "a range has no step"),
             ("1k..8k:0", "1k..8k:0"),
             ("8k..1k:1k", "ends before it begins"),
-            ("1..1000000000000:1", "too many"),
+            ("1..1000000:1", "too many"),
+            ("1..16385k:1k", "at most 16777216"),
             ("..5:1", "..5:1"),
         ] {
             let e = parse_lengths(text).unwrap_err();
             assert_eq!(e.exit_code(), 2);
             assert!(e.to_string().contains(says), "{text}: {e}");
+        }
+    }
+
+    #[test]
+    fn lengths_beyond_any_model_are_refused() {
+        assert_eq!(parse_lengths("16384k").unwrap().values, [MOST_TOKENS]);
+        for text in ["16777217", "18446744073709551615", "1..18446744073709551615:1"] {
+            let e = parse_lengths(text).unwrap_err();
+            assert_eq!(e.exit_code(), 2);
+            assert!(e.to_string().contains("at most 16777216"), "{text}: {e}");
         }
     }
 
@@ -220,6 +253,7 @@ mod tests {
             (9, 8, 3, "--min-len"),
             (1, 8, 0, "--context-intervals"),
             (1, 8, 1_000_000, "--context-intervals"),
+            (1, usize::MAX, 3, "--max-len"),
         ] {
             let e = even_lengths(min, max, n).unwrap_err();
             assert_eq!(e.exit_code(), 2);
@@ -268,15 +302,9 @@ mod tests {
     /// The references' grids, without the values that they have twice.
     #[test]
     fn grid_goldens() {
-        let root = std::env::var_os("HEADPROF_GOLDENS").map_or_else(
-            || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/goldens"),
-            std::path::PathBuf::from,
-        );
-        let Ok(bytes) = std::fs::read(root.join("scores/grids.json")) else {
-            eprintln!("grid goldens: none found");
-            return;
-        };
-        let golden: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let Some(path) = crate::goldens::one("scores", "grids.json") else { return };
+        let golden: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         // (key, minimum, maximum, intervals)
         let cases = [
             ("retrieval_head_default", 0, 50_000, 20),
@@ -295,6 +323,6 @@ mod tests {
             expected.dedup();
             assert_eq!(even_lengths(min, max, n).unwrap().values, expected, "{key}");
         }
-        eprintln!("grid goldens: {}", cases.len());
+        println!("grid goldens: {}", cases.len());
     }
 }

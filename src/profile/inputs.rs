@@ -10,6 +10,9 @@ use crate::needle::Needle;
 use crate::run_config::{ModelChoice, RunConfig};
 use crate::tokenizer::Tokenizer;
 
+/// Percentage of an embedding's rows that a tokenizer of the same model has ids for, at least.
+const FEWEST_IDS: usize = 90;
+
 /// A model without its weights.
 pub struct ModelFiles {
     /// Its name in file names: the last part of its path.
@@ -93,6 +96,18 @@ impl ModelFiles {
         Ok(files)
     }
 
+    /// What is odd about a tokenizer that has far fewer ids than the embedding has rows. Padding
+    /// makes a difference of some percent; more, and it may be another model's tokenizer.
+    pub fn tokenizer_warning(&self) -> Option<String> {
+        let (ids, rows) = (self.tokenizer.vocab_size(), self.config.vocab);
+        (ids.saturating_mul(100) < rows.saturating_mul(FEWEST_IDS)).then(|| {
+            format!(
+                "the tokenizer has {ids} ids and the embedding {rows} rows: does tokenizer.json \
+                 belong to this checkpoint?"
+            )
+        })
+    }
+
     /// Reads the weights.
     ///
     /// # Errors
@@ -130,6 +145,19 @@ mod tests {
         ] {
             assert_eq!(file_name_part(name), part);
         }
+    }
+
+    #[test]
+    fn a_tokenizer_with_too_few_ids_is_told() {
+        let mut files = ModelFiles::open(&ModelChoice::NeedleLlama).unwrap();
+        let ids = files.tokenizer.vocab_size();
+        assert_eq!(files.tokenizer_warning(), None);
+        // 90 % of the rows have ids, and one row more.
+        files.config.vocab = ids * 10 / 9;
+        assert_eq!(files.tokenizer_warning(), None);
+        files.config.vocab = ids * 10 / 9 + 1;
+        let told = files.tokenizer_warning().unwrap();
+        assert!(told.contains(&format!("{ids} ids")), "{told}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! [`Job`]: the plan and all that its prompts are made of. Nothing here needs the weights.
 
-use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::inputs::{Inputs, ModelFiles};
 use crate::error::{Error, Result};
@@ -8,6 +8,7 @@ use crate::haystack::HaystackTokens;
 use crate::needle::NeedleTokens;
 use crate::plan::{Plan, Probe};
 use crate::prompt::{Prompt, PromptParts};
+use crate::reference_span::SpanRule;
 use crate::run_config::{Lengths, RunConfig};
 
 /// A needle in tokens, with its question and the limit of its answer.
@@ -28,6 +29,7 @@ pub struct Job {
     haystack: HaystackTokens,
     needles: Vec<TokenisedNeedle>,
     bos: Option<u32>,
+    span_rule: Option<SpanRule>,
 }
 
 impl Job {
@@ -51,19 +53,17 @@ impl Job {
         let longest_answer = needles.iter().map(|n| n.max_new_tokens).max().unwrap_or(0);
         let context_lengths = context_lengths(config, &inputs.model, longest_answer)?;
         let plan = Plan::new(
+            &fingerprint(config, inputs),
             &inputs.needles,
             &context_lengths,
             &config.depths,
             config.repeats,
             config.seed,
         )?;
-        let mut stop: BTreeSet<u32> = inputs.model.config.eos.iter().copied().collect();
-        if config.stop_newline {
-            stop.extend(tokenizer.newline_ids());
-        }
-        let stop_ids = stop.into_iter().collect();
+        let stop_ids = config.stop.ids(&inputs.model.config.eos, tokenizer);
         let bos = tokenizer.bos();
-        let job = Self { plan, context_lengths, stop_ids, haystack, needles, bos };
+        let span_rule = config.span_rule;
+        let job = Self { plan, context_lengths, stop_ids, haystack, needles, bos, span_rule };
         job.check_shortest(inputs)?;
         Ok(job)
     }
@@ -75,6 +75,14 @@ impl Job {
     pub fn prompt(&self, probe: &Probe) -> Result<Prompt> {
         let offset = probe.offset(self.haystack.ids().len());
         self.parts(probe.needle).assemble(probe.context_length, probe.depth, offset)
+    }
+
+    /// The needle's spans in `prompt` as the scores are to see them.
+    pub fn score_spans(&self, prompt: &Prompt) -> Vec<Range<usize>> {
+        match self.span_rule {
+            Some(rule) => rule.spans(prompt, self.bos),
+            None => prompt.needle.clone(),
+        }
     }
 
     /// Most tokens of one probe's answer.
@@ -126,6 +134,13 @@ impl Job {
     }
 }
 
+/// What the prompts of all probes have in common: haystack, template and tokenizer.
+fn fingerprint(config: &RunConfig, inputs: &Inputs) -> String {
+    let files = inputs.haystack.files().iter().map(|file| file.sha256.as_str());
+    let others = [inputs.model.tokenizer.sha256(), config.template.text()];
+    files.chain(others).collect::<Vec<_>>().join("\n")
+}
+
 /// The lengths to run: those asked for, or of the default ones those that the model is made for.
 fn context_lengths(
     config: &RunConfig,
@@ -133,7 +148,9 @@ fn context_lengths(
     longest_answer: usize,
 ) -> Result<Vec<usize>> {
     let positions = model.config.max_positions;
-    let fits = |length: usize| config.allow_extrapolation || length + longest_answer <= positions;
+    let fits = |length: usize| {
+        config.allow_extrapolation || length.saturating_add(longest_answer) <= positions
+    };
     match &config.lengths {
         Lengths::Asked(lengths) => match lengths.iter().rev().find(|&&length| !fits(length)) {
             None => Ok(lengths.clone()),

@@ -23,22 +23,29 @@ impl MemoryEstimate {
     /// For a model of shape `config` that runs `chunk` tokens at a time.
     pub fn new(config: &ModelConfig, compute: &Compute, chunk: usize) -> Self {
         let c = config;
-        let size = compute.dtype.size() as u64;
         // The residual stream and its norms; gate, up and their product; queries, keys and values
         // as projected, rotated and put side by side.
-        let width = 6 * c.hidden + 3 * c.intermediate + 3 * (c.heads + 2 * c.kv_heads) * c.head_dim;
-        let activations = (chunk * width * 4) as u64;
-        // While it is read, a weight also exists in f32; the largest is the embedding.
-        let largest_weight = (c.vocab * c.hidden * 4) as u64;
-        let logits = (c.vocab * 8) as u64;
-        let one_layer = 2 * c.kv_heads * c.head_dim * 4 + 2 * c.heads * 4;
+        let width = sum([
+            product([6, c.hidden]),
+            product([3, c.intermediate]),
+            product([3, c.heads, c.head_dim]),
+            product([6, c.kv_heads, c.head_dim]),
+        ]);
         Self {
-            fixed_bytes: c.parameters() * size
-                + activations
-                + largest_weight
-                + logits
-                + PROGRAM_BYTES,
-            per_token_bytes: KvCache::bytes(c, 1, compute.dtype) + one_layer as u64,
+            fixed_bytes: sum([
+                c.parameters().saturating_mul(compute.dtype.size() as u64),
+                width.saturating_mul(product([chunk, 4])),
+                // While it is read, a weight also exists in f32; the largest is the embedding.
+                product([c.vocab, c.hidden, 4]),
+                // Logits, twice.
+                product([c.vocab, 8]),
+                PROGRAM_BYTES,
+            ]),
+            per_token_bytes: sum([
+                KvCache::bytes(c, 1, compute.dtype),
+                product([2, c.kv_heads, c.head_dim, 4]),
+                product([2, c.heads, 4]),
+            ]),
         }
     }
 
@@ -54,12 +61,13 @@ impl MemoryEstimate {
 
     /// Compares with what there is; `answer` tokens come on top of a context of `length`.
     fn check(self, length: usize, answer: usize, available: u64) -> Result<()> {
-        let needed = self.bytes(length + answer);
+        let needed = self.bytes(length.saturating_add(answer));
         if needed <= available {
             return Ok(());
         }
         let most = self.most_tokens(available).saturating_sub(answer);
         let advice = match most {
+            0 if available > self.fixed_bytes => "a smaller --max-new-tokens".to_owned(),
             0 => "a smaller model, or a machine with more memory".to_owned(),
             most => format!("lengths up to {most}"),
         };
@@ -74,6 +82,15 @@ impl MemoryEstimate {
             ))
             .advice(advice))
     }
+}
+
+/// Sizes come from a file: what is beyond 64 bits is as much as 64 bits hold.
+fn product<const N: usize>(sizes: [usize; N]) -> u64 {
+    sizes.iter().fold(1, |p, &size| p.saturating_mul(size as u64))
+}
+
+fn sum<const N: usize>(bytes: [u64; N]) -> u64 {
+    bytes.iter().fold(0, |s, &b| s.saturating_add(b))
 }
 
 /// Checks the longest context of `job` against the memory that is free. Only where tensors lie in
@@ -114,6 +131,20 @@ mod tests {
         assert!(e.to_string().contains("about 31 MiB"), "{e}");
         let e = estimate.check(16, 5, 9 << 20).unwrap_err();
         assert!(e.to_string().contains("smaller model"), "{e}");
+    }
+
+    #[test]
+    fn sizes_beyond_64_bits_are_too_much_and_not_a_small_rest() {
+        let mut c = needle_llama_config().unwrap();
+        // As large as a config.json may say, and larger.
+        (c.hidden, c.vocab, c.intermediate) = (1 << 31, 1 << 31, 1 << 31);
+        (c.heads, c.kv_heads, c.head_dim) = (1 << 31, 1 << 31, 1 << 31);
+        let estimate = MemoryEstimate::new(&c, &Compute::cpu(), usize::MAX);
+        assert_eq!((estimate.fixed_bytes, estimate.per_token_bytes), (u64::MAX, u64::MAX));
+        let e = estimate.check(usize::MAX, usize::MAX, 1 << 40).unwrap_err();
+        assert_eq!(e.exit_code(), 5);
+        let small = MemoryEstimate { fixed_bytes: 0, per_token_bytes: 1 };
+        assert_eq!(small.check(usize::MAX, usize::MAX, 1 << 40).unwrap_err().exit_code(), 5);
     }
 
     #[test]

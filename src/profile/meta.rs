@@ -171,7 +171,7 @@ struct PromptMeta<'a> {
     template: &'a str,
     /// The same for all needles; `None` where `--compat` sets it by needle.
     max_new_tokens: Option<usize>,
-    stop_newline: bool,
+    stop: &'static str,
     eos_ids: &'a [u32],
     chunk_tokens: usize,
 }
@@ -271,7 +271,7 @@ impl<'a> Meta<'a> {
                     MaxNewTokens::Fixed(n) => Some(n),
                     MaxNewTokens::Compat(_) => None,
                 },
-                stop_newline: config.stop_newline,
+                stop: config.stop.name(),
                 eos_ids: &shape.eos,
                 chunk_tokens: config.chunk_tokens(model.compute()),
             },

@@ -78,6 +78,9 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     for file in inputs.haystack.skipped() {
         tell(&format!("warning: {} is left out: {}", file.name, file.reason));
     }
+    if let Some(text) = inputs.model.tokenizer_warning() {
+        tell(&format!("warning: {text}"));
+    }
     let job = Job::new(config, &inputs)?;
     memory::check(config, &inputs.model, &compute, &job)?;
     if let Some(path) = &config.export_probes {
@@ -96,7 +99,9 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
         let earlier = out.earlier_scores(&inputs.model.name);
         if let Some(first) = earlier.first() {
             let (n, first) = (earlier.len(), first.display());
-            tell(&format!("warning: {n} score files of an earlier run are still here: {first}, ..."));
+            tell(&format!(
+                "warning: {n} score files of an earlier run are still here: {first}, ..."
+            ));
         }
     })?;
     let made = meta::Made { config, inputs: &inputs, job: &job, model: &model, probed: &probed };

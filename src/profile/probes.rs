@@ -126,7 +126,8 @@ impl Attempt<'_> {
             top_k: self.config.top_k,
         };
         let mut cache = self.model.new_cache(prompt.ids.len() + settings.max_new_tokens);
-        let generation = generate(self.model, &mut cache, &prompt.ids, &prompt.needle, &settings)?;
+        let needle = self.job.score_spans(prompt);
+        let generation = generate(self.model, &mut cache, &prompt.ids, &needle, &settings)?;
         record.seconds =
             ProbeSeconds { prefill: generation.prefill_secs, decode: generation.decode_secs };
         record.generated_ids = generation.observation.generated.clone();

@@ -47,7 +47,8 @@ pub struct ProbeRecord {
     pub repeat: u32,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
-    /// Needle spans in the prompt, `[start, end)` each.
+    /// Needle spans in the prompt, `[start, end)` each: where the needle is, whatever a reference
+    /// would have found.
     pub needle_spans: Vec<[usize; 2]>,
     /// How many times the haystack was used up.
     pub haystack_cycles: usize,

@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use proptest::prelude::*;
@@ -242,16 +241,9 @@ fn a_template_has_one_place_for_the_question() {
 /// length that keeps the invariants.
 #[test]
 fn probe_goldens() {
-    let root = std::env::var_os("HEADPROF_GOLDENS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/goldens"),
-        PathBuf::from,
-    );
-    let folder = root.join("scores/probe");
-    let Ok(cases) = std::fs::read(folder.join("probe_cases.json")) else {
-        eprintln!("probe goldens: none found");
-        return;
-    };
-    let golden: serde_json::Value = serde_json::from_slice(&cases).unwrap();
+    let Some(path) = crate::goldens::one("scores/probe", "probe_cases.json") else { return };
+    let folder = path.parent().unwrap();
+    let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let text = |key: &str| golden[key].as_str().unwrap();
     let tokenizer = Tokenizer::from_file(&folder.join("tokenizer.json")).unwrap();
     let haystack =
@@ -285,7 +277,7 @@ fn probe_goldens() {
             ran += 1;
         }
     }
-    eprintln!("probe goldens: {ran} prompts");
+    println!("probe goldens: {ran} prompts");
     assert!(ran > 0);
 }
 

@@ -37,7 +37,7 @@ fn defaults() {
     assert_eq!(c.model, ModelChoice::NeedleLlama);
     assert_eq!(c.lengths, Lengths::Default(vec![256, 512, 1024]));
     assert_eq!((c.depths.len(), c.repeats, c.top_k), (10, 1, 10));
-    assert_eq!((c.gate, c.stop_newline), (GateKind::Rouge, true));
+    assert_eq!((c.gate, c.stop, c.span_rule), (GateKind::Rouge, StopRule::EosOrLineBreak, None));
     assert_eq!(c.max_new_tokens, MaxNewTokens::Fixed(32));
     assert_eq!(c.scores.len(), score::registry().len());
     assert_eq!(parse("--model needle-llama").unwrap().model, ModelChoice::NeedleLlama);
@@ -49,18 +49,53 @@ fn one_compat_brings_its_references_defaults_and_options_override_them() {
     let r2 = parse("--compat headkv-r2").unwrap();
     assert_eq!(r2.gate, GateKind::F1);
     assert!(r2.template.text().starts_with("Based on the content of the book"));
-    assert_eq!((r2.max_new_tokens.of(7), r2.stop_newline), (7, true));
+    assert_eq!((r2.max_new_tokens.of(7), r2.stop), (7, StopRule::EosOrNewlineToken));
+    assert_eq!(r2.span_rule, Some(SpanRule::BestWindow));
     let dili = parse("--compat dililazykv").unwrap();
     assert!(dili.template.text().contains("answer the question: {question}"));
-    assert_eq!((dili.max_new_tokens.of(7), dili.stop_newline), (100, false));
-    assert_eq!(parse("--compat retrieval-head").unwrap().max_new_tokens.of(7), 50);
+    assert_eq!((dili.max_new_tokens.of(7), dili.stop), (100, StopRule::Eos));
+    let copy = parse("--compat retrieval-head").unwrap();
+    assert_eq!((copy.max_new_tokens.of(7), copy.stop), (50, StopRule::NewlineToken));
+    assert_eq!(copy.span_rule, Some(SpanRule::FirstWindow));
+    let on = parse("--compat retrieval-head --stop-newline on").unwrap();
+    assert_eq!(on.stop, StopRule::EosOrLineBreak);
     let mine =
         parse("--compat headkv-r2 --gate exact --max-new-tokens 9 --stop-newline off").unwrap();
     assert_eq!((mine.gate, mine.max_new_tokens.of(7)), (GateKind::Exact, 9));
-    assert!(!mine.stop_newline);
+    assert_eq!(mine.stop, StopRule::Eos);
     // Two references have no common wording.
     let two = parse("--compat headkv-r2,dililazykv").unwrap();
     assert_eq!(two.template, PromptTemplate::default());
+    assert_eq!((two.stop, two.span_rule), (StopRule::EosOrLineBreak, None));
+}
+
+#[test]
+fn rows_that_compat_fixes_are_not_silently_ignored() {
+    let notes = |line| parse(line).unwrap().notes;
+    let told = notes("--compat dililazykv --score-rows decode");
+    assert!(told.len() == 1 && told[0].contains("--score-rows changes nothing"), "{told:?}");
+    assert!(notes("--compat dililazykv").is_empty());
+    assert!(notes("--compat headkv-r2 --score-rows decode").is_empty());
+}
+
+#[test]
+fn stop_rules_are_sets_of_ids() {
+    let llama2 = crate::tokenizer::samples::llama2();
+    let byte = llama2.token_id("<0x0A>").unwrap();
+    let sorted = |mut ids: Vec<u32>| {
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    };
+    assert_eq!(StopRule::Eos.ids(&[9, 2], llama2), [2, 9]);
+    assert_eq!(StopRule::NewlineToken.ids(&[2], llama2), [byte]);
+    assert_eq!(StopRule::EosOrNewlineToken.ids(&[2], llama2), sorted(vec![2, byte]));
+    // A byte-level vocabulary has line breaks, but not this token.
+    let byte_level = crate::tokenizer::samples::byte_level();
+    assert!(StopRule::NewlineToken.ids(&[2], byte_level).is_empty());
+    assert_eq!(StopRule::EosOrNewlineToken.ids(&[2], byte_level), [2]);
+    let all = StopRule::EosOrLineBreak.ids(&[2], byte_level);
+    assert!(all.len() > 1 && all.contains(&2), "{all:?}");
 }
 
 #[test]
@@ -89,6 +124,9 @@ fn mistakes_are_usage_errors_that_name_the_option() {
         ("--compat snapkv", "--compat"),
         ("--template Question", "{question}"),
         ("--max-new-tokens 0", "--max-new-tokens"),
+        ("--max-new-tokens 18446744073709551615", "at most 16777216"),
+        ("--lengths 18446744073709551615", "at most 16777216"),
+        ("--max-len 16777217", "at most 16777216"),
         ("--top-k-infscore 0", "--top-k-infscore"),
         ("--repeats 0", "--repeats"),
         ("--threads 0", "--threads"),
@@ -108,7 +146,6 @@ fn a_template_may_spell_its_line_breaks() {
         template: Some("\\nQ: {question}\\nA:".into()),
         repeats: 1,
         top_k_infscore: 10,
-        score_rows: "all".into(),
         ..ProfileArgs::default()
     };
     let c = RunConfig::new(&args, Vec::new()).unwrap();

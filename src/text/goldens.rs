@@ -4,7 +4,7 @@
 use super::normalize::normalize_answer;
 use super::{Overlap, exact, f1, porter, rouge};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 fn read(path: &Path) -> Value {
     let text = std::fs::read_to_string(path).unwrap();
@@ -16,17 +16,8 @@ fn fixture(name: &str) -> Value {
 }
 
 /// A golden file, if this machine has it.
-fn golden(name: &str) -> Option<Value> {
-    let folder = std::env::var_os("HEADPROF_GOLDENS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/goldens"),
-        PathBuf::from,
-    );
-    let path = folder.join(name);
-    if !path.is_file() {
-        println!("{name}: not here, 0 golden cases");
-        return None;
-    }
-    Some(read(&path))
+fn golden(folder: &str, name: &str) -> Option<Value> {
+    crate::goldens::one(folder, name).map(|path| read(&path))
 }
 
 fn text<'a>(case: &'a Value, key: &str) -> &'a str {
@@ -83,7 +74,7 @@ fn metrics_of_the_fixture() {
 
 #[test]
 fn golden_text_metrics() {
-    let Some(file) = golden("scores/text_metrics.json") else { return };
+    let Some(file) = golden("scores", "text_metrics.json") else { return };
     let rows = cases(&file, "rows");
     for case in rows {
         let (answer, gold) = (text(case, "hypothesis"), text(case, "reference"));
@@ -99,7 +90,7 @@ fn golden_text_metrics() {
 
 #[test]
 fn golden_rouge_tokens() {
-    let Some(file) = golden("eviction/rouge_tokenize_stem.json") else { return };
+    let Some(file) = golden("eviction", "rouge_tokenize_stem.json") else { return };
     let cases = cases(&file, "cases");
     for case in cases {
         assert_eq!(Value::from(rouge::tokens(text(case, "text"))), case["tokens"]);
@@ -109,7 +100,7 @@ fn golden_rouge_tokens() {
 
 #[test]
 fn golden_needle_metrics() {
-    let Some(file) = golden("eviction/metrics_needle.json") else { return };
+    let Some(file) = golden("eviction", "metrics_needle.json") else { return };
     let needle = text(&file, "needle");
     let cases = cases(&file, "cases");
     for case in cases {

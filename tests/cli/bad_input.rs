@@ -97,8 +97,21 @@ fn contexts_that_cannot_work_are_told_at_plan_time() {
 
     let long = ["--lengths", "4090"];
     fails(&[&common[..], &long].concat(), 2, &["max_position_embeddings = 4096", "--allow-ext"]);
-    let huge = ["--lengths", "1000000k", "--allow-extrapolation"];
+    let beyond = ["--lengths", "18446744073709551615", "--allow-extrapolation"];
+    fails(&[&common[..], &beyond].concat(), 2, &["--lengths", "at most 16777216"]);
+    let beyond = ["--max-new-tokens", "18446744073709551615", "--allow-extrapolation"];
+    fails(&[&common[..], &beyond].concat(), 2, &["--max-new-tokens", "at most 16777216"]);
+    // With 400 layers, 16 Mi tokens need some terabytes of cache; the weights are not read.
+    let model = checkpoint(dir.path());
+    let config = model.join("config.json");
+    let shape = fs::read_to_string(&config).unwrap();
+    let deep = shape.replace("\"num_hidden_layers\": 6", "\"num_hidden_layers\": 400");
+    assert_ne!(deep, shape);
+    fs::write(&config, deep).unwrap();
+    let huge = ["--model", text(&model), "--lengths", "16384k", "--allow-extrapolation"];
     fails(&[&common[..], &huge].concat(), 5, &["not enough memory", "lengths up to"]);
+    let answer = ["--max-new-tokens", "16384000"];
+    fails(&[&common[..], &huge, &answer].concat(), 5, &["not enough memory", "--max-new-tokens"]);
 }
 
 #[test]
@@ -115,6 +128,33 @@ fn no_accepted_probe_is_exit_6_without_scores() {
     assert!(files_in(&dir.path().join("head_score")).is_empty());
     let lines = fs::read_to_string(dir.path().join("probes.jsonl")).unwrap();
     assert_eq!(lines.matches("\"status\":\"rejected\"").count(), 3);
+}
+
+/// Every id ends an answer, so that every answer is empty.
+#[test]
+fn empty_answers_are_rejected_by_every_gate_that_reads_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = checkpoint(dir.path());
+    let config = model.join("config.json");
+    let mut shape: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
+    shape["eos_token_id"] = (0..2048).collect::<Vec<u32>>().into();
+    fs::write(&config, shape.to_string()).unwrap();
+    let needles = needles(dir.path());
+    for gate in ["rouge", "f1", "exact"] {
+        let out = dir.path().join(gate);
+        let args = ["--model", text(&model), "--needles", text(&needles), "--lengths", "200"];
+        let rest = ["--depths", "0.5", "--gate", gate, "--out", text(&out)];
+        fails(&[&args[..], &rest].concat(), 6, &["best value 0.0000", "\"\" for \"7.\""]);
+        let lines = fs::read_to_string(out.join("probes.jsonl")).unwrap();
+        assert_eq!(lines.lines().count(), 2);
+        for line in lines.lines() {
+            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!((&record["answer"], &record["status"]), (&"".into(), &"rejected".into()));
+            assert_eq!(record["generated_ids"].as_array().unwrap().len(), 1);
+        }
+        assert!(files_in(&out.join("head_score")).is_empty());
+    }
 }
 
 #[test]

@@ -288,3 +288,18 @@ fn help_names_every_option_and_shows_examples() {
         assert!(help.contains(part), "no {part:?} in {help}");
     }
 }
+
+#[test]
+fn a_compat_run_follows_its_reference_and_says_so() {
+    let run = Run::new(&["--compat", "retrieval-head", "--no-plots"]);
+    let text = run.read("head_score/needle-llama_retrieval_heads.meta.json");
+    let meta: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(meta["prompt"]["stop"], "newline-token");
+    assert_eq!(meta["score"]["compat"], "retrieval-head");
+    // What is recorded is where the needle is, whatever the reference's search finds.
+    let spans = |run: &Run| -> Vec<Value> {
+        records(run).into_iter().map(|r| r["needle_spans"].clone()).collect()
+    };
+    assert_eq!(spans(&run).len(), 4);
+    assert!(spans(&run).iter().all(|s| s[0][1].as_u64() > s[0][0].as_u64()));
+}
