@@ -144,13 +144,7 @@ pub type Swatch<'a> = &'a dyn Fn(&mut Scene, Rect);
 
 /// A note at the foot of a picture: a swatch drawn by `swatch` in the given square, then `text`.
 /// Returns where the next note can begin.
-pub fn note(
-    scene: &mut Scene,
-    x: f64,
-    baseline: f64,
-    text: &str,
-    swatch: Option<Swatch>,
-) -> f64 {
+pub fn note(scene: &mut Scene, x: f64, baseline: f64, text: &str, swatch: Option<Swatch>) -> f64 {
     const SIDE: f64 = 14.0;
     let mut at = x;
     if let Some(swatch) = swatch {
