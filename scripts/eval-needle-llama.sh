@@ -15,7 +15,7 @@ cargo run --quiet --release -- --model "${1:-needle-llama}" --haystack-dir "$wor
     --needles "$work/needles.jsonl" --lengths 256,512,1024,2048 --out "$work/out" --no-plots --quiet >&2
 
 python3 - "$work/out/probes.jsonl" <<'PY'
-import collections, json, sys
+import json, sys
 
 probes = [json.loads(line) for line in open(sys.argv[1])]
 lengths = sorted({p["context_length"] for p in probes})
