@@ -63,7 +63,7 @@ fn run_verify(args: &VerifyArgs) -> Result<()> {
     let compute = config.open()?;
     compute.note.iter().for_each(|text| note(&format!("note: {text}")));
     let report = verify::verify(&args.dir, args.golden.as_deref(), &compute)?;
-    print(&if args.json { json_line(&report)? } else { report.to_string() })?;
+    print(&if args.json { json_line(&report)? } else { format!("{report}\n") })?;
     match report.passed() {
         true => Ok(()),
         false => Err(Error::model("this build and transformers differ on this checkpoint")),
