@@ -119,7 +119,7 @@ fn draw_best(scene: &mut Scene, grid: &Grid, scores: &HeadMatrix) {
     let cells: Vec<Rect> = best.iter().map(|&(l, h, _)| grid.cell(l, h)).collect();
     outline_cells(scene, &cells, line);
     let text = match best.len() {
-        OUTLINED => "outlined: ten best heads".to_string(),
+        OUTLINED => "outlined: ten highest heads".to_string(),
         1 => "outlined: the only head above 0".to_string(),
         n => format!("outlined: the {n} heads above 0"),
     };

@@ -187,7 +187,7 @@ fn the_svg_has_one_rectangle_per_fill_and_one_text_per_text() {
     // 25 points are 100 quarter points: 1024 cells of the map.
     assert_eq!(count(&svg, "width=\"100\" height=\"100\""), 1024);
     assert!(svg.starts_with("<svg xmlns=") && svg.trim_end().ends_with("</svg>"));
-    for label in ["layer", "head", "inf (mean per head)", "outlined: ten best heads"] {
+    for label in ["layer", "head", "inf (mean per head)", "outlined: ten highest heads"] {
         assert!(svg.contains(&format!(">\n{label}\n</text>")), "no {label}");
     }
 }
