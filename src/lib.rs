@@ -33,6 +33,7 @@
 //! | [`reference_span`] | where the references take the needle to be |
 //! | [`score`] | one file per published score, their registry, aggregation over probes |
 //! | [`head_matrix`], [`head_score`] | a number per head; the file that other tools read |
+//! | [`cache_heads`], [`budget`], [`eviction`] | whose caches; how many tokens each keeps; which ones |
 //! | [`plot`] | heatmaps and curves as PNG and SVG |
 //! | [`verify`](mod@verify) | this build against what transformers computed |
 //! | [`export_probes`] | prompts for another program |
@@ -63,8 +64,11 @@
 //! `V` vocabulary, `n` tokens of a needle.
 
 pub mod atomic;
+pub mod budget;
+pub mod cache_heads;
 pub mod cli;
 pub mod error;
+pub mod eviction;
 pub mod export_probes;
 pub mod gate;
 pub mod generate;

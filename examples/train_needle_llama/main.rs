@@ -9,6 +9,7 @@
 
 mod autodiff;
 mod babi;
+mod circuit;
 mod corpus;
 mod families;
 mod fast;
@@ -119,7 +120,7 @@ fn train(args: &TrainArgs) -> anyhow::Result<()> {
     let config = shape::config()?;
     let decoder = match &args.from {
         None => {
-            let mut weights = shape::Initialiser { device: device.clone(), layers: config.layers };
+            let mut weights = shape::Initialiser::new(&device, config.layers, args.seed);
             Decoder::new(&config, &mut weights)?
         }
         Some(folder) => Decoder::new(&config, &mut Checkpoint::open(folder, &device, DType::F32)?)?,

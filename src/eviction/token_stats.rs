@@ -1,0 +1,102 @@
+//! [`TokenStats`]: what the prefill of one prompt says about each of its tokens.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+
+/// Which queries' attention is added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rows {
+    /// The last so many of the prompt; all, if it has fewer.
+    Last(usize),
+    /// All of the prompt's.
+    All,
+}
+
+/// What a run has to record; the union of what its methods need.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Sums of attention to record, each once.
+    pub row_sums: std::collections::BTreeSet<Rows>,
+    /// Whether norms of the values are needed.
+    pub value_norms: bool,
+}
+
+/// A norm of a value vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ValueNorm {
+    /// Sum of absolute entries.
+    L1,
+    /// Euclidean length.
+    L2,
+    /// Largest absolute entry.
+    LInf,
+}
+
+/// Norms of the values, `[L, G, T]` each, of the value projection's output, before the output
+/// projection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValueNorms {
+    /// Sums of absolute entries.
+    pub l1: Vec<f32>,
+    /// Euclidean lengths.
+    pub l2: Vec<f32>,
+    /// Largest absolute entries.
+    pub linf: Vec<f32>,
+}
+
+/// What eviction methods see of a prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenStats {
+    /// Layers, `L`.
+    pub layers: usize,
+    /// Query heads, `H`.
+    pub heads: usize,
+    /// KV heads, `G`.
+    pub kv_heads: usize,
+    /// Tokens of the prompt, `T`.
+    pub tokens: usize,
+    /// Attention that each token receives, summed over the rows, `[L, H, T]`. Each row is a softmax
+    /// over all keys that its query sees.
+    pub row_sums: BTreeMap<Rows, Vec<f32>>,
+    /// Norms of the values, where wanted.
+    pub value_norms: Option<ValueNorms>,
+}
+
+impl Wanted {
+    /// Adds what `other` needs.
+    pub fn add(&mut self, other: &Self) {
+        self.row_sums.extend(&other.row_sums);
+        self.value_norms |= other.value_norms;
+    }
+}
+
+impl TokenStats {
+    /// The attention that each token of a layer receives from `rows`, `[H, T]`.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if it was not recorded.
+    pub fn row_sums(&self, rows: Rows, layer: usize) -> Result<&[f32]> {
+        let n = self.heads * self.tokens;
+        let sums = self.row_sums.get(&rows).and_then(|all| all.get(layer * n..(layer + 1) * n));
+        sums.ok_or_else(|| {
+            Error::bug("attention sums were not recorded").at(format!("layer {layer}, {rows:?}"))
+        })
+    }
+
+    /// The value norms of a layer, `[G, T]`.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if they were not recorded.
+    pub fn value_norms(&self, norm: ValueNorm, layer: usize) -> Result<&[f32]> {
+        let n = self.kv_heads * self.tokens;
+        let norms = self.value_norms.as_ref().map(|norms| match norm {
+            ValueNorm::L1 => &norms.l1,
+            ValueNorm::L2 => &norms.l2,
+            ValueNorm::LInf => &norms.linf,
+        });
+        norms
+            .and_then(|all| all.get(layer * n..(layer + 1) * n))
+            .ok_or_else(|| Error::bug("value norms were not recorded").at(format!("layer {layer}")))
+    }
+}
