@@ -26,6 +26,23 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
+/// Creates `folder` where it is missing and tries it by writing to it.
+///
+/// # Errors
+/// [`Error::Usage`] naming the folder that cannot be used.
+pub fn usable_folder(folder: &Path) -> Result<()> {
+    let tried = std::fs::create_dir_all(folder).and_then(|()| {
+        tempfile::Builder::new().prefix(".headprof-").suffix(".tmp").tempfile_in(folder)
+    });
+    tried.map(drop).map_err(|e| {
+        Error::usage("the output folder cannot be written to")
+            .at(folder.display())
+            .got(if folder.is_file() { "a file".to_owned() } else { e.to_string() })
+            .expected("a folder with the right to write, or a place to create it")
+            .advice("choose another folder with --out")
+    })
+}
+
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if path.file_name().is_none() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path has no file name"));

@@ -34,6 +34,7 @@
 //! | [`score`] | one file per published score, their registry, aggregation over probes |
 //! | [`head_matrix`], [`head_score`] | a number per head; the file that other tools read |
 //! | [`cache_heads`], [`budget`], [`eviction`] | whose caches; how many tokens each keeps; which ones |
+//! | [`evaluate`] | methods of compression against each other: tasks, the comparison, its table |
 //! | [`plot`] | heatmaps and curves as PNG and SVG |
 //! | [`verify`](mod@verify) | this build against what transformers computed |
 //! | [`export_probes`] | prompts for another program |
@@ -68,6 +69,7 @@ pub mod budget;
 pub mod cache_heads;
 pub mod cli;
 pub mod error;
+pub mod evaluate;
 pub mod eviction;
 pub mod export_probes;
 pub mod gate;

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use headprof::cli::{Cli, Command, VerifyArgs};
+use headprof::cli::{Cli, Command, EvaluateArgs, VerifyArgs};
+use headprof::evaluate::EvaluateConfig;
 use headprof::interrupt::Interrupt;
 use headprof::panics::{caught, remember_quietly};
 use headprof::run_config::{ComputeConfig, RunConfig};
 use headprof::terminal::{json_line, note, print};
-use headprof::{Error, Result, profile, verify};
+use headprof::{Error, Result, evaluate, profile, verify};
 
 fn main() -> ExitCode {
     // Whoever asks for a backtrace gets the standard library's.
@@ -42,12 +43,13 @@ fn run() -> ExitCode {
             RunConfig::new(&cli.profile, std::env::args().collect()).and_then(|c| run_profile(&c))
         }
         Some(Command::Verify(args)) => run_verify(args),
+        Some(Command::Evaluate(args)) => run_evaluate(args),
     };
     done.map_or_else(|e| end(&e), |()| ExitCode::SUCCESS)
 }
 
 fn run_profile(config: &RunConfig) -> Result<()> {
-    config.compute.start_threads()?;
+    config.probes.compute.start_threads()?;
     let finished = profile::run(config, Interrupt::install()?.as_ref())?;
     match (config.json, config.quiet) {
         (true, _) => print(&json_line(&finished.summary)?)?,
@@ -55,6 +57,18 @@ fn run_profile(config: &RunConfig) -> Result<()> {
         (false, true) => {}
     }
     finished.shortcoming.map_or(Ok(()), Err)
+}
+
+fn run_evaluate(args: &EvaluateArgs) -> Result<()> {
+    let config = EvaluateConfig::new(args, std::env::args().collect())?;
+    config.probes.compute.start_threads()?;
+    let evaluated = evaluate::run(&config, Interrupt::install()?.as_ref())?;
+    match (config.json, config.quiet) {
+        (true, _) => print(&json_line(&evaluated)?)?,
+        (false, false) => print(&evaluated.to_string())?,
+        (false, true) => {}
+    }
+    evaluated.shortcoming.map_or(Ok(()), Err)
 }
 
 fn run_verify(args: &VerifyArgs) -> Result<()> {

@@ -42,13 +42,13 @@ pub struct DepthLengthMeta<'a> {
 
 /// The sides of the map: depths and lengths that occur, ascending.
 #[derive(Debug, Clone, PartialEq)]
-struct Sides {
-    depths: Vec<f64>,
-    lengths: Vec<usize>,
+pub(super) struct Sides {
+    pub(super) depths: Vec<f64>,
+    pub(super) lengths: Vec<usize>,
 }
 
 impl Sides {
-    fn of(cells: &[DepthLengthCell]) -> Self {
+    pub(super) fn of(cells: &[DepthLengthCell]) -> Self {
         let mut depths: Vec<f64> = cells.iter().map(|c| c.depth).collect();
         depths.sort_by(f64::total_cmp);
         depths.dedup();
@@ -58,7 +58,7 @@ impl Sides {
         Self { depths, lengths }
     }
 
-    fn depth_labels(&self) -> Vec<String> {
+    pub(super) fn depth_labels(&self) -> Vec<String> {
         // Three decimals tell many even depths (0.111…) apart; fewer where all depths are round.
         let exact = |d: &f64, decimals: i32| {
             let scaled = d * 10_f64.powi(decimals);
@@ -68,7 +68,7 @@ impl Sides {
         self.depths.iter().map(|d| format!("{d:.0$}", enough as usize)).collect()
     }
 
-    fn length_labels(&self) -> Vec<String> {
+    pub(super) fn length_labels(&self) -> Vec<String> {
         self.lengths.iter().map(usize::to_string).collect()
     }
 
@@ -129,7 +129,7 @@ fn bad(value: f64) -> bool {
 }
 
 /// The values, `[depths * lengths]` row-major.
-fn place(cells: &[DepthLengthCell], sides: &Sides) -> Result<Vec<Option<f64>>> {
+pub(super) fn place(cells: &[DepthLengthCell], sides: &Sides) -> Result<Vec<Option<f64>>> {
     let columns = sides.lengths.len();
     let mut taken = vec![false; columns * sides.depths.len()];
     let mut values = vec![None; taken.len()];
@@ -168,7 +168,7 @@ fn draw_cells(scene: &mut Scene, grid: &Grid, values: &[Option<f64>]) {
 }
 
 /// Light grey, hatched from lower left to upper right.
-fn draw_missing(scene: &mut Scene, cell: Rect) {
+pub(super) fn draw_missing(scene: &mut Scene, cell: Rect) {
     const GAP: f64 = 8.0;
     scene.fill(cell, NO_DATA);
     // Lines x + y = s, cut at the cell's edges.

@@ -1,7 +1,8 @@
-//! Pictures: layer × head heatmaps, depth × length heatmaps, sorted score curves.
+//! Pictures: layer × head heatmaps, depth × length heatmaps (one, or many side by side), sorted
+//! score curves, lines with error bars.
 //!
 //! ```text
-//! HeadMatrix… ─► head_heatmap | depth_length | curve ─► Scene ─► render ─► Picture { png, svg } ─► save
+//! HeadMatrix… ─► head_heatmap | depth_length | panels | curve | lines ─► Scene ─► render ─► Picture { png, svg } ─► save
 //! ```
 //!
 //! A [`scene::Scene`] is the picture as a value; only [`render`] knows about file formats. Nothing
@@ -14,12 +15,17 @@ pub mod font;
 pub mod furniture;
 pub mod grid;
 pub mod head_heatmap;
+pub mod lines;
+pub mod panels;
 pub mod render;
 pub mod scene;
+pub mod series;
 
 pub use curve::{CurveMeta, score_curve};
 pub use depth_length::{DepthLengthCell, DepthLengthMeta, depth_length};
 pub use head_heatmap::{HeatmapMeta, head_heatmap};
+pub use lines::{Line, LinePoint, LinesMeta, lines};
+pub use panels::{Panel, PanelsMeta, panels};
 pub use render::PNG_SCALE;
 
 use crate::error::Result;

@@ -7,7 +7,7 @@ use crate::gate;
 use crate::haystack::Haystack;
 use crate::model::{Compute, Llama, ModelConfig, embedded};
 use crate::needle::Needle;
-use crate::run_config::{ModelChoice, RunConfig};
+use crate::run_config::{ModelChoice, ProbeConfig};
 use crate::tokenizer::Tokenizer;
 
 /// Percentage of an embedding's rows that a tokenizer of the same model has ids for, at least.
@@ -40,7 +40,7 @@ impl Inputs {
     ///
     /// # Errors
     /// [`Error::Data`] for haystack and needles, [`Error::Model`] for the model.
-    pub fn load(config: &RunConfig) -> Result<Self> {
+    pub fn load(config: &ProbeConfig) -> Result<Self> {
         let haystack = match &config.haystack_dir {
             Some(dir) => Haystack::load_dir(dir, config.skip_bad_files)?,
             None => Haystack::bundled()?,

@@ -9,7 +9,7 @@ use crate::needle::NeedleTokens;
 use crate::plan::{Plan, Probe};
 use crate::prompt::{Prompt, PromptParts};
 use crate::reference_span::SpanRule;
-use crate::run_config::{Lengths, RunConfig};
+use crate::run_config::{Lengths, ProbeConfig};
 
 /// A needle in tokens, with its question and the limit of its answer.
 struct TokenisedNeedle {
@@ -38,7 +38,7 @@ impl Job {
     /// # Errors
     /// [`Error::Usage`] for a context too short for a needle or too long for the model, and the
     /// errors of [`Plan::new`] and of the tokenizer.
-    pub fn new(config: &RunConfig, inputs: &Inputs) -> Result<Self> {
+    pub fn new(config: &ProbeConfig, inputs: &Inputs) -> Result<Self> {
         let tokenizer = &inputs.model.tokenizer;
         let haystack = inputs.haystack.tokenise(tokenizer)?;
         let tokenised = inputs.needles.iter().map(|needle| {
@@ -135,7 +135,7 @@ impl Job {
 }
 
 /// What the prompts of all probes have in common: haystack, template and tokenizer.
-fn fingerprint(config: &RunConfig, inputs: &Inputs) -> String {
+fn fingerprint(config: &ProbeConfig, inputs: &Inputs) -> String {
     let files = inputs.haystack.files().iter().map(|file| file.sha256.as_str());
     let others = [inputs.model.tokenizer.sha256(), config.template.text()];
     files.chain(others).collect::<Vec<_>>().join("\n")
@@ -143,7 +143,7 @@ fn fingerprint(config: &RunConfig, inputs: &Inputs) -> String {
 
 /// The lengths to run: those asked for, or of the default ones those that the model is made for.
 fn context_lengths(
-    config: &RunConfig,
+    config: &ProbeConfig,
     model: &ModelFiles,
     longest_answer: usize,
 ) -> Result<Vec<usize>> {

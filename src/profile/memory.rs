@@ -5,7 +5,7 @@ use super::job::Job;
 use crate::error::{Error, Result};
 use crate::machine;
 use crate::model::{Compute, KvCache, ModelConfig};
-use crate::run_config::RunConfig;
+use crate::run_config::ProbeConfig;
 
 /// The program, its tables and its texts.
 const PROGRAM_BYTES: u64 = 48 << 20;
@@ -93,24 +93,25 @@ fn sum<const N: usize>(bytes: [u64; N]) -> u64 {
     bytes.iter().fold(0, |s, &b| s.saturating_add(b))
 }
 
-/// Checks the longest context of `job` against the memory that is free. Only where tensors lie in
-/// the machine's own memory: a GPU tells when a probe does not fit, and the others go on.
-pub(super) fn check(
-    config: &RunConfig,
+/// Checks the longest context of `job` against the memory that is free, where every prompt token
+/// takes `extra_per_token_bytes` beside the model's own. Only where tensors lie in the machine's own
+/// memory: a GPU tells when a probe does not fit, and the others go on.
+pub(crate) fn check(
+    config: &ProbeConfig,
     model: &ModelFiles,
     compute: &Compute,
     job: &Job,
+    extra_per_token_bytes: u64,
 ) -> Result<()> {
     let (Some(available), "cpu") = (machine::available_memory_bytes(), compute.name.as_str())
     else {
         return Ok(());
     };
     let longest = job.context_lengths.last().copied().unwrap_or(0);
-    MemoryEstimate::new(&model.config, compute, config.chunk_tokens(compute)).check(
-        longest,
-        job.longest_answer(),
-        available,
-    )
+    let mut estimate =
+        MemoryEstimate::new(&model.config, compute, config.chunk_tokens(compute));
+    estimate.per_token_bytes = sum([estimate.per_token_bytes, extra_per_token_bytes]);
+    estimate.check(longest, job.longest_answer(), available)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod memory;
 mod meta;
 mod outputs;
 mod probes;
+mod provenance;
 mod record;
 mod statistics;
 mod summary;
@@ -23,8 +24,10 @@ use serde::Serialize;
 pub use inputs::{Inputs, ModelFiles};
 pub use job::Job;
 pub use memory::MemoryEstimate;
+pub(crate) use memory::check as check_memory;
 pub use outputs::OutputDir;
 pub use probes::Probed;
+pub(crate) use provenance::Provenance;
 pub use record::{ProbeRecord, Status};
 pub use statistics::{ScoreStatistics, TopHead};
 pub use summary::Summary;
@@ -71,18 +74,18 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     };
     config.notes.iter().for_each(|text| tell(&format!("note: {text}")));
 
-    let compute = config.compute.open()?;
+    let compute = config.probes.compute.open()?;
     compute.note.iter().for_each(|text| tell(&format!("note: {text}")));
     let out = OutputDir::prepare(&config.out)?;
-    let inputs = Inputs::load(config)?;
+    let inputs = Inputs::load(&config.probes)?;
     for file in inputs.haystack.skipped() {
         tell(&format!("warning: {} is left out: {}", file.name, file.reason));
     }
     if let Some(text) = inputs.model.tokenizer_warning() {
         tell(&format!("warning: {text}"));
     }
-    let job = Job::new(config, &inputs)?;
-    memory::check(config, &inputs.model, &compute, &job)?;
+    let job = Job::new(&config.probes, &inputs)?;
+    memory::check(&config.probes, &inputs.model, &compute, &job, 0)?;
     if let Some(path) = &config.export_probes {
         export_probes::write(&job, path)?;
     }

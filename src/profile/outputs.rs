@@ -39,16 +39,7 @@ impl OutputDir {
     /// [`Error::Usage`] naming the folder that cannot be used.
     pub fn prepare(root: &Path) -> Result<Self> {
         for dir in [root.to_owned(), root.join("head_score"), root.join("plots")] {
-            let tried = std::fs::create_dir_all(&dir).and_then(|()| {
-                tempfile::Builder::new().prefix(".headprof-").suffix(".tmp").tempfile_in(&dir)
-            });
-            tried.map_err(|e| {
-                Error::usage("the output folder cannot be written to")
-                    .at(dir.display())
-                    .got(if dir.is_file() { "a file".to_owned() } else { e.to_string() })
-                    .expected("a folder with the right to write, or a place to create it")
-                    .advice("choose another folder with --out")
-            })?;
+            atomic::usable_folder(&dir)?;
         }
         Ok(Self { root: root.to_owned() })
     }
@@ -182,7 +173,7 @@ fn heatmap(made: &Made, result: &ScoreResult) -> Result<Picture> {
 fn answers(made: &Made) -> Result<Picture> {
     let probed = made.probed;
     let mut cells = Vec::new();
-    for &depth in &made.config.depths {
+    for &depth in &made.config.probes.depths {
         for &length in &made.job.context_lengths {
             let here = |r: &&ProbeRecord| r.context_length == length && r.depth_asked == depth;
             let values: Vec<f64> =

@@ -50,7 +50,7 @@ pub(super) fn run(
     model: &Llama,
     interrupt: &Interrupt,
 ) -> Result<Probed> {
-    let mut gate = gate::build(config.gate, config.gate_threshold)?;
+    let mut gate = gate::build(config.probes.gate, config.probes.gate_threshold)?;
     let mut probed = Probed {
         records: Vec::with_capacity(job.plan.probes.len()),
         scores: vec![Vec::new(); config.scores.len()],
@@ -60,7 +60,7 @@ pub(super) fn run(
         gate_threshold: gate.threshold(),
     };
     let mut progress = Progress::new(job.plan.probes.len(), job.prompt_tokens(), config.quiet);
-    let chunk = config.chunk_tokens(model.compute());
+    let chunk = config.probes.chunk_tokens(model.compute());
     for probe in &job.plan.probes {
         interrupt.check()?;
         let prompt = job.prompt(probe)?;

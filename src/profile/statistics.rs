@@ -83,7 +83,7 @@ pub(super) fn of_scores(config: &RunConfig, probed: &Probed) -> Result<Vec<Score
         return Err(probed.nothing_accepted());
     }
     let result = |(score, probes): (&&'static dyn HeadScore, &Vec<HeadMatrix>)| {
-        let aggregate = aggregate(probes, config.seed, RESAMPLES)?;
+        let aggregate = aggregate(probes, config.probes.seed, RESAMPLES)?;
         Ok(ScoreResult {
             score: *score,
             file: HeadScoreFile::from_probes(probes)?,

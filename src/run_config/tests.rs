@@ -24,21 +24,21 @@ fn the_snake_case_spellings_are_the_same() {
          --gpu 1 --top_k_infscore 5 --depths 0.1,0.5,0.9",
     )
     .unwrap();
-    assert_eq!(a.model, ModelChoice::Dir("m".into()));
-    assert_eq!(a.haystack_dir, Some("h".into()));
-    assert_eq!(a.lengths, Lengths::Asked(vec![100, 200, 300]));
-    assert_eq!((a.compute.device, a.top_k), (DeviceChoice::Cuda(1), 5));
-    assert_eq!(a.depths, [0.1, 0.5, 0.9]);
+    assert_eq!(a.probes.model, ModelChoice::Dir("m".into()));
+    assert_eq!(a.probes.haystack_dir, Some("h".into()));
+    assert_eq!(a.probes.lengths, Lengths::Asked(vec![100, 200, 300]));
+    assert_eq!((a.probes.compute.device, a.top_k), (DeviceChoice::Cuda(1), 5));
+    assert_eq!(a.probes.depths, [0.1, 0.5, 0.9]);
 }
 
 #[test]
 fn defaults() {
     let c = parse("").unwrap();
-    assert_eq!(c.model, ModelChoice::NeedleLlama);
-    assert_eq!(c.lengths, Lengths::Default(vec![256, 512, 1024]));
-    assert_eq!((c.depths.len(), c.repeats, c.top_k), (10, 1, 10));
-    assert_eq!((c.gate, c.stop, c.span_rule), (GateKind::Rouge, StopRule::EosOrLineBreak, None));
-    assert_eq!(c.max_new_tokens, MaxNewTokens::Fixed(32));
+    assert_eq!(c.probes.model, ModelChoice::NeedleLlama);
+    assert_eq!(c.probes.lengths, Lengths::Default(vec![256, 512, 1024]));
+    assert_eq!((c.probes.depths.len(), c.probes.repeats, c.top_k), (10, 1, 10));
+    assert_eq!((c.probes.gate, c.probes.stop, c.probes.span_rule), (GateKind::Rouge, StopRule::EosOrLineBreak, None));
+    assert_eq!(c.probes.max_new_tokens, MaxNewTokens::Fixed(32));
     assert_eq!(c.scores.len(), score::registry().len());
     assert_eq!(parse("--model needle-llama").unwrap().model, ModelChoice::NeedleLlama);
     assert_eq!(parse("--max-len 2048").unwrap().lengths, Lengths::Asked(vec![256, 1152, 2048]));
@@ -47,26 +47,26 @@ fn defaults() {
 #[test]
 fn one_compat_brings_its_references_defaults_and_options_override_them() {
     let r2 = parse("--compat headkv-r2").unwrap();
-    assert_eq!(r2.gate, GateKind::F1);
-    assert!(r2.template.text().starts_with("Based on the content of the book"));
-    assert_eq!((r2.max_new_tokens.of(7), r2.stop), (7, StopRule::EosOrNewlineToken));
-    assert_eq!(r2.span_rule, Some(SpanRule::BestWindow));
+    assert_eq!(r2.probes.gate, GateKind::F1);
+    assert!(r2.probes.template.text().starts_with("Based on the content of the book"));
+    assert_eq!((r2.probes.max_new_tokens.of(7), r2.probes.stop), (7, StopRule::EosOrNewlineToken));
+    assert_eq!(r2.probes.span_rule, Some(SpanRule::BestWindow));
     let dili = parse("--compat dililazykv").unwrap();
-    assert!(dili.template.text().contains("answer the question: {question}"));
-    assert_eq!((dili.max_new_tokens.of(7), dili.stop), (100, StopRule::Eos));
+    assert!(dili.probes.template.text().contains("answer the question: {question}"));
+    assert_eq!((dili.probes.max_new_tokens.of(7), dili.probes.stop), (100, StopRule::Eos));
     let copy = parse("--compat retrieval-head").unwrap();
-    assert_eq!((copy.max_new_tokens.of(7), copy.stop), (50, StopRule::NewlineToken));
-    assert_eq!(copy.span_rule, Some(SpanRule::FirstWindow));
+    assert_eq!((copy.probes.max_new_tokens.of(7), copy.probes.stop), (50, StopRule::NewlineToken));
+    assert_eq!(copy.probes.span_rule, Some(SpanRule::FirstWindow));
     let on = parse("--compat retrieval-head --stop-newline on").unwrap();
-    assert_eq!(on.stop, StopRule::EosOrLineBreak);
+    assert_eq!(on.probes.stop, StopRule::EosOrLineBreak);
     let mine =
         parse("--compat headkv-r2 --gate exact --max-new-tokens 9 --stop-newline off").unwrap();
-    assert_eq!((mine.gate, mine.max_new_tokens.of(7)), (GateKind::Exact, 9));
-    assert_eq!(mine.stop, StopRule::Eos);
+    assert_eq!((mine.probes.gate, mine.probes.max_new_tokens.of(7)), (GateKind::Exact, 9));
+    assert_eq!(mine.probes.stop, StopRule::Eos);
     // Two references have no common wording.
     let two = parse("--compat headkv-r2,dililazykv").unwrap();
-    assert_eq!(two.template, PromptTemplate::default());
-    assert_eq!((two.stop, two.span_rule), (StopRule::EosOrLineBreak, None));
+    assert_eq!(two.probes.template, PromptTemplate::default());
+    assert_eq!((two.probes.stop, two.probes.span_rule), (StopRule::EosOrLineBreak, None));
 }
 
 #[test]
@@ -149,5 +149,5 @@ fn a_template_may_spell_its_line_breaks() {
         ..ProfileArgs::default()
     };
     let c = RunConfig::new(&args, Vec::new()).unwrap();
-    assert_eq!(c.template.text(), "\nQ: {question}\nA:");
+    assert_eq!(c.probes.template.text(), "\nQ: {question}\nA:");
 }

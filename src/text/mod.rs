@@ -6,6 +6,7 @@
 //! | [`rouge`] | ROUGE-1 and ROUGE-L | Retrieval_Head's gate, needle evaluation |
 //! | [`f1`] | token F1 of bags (SQuAD) and of sets | HeadKV-R2's gate, LongBench |
 //! | [`exact`] | exact match | short answers, labels |
+//! | [`needle`] | the references' two numbers for a needle | needle evaluation |
 //! | [`normalize`] | the normalisation that token F1 and exact match share | |
 //!
 //! All are pure functions of two strings, `answer` (what the model said) and `gold`, and count
@@ -13,6 +14,7 @@
 
 pub mod exact;
 pub mod f1;
+pub mod needle;
 pub mod normalize;
 pub mod porter;
 pub mod rouge;

@@ -1,0 +1,120 @@
+//! The options of `headprof evaluate`.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+
+use super::ProbeArgs;
+
+/// `headprof evaluate`. Lists and names are still text here.
+#[derive(Debug, Default, Args)]
+pub struct EvaluateArgs {
+    /// The prompts.
+    #[command(flatten)]
+    pub probes: ProbeArgs,
+
+    /// What the model is asked: needle
+    #[arg(long, value_name = "TASK", default_value = "needle", help_heading = "Compression")]
+    pub task: String,
+
+    /// Methods to compare [default: full, streaming_llm, h2o, scissorhands, snapkv, pyramidkv,
+    /// adakv and, with --head-score, headkv and dililazykv]; +vatp behind a name weighs attention
+    /// by the values
+    #[arg(long, value_name = "LIST", help_heading = "Compression")]
+    pub methods: Option<String>,
+
+    /// Tokens that a head keeps on average, the window among them, such as 64,128,256
+    #[arg(
+        long,
+        aliases = ["budget", "max-capacity-prompts", "max_capacity_prompts"],
+        value_name = "LIST",
+        default_value = "64,128,256",
+        help_heading = "Compression"
+    )]
+    pub budgets: String,
+
+    /// Head scores that headkv, dililazykv and dililazykv_variance follow
+    #[arg(long, alias = "head_score", value_name = "FILE", help_heading = "Compression")]
+    pub head_score: Option<PathBuf>,
+
+    /// Use head scores although the file beside them says that they are another model's
+    #[arg(long, help_heading = "Compression")]
+    pub force: bool,
+
+    /// Curves that lukv follows
+    #[arg(long, value_name = "FILE", help_heading = "Compression")]
+    pub utility: Option<PathBuf>,
+
+    /// Last tokens of the prompt, which every head keeps and whose attention snapkv reads
+    #[arg(
+        long,
+        alias = "window_size",
+        value_name = "TOKENS",
+        default_value_t = 8,
+        help_heading = "Compression"
+    )]
+    pub window_size: usize,
+
+    /// Tokens of a neighbourhood that snapkv pools; odd
+    #[arg(
+        long,
+        alias = "kernel_size",
+        value_name = "TOKENS",
+        default_value_t = 7,
+        help_heading = "Compression"
+    )]
+    pub kernel_size: usize,
+
+    /// How a neighbourhood becomes one value: max, avg, none
+    #[arg(long, value_name = "NAME", default_value = "max", help_heading = "Compression")]
+    pub pooling: String,
+
+    /// headkv, dililazykv: the pool that follows the scores is this part of the budget, a beta-th
+    #[arg(long, value_name = "X", default_value_t = 1.351, help_heading = "Compression")]
+    pub beta: f64,
+
+    /// headkv, dililazykv: exponent of the scores
+    #[arg(long, value_name = "X", default_value_t = 1.0, help_heading = "Compression")]
+    pub temp: f64,
+
+    /// adakv: share of the budget that is the same for all heads
+    #[arg(long, value_name = "X", default_value_t = 0.2, help_heading = "Compression")]
+    pub alpha: f64,
+
+    /// +vatp: norm of the values, l1, l2, linf or off
+    #[arg(long, alias = "value_norm", value_name = "NORM", default_value = "l1", help_heading = "Compression")]
+    pub value_norm: String,
+
+    /// +vatp: first tokens of the prompt that are kept whatever they are worth
+    #[arg(long, alias = "sink_len", value_name = "TOKENS", default_value_t = 4, help_heading = "Compression")]
+    pub sink_len: usize,
+
+    /// Whether each KV head keeps its own tokens, or each query head as in the references, with as
+    /// many times the memory: kv_head, query_head
+    #[arg(long, value_name = "NAME", default_value = "kv_head", help_heading = "Compression")]
+    pub granularity: String,
+
+    /// How the scores of query heads that share a KV head become one: mean, max, sum
+    #[arg(long, value_name = "NAME", default_value = "mean", help_heading = "Compression")]
+    pub reduce: String,
+
+    /// Budgets exactly as the references compute them, rounding errors included: reference
+    #[arg(long, value_name = "NAME", help_heading = "Compression")]
+    pub compat: Option<String>,
+
+    /// Where evaluate.json, evaluate.csv, evaluate.md, answers.jsonl and plots/ go
+    #[arg(long, value_name = "DIR", default_value = ".", help_heading = "Output")]
+    pub out: PathBuf,
+
+    /// Write no pictures
+    #[arg(long, help_heading = "Output")]
+    pub no_plots: bool,
+
+    /// Print errors only
+    #[arg(long, short, help_heading = "Output", action = ArgAction::SetTrue)]
+    pub quiet: bool,
+
+    /// Print one JSON object on standard output instead of the table
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}

@@ -1,0 +1,153 @@
+//! What every command that runs a model over prompts takes: the model and its device, the grid, the
+//! texts, the answers. Lists and names are still text here.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// `on` or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Yes.
+    On,
+    /// No.
+    Off,
+}
+
+/// Number types of `--dtype`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DtypeArg {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit brain floats.
+    Bf16,
+}
+
+/// What to compute on.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ComputeArgs {
+    /// cpu, cuda, cuda:N or auto [default: cpu]
+    #[arg(long, help_heading = "Model")]
+    pub device: Option<String>,
+
+    /// The GPU of this number; short for --device cuda:N
+    #[arg(long, value_name = "N", help_heading = "Model", conflicts_with = "device")]
+    pub gpu: Option<usize>,
+
+    /// Type of weights and cache on a GPU [default: bf16]; on the CPU always f32
+    #[arg(long, value_enum, help_heading = "Model")]
+    pub dtype: Option<DtypeArg>,
+
+    /// Threads of the CPU [default: one per core]
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    pub threads: Option<usize>,
+}
+
+/// The probes: which model, which prompts, which answers.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ProbeArgs {
+    /// Folder of a checkpoint with config.json, model.safetensors and tokenizer.json
+    /// [default: needle-llama, the embedded model]
+    #[arg(long, value_name = "DIR", help_heading = "Model", aliases = ["model-path", "model_path"])]
+    pub model: Option<String>,
+
+    /// What to compute on.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+
+    /// Prompt tokens per pass [default: 256 on the CPU, 2048 on a GPU]
+    #[arg(long, value_name = "TOKENS", help_heading = "Model")]
+    pub chunk: Option<usize>,
+
+    /// Depths of the needle, 0 (start) to 1 (end), such as 0.1,0.5,0.9 [default: ten even depths]
+    #[arg(long, value_name = "LIST", help_heading = "Grid", allow_hyphen_values = true)]
+    pub depths: Option<String>,
+
+    /// Context lengths in tokens, such as 512,1k..8k:1k [default: 256,512,1024 for needle-llama,
+    /// else those of 512,1k,2k,4k that the model is made for]
+    #[arg(long, value_name = "LIST", help_heading = "Grid", allow_hyphen_values = true)]
+    pub lengths: Option<String>,
+
+    /// Smallest context length [default: the smallest of --lengths' default]
+    #[arg(
+        long,
+        alias = "min_len",
+        value_name = "TOKENS",
+        help_heading = "Grid",
+        conflicts_with = "lengths"
+    )]
+    pub min_len: Option<usize>,
+
+    /// Largest context length [default: the largest of --lengths' default]
+    #[arg(
+        long,
+        alias = "max_len",
+        value_name = "TOKENS",
+        help_heading = "Grid",
+        conflicts_with = "lengths"
+    )]
+    pub max_len: Option<usize>,
+
+    /// Number of context lengths from the smallest to the largest, evenly spaced [default: 3]
+    #[arg(
+        long,
+        alias = "context_intervals",
+        value_name = "N",
+        help_heading = "Grid",
+        conflicts_with = "lengths"
+    )]
+    pub context_intervals: Option<usize>,
+
+    /// Repetitions of every probe, each in another part of the haystack
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Grid")]
+    pub repeats: u32,
+
+    /// Decides the parts of the haystack and the resamples of the statistics; 0 begins with the
+    /// haystack's beginning
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Grid")]
+    pub seed: u64,
+
+    /// Lengths beyond the model's max_position_embeddings are run, not refused
+    #[arg(long, help_heading = "Grid")]
+    pub allow_extrapolation: bool,
+
+    /// A .jsonl file of needles or a folder of such files [default: the 18 bundled needles]
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Text")]
+    pub needles: Option<PathBuf>,
+
+    /// A folder of .txt files to hide needles in [default: the 15 bundled essays]
+    #[arg(long, alias = "haystack_dir", value_name = "DIR", help_heading = "Text")]
+    pub haystack_dir: Option<PathBuf>,
+
+    /// Leave haystack files out that are not UTF-8 text, instead of stopping
+    #[arg(long, help_heading = "Text")]
+    pub skip_bad_files: bool,
+
+    /// What follows the haystack, with {question} in it; \n is a line break
+    /// [default: \nBased on the content of the book, Question: {question}\nAnswer:]
+    #[arg(long, value_name = "TEXT", help_heading = "Text", allow_hyphen_values = true)]
+    pub template: Option<String>,
+
+    /// Most tokens of an answer [default: 32]
+    #[arg(long, value_name = "N", help_heading = "Answers")]
+    pub max_new_tokens: Option<usize>,
+
+    /// Whether a line break ends an answer, as the model's end-of-sequence tokens always do
+    /// [default: on]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "on|off",
+        help_heading = "Answers",
+        hide_possible_values = true
+    )]
+    pub stop_newline: Option<Switch>,
+
+    /// Which answers count: rouge (ROUGE-1 recall), f1 (token F1), exact, none [default: rouge]
+    #[arg(long, help_heading = "Answers")]
+    pub gate: Option<String>,
+
+    /// What the answer's value has to exceed [default: 0.5 for rouge and f1]
+    #[arg(long, value_name = "X", help_heading = "Answers", allow_hyphen_values = true)]
+    pub gate_threshold: Option<f64>,
+}

@@ -1,0 +1,238 @@
+//! [`EvaluateConfig`]: the options of `headprof evaluate`, parsed and validated.
+
+use std::path::PathBuf;
+
+use super::setting::Setting;
+use crate::budget::BudgetOptions;
+use crate::cache_heads::Granularity;
+use crate::cli::EvaluateArgs;
+use crate::error::{Error, Result};
+use crate::eviction::{self, EvictionOptions, Method};
+use crate::plan::check_tokens;
+use crate::run_config::{AtOption, ProbeConfig, at_least_one};
+use crate::score::CompatSet;
+
+/// Methods of a comparison where none are named; those that follow head scores only with them.
+const DEFAULT_METHODS: [&str; 9] = [
+    "full",
+    "streaming_llm",
+    "h2o",
+    "scissorhands",
+    "snapkv",
+    "pyramidkv",
+    "adakv",
+    "headkv",
+    "dililazykv",
+];
+
+/// A comparison to run, without contradictions.
+pub struct EvaluateConfig {
+    /// The prompts.
+    pub probes: ProbeConfig,
+    /// Methods and budgets, FullKV first if it is among them.
+    pub settings: Vec<Setting>,
+    /// Which heads keep tokens of their own.
+    pub granularity: Granularity,
+    /// The file with head scores.
+    pub head_score: Option<PathBuf>,
+    /// Whether another model's scores are used.
+    pub force: bool,
+    /// The file with utility curves.
+    pub utility: Option<PathBuf>,
+    /// Output folder.
+    pub out: PathBuf,
+    /// Whether pictures are drawn.
+    pub plots: bool,
+    /// Errors only.
+    pub quiet: bool,
+    /// A JSON object instead of a table.
+    pub json: bool,
+    /// What the user should know about the arguments.
+    pub notes: Vec<String>,
+    /// The command line, for the record.
+    pub command: Vec<String>,
+}
+
+impl EvaluateConfig {
+    /// Validates `args`; `command` is the command line that they come from.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming the option.
+    pub fn new(args: &EvaluateArgs, command: Vec<String>) -> Result<Self> {
+        if args.task != "needle" {
+            return Err(Error::usage("there is no such task")
+                .at("--task")
+                .got(format!("\"{}\"", args.task))
+                .expected("needle"));
+        }
+        let (probes, notes) = ProbeConfig::new(&args.probes, CompatSet::default())?;
+        let reference = match args.compat.as_deref() {
+            None => false,
+            Some("reference") => true,
+            Some(other) => {
+                return Err(Error::usage("there is no such form of the budgets")
+                    .at("--compat")
+                    .got(format!("\"{other}\""))
+                    .expected("reference, or nothing"));
+            }
+        };
+        let budgets = budgets(&args.budgets)?;
+        let budget = BudgetOptions {
+            capacity_tokens: budgets[0],
+            window_tokens: at_least_one("--window-size", Some(args.window_size))?.unwrap_or(1),
+            beta: args.beta,
+            temp: args.temp,
+            alpha: args.alpha,
+            reduce: args.reduce.parse().at_option("--reduce")?,
+            reference,
+            ..BudgetOptions::default()
+        };
+        let options = EvictionOptions {
+            kernel_size: args.kernel_size,
+            pooling: args.pooling.parse().at_option("--pooling")?,
+            value_norm: args.value_norm.parse().at_option("--value-norm")?,
+            sink_tokens: args.sink_len,
+            ..EvictionOptions::new(budget)
+        };
+        let methods = methods(args.methods.as_deref(), args.head_score.is_some())?;
+        needs(&methods, args)?;
+        Ok(Self {
+            probes,
+            settings: Setting::all(&methods, &budgets, &options)?,
+            granularity: args.granularity.parse().at_option("--granularity")?,
+            head_score: args.head_score.clone(),
+            force: args.force,
+            utility: args.utility.clone(),
+            out: args.out.clone(),
+            plots: !args.no_plots,
+            quiet: args.quiet,
+            json: args.json,
+            notes,
+            command,
+        })
+    }
+}
+
+fn budgets(list: &str) -> Result<Vec<usize>> {
+    let wrong = |word: &str| {
+        Error::usage("a budget is no number of tokens")
+            .at("--budgets")
+            .got(format!("\"{word}\""))
+            .expected("whole numbers from 1 upwards, such as 64,128,256")
+    };
+    let mut budgets = Vec::new();
+    for word in list.split(',').map(str::trim) {
+        let n: usize = word.parse().ok().filter(|n| *n > 0).ok_or_else(|| wrong(word))?;
+        budgets.push(check_tokens("--budgets", n)?);
+    }
+    budgets.sort_unstable();
+    budgets.dedup();
+    Ok(budgets)
+}
+
+fn methods(list: Option<&str>, scores: bool) -> Result<Vec<&'static Method>> {
+    let Some(list) = list else {
+        let all = DEFAULT_METHODS.iter().map(|name| eviction::by_name(name));
+        let all: Vec<_> = all.collect::<Result<_>>()?;
+        return Ok(all.into_iter().filter(|m| scores || !m.needs_head_scores()).collect());
+    };
+    let mut methods: Vec<&'static Method> = Vec::new();
+    for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let method = eviction::by_name(name).at_option("--methods")?;
+        if methods.iter().all(|m| m.name() != method.name()) {
+            methods.push(method);
+        }
+    }
+    if methods.is_empty() {
+        return Err(Error::usage("there are no methods to compare").at("--methods").got("nothing"));
+    }
+    Ok(methods)
+}
+
+/// Checks that what the methods follow is named.
+fn needs(methods: &[&'static Method], args: &EvaluateArgs) -> Result<()> {
+    let without = |method: Option<&&'static Method>, what: &str, option: &str, advice: &str| {
+        match method {
+            None => Ok(()),
+            Some(method) => Err(Error::usage(format!("the method follows {what}"))
+                .at(format!("--methods {}", method.name()))
+                .got(format!("no {option}"))
+                .expected(format!("{option} FILE"))
+                .advice(advice)),
+        }
+    };
+    let scores = methods.iter().find(|m| m.needs_head_scores() && args.head_score.is_none());
+    without(
+        scores,
+        "head scores",
+        "--head-score",
+        "`headprof` alone writes them to head_score/",
+    )?;
+    let curves = methods.iter().find(|m| m.needs_utility() && args.utility.is_none());
+    without(curves, "utility curves", "--utility", "docs/budgets.md says what is in such a file")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(line: &str) -> Result<EvaluateConfig> {
+        let words: Vec<&str> = ["headprof", "evaluate"].into_iter().chain(line.split_whitespace()).collect();
+        let cli = Cli::try_parse_from(&words).expect("clap takes the line");
+        let Some(Command::Evaluate(args)) = cli.command else { panic!("not evaluate") };
+        EvaluateConfig::new(&args, Vec::new())
+    }
+
+    fn labels(line: &str) -> Vec<String> {
+        parse(line).unwrap().settings.iter().map(Setting::label).collect()
+    }
+
+    #[test]
+    fn methods_and_budgets_are_crossed_and_full_comes_once_and_first() {
+        assert_eq!(
+            labels("--methods SnapKV,FullKV,StreamLLM,snapkv --budgets 64,16,64"),
+            ["full", "snapkv@16", "snapkv@64", "streaming_llm@16", "streaming_llm@64"]
+        );
+        assert_eq!(labels("--max_capacity_prompts 32 --methods h2o"), ["h2o@32"]);
+    }
+
+    #[test]
+    fn by_default_methods_that_follow_scores_come_with_scores() {
+        let without = labels("--budgets 64");
+        assert!(without.contains(&"adakv@64".into()) && !without.contains(&"headkv@64".into()));
+        let with = labels("--budgets 64 --head-score x.json");
+        assert!(with.contains(&"headkv@64".into()) && with.contains(&"dililazykv@64".into()));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (line, named) in [
+            ("--methods snapvk", "--methods"),
+            ("--methods ,", "--methods"),
+            ("--methods headkv", "--head-score"),
+            ("--methods lukv", "--utility"),
+            ("--budgets 0", "--budgets"),
+            ("--budgets 64,x", "\"x\""),
+            ("--budgets 4", "--window-size"),
+            ("--beta 1", "--beta"),
+            ("--alpha 1.5", "--alpha"),
+            ("--temp 0", "--temp"),
+            ("--kernel-size 4", "kernel_size"),
+            ("--pooling mean", "--pooling"),
+            ("--value-norm l3", "--value-norm"),
+            ("--granularity head", "--granularity"),
+            ("--reduce median", "--reduce"),
+            ("--compat headkv", "--compat"),
+            ("--task babilong", "--task"),
+            ("--window-size 0", "--window-size"),
+            ("--methods snapkv+vatp --sink-len 99 --budgets 32", "sink"),
+        ] {
+            let e = parse(line).err().unwrap_or_else(|| panic!("{line} is accepted"));
+            assert_eq!(e.exit_code(), 2, "{line}");
+            assert!(e.to_string().contains(named), "{line}: {e}");
+        }
+    }
+}

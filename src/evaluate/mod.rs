@@ -1,0 +1,205 @@
+//! `headprof evaluate`: what compression of the KV cache does to accuracy and memory.
+//!
+//! ```text
+//! EvaluateConfig ─► Inputs, Job ─► Task {Case…} ─► Runner ─► Record… ─► rows ─► files, table
+//!                                   head_score ─► HeadEvidence ─┘
+//! ```
+//!
+//! Every method answers the same prompts, so that they can be compared prompt by prompt.
+
+mod bootstrap;
+mod config;
+mod evictor;
+mod needle_task;
+mod outputs;
+mod pictures;
+mod report;
+mod run;
+mod setting;
+mod table;
+mod task;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::Serialize;
+
+pub use bootstrap::{Estimate, RESAMPLES, Resamples};
+pub use config::EvaluateConfig;
+pub use needle_task::NeedleTask;
+pub use run::{Outcome, Record, Runner};
+pub use setting::Setting;
+pub use table::{MetricEstimate, Row, RowSeconds, rows};
+pub use task::{Case, Metric, Task};
+
+use crate::budget::UtilityCurves;
+use crate::cache_heads::CacheHeads;
+use crate::error::{Error, Result};
+use crate::eviction::HeadEvidence;
+use crate::head_matrix::HeadMatrix;
+use crate::head_score::HeadScoreFile;
+use crate::interrupt::Interrupt;
+use crate::machine;
+use crate::model::ModelConfig;
+use crate::profile::{Inputs, Job, check_memory};
+use crate::terminal::note;
+
+/// What a comparison tells.
+#[derive(Debug, Serialize)]
+pub struct Evaluated {
+    /// The model's name.
+    pub model: String,
+    /// The task's name.
+    pub task: String,
+    /// One per setting.
+    pub rows: Vec<Row>,
+    /// Prompts that failed.
+    pub failed: usize,
+    /// Everything that was written.
+    pub files: Vec<PathBuf>,
+    /// From start to end.
+    pub seconds: f64,
+    /// The table for people.
+    #[serde(skip)]
+    pub table: String,
+    /// Why the comparison is not complete, if some prompts failed.
+    #[serde(skip)]
+    pub shortcoming: Option<Error>,
+}
+
+impl fmt::Display for Evaluated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prompts = self.rows.first().map_or(0, |row| row.prompts);
+        write!(f, "{} · {prompts} prompts of the task {}", self.model, self.task)?;
+        if self.failed > 0 {
+            write!(f, ", {} more failed", self.failed)?;
+        }
+        writeln!(f, " · {:.1} s\n\n{}", self.seconds, self.table)?;
+        writeln!(f, "accuracy and its differences: mean [95 % interval]; KV: keys and values held")?;
+        let folder = self.files.iter().filter_map(|file| file.parent()).min();
+        let folder = folder.filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
+        writeln!(f, "{} files in {}: evaluate.md, .csv, .json, answers.jsonl, plots/", self.files.len(), folder.display())
+    }
+}
+
+/// Compares the settings of `config` and writes the files.
+///
+/// # Errors
+/// As its stages. [`Error::Evidence`] if every prompt failed.
+pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> {
+    let start = Instant::now();
+    let tell = |text: &str| {
+        if !config.quiet {
+            note(text)
+        }
+    };
+    config.notes.iter().for_each(|text| tell(&format!("note: {text}")));
+    let probes = &config.probes;
+    let compute = probes.compute.open()?;
+    compute.note.iter().for_each(|text| tell(&format!("note: {text}")));
+    let out = outputs::EvaluateDir::prepare(&config.out, config.plots)?;
+    let inputs = Inputs::load(probes)?;
+    let shape = &inputs.model.config;
+    let heads = CacheHeads {
+        layers: shape.layers,
+        heads: shape.heads,
+        kv_heads: shape.kv_heads,
+        granularity: config.granularity,
+    };
+    let scores = head_scores(config, &inputs, &tell)?;
+    let utility = config.utility.as_deref().map(|path| UtilityCurves::read(path, &heads));
+    let utility = utility.transpose()?;
+    let job = Job::new(probes, &inputs)?;
+    check_memory(probes, &inputs.model, &compute, &job, extra_bytes(shape, config))?;
+
+    let model = inputs.model.load(&compute)?;
+    model.warnings().iter().for_each(|text| tell(&format!("warning: {text}")));
+    let mut task = NeedleTask::new(probes, &inputs, &job)?;
+    let runner = Runner {
+        model: &model,
+        tokenizer: &inputs.model.tokenizer,
+        settings: &config.settings,
+        heads,
+        evidence: HeadEvidence { scores: scores.as_ref(), utility: utility.as_ref() },
+        chunk: probes.chunk_tokens(model.compute()),
+        quiet: config.quiet,
+    };
+    let records = runner.run(&mut task, interrupt)?;
+    interrupt.begin_writing()?;
+
+    let rows = rows(&config.settings, task.metrics(), &records, probes.seed);
+    let made = outputs::Made {
+        config,
+        inputs: &inputs,
+        job: &job,
+        model: &model,
+        task: &task,
+        records: &records,
+        rows: &rows,
+    };
+    let pictures = match config.plots && !rows.is_empty() {
+        true => pictures::draw(&made)?,
+        false => Vec::new(),
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    let files = out.write(&made, pictures, seconds, machine::peak_rss_bytes())?;
+    let failed = records.iter().filter(|r| r.outcomes.is_err()).count();
+    Ok(Evaluated {
+        model: inputs.model.name.clone(),
+        task: task.name().to_owned(),
+        table: report::aligned(&report::markdown(&rows)),
+        rows,
+        failed,
+        files,
+        seconds,
+        shortcoming: shortcoming(&records),
+    })
+}
+
+/// The head scores of the file that `config` names.
+fn head_scores(
+    config: &EvaluateConfig,
+    inputs: &Inputs,
+    tell: &dyn Fn(&str),
+) -> Result<Option<HeadMatrix>> {
+    let Some(path) = &config.head_score else { return Ok(None) };
+    let shape = &inputs.model.config;
+    let read = HeadScoreFile::read(path, Some((shape.layers, shape.heads)))?;
+    let mut warnings = read.warnings;
+    warnings.extend(crate::head_score::check_model(path, &inputs.model.name, config.force)?);
+    for text in warnings {
+        tell(&format!("warning: {}: {text}", path.display()));
+    }
+    Ok(Some(read.file.mean()))
+}
+
+/// Bytes per prompt token beside the model's own: statistics, and the compressed cache.
+fn extra_bytes(shape: &ModelConfig, config: &EvaluateConfig) -> u64 {
+    let mut wanted = crate::eviction::Wanted::default();
+    config.settings.iter().for_each(|s| wanted.add(&s.method.wanted(&s.options)));
+    let heads = (shape.layers as u64).saturating_mul(shape.heads as u64);
+    let kv_heads = (shape.layers as u64).saturating_mul(shape.kv_heads as u64);
+    let sums = heads.saturating_mul(4 * wanted.row_sums.len() as u64);
+    let norms = if wanted.value_norms { kv_heads.saturating_mul(12) } else { 0 };
+    let stored = match config.granularity {
+        crate::cache_heads::Granularity::KvHead => kv_heads,
+        crate::cache_heads::Granularity::QueryHead => heads,
+    };
+    // The largest compressed cache is FullKV's; token scores are made a method at a time.
+    let caches = stored.saturating_mul(8).saturating_mul(shape.head_dim as u64);
+    sums.saturating_add(norms).saturating_add(caches).saturating_add(heads.saturating_mul(8))
+}
+
+/// An error if some prompts failed.
+fn shortcoming(records: &[Record]) -> Option<Error> {
+    let failed: Vec<(&Record, &String)> =
+        records.iter().filter_map(|r| r.outcomes.as_ref().err().map(|e| (r, e))).collect();
+    let (first, reason) = failed.first()?;
+    Some(
+        Error::evidence("some prompts failed; the table is about the others")
+            .at(format!("prompt {} ({}, {} tokens)", first.id, first.group, first.prompt_tokens))
+            .got(format!("{} of {} failed; the first: {reason}", failed.len(), records.len()))
+            .advice("see answers.jsonl"),
+    )
+}

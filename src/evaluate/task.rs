@@ -1,0 +1,66 @@
+//! What a model is asked to do, and how its answers are judged: one trait, one file per task.
+//!
+//! To add a task: one file with an `impl Task`, and one line where tasks are chosen by name.
+
+use crate::error::Result;
+
+/// A number that a task gives every answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Metric {
+    /// The name in files and tables.
+    pub name: &'static str,
+    /// One line for people.
+    pub title: &'static str,
+    /// The best value; the worst is 0.
+    pub highest: f64,
+}
+
+/// One prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// Its name, the same in every run with the same inputs.
+    pub id: String,
+    /// What it is about, for grouping: the needle's id, the subset of a benchmark.
+    pub group: String,
+    /// Token ids, `[T]`.
+    pub prompt: Vec<u32>,
+    /// Where in the context the answer stands, 0 to 1, if there is one such place.
+    pub depth: Option<f64>,
+    /// The expected answer.
+    pub gold: String,
+    /// Most tokens of an answer.
+    pub max_new_tokens: usize,
+    /// Ids that end an answer.
+    pub stop_ids: Vec<u32>,
+}
+
+/// Prompts with a measure of their answers.
+pub trait Task {
+    /// The name in options, tables and files.
+    fn name(&self) -> &str;
+
+    /// What every answer is measured by. The first is the accuracy, 0 or 1 per answer or a share;
+    /// the table, the curves and the comparisons are about it.
+    fn metrics(&self) -> &'static [Metric];
+
+    /// Number of prompts, at least 1.
+    fn cases(&self) -> usize;
+
+    /// Tokens of all prompts.
+    fn prompt_tokens(&self) -> u64;
+
+    /// Tokens of the longest prompt with its longest answer.
+    fn longest_tokens(&self) -> usize;
+
+    /// One prompt. Assembled when asked for: all of them together may not fit the memory.
+    ///
+    /// # Errors
+    /// If it cannot be assembled.
+    fn case(&self, index: usize) -> Result<Case>;
+
+    /// The value of each of [`Task::metrics`] for an answer to `case(index)`.
+    ///
+    /// # Errors
+    /// If the expected answer leaves nothing to compare with.
+    fn values(&mut self, index: usize, answer: &str) -> Result<Vec<f64>>;
+}
