@@ -1,7 +1,5 @@
 //! Which heads keep a cache of their own, and how query heads share one.
 
-use std::str::FromStr;
-
 use crate::error::{Error, Result};
 
 /// Which heads decide for themselves what they keep.
@@ -67,32 +65,6 @@ impl GroupReduce {
             Self::Sum => values.sum(),
             Self::Mean => values.sum::<f32>() / n.max(1) as f32,
         }
-    }
-}
-
-impl FromStr for Granularity {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        let all = [Self::KvHead, Self::QueryHead];
-        all.into_iter().find(|g| g.name() == name).ok_or_else(|| {
-            Error::usage("there are no such heads to keep tokens for")
-                .got(format!("\"{name}\""))
-                .expected(all.map(Self::name).join(" or "))
-        })
-    }
-}
-
-impl FromStr for GroupReduce {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        let all = [Self::Mean, Self::Max, Self::Sum];
-        all.into_iter().find(|r| r.name() == name).ok_or_else(|| {
-            Error::usage("there is no such way to make one score of several")
-                .got(format!("\"{name}\""))
-                .expected(all.map(Self::name).join(", "))
-        })
     }
 }
 

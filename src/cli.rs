@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+mod allocate;
 mod evaluate;
 mod probes;
 
+pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
 pub use evaluate::EvaluateArgs;
 pub use probes::{ComputeArgs, DtypeArg, ProbeArgs, Switch};
 
@@ -26,6 +28,8 @@ Examples:
       what compression does to accuracy and memory
   headprof verify DIR
       compare this build with what transformers computed for a checkpoint
+  headprof allocate --method headkv --head-choice reason --budget 128
+      divide a KV-cache budget among the heads by their scores
 
 Exit codes: 0 done, 2 usage, 3 bad haystack or needles, 4 bad model, 5 not enough memory, disk or
 device, 6 too few answers passed the gate or some probes failed, 130 interrupted.";
@@ -52,6 +56,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Compare methods of KV-cache compression: accuracy, bytes held, seconds
     Evaluate(Box<EvaluateArgs>),
+    /// Divide a KV-cache budget among the heads of a model
+    Allocate(AllocateArgs),
 }
 
 /// `headprof verify`.

@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use headprof::cli::{Cli, Command, EvaluateArgs, VerifyArgs};
+use headprof::cli::{AllocateArgs, Cli, Command, EvaluateArgs, VerifyArgs};
 use headprof::evaluate::EvaluateConfig;
 use headprof::interrupt::Interrupt;
 use headprof::panics::{caught, remember_quietly};
 use headprof::run_config::{ComputeConfig, RunConfig};
 use headprof::terminal::{json_line, note, print};
-use headprof::{Error, Result, evaluate, profile, verify};
+use headprof::{Error, Result, allocate, evaluate, profile, verify};
 
 fn main() -> ExitCode {
     // Whoever asks for a backtrace gets the standard library's.
@@ -44,6 +44,7 @@ fn run() -> ExitCode {
         }
         Some(Command::Verify(args)) => run_verify(args),
         Some(Command::Evaluate(args)) => run_evaluate(args),
+        Some(Command::Allocate(args)) => run_allocate(args),
     };
     done.map_or_else(|e| end(&e), |()| ExitCode::SUCCESS)
 }
@@ -82,4 +83,10 @@ fn run_verify(args: &VerifyArgs) -> Result<()> {
         true => Ok(()),
         false => Err(Error::model("this build and transformers differ on this checkpoint")),
     }
+}
+
+fn run_allocate(args: &AllocateArgs) -> Result<()> {
+    let allocation = allocate::run(args)?;
+    allocation.inputs.notes.iter().for_each(|text| note(&format!("note: {text}")));
+    print(&if args.json { allocation.json()? } else { allocation.to_string() })
 }

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::ProbeArgs;
+use super::{FormArg, GranularityArg, ProbeArgs, ReduceArg};
 
 /// `headprof evaluate`. Lists and names are still text here.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Args)]
 pub struct EvaluateArgs {
     /// The prompts.
     #[command(flatten)]
@@ -90,17 +90,24 @@ pub struct EvaluateArgs {
     pub sink_len: usize,
 
     /// Whether each KV head keeps its own tokens, or each query head as in the references, with as
-    /// many times the memory: kv_head, query_head
-    #[arg(long, value_name = "NAME", default_value = "kv_head", help_heading = "Compression")]
-    pub granularity: String,
+    /// many times the memory
+    #[arg(
+        long,
+        value_enum,
+        value_name = "kv_head|query_head",
+        default_value = "kv_head",
+        help_heading = "Compression",
+        hide_possible_values = true
+    )]
+    pub granularity: GranularityArg,
 
-    /// How the scores of query heads that share a KV head become one: mean, max, sum
-    #[arg(long, value_name = "NAME", default_value = "mean", help_heading = "Compression")]
-    pub reduce: String,
+    /// How the scores of query heads that share a KV head become one
+    #[arg(long, value_enum, default_value = "mean", help_heading = "Compression")]
+    pub reduce: ReduceArg,
 
-    /// Budgets exactly as the references compute them, rounding errors included: reference
-    #[arg(long, value_name = "NAME", help_heading = "Compression")]
-    pub compat: Option<String>,
+    /// Budgets exactly as the references compute them, rounding errors included
+    #[arg(long, value_enum, value_name = "reference", help_heading = "Compression")]
+    pub compat: Option<FormArg>,
 
     /// Where evaluate.json, evaluate.csv, evaluate.md, answers.jsonl and plots/ go
     #[arg(long, value_name = "DIR", default_value = ".", help_heading = "Output")]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::setting::Setting;
 use crate::budget::BudgetOptions;
 use crate::cache_heads::Granularity;
-use crate::cli::EvaluateArgs;
+use crate::cli::{EvaluateArgs, FormArg};
 use crate::error::{Error, Result};
 use crate::eviction::{self, EvictionOptions, Method};
 use crate::plan::check_tokens;
@@ -66,16 +66,6 @@ impl EvaluateConfig {
                 .expected("needle"));
         }
         let (probes, notes) = ProbeConfig::new(&args.probes, CompatSet::default())?;
-        let reference = match args.compat.as_deref() {
-            None => false,
-            Some("reference") => true,
-            Some(other) => {
-                return Err(Error::usage("there is no such form of the budgets")
-                    .at("--compat")
-                    .got(format!("\"{other}\""))
-                    .expected("reference, or nothing"));
-            }
-        };
         let budgets = budgets(&args.budgets)?;
         let budget = BudgetOptions {
             capacity_tokens: budgets[0],
@@ -83,8 +73,8 @@ impl EvaluateConfig {
             beta: args.beta,
             temp: args.temp,
             alpha: args.alpha,
-            reduce: args.reduce.parse().at_option("--reduce")?,
-            reference,
+            reduce: args.reduce.into(),
+            reference: args.compat == Some(FormArg::Reference),
             ..BudgetOptions::default()
         };
         let options = EvictionOptions {
@@ -99,7 +89,7 @@ impl EvaluateConfig {
         Ok(Self {
             probes,
             settings: Setting::all(&methods, &budgets, &options)?,
-            granularity: args.granularity.parse().at_option("--granularity")?,
+            granularity: args.granularity.into(),
             head_score: args.head_score.clone(),
             force: args.force,
             utility: args.utility.clone(),
@@ -223,9 +213,6 @@ mod tests {
             ("--kernel-size 4", "kernel_size"),
             ("--pooling mean", "--pooling"),
             ("--value-norm l3", "--value-norm"),
-            ("--granularity head", "--granularity"),
-            ("--reduce median", "--reduce"),
-            ("--compat headkv", "--compat"),
             ("--task babilong", "--task"),
             ("--window-size 0", "--window-size"),
             ("--methods snapkv+vatp --sink-len 99 --budgets 32", "sink"),
