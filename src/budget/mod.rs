@@ -1,8 +1,25 @@
 //! Budgets: how many tokens each head may keep.
+//!
+//! ```text
+//! head scores [L, H] | token scores [S, T - W] per layer | utility curves ─► Allocator ─► Budget [L, S]
+//! ```
+//!
+//! Every allocator has two forms. The *fair* one (the default) spends exactly what the options
+//! say, so that two methods can be compared; the *reference* one is the published code's, with its
+//! rounding. To add an allocator: one file with an `impl Allocator`, and one line in [`registry`].
 
-use crate::cache_heads::{CacheHeads, GroupReduce};
+pub mod options;
+pub mod room;
+pub mod uniform;
+pub mod utility;
+
+use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
 use crate::head_matrix::HeadMatrix;
+
+pub use options::BudgetOptions;
+pub use room::Room;
+pub use utility::UtilityCurves;
 
 /// How many prompt tokens each stored head keeps, `[L, S]` row-major: the last `window` ones, and
 /// `past` of those before.
@@ -79,27 +96,21 @@ pub struct Request<'a> {
     pub head_scores: Option<&'a HeadMatrix>,
     /// The prompt's own token scores, one `[S, T - W]` per layer, pooled.
     pub token_scores: Option<&'a [Vec<f32>]>,
+    /// What each stored head's tokens are worth.
+    pub utility: Option<&'a UtilityCurves>,
 }
 
-/// How many tokens, and the constants of the methods under the references' names.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BudgetOptions {
-    /// `base_capacity`, `max_capacity_prompts`: tokens per stored head on average, with the window.
-    pub capacity_tokens: usize,
-    /// The last tokens of the prompt, which all heads keep, `W`.
-    pub window_tokens: usize,
-    /// HeadKV, DiliLazyKV: one `beta`-th of the budget is the pool that follows the scores.
-    pub beta: f64,
-    /// HeadKV, DiliLazyKV: exponent of the scores.
-    pub temp: f64,
-    /// AdaKV: share of the budget that is uniform.
-    pub alpha: f64,
-    /// PyramidKV: the last layer's past tokens are one `pyramid_beta`-th of the mean.
-    pub pyramid_beta: usize,
-    /// How query heads' scores become one of their KV head.
-    pub reduce: GroupReduce,
-    /// As the published code computes it, with its rounding, instead of an exact sum.
-    pub reference: bool,
+/// What an allocator looks at besides the heads and the options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing.
+    Nothing,
+    /// [`Request::head_scores`].
+    HeadScores,
+    /// [`Request::token_scores`] and [`Request::prompt_tokens`].
+    TokenScores,
+    /// [`Request::utility`] and [`Request::prompt_tokens`].
+    Utility,
 }
 
 /// A way to divide a budget among heads.
@@ -119,6 +130,9 @@ pub trait Allocator: Sync {
     /// The paper or code that it comes from.
     fn source(&self) -> &'static str;
 
+    /// What it looks at besides the heads and the options.
+    fn needs(&self) -> Needs;
+
     /// The tokens of every head.
     ///
     /// In the default, fair form: window and past tokens of all heads sum up to exactly
@@ -129,4 +143,27 @@ pub trait Allocator: Sync {
     /// [`Error::Usage`] for constants out of range, [`Error::Data`] for scores that say nothing
     /// (all zero, negative), [`Error::Bug`] if an input that the method needs is absent.
     fn allocate(&self, request: &Request) -> Result<Budget>;
+}
+
+/// Every allocator, in the order in which they are reported.
+pub fn registry() -> &'static [&'static dyn Allocator] {
+    static REGISTRY: &[&dyn Allocator] = &[&uniform::Uniform];
+    REGISTRY
+}
+
+/// The allocator that is called `name`, by itself or by a reference, in capitals or not.
+///
+/// # Errors
+/// [`Error::Usage`] with the names there are.
+pub fn by_name(name: &str) -> Result<&'static dyn Allocator> {
+    let is_called = |allocator: &&&dyn Allocator| {
+        let own = allocator.name().eq_ignore_ascii_case(name);
+        own || allocator.aliases().iter().any(|known| known.eq_ignore_ascii_case(name))
+    };
+    registry().iter().find(is_called).copied().ok_or_else(|| {
+        let names: Vec<&str> = registry().iter().map(|allocator| allocator.name()).collect();
+        Error::usage("there is no such way to divide a budget")
+            .got(format!("\"{name}\""))
+            .expected(format!("one of {}", names.join(", ")))
+    })
 }
