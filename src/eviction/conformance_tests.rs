@@ -5,7 +5,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::budget::{BudgetOptions, Needs};
+use crate::budget::{Budget, BudgetOptions, UtilityCurves};
 use crate::cache_heads::{Granularity, GroupReduce};
 use crate::head_matrix::HeadMatrix;
 
@@ -26,8 +26,7 @@ fn samples() -> impl Strategy<Value = Sample> {
     (shape, sizes, choices).prop_map(
         |((layers, kv_heads, group, by_kv_head, tokens), (window, past, sinks), choices)| {
             let (reduce, pooling, norm, kernel, seed) = choices;
-            let granularity =
-                if by_kv_head { Granularity::KvHead } else { Granularity::QueryHead };
+            let granularity = if by_kv_head { Granularity::KvHead } else { Granularity::QueryHead };
             let budget = BudgetOptions {
                 capacity_tokens: window + past,
                 window_tokens: window,
@@ -79,19 +78,30 @@ impl Sample {
         HeadMatrix::new(layers, heads, values).unwrap()
     }
 
-    fn select(&self, method: &Method) -> (Kept, crate::budget::Budget) {
-        self.select_from(method, &self.stats(method), &self.head_scores())
+    /// Curves that rise by random steps.
+    fn utility(&self) -> UtilityCurves {
+        let mut rng = StdRng::seed_from_u64(self.seed ^ 3);
+        let (layers, stored) = (self.heads.layers, self.heads.stored());
+        let fractions = vec![0.25, 0.5, 0.75, 1.0];
+        let mut curve = || {
+            let mut sum = 0.0;
+            [(); 4].map(|()| {
+                sum += rng.random::<f32>() + 0.01;
+                sum
+            })
+        };
+        let curves = (0..layers * stored).flat_map(|_| curve()).collect();
+        UtilityCurves::new(layers, stored, fractions, curves).unwrap()
     }
 
-    fn select_from(
-        &self,
-        method: &Method,
-        stats: &TokenStats,
-        head_scores: &HeadMatrix,
-    ) -> (Kept, crate::budget::Budget) {
-        method
-            .select(stats, self.heads, Some(head_scores), &self.options)
-            .unwrap_or_else(|e| panic!("{}: {e}", method.name()))
+    fn select(&self, method: &Method) -> (Kept, Budget) {
+        self.try_select(method, &self.stats(method)).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn try_select(&self, method: &Method, stats: &TokenStats) -> Result<(Kept, Budget)> {
+        let (scores, utility) = (self.head_scores(), self.utility());
+        let evidence = HeadEvidence { scores: Some(&scores), utility: Some(&utility) };
+        method.select_by(stats, self.heads, evidence, &self.options)
     }
 
     fn lists(&self) -> impl Iterator<Item = (usize, usize)> {
@@ -220,7 +230,7 @@ proptest! {
             (0..all.len() / width).flat_map(row).collect::<Vec<f32>>()
         };
         for method in registry() {
-            let (stats, head_scores) = (sample.stats(method), sample.head_scores());
+            let (stats, utility) = (sample.stats(method), sample.utility());
             let mut other = stats.clone();
             for sums in other.row_sums.values_mut() {
                 *sums = rows(sums, heads.heads, tokens, &turned_head);
@@ -230,10 +240,23 @@ proptest! {
                     *norm = rows(norm, heads.kv_heads, tokens, &|g| turned(g, heads.kv_heads));
                 }
             }
+            let head_scores = sample.head_scores();
             let values = rows(head_scores.values(), heads.heads, 1, &turned_head);
             let other_scores = HeadMatrix::new(heads.layers, heads.heads, values).unwrap();
-            let (kept, budget) = sample.select_from(method, &stats, &head_scores);
-            let (other_kept, other_budget) = sample.select_from(method, &other, &other_scores);
+            let curves: Vec<f32> =
+                sample.lists().flat_map(|(l, s)| utility.curve(l, turned_list(s)).to_vec()).collect();
+            let other_utility = UtilityCurves::new(
+                heads.layers,
+                heads.stored(),
+                utility.fractions().to_vec(),
+                curves,
+            )
+            .unwrap();
+            let evidence =
+                HeadEvidence { scores: Some(&other_scores), utility: Some(&other_utility) };
+            let (kept, budget) = sample.select(method);
+            let (other_kept, other_budget) =
+                method.select_by(&other, heads, evidence, &sample.options).unwrap();
             for (layer, s) in sample.lists() {
                 // Where equal claims share what cannot be divided, the lower head gets it, so
                 // the budget may differ by that.
@@ -244,7 +267,7 @@ proptest! {
                 let (short, long) =
                     if past < other_past { (list, other_list) } else { (other_list, list) };
                 prop_assert!(short.iter().all(|j| long.contains(j)), "{}", method.name());
-                let shared = method.allocator().unwrap().is_some_and(|a| a.name() != "uniform");
+                let shared = method.allocator().is_some_and(|a| a.name() != "uniform");
                 prop_assert!(past == other_past || shared, "{}", method.name());
             }
         }
@@ -291,10 +314,8 @@ proptest! {
 }
 
 fn sample(capacity_tokens: usize, window_tokens: usize) -> Sample {
-    let heads =
-        CacheHeads { layers: 2, heads: 4, kv_heads: 2, granularity: Granularity::KvHead };
-    let budget =
-        BudgetOptions { capacity_tokens, window_tokens, ..BudgetOptions::default() };
+    let heads = CacheHeads { layers: 2, heads: 4, kv_heads: 2, granularity: Granularity::KvHead };
+    let budget = BudgetOptions { capacity_tokens, window_tokens, ..BudgetOptions::default() };
     let options = EvictionOptions { sink_tokens: 2, ..EvictionOptions::new(budget) };
     Sample { heads, tokens: 30, options, seed: 7 }
 }
@@ -320,8 +341,8 @@ fn options_out_of_range_are_usage_errors_for_every_method() {
     for method in registry() {
         for options in &wrong {
             assert_eq!(method.check(options).unwrap_err().exit_code(), 2);
-            let (stats, scores) = (good.stats(method), good.head_scores());
-            let error = method.select(&stats, good.heads, Some(&scores), options).unwrap_err();
+            let bad = Sample { options: options.clone(), ..good.clone() };
+            let error = bad.try_select(method, &good.stats(method)).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{}", method.name());
         }
         let sinks = with(|o| o.sink_tokens = 9);
@@ -350,29 +371,37 @@ fn a_heavy_ratio_is_a_share_of_the_prompt() {
 }
 
 #[test]
-fn head_scores_are_asked_for() {
+fn what_is_known_about_heads_is_asked_for() {
     let sample = sample(12, 4);
     for method in registry() {
-        let stats = sample.stats(method);
-        let result = method.select(&stats, sample.heads, None, &sample.options);
-        match method.needs_head_scores() {
+        let result = method.select(&sample.stats(method), sample.heads, None, &sample.options);
+        match method.needs_head_scores() || method.needs_utility() {
             true => assert_eq!(result.unwrap_err().exit_code(), 2, "{}", method.name()),
             false => assert!(result.is_ok(), "{}", method.name()),
         }
     }
-    let asking = registry().iter().filter(|method| method.needs_head_scores());
-    assert!(asking.clone().any(|m| m.name() == "headkv+vatp") && asking.count() >= 4);
+    let named = |needs: fn(&Method) -> bool| -> Vec<&str> {
+        registry().iter().filter(|m| needs(m)).map(Method::name).collect()
+    };
+    assert_eq!(
+        named(Method::needs_head_scores),
+        ["headkv", "dililazykv", "dililazykv_variance", "headkv+vatp", "dililazykv+vatp"]
+    );
+    assert_eq!(named(Method::needs_utility), ["lukv"]);
 }
 
 #[test]
 fn a_score_that_is_no_number_is_the_models() {
     let sample = sample(12, 4);
-    for method in registry().iter().filter(|method| !method.wanted(&sample.options).row_sums.is_empty()) {
+    for method in registry() {
         let mut stats = sample.stats(method);
         stats.row_sums.values_mut().for_each(|sums| sums[3] = f32::NAN);
-        let scores = sample.head_scores();
-        let error =
-            method.select(&stats, sample.heads, Some(&scores), &sample.options).unwrap_err();
+        let result = sample.try_select(method, &stats);
+        if stats.row_sums.is_empty() {
+            assert!(result.is_ok(), "{}", method.name());
+            continue;
+        }
+        let error = result.unwrap_err();
         assert_eq!(error.exit_code(), 4, "{}", method.name());
         assert!(error.to_string().contains("layer 0"));
     }
@@ -381,21 +410,20 @@ fn a_score_that_is_no_number_is_the_models() {
 #[test]
 fn statistics_that_are_missing_or_foreign_are_bugs() {
     let sample = sample(12, 4);
-    let scores = sample.head_scores();
     for method in registry() {
         let stats = sample.stats(method);
         let empty = TokenStats { row_sums: Default::default(), ..stats.clone() };
-        let result = method.select(&empty, sample.heads, Some(&scores), &sample.options);
+        let result = sample.try_select(method, &empty);
         let needs = !method.wanted(&sample.options).row_sums.is_empty();
         assert_eq!(result.err().map(|e| e.exit_code()), needs.then_some(1), "{}", method.name());
         if method.vatp() {
             let without = TokenStats { value_norms: None, ..stats.clone() };
-            let result = method.select(&without, sample.heads, Some(&scores), &sample.options);
-            assert_eq!(result.unwrap_err().exit_code(), 1, "{}", method.name());
+            let error = sample.try_select(method, &without).unwrap_err();
+            assert_eq!(error.exit_code(), 1, "{}", method.name());
         }
-        let foreign = CacheHeads { layers: 1, ..sample.heads };
-        let result = method.select(&stats, foreign, Some(&scores), &sample.options);
-        assert_eq!(result.unwrap_err().exit_code(), 1, "{}", method.name());
+        let foreign = TokenStats { kv_heads: 4, ..stats.clone() };
+        let error = sample.try_select(method, &foreign).unwrap_err();
+        assert_eq!(error.exit_code(), 1, "{}", method.name());
     }
 }
 
@@ -403,13 +431,9 @@ fn statistics_that_are_missing_or_foreign_are_bugs() {
 fn values_change_what_vatp_keeps() {
     // One head, W = 1, two places: attention alone keeps 0 and 1, times the norms 2 and 3.
     let heads = CacheHeads { layers: 1, heads: 1, kv_heads: 1, granularity: Granularity::KvHead };
-    let budget =
-        BudgetOptions { capacity_tokens: 3, window_tokens: 1, ..BudgetOptions::default() };
-    let mut options = EvictionOptions {
-        sink_tokens: 0,
-        pooling: Pooling::None,
-        ..EvictionOptions::new(budget)
-    };
+    let budget = BudgetOptions { capacity_tokens: 3, window_tokens: 1, ..BudgetOptions::default() };
+    let mut options =
+        EvictionOptions { sink_tokens: 0, pooling: Pooling::None, ..EvictionOptions::new(budget) };
     let norms = vec![0.1, 0.1, 4., 5., 1.];
     let stats = TokenStats {
         layers: 1,
@@ -465,14 +489,9 @@ fn names_are_unique_and_every_method_is_described() {
 #[test]
 fn every_allocator_has_a_method() {
     for allocator in crate::budget::registry() {
-        let uses = |method: &&Method| {
-            method.allocator().unwrap().is_some_and(|a| a.name() == allocator.name())
-        };
+        let uses =
+            |method: &&Method| method.allocator().is_some_and(|a| a.name() == allocator.name());
         assert!(registry().iter().any(|m| uses(&m)), "{}", allocator.name());
-        assert!(matches!(
-            allocator.needs(),
-            Needs::Nothing | Needs::HeadScores | Needs::TokenScores
-        ));
     }
 }
 
@@ -485,7 +504,7 @@ fn every_method_has_a_row_in_the_docs() {
         for alias in method.aliases() {
             assert!(row.contains(alias), "{}: {alias}", method.name());
         }
-        if let (Some(token_score), Some(allocator)) = (method.token_score(), method.allocator().unwrap()) {
+        if let (Some(token_score), Some(allocator)) = (method.token_score(), method.allocator()) {
             assert!(row.contains(token_score.name()) && row.contains(allocator.name()), "{row}");
         }
     }

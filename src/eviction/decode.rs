@@ -196,8 +196,7 @@ mod tests {
     }
 
     fn options(capacity_tokens: usize, window_tokens: usize) -> EvictionOptions {
-        let budget =
-            BudgetOptions { capacity_tokens, window_tokens, ..BudgetOptions::default() };
+        let budget = BudgetOptions { capacity_tokens, window_tokens, ..BudgetOptions::default() };
         EvictionOptions { sink_tokens: 0, ..EvictionOptions::new(budget) }
     }
 
@@ -304,8 +303,7 @@ mod tests {
             CacheHeads { layers: 1, heads: 1, kv_heads: 1, granularity: Granularity::KvHead };
         for name in ["full", "snapkv+vatp"] {
             let method = by_name(name).unwrap();
-            let state =
-                DecodeEviction::new(method, &Kept::all(heads, 5), &stats(), &options(4, 2));
+            let state = DecodeEviction::new(method, &Kept::all(heads, 5), &stats(), &options(4, 2));
             assert_eq!(state.unwrap(), None);
         }
         let (_, mut eviction) = start("h2o", &options(4, 2));

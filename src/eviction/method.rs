@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Decoding, EvictionOptions, Kept, TokenScore, TokenStats, Wanted};
-use crate::budget::{self, Allocator, Budget, BudgetOptions, Needs, Request};
+use crate::budget::{Allocator, Budget, BudgetOptions, Needs, Request, UtilityCurves};
 use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
 use crate::head_matrix::HeadMatrix;
@@ -23,8 +23,16 @@ pub struct Method {
 #[derive(Clone, Copy)]
 pub(super) struct Rule {
     pub(super) token_score: &'static dyn TokenScore,
-    /// A name in [`budget::registry`].
-    pub(super) allocator: &'static str,
+    pub(super) allocator: &'static dyn Allocator,
+}
+
+/// What is known about the heads of a model besides the prompt at hand.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HeadEvidence<'a> {
+    /// Scores of the query heads, `[L, H]`.
+    pub scores: Option<&'a HeadMatrix>,
+    /// What each stored head's tokens are worth, `[L, S, K]`.
+    pub utility: Option<&'a UtilityCurves>,
 }
 
 impl fmt::Debug for Method {
@@ -60,11 +68,8 @@ impl Method {
     }
 
     /// How it divides the budget; `None` where everything is kept.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] if there is no allocator of the name.
-    pub fn allocator(&self) -> Result<Option<&'static dyn Allocator>> {
-        self.rule.map(|rule| budget::by_name(rule.allocator)).transpose()
+    pub fn allocator(&self) -> Option<&'static dyn Allocator> {
+        self.rule.map(|rule| rule.allocator)
     }
 
     /// Whether values count besides attention.
@@ -79,8 +84,16 @@ impl Method {
 
     /// Whether its budgets follow head scores.
     pub fn needs_head_scores(&self) -> bool {
-        let allocator = self.allocator().ok().flatten();
-        allocator.is_some_and(|allocator| allocator.needs() == Needs::HeadScores)
+        self.needs() == Needs::HeadScores
+    }
+
+    /// Whether its budgets follow utility curves.
+    pub fn needs_utility(&self) -> bool {
+        self.needs() == Needs::Utility
+    }
+
+    fn needs(&self) -> Needs {
+        self.rule.map_or(Needs::Nothing, |rule| rule.allocator.needs())
     }
 
     /// What has to be recorded while the prompt is read.
@@ -105,14 +118,16 @@ impl Method {
         let BudgetOptions { capacity_tokens, window_tokens, .. } = options.budget;
         let past = capacity_tokens - window_tokens;
         if self.vatp() && options.sink_tokens > past {
-            return Err(Error::usage("there are more protected sinks than places before the window")
-                .at(format!("{}: sink_tokens", self.name))
-                .got(options.sink_tokens)
-                .expected(format!(
-                    "at most {past}, the capacity of {capacity_tokens} less the window of \
+            return Err(Error::usage(
+                "there are more protected sinks than places before the window",
+            )
+            .at(format!("{}: sink_tokens", self.name))
+            .got(options.sink_tokens)
+            .expected(format!(
+                "at most {past}, the capacity of {capacity_tokens} less the window of \
                      {window_tokens}"
-                ))
-                .advice("fewer sinks or a larger capacity"));
+            ))
+            .advice("fewer sinks or a larger capacity"));
         }
         Ok(())
     }
@@ -139,15 +154,11 @@ impl Method {
         Ok(options)
     }
 
-    /// The tokens of a prompt that each stored head keeps, and the budget behind them.
-    ///
-    /// A prompt that fits into the window or the capacity is kept whole, by every method. In a
-    /// reference form an allocator may give a head more than there is; it keeps what there is.
+    /// The tokens of a prompt that each stored head keeps, and the budget behind them: as
+    /// [`Method::select_by`], with head scores as all that is known about the heads.
     ///
     /// # Errors
-    /// [`Error::Usage`] for options out of range or head scores that are needed and absent,
-    /// [`Error::Data`] for head scores that say nothing, [`Error::Model`] if a token score is not
-    /// finite, [`Error::Bug`] if the statistics are not what [`Method::wanted`] asks for.
+    /// As [`Method::select_by`].
     pub fn select(
         &self,
         stats: &TokenStats,
@@ -155,50 +166,74 @@ impl Method {
         head_scores: Option<&HeadMatrix>,
         options: &EvictionOptions,
     ) -> Result<(Kept, Budget)> {
+        let evidence = HeadEvidence { scores: head_scores, utility: None };
+        self.select_by(stats, heads, evidence, options)
+    }
+
+    /// The tokens of a prompt that each stored head keeps, and the budget behind them.
+    ///
+    /// A prompt that fits into the capacity is kept whole, by every method. In a reference form an
+    /// allocator may give a head more than there is; it keeps what there is.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for options out of range and for head scores or utility curves that are
+    /// needed and absent, [`Error::Data`] for ones that say nothing, [`Error::Model`] if a token
+    /// score is not finite, [`Error::Bug`] if the statistics are not what [`Method::wanted`] asks
+    /// for.
+    pub fn select_by(
+        &self,
+        stats: &TokenStats,
+        heads: CacheHeads,
+        evidence: HeadEvidence,
+        options: &EvictionOptions,
+    ) -> Result<(Kept, Budget)> {
         stats.check(&heads)?;
         let tokens = stats.tokens;
         let options = self.for_prompt(tokens, options)?;
-        let Some(rule) = self.rule else { return everything(heads, tokens, &options) };
-        let allocator = budget::by_name(rule.allocator)?;
-        let head_scores = head_scores.filter(|_| allocator.needs() == Needs::HeadScores);
-        if allocator.needs() == Needs::HeadScores && head_scores.is_none() {
-            return Err(Error::usage("the method needs head scores")
-                .at(self.name)
-                .got("none")
-                .expected("a head_score file"));
+        let Some(Rule { token_score, allocator }) = self.rule else {
+            return everything(heads, tokens, &options);
+        };
+        let absent = |what: &str, file: &str| {
+            let error = Error::usage(format!("the method needs {what}"));
+            Err(error.at(self.name).got("none").expected(file))
+        };
+        match allocator.needs() {
+            Needs::HeadScores if evidence.scores.is_none() => {
+                return absent("head scores", "a head_score file");
+            }
+            Needs::Utility if evidence.utility.is_none() => {
+                return absent("utility curves", "curves of the model's stored heads");
+            }
+            _ => {}
         }
         if options.budget.capacity_tokens >= tokens {
             return everything(heads, tokens, &options);
         }
         let token_scores = (0..heads.layers)
-            .map(|layer| self.token_scores(rule, stats, layer, &heads, &options))
+            .map(|layer| {
+                let scores = token_score.scores(stats, layer, &heads, &options)?;
+                self.check_scores(layer, &scores).map(|()| scores)
+            })
             .collect::<Result<Vec<_>>>()?;
         let budget = allocator.allocate(&Request {
             heads,
             prompt_tokens: Some(tokens),
             options: &options.budget,
-            head_scores,
+            head_scores: evidence.scores,
             token_scores: Some(&token_scores),
+            utility: evidence.utility,
         })?;
         let protected = if self.vatp() { options.sink_tokens } else { 0 };
         let kept = Kept::best(heads, tokens, &token_scores, &budget, protected)?;
         Ok((kept, budget))
     }
 
-    fn token_scores(
-        &self,
-        rule: Rule,
-        stats: &TokenStats,
-        layer: usize,
-        heads: &CacheHeads,
-        options: &EvictionOptions,
-    ) -> Result<Vec<f32>> {
-        let scores = rule.token_score.scores(stats, layer, heads, options)?;
-        match scores.iter().position(|score| !score.is_finite()) {
-            None => Ok(scores),
-            Some(i) => Err(Error::model("a token score is not a finite number")
+    fn check_scores(&self, layer: usize, scores: &[f32]) -> Result<()> {
+        match scores.iter().find(|score| !score.is_finite()) {
+            None => Ok(()),
+            Some(score) => Err(Error::model("a token score is not a finite number")
                 .at(format!("{}, layer {layer}", self.name))
-                .got(scores[i])
+                .got(score)
                 .advice("check the checkpoint with `headprof verify`")),
         }
     }

@@ -45,7 +45,7 @@ use crate::error::Result;
 
 pub use decode::DecodeEviction;
 pub use kept::Kept;
-pub use method::Method;
+pub use method::{HeadEvidence, Method};
 pub use options::EvictionOptions;
 pub use pooling::Pooling;
 pub use registry::{by_name, registry};

@@ -47,28 +47,21 @@ impl EvictionOptions {
     /// Checks what every method relies on; what depends on the prompt is checked with it.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an even or absent kernel, no window, a capacity below the window, no
+    /// [`Error::Usage`] as [`BudgetOptions::check`], and for an even or absent kernel, no window, no
     /// rows for Scissorhands, and a share of the prompt that is not above 0 and at most one half.
     pub fn check(&self) -> Result<()> {
-        let BudgetOptions { capacity_tokens, window_tokens, .. } = self.budget;
+        self.budget.check()?;
         if self.pooling != Pooling::None && self.kernel_size.is_multiple_of(2) {
             return Err(Error::usage("the pooling kernel must have a middle")
                 .at("kernel_size")
                 .got(self.kernel_size)
                 .expected("an odd number"));
         }
-        if window_tokens == 0 {
+        if self.budget.window_tokens == 0 {
             return Err(Error::usage("every method keeps a window of the last tokens")
                 .at("window_tokens")
                 .got(0)
                 .expected("at least 1"));
-        }
-        if capacity_tokens < window_tokens {
-            return Err(Error::usage("the capacity is smaller than the window")
-                .at("capacity_tokens")
-                .got(capacity_tokens)
-                .expected(format!("at least {window_tokens}, the window"))
-                .advice("a larger capacity, or a smaller window"));
         }
         if self.scissorhands_rows == 0 {
             return Err(Error::usage("Scissorhands needs rows to add up")

@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(Pooling::Avg.pool(&scores, 4, 3), expected);
         assert_eq!(Pooling::None.pool(&scores, 4, 3), scores);
         assert_eq!(Pooling::Max.pool(&scores, 4, 1), scores);
-        assert_eq!(Pooling::Max.pool(&[], 0, 3), []);
+        assert!(Pooling::Max.pool(&[], 0, 3).is_empty());
     }
 
     #[test]

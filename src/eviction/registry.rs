@@ -1,11 +1,19 @@
 //! Every method by name.
 
+use super::TokenScore;
 use super::column_sums::ColumnSums;
 use super::method::{Method, Rule};
 use super::scissorhands::Scissorhands;
 use super::streaming_llm::StreamingLlm;
 use super::window_score::WindowScore;
-use super::TokenScore;
+use crate::budget::Allocator;
+use crate::budget::adakv::AdaKv;
+use crate::budget::dililazykv::DiliLazyKv;
+use crate::budget::dililazykv_variance::DiliLazyKvVariance;
+use crate::budget::headkv::HeadKv;
+use crate::budget::lukv::LuKv;
+use crate::budget::pyramidkv::PyramidKv;
+use crate::budget::uniform::Uniform;
 use crate::error::{Error, Result};
 
 /// What the name of a method that weighs attention by values ends in.
@@ -35,7 +43,7 @@ pub fn registry() -> &'static [Method] {
             "first and last tokens, the same number for all heads",
             "StreamingLLM, https://arxiv.org/abs/2309.17453",
             &StreamingLlm,
-            "uniform",
+            &Uniform,
         ),
         method(
             "h2o",
@@ -43,7 +51,7 @@ pub fn registry() -> &'static [Method] {
             "tokens that all queries look at, the same number for all heads",
             "H2O, https://arxiv.org/abs/2306.14048",
             &ColumnSums { vatp: false },
-            "uniform",
+            &Uniform,
         ),
         method(
             "scissorhands",
@@ -51,7 +59,7 @@ pub fn registry() -> &'static [Method] {
             "tokens that the last 400 queries look at, the same number for all heads",
             "Scissorhands, https://arxiv.org/abs/2305.17118",
             &Scissorhands { vatp: false },
-            "uniform",
+            &Uniform,
         ),
         method(
             "snapkv",
@@ -59,7 +67,7 @@ pub fn registry() -> &'static [Method] {
             "tokens that the window looks at, the same number for all heads",
             SNAPKV,
             &WINDOW,
-            "uniform",
+            &Uniform,
         ),
         method(
             "pyramidkv",
@@ -67,7 +75,7 @@ pub fn registry() -> &'static [Method] {
             "as snapkv, more in early layers, less in late ones",
             "PyramidKV, https://arxiv.org/abs/2406.02069",
             &WINDOW,
-            "pyramidkv",
+            &PyramidKv,
         ),
         method(
             "adakv",
@@ -75,7 +83,7 @@ pub fn registry() -> &'static [Method] {
             "as snapkv, the heads of a layer compete for places",
             "AdaKV, https://arxiv.org/abs/2407.11550",
             &WINDOW,
-            "adakv",
+            &AdaKv,
         ),
         method(
             "headkv",
@@ -83,7 +91,7 @@ pub fn registry() -> &'static [Method] {
             "as snapkv, more for heads with high head scores",
             "HeadKV, https://arxiv.org/abs/2410.19258",
             &WINDOW,
-            "headkv",
+            &HeadKv,
         ),
         method(
             "dililazykv",
@@ -91,7 +99,7 @@ pub fn registry() -> &'static [Method] {
             "as headkv, with a boost for layers of low scores",
             DILILAZYKV,
             &WINDOW,
-            "dililazykv",
+            &DiliLazyKv,
         ),
         method(
             "dililazykv_variance",
@@ -99,7 +107,7 @@ pub fn registry() -> &'static [Method] {
             "as dililazykv, by the variance of the scores that its paper describes",
             DILILAZYKV,
             &WINDOW,
-            "dililazykv_variance",
+            &DiliLazyKvVariance,
         ),
         method(
             "lukv",
@@ -107,7 +115,7 @@ pub fn registry() -> &'static [Method] {
             "as snapkv, places go where the next token is worth most",
             "LU-KV, https://arxiv.org/abs/2602.08585",
             &WINDOW,
-            "lukv",
+            &LuKv,
         ),
         method(
             "h2o+vatp",
@@ -115,7 +123,7 @@ pub fn registry() -> &'static [Method] {
             "h2o, attention times the norm of the value",
             VATP,
             &ColumnSums { vatp: true },
-            "uniform",
+            &Uniform,
         ),
         method(
             "scissorhands+vatp",
@@ -123,7 +131,7 @@ pub fn registry() -> &'static [Method] {
             "scissorhands, attention times the norm of the value",
             VATP,
             &Scissorhands { vatp: true },
-            "uniform",
+            &Uniform,
         ),
         method(
             "snapkv+vatp",
@@ -131,7 +139,7 @@ pub fn registry() -> &'static [Method] {
             "snapkv, attention times the norm of the value",
             VATP,
             &WINDOW_VATP,
-            "uniform",
+            &Uniform,
         ),
         method(
             "pyramidkv+vatp",
@@ -139,7 +147,7 @@ pub fn registry() -> &'static [Method] {
             "pyramidkv, attention times the norm of the value",
             VATP,
             &WINDOW_VATP,
-            "pyramidkv",
+            &PyramidKv,
         ),
         method(
             "adakv+vatp",
@@ -147,7 +155,7 @@ pub fn registry() -> &'static [Method] {
             "adakv, attention times the norm of the value",
             VATP,
             &WINDOW_VATP,
-            "adakv",
+            &AdaKv,
         ),
         method(
             "headkv+vatp",
@@ -155,7 +163,7 @@ pub fn registry() -> &'static [Method] {
             "headkv, attention times the norm of the value",
             VATP,
             &WINDOW_VATP,
-            "headkv",
+            &HeadKv,
         ),
         method(
             "dililazykv+vatp",
@@ -163,7 +171,7 @@ pub fn registry() -> &'static [Method] {
             "dililazykv, attention times the norm of the value",
             VATP,
             &WINDOW_VATP,
-            "dililazykv",
+            &DiliLazyKv,
         ),
     ];
     REGISTRY
@@ -175,7 +183,7 @@ const fn method(
     title: &'static str,
     source: &'static str,
     token_score: &'static dyn TokenScore,
-    allocator: &'static str,
+    allocator: &'static dyn Allocator,
 ) -> Method {
     Method { name, aliases, title, source, rule: Some(Rule { token_score, allocator }) }
 }

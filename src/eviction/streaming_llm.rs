@@ -60,8 +60,7 @@ impl TokenScore for StreamingLlm {
         options: &EvictionOptions,
     ) -> Result<Vec<f32>> {
         stats.check(heads)?;
-        let sinks =
-            if options.budget.reference { stats.tokens } else { options.streaming_sinks };
+        let sinks = if options.budget.reference { stats.tokens } else { options.streaming_sinks };
         let before_window = stats.tokens.saturating_sub(options.budget.window_tokens);
         let score = |j| if j < sinks { 2 * stats.tokens - j } else { j };
         let row: Vec<f32> = (0..before_window).map(|j| score(j) as f32).collect();

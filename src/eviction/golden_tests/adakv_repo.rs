@@ -64,10 +64,11 @@ fn selections() {
             }
             "Ada-SnapKV" | "Ada-PyramidKV" => {
                 let past = case.layer_base_capacity.unwrap();
-                let (alpha, normalize) = (case.floor_alpha.unwrap(), case.normalize.unwrap_or(false));
+                options.budget.alpha = case.floor_alpha.unwrap();
+                options.budget.normalize = case.normalize.unwrap_or(false);
                 let token_score = by_name("adakv").unwrap().token_score().unwrap();
                 let scores = token_score.scores(&stats, 0, &heads, &options).unwrap();
-                assert_adakv_lengths(&scores, past, window, alpha, normalize, theirs, &about);
+                assert_adakv_lengths(&scores, heads, past, &options, theirs);
                 tally.select_as_many(&stats, heads, &options, theirs, &about);
             }
             other => panic!("{other}"),

@@ -115,11 +115,11 @@ fn other_methods() {
             options.budget.pyramid_beta = beta;
             tally.select("pyramidkv", &stats, heads, &options, case.layer, theirs);
         } else {
-            let (alpha, normalize) = (case.params.floor.unwrap(), case.params.normalize.unwrap());
+            options.budget.alpha = case.params.floor.unwrap();
+            options.budget.normalize = case.params.normalize.unwrap();
             let token_score = by_name("adakv").unwrap().token_score().unwrap();
             let scores = token_score.scores(&stats, 0, &heads, &options).unwrap();
-            let past = case.params.cap - window;
-            assert_adakv_lengths(&scores, past, window, alpha, normalize, theirs, &case.method);
+            assert_adakv_lengths(&scores, heads, case.params.cap - window, &options, theirs);
             tally.select_as_many(&stats, heads, &options, theirs, &case.method);
         }
     }

@@ -50,6 +50,7 @@ impl Params {
         }
         options.budget.pyramid_beta = self.beta.unwrap_or(20);
         options.budget.alpha = self.floor.unwrap_or(0.2);
+        options.budget.normalize = self.normalize.unwrap_or(false);
         let pooling = self.pooling.as_deref().unwrap_or("none");
         pooled(options, self.kernel_size.unwrap_or(1), pooling)
     }
@@ -72,27 +73,32 @@ fn selections() {
     for case in &golden.cases {
         let layers = case.params.num_hidden_layers.unwrap_or(1);
         let stats = stats_of(&attention, layers, golden.k.len(), &rows);
-        let heads = cache_heads(layers, golden.q.len(), golden.k.len(), granularity(&case.granularity));
+        let heads =
+            cache_heads(layers, golden.q.len(), golden.k.len(), granularity(&case.granularity));
         let options = case.params.options();
         let theirs = &case.kept_in_cache_order;
         let about = format!("{} {}", case.method, case.granularity);
         match case.method.as_str() {
-            "SnapKV" | "PyramidKV" | "H2O" | "StreamingLLM" | "SnapKV_compress_when_qlen_eq_cap" => {
+            "SnapKV"
+            | "PyramidKV"
+            | "H2O"
+            | "StreamingLLM"
+            | "SnapKV_compress_when_qlen_eq_cap" => {
                 let method = case.method.split('_').next().unwrap();
                 tally.select(method, &stats, heads, &options, case.params.layer_idx, theirs);
             }
             "SnapKV_no_compress_when_qlen_lt_cap" => {
-                let (kept, _) = by_name("snapkv").unwrap().select(&stats, heads, None, &options).unwrap();
+                let (kept, _) =
+                    by_name("snapkv").unwrap().select(&stats, heads, None, &options).unwrap();
                 assert_eq!(kept, Kept::all(heads, stats.tokens));
                 assert!(theirs.iter().all(|list| list == kept.positions(0, 0)));
                 tally.cases += 1;
             }
             "AdaKV" => {
                 let past = options.budget.capacity_tokens - WINDOW;
-                let normalize = case.params.normalize.unwrap();
                 let token_score = by_name("adakv").unwrap().token_score().unwrap();
                 let scores = token_score.scores(&stats, 0, &heads, &options).unwrap();
-                assert_adakv_lengths(&scores, past, WINDOW, options.budget.alpha, normalize, theirs, &about);
+                assert_adakv_lengths(&scores, heads, past, &options, theirs);
                 tally.select_as_many(&stats, heads, &options, theirs, &about);
             }
             "HeadKV" => {
@@ -110,14 +116,19 @@ fn selections() {
             other => panic!("{other}"),
         }
     }
-    tally.report("kvfactory_evict.json", golden.cases.len(), &format!("{other_methods} are of L2Norm"));
+    tally.report(
+        "kvfactory_evict.json",
+        golden.cases.len(),
+        &format!("{other_methods} are of L2Norm"),
+    );
     assert_eq!(tally.cases + other_methods, golden.cases.len());
 }
 
 #[test]
 fn window_scores() {
     let Some(golden) = golden::<Golden>("kvfactory_evict.json") else { return };
-    let stats = stats_of(&attention(&golden.q, &golden.k), 1, golden.k.len(), &[Rows::Last(WINDOW)]);
+    let stats =
+        stats_of(&attention(&golden.q, &golden.k), 1, golden.k.len(), &[Rows::Last(WINDOW)]);
     let token_score = by_name("snapkv").unwrap().token_score().unwrap();
     let given = &golden.window_scores;
     let cases = [

@@ -19,7 +19,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::*;
-use crate::budget::{Budget, BudgetOptions};
+use crate::budget::adakv::AdaKv;
+use crate::budget::{Allocator, Budget, BudgetOptions, Request};
 use crate::cache_heads::{Granularity, GroupReduce};
 
 /// `[H][T][D]` or `[H][T][T]`.
@@ -85,7 +86,12 @@ fn stats_of(attention: &Cube, layers: usize, kv_heads: usize, rows: &[Rows]) -> 
     }
 }
 
-fn cache_heads(layers: usize, heads: usize, kv_heads: usize, granularity: Granularity) -> CacheHeads {
+fn cache_heads(
+    layers: usize,
+    heads: usize,
+    kv_heads: usize,
+    granularity: Granularity,
+) -> CacheHeads {
     CacheHeads { layers, heads, kv_heads, granularity }
 }
 
@@ -119,7 +125,14 @@ struct Tally {
 
 impl Tally {
     /// Checks that `ours` and `theirs` agree up to equal scores, list by list; `scores` are `[S, N]`.
-    fn compare(&mut self, scores: &[f32], window: usize, ours: &Lists, theirs: &Lists, about: &str) {
+    fn compare(
+        &mut self,
+        scores: &[f32],
+        window: usize,
+        ours: &Lists,
+        theirs: &Lists,
+        about: &str,
+    ) {
         assert_eq!(ours.len(), theirs.len(), "{about}");
         let before_window = scores.len() / ours.len();
         for (s, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
@@ -134,7 +147,13 @@ impl Tally {
             let last = places.checked_sub(1).map_or(f32::INFINITY, |i| sorted[i]);
             for list in [ours, &theirs] {
                 let (past, latest) = list.split_at(places);
-                assert!(latest.iter().copied().eq(before_window as u32..(before_window + window) as u32), "{about}: {list:?}");
+                assert!(
+                    latest
+                        .iter()
+                        .copied()
+                        .eq(before_window as u32..(before_window + window) as u32),
+                    "{about}: {list:?}"
+                );
                 for (j, &score) in row.iter().enumerate() {
                     let kept = past.binary_search(&(j as u32)).is_ok();
                     let margin = last.abs() * RELATIVE;
@@ -176,7 +195,12 @@ impl Tally {
         about: &str,
     ) {
         let window = options.budget.window_tokens;
-        let scores = by_name("snapkv").unwrap().token_score().unwrap().scores(stats, 0, &heads, options).unwrap();
+        let scores = by_name("snapkv")
+            .unwrap()
+            .token_score()
+            .unwrap()
+            .scores(stats, 0, &heads, options)
+            .unwrap();
         let past = theirs.iter().map(|list| (list.len() - window) as u32).collect();
         let budget = Budget::new(1, heads.stored(), window, past).unwrap();
         let one_layer = CacheHeads { layers: 1, ..heads };
@@ -229,11 +253,30 @@ fn adakv_places(
     rows.iter().map(range).collect()
 }
 
-/// Checks that a reference's lists are as long as AdaKV's competition over our scores may make them.
-fn assert_adakv_lengths(scores: &[f32], past: usize, window: usize, alpha: f64, normalize: bool, theirs: &Lists, about: &str) {
+/// Checks that a reference's lists, and ours, are as long as AdaKV's competition over our scores may
+/// make them; `options` are those of a layer that keeps `past` tokens before the window per head.
+fn assert_adakv_lengths(
+    scores: &[f32],
+    heads: CacheHeads,
+    past: usize,
+    options: &EvictionOptions,
+    theirs: &Lists,
+) {
+    let BudgetOptions { window_tokens: window, alpha, normalize, .. } = options.budget;
+    let heads = CacheHeads { layers: 1, ..heads };
+    let ours = AdaKv.allocate(&Request {
+        heads,
+        prompt_tokens: Some(scores.len() / heads.stored() + window),
+        options: &BudgetOptions { capacity_tokens: past + window, ..options.budget.clone() },
+        head_scores: None,
+        token_scores: Some(&[scores.to_vec()]),
+        utility: None,
+    });
+    let ours = ours.unwrap();
     let places = adakv_places(scores, theirs.len(), past, alpha, normalize);
-    for (list, (least, most)) in theirs.iter().zip(places) {
-        let got = list.len() - window;
-        assert!((least..=most).contains(&got), "{about}: {got} not in {least}..={most}");
+    for (s, (list, (least, most))) in theirs.iter().zip(places).enumerate() {
+        for got in [list.len() - window, ours.past(0, s)] {
+            assert!((least..=most).contains(&got), "{options:?}: {got} not in {least}..={most}");
+        }
     }
 }

@@ -38,6 +38,9 @@ fn equal_values() {
         }
         agree += 1;
     }
-    println!("eviction golden tie_rules_torch_cpu.json: {agree} of {} cases agree", golden.cases.len());
+    println!(
+        "eviction golden tie_rules_torch_cpu.json: {agree} of {} cases agree",
+        golden.cases.len()
+    );
     assert!(agree > 0);
 }

@@ -145,7 +145,12 @@ fn step_by_step() {
                     sums += usize::from(!sink);
                 }
             }
-            for (ours, theirs) in stats.value_norms(ValueNorm::L1, 0).unwrap().iter().zip(step.value_l1.iter().flatten().flatten()) {
+            for (ours, theirs) in stats
+                .value_norms(ValueNorm::L1, 0)
+                .unwrap()
+                .iter()
+                .zip(step.value_l1.iter().flatten().flatten())
+            {
                 assert!((ours - theirs).abs() <= theirs * RELATIVE);
             }
             steps += 1;
