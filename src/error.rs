@@ -94,6 +94,16 @@ impl Error {
         self.with(|r| r.place = Some(place.to_string()))
     }
 
+    /// The file that the place so far is in.
+    pub fn within(self, file: impl fmt::Display) -> Self {
+        self.with(|r| {
+            r.place = Some(match r.place.take() {
+                Some(place) => format!("{file}: {place}"),
+                None => file.to_string(),
+            });
+        })
+    }
+
     /// What was found.
     pub fn got(self, got: impl fmt::Display) -> Self {
         self.with(|r| r.got = Some(got.to_string()))

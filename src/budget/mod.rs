@@ -8,10 +8,29 @@
 //! say, so that two methods can be compared; the *reference* one is the published code's, with its
 //! rounding. To add an allocator: one file with an `impl Allocator`, and one line in [`registry`].
 
+pub mod adakv;
+pub mod dililazykv;
+pub mod dililazykv_variance;
+pub mod headkv;
+pub mod lukv;
+pub mod npy;
 pub mod options;
+pub mod pyramidkv;
+pub mod reference;
 pub mod room;
 pub mod uniform;
 pub mod utility;
+pub mod utility_file;
+
+mod rounding;
+mod scores;
+
+#[cfg(test)]
+mod conformance_tests;
+#[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
+mod testing;
 
 use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
@@ -20,6 +39,7 @@ use crate::head_matrix::HeadMatrix;
 pub use options::BudgetOptions;
 pub use room::Room;
 pub use utility::UtilityCurves;
+pub use utility_file::UtilityFile;
 
 /// How many prompt tokens each stored head keeps, `[L, S]` row-major: the last `window` ones, and
 /// `past` of those before.
@@ -147,7 +167,15 @@ pub trait Allocator: Sync {
 
 /// Every allocator, in the order in which they are reported.
 pub fn registry() -> &'static [&'static dyn Allocator] {
-    static REGISTRY: &[&dyn Allocator] = &[&uniform::Uniform];
+    static REGISTRY: &[&dyn Allocator] = &[
+        &uniform::Uniform,
+        &pyramidkv::PyramidKv,
+        &adakv::AdaKv,
+        &headkv::HeadKv,
+        &dililazykv::DiliLazyKv,
+        &dililazykv_variance::DiliLazyKvVariance,
+        &lukv::LuKv,
+    ];
     REGISTRY
 }
 
@@ -166,4 +194,34 @@ pub fn by_name(name: &str) -> Result<&'static dyn Allocator> {
             .got(format!("\"{name}\""))
             .expected(format!("one of {}", names.join(", ")))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_aliases_are_known_in_any_case_and_are_unique() {
+        let mut known = std::collections::BTreeSet::new();
+        for allocator in registry() {
+            for name in allocator.aliases().iter().chain([&allocator.name()]) {
+                assert!(known.insert(name.to_lowercase()), "{name} twice");
+                let found = by_name(&name.to_uppercase()).unwrap();
+                assert_eq!(found.name(), allocator.name());
+            }
+        }
+        for (alias, name) in [("ReasonKV", "headkv"), ("AdativeKV", "adakv"), ("SnapKV", "uniform")]
+        {
+            assert_eq!(by_name(alias).unwrap().name(), name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_names_there_are() {
+        let error = by_name("headkvv").err().unwrap();
+        assert_eq!(error.exit_code(), 2);
+        for allocator in registry() {
+            assert!(error.to_string().contains(allocator.name()), "{error}");
+        }
+    }
 }

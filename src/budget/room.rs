@@ -1,5 +1,6 @@
 //! [`Room`]: what there is to divide.
 
+use super::rounding::{fill, round_to_sum};
 use super::{Budget, Request};
 use crate::error::Result;
 
@@ -36,14 +37,23 @@ impl Room {
         })
     }
 
-    /// Whether the budget is enough for the whole prompt.
-    pub fn holds_everything(&self) -> bool {
-        self.limit <= self.mean_past
-    }
-
     /// Tokens before the window of all heads together: what the budget allows, or all there are.
     pub fn total_past(&self) -> u64 {
         self.heads as u64 * u64::from(self.mean_past.min(self.limit))
+    }
+
+    /// The fair division: of every head's `mean_past` tokens, `pool` go to a common pool that is
+    /// shared by `weights`, `[L * S]`, and the rest stays. Exact in sum.
+    pub(super) fn by_weight(&self, pool: f64, weights: &[f64]) -> Vec<u32> {
+        let total = self.total_past();
+        let base = f64::from(self.mean_past) - pool;
+        round_to_sum(&fill(total, base, weights, self.limit), total, 0, self.limit)
+    }
+
+    /// What is left of published capacities in this prompt: a head cannot keep more than there is,
+    /// and where the mean exceeds that, nothing is evicted. The references lose the difference.
+    pub(super) fn cut(&self, capacity: f64) -> u32 {
+        if self.mean_past > self.limit { self.limit } else { (capacity as u32).min(self.limit) }
     }
 
     /// The budget with these tokens before the window, `[L * S]` row-major.

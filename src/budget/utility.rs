@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 pub struct UtilityCurves {
     layers: usize,
     heads: usize,
-    fractions: Vec<f64>,
-    utilities: Vec<f64>,
+    fractions: Vec<f32>,
+    utilities: Vec<f32>,
 }
 
 impl UtilityCurves {
@@ -26,8 +26,8 @@ impl UtilityCurves {
     pub fn new(
         layers: usize,
         heads: usize,
-        fractions: Vec<f64>,
-        utilities: Vec<f64>,
+        fractions: Vec<f32>,
+        utilities: Vec<f32>,
     ) -> Result<Self> {
         let ascending = fractions.windows(2).all(|pair| pair[0] < pair[1]);
         let first = fractions.first().is_some_and(|f| *f > 0.0);
@@ -45,7 +45,7 @@ impl UtilityCurves {
                     fractions.len()
                 )));
         }
-        let falls = |curve: &[f64]| {
+        let falls = |curve: &[f32]| {
             let mut before = 0.0;
             curve.iter().any(|&u| {
                 let wrong = !u.is_finite() || u < before;
@@ -76,14 +76,49 @@ impl UtilityCurves {
     }
 
     /// Shares of the tokens before the window, ascending, the last 1, `[K]`.
-    pub fn fractions(&self) -> &[f64] {
+    pub fn fractions(&self) -> &[f32] {
         &self.fractions
     }
 
     /// The utility of one head at each fraction, `[K]`.
-    pub fn curve(&self, layer: usize, head: usize) -> &[f64] {
+    pub fn curve(&self, layer: usize, head: usize) -> &[f32] {
         let points = self.fractions.len();
         let start = (layer * self.heads + head) * points;
         &self.utilities[start..start + points]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curves_rise_from_0_and_end_at_all_tokens() {
+        let new = |fractions: &[f32], utilities: &[f32]| {
+            UtilityCurves::new(1, 2, fractions.to_vec(), utilities.to_vec())
+        };
+        let curves = new(&[0.5, 1.0], &[0.1, 0.2, 0.0, 0.3]).unwrap();
+        assert_eq!((curves.layers(), curves.heads()), (1, 2));
+        assert_eq!(curves.curve(0, 1), [0.0, 0.3]);
+        let half: &[f32] = &[0.5, 1.0];
+        for (fractions, utilities) in [
+            (&[][..], &[][..]),
+            (&[0.0, 1.0], &[0.1, 0.2, 0.0, 0.3]),
+            (&[0.5, 0.9], &[0.1, 0.2, 0.0, 0.3]),
+            (&[1.0, 1.0], &[0.1, 0.2, 0.0, 0.3]),
+            (&[f32::NAN, 1.0], &[0.1, 0.2, 0.0, 0.3]),
+            (half, &[0.1, 0.2, 0.0]),
+            (half, &[0.1, 0.2, 0.3, 0.0]),
+            (half, &[-0.1, 0.2, 0.0, 0.3]),
+            (half, &[0.1, f32::NAN, 0.0, 0.3]),
+            (half, &[0.1, f32::INFINITY, 0.0, 0.3]),
+            (half, &[0.0; 4]),
+        ] {
+            let error = new(fractions, utilities).unwrap_err();
+            assert_eq!(error.exit_code(), 3, "{fractions:?} {utilities:?}");
+        }
+        let error = new(half, &[0.1, 0.2, 0.3, 0.0]).unwrap_err().to_string();
+        assert!(error.contains("layer 0, head 1"), "{error}");
+        assert!(UtilityCurves::new(usize::MAX, 2, vec![1.0], vec![1.0]).is_err());
     }
 }

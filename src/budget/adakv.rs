@@ -1,0 +1,200 @@
+//! `adakv`: the heads of a layer compete with the prompt's own token scores.
+//!
+//! AdaKV (Feng et al. 2024, <https://arxiv.org/abs/2407.11550>); HeadKV's code calls it AdativeKV.
+//!
+//! ```text
+//! B = C - W ;  R[s, j] = token score ;  normalize: R[s, :] *= sum_best_B R[s, :] / sum R[s, :]
+//! cnt[s] = how many of the S * B largest R of the layer are head s's
+//! past[l, s] = alpha * B + (1 - alpha) * cnt[s]
+//! ```
+//!
+//! Every layer keeps the same number of tokens. Of equal scores the lower head comes first, then
+//! the lower position.
+//!
+//! Where ours differs: the fair form rounds by largest remainder within each layer; the reference
+//! takes `int(alpha * B)` and rounds half to even in `f32`, so that a layer's sum is off by a few.
+//! `--floor` of KVCache-Factory has no effect there; `alpha` has here. AdaKV itself does not
+//! normalize, HeadKV's and KVCache-Factory's copies do.
+
+use super::rounding::round_to_sum;
+use super::{Allocator, Budget, Needs, Request, Room};
+use crate::error::{Error, Result};
+
+/// See the [module](self).
+#[derive(Debug, Clone, Copy)]
+pub struct AdaKv;
+
+impl Allocator for AdaKv {
+    fn name(&self) -> &'static str {
+        "adakv"
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        &["AdativeKV", "AdaptiveKV", "ada-snapkv"]
+    }
+
+    fn title(&self) -> &'static str {
+        "the heads of a layer compete with the prompt's token scores"
+    }
+
+    fn formula(&self) -> &'static str {
+        "past = alpha * B + (1 - alpha) * cnt, cnt = tokens of the head among the layer's S * B best"
+    }
+
+    fn source(&self) -> &'static str {
+        "AdaKV, https://arxiv.org/abs/2407.11550"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::TokenScores
+    }
+
+    fn allocate(&self, request: &Request) -> Result<Budget> {
+        let room = Room::of(request)?;
+        let layers = checked_scores(request, &room)?;
+        let options = request.options;
+        let mean = room.mean_past.min(room.limit);
+        let everything = room.limit == 0 || (options.reference && room.mean_past > room.limit);
+        if everything {
+            return room.budget(request, vec![room.limit; room.heads]);
+        }
+        let stored = request.heads.stored();
+        let mut past = Vec::with_capacity(room.heads);
+        for scores in layers {
+            let counts = if options.normalize {
+                let mut scores = scores.clone();
+                normalize(&mut scores, stored, mean as usize);
+                counts(&scores, stored, mean as usize)
+            } else {
+                counts(scores, stored, mean as usize)
+            };
+            if options.reference {
+                let floor = (f64::from(mean) * options.alpha).trunc() as f32;
+                let share = (1.0 - options.alpha) as f32;
+                let rounded = |n: u32| f64::from((n as f32 * share + floor).round_ties_even());
+                past.extend(counts.into_iter().map(|n| room.cut(rounded(n))));
+            } else {
+                let floor = options.alpha * f64::from(mean);
+                let amount = |n: u32| floor + (1.0 - options.alpha) * f64::from(n);
+                let amounts: Vec<f64> = counts.into_iter().map(amount).collect();
+                let total = stored as u64 * u64::from(mean);
+                past.extend(round_to_sum(&amounts, total, 0, room.limit));
+            }
+        }
+        room.budget(request, past)
+    }
+}
+
+/// The token scores, `[S, T - W]` for each layer.
+fn checked_scores<'a>(request: &Request<'a>, room: &Room) -> Result<&'a [Vec<f32>]> {
+    let absent = || Error::bug("adakv needs a prompt with its token scores");
+    request.prompt_tokens.ok_or_else(absent)?;
+    let layers = request.token_scores.ok_or_else(absent)?;
+    let stored = request.heads.stored();
+    let expected = stored * room.limit as usize;
+    if layers.len() != request.heads.layers || layers.iter().any(|l| l.len() != expected) {
+        return Err(Error::bug("token scores of another shape").expected(format!(
+            "{} layers of {stored} heads x {} tokens",
+            request.heads.layers, room.limit
+        )));
+    }
+    for (layer, scores) in layers.iter().enumerate() {
+        if let Some(i) = scores.iter().position(|s| !s.is_finite() || *s < 0.0) {
+            let (head, token) = (i / room.limit as usize, i % room.limit as usize);
+            return Err(Error::data("a token score is not a number from 0 upwards")
+                .at(format!("layer {layer}, head {head}, token {token}"))
+                .got(scores[i]));
+        }
+        if !scores.is_empty() && scores.iter().all(|s| *s == 0.0) {
+            return Err(Error::data("all token scores of a layer are 0")
+                .at(format!("layer {layer}"))
+                .expected("at least one token with a score above 0")
+                .advice("use a budget that does not depend on the prompt, such as uniform"));
+        }
+    }
+    Ok(layers)
+}
+
+/// Weights the scores of each head, `[S, N]`, with the share that its best `best` hold.
+fn normalize(scores: &mut [f32], stored: usize, best: usize) {
+    let tokens = scores.len() / stored;
+    for head in scores.chunks_mut(tokens) {
+        let mut sorted = head.to_vec();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        let (kept, all): (f32, f32) = (sorted[..best].iter().sum(), sorted.iter().sum());
+        if all > 0.0 {
+            head.iter_mut().for_each(|score| *score *= kept / all);
+        }
+    }
+}
+
+/// How many of the `stored * mean` largest of `scores`, `[S, N]`, each head has.
+fn counts(scores: &[f32], stored: usize, mean: usize) -> Vec<u32> {
+    let (tokens, wanted) = (scores.len() / stored, stored * mean);
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    if wanted < order.len() {
+        // Row-major indices: of equal scores the lower head, then the lower position.
+        order.select_nth_unstable_by(wanted, |&a, &b| {
+            scores[b].total_cmp(&scores[a]).then(a.cmp(&b))
+        });
+        order.truncate(wanted);
+    }
+    let mut counts = vec![0; stored];
+    order.into_iter().for_each(|i| counts[i / tokens] += 1);
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::testing::{Case, past};
+
+    /// One layer, two heads, a window of 1; what is before it has these scores.
+    fn case(scores: &[&[f32]; 2], capacity: usize) -> Case {
+        let tokens = scores[0].len() + 1;
+        Case::shaped(1, 2).budget(capacity, 1).prompt(tokens).tokens(vec![scores.concat()])
+    }
+
+    #[test]
+    fn heads_with_more_of_the_best_tokens_get_more() {
+        // B = 3 - 1 = 2; the 4 best of both are .9 .8 .7 and .6: 3 of head 0, 1 of head 1.
+        // .2 * 2 + .8 * 3 = 2.8 and .4 + .8 = 1.2: 3 and 1. The reference: int(.4) = 0, so 2.4 and
+        // .8: 2 and 1, one token less than the budget.
+        let case = case(&[&[0.9, 0.8, 0.7, 0.1], &[0.6, 0.2, 0.1, 0.0]], 3);
+        assert_eq!(past(&AdaKv, &case), [3, 1]);
+        assert_eq!(past(&AdaKv, &case.clone().reference()), [2, 1]);
+        assert_eq!(past(&AdaKv, &case.clone().alpha(0.0)), [3, 1]);
+        assert_eq!(past(&AdaKv, &case.alpha(1.0)), [2, 2]);
+    }
+
+    #[test]
+    fn a_head_whose_best_hold_little_counts_less_when_normalized() {
+        // B = 1 of 4. Head 0: .5 of .5 + .4 + .4 + .4 = 1.7; head 1: .3 of .3. Plainly the 2 best
+        // are .5 and .4 of head 0; normalized .5 * .5 / 1.7 = .147, .4 * .29 = .118 and .3.
+        let case = case(&[&[0.5, 0.4, 0.4, 0.4], &[0.3, 0.0, 0.0, 0.0]], 2).alpha(0.0);
+        assert_eq!(past(&AdaKv, &case), [2, 0]);
+        assert_eq!(past(&AdaKv, &case.normalize()), [1, 1]);
+    }
+
+    #[test]
+    fn of_equal_scores_the_lower_head_comes_first() {
+        let case = case(&[&[0.5; 3], &[0.5; 3]], 2).alpha(0.0);
+        assert_eq!(past(&AdaKv, &case), [2, 0]);
+    }
+
+    #[test]
+    fn a_short_prompt_is_kept_whole() {
+        let case = case(&[&[0.9, 0.8], &[0.6, 0.2]], 9);
+        assert_eq!(past(&AdaKv, &case), [2, 2]);
+        assert_eq!(past(&AdaKv, &case.reference()), [2, 2]);
+    }
+
+    #[test]
+    fn scores_that_say_nothing_are_refused() {
+        assert_eq!(case(&[&[0.0, 0.0], &[0.0, 0.0]], 2).error(&AdaKv), 3);
+        assert_eq!(case(&[&[0.0, f32::NAN], &[0.0, 1.0]], 2).error(&AdaKv), 3);
+        assert_eq!(case(&[&[0.0, -1.0], &[0.0, 1.0]], 2).error(&AdaKv), 3);
+        assert_eq!(case(&[&[0.0, 1.0], &[0.0, 1.0]], 2).prompt(9).error(&AdaKv), 1);
+        assert_eq!(Case::shaped(1, 2).error(&AdaKv), 1);
+    }
+}
