@@ -1,5 +1,7 @@
 //! [`Kept`]: the tokens that survive.
 
+use super::top_k::top_k_behind;
+use crate::budget::Budget;
 use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
 
@@ -32,6 +34,47 @@ impl Kept {
                 .at(format!("layer {}, head {}", head / heads.stored(), head % heads.stored())));
         }
         Ok(Self { heads, tokens, positions })
+    }
+
+    /// The best tokens before the window, as many as the budget gives each head, and the window.
+    /// `scores` has `[S, T - W]` per layer; the first `protected` tokens come before all others. A
+    /// head with a larger budget than there are tokens keeps them all.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if budget or scores are of other heads, or the prompt is not longer than the
+    /// window.
+    pub fn best(
+        heads: CacheHeads,
+        tokens: usize,
+        scores: &[Vec<f32>],
+        budget: &Budget,
+        protected: usize,
+    ) -> Result<Self> {
+        let stored = heads.stored();
+        let before_window = tokens.saturating_sub(budget.window_tokens());
+        let alike = (budget.layers(), budget.heads()) == (heads.layers, stored)
+            && scores.len() == heads.layers
+            && scores.iter().all(|layer| layer.len() == stored * before_window);
+        if !alike || before_window == 0 {
+            return Err(Error::bug("token scores, budget and heads do not go together")
+                .got(format!(
+                    "scores of {} layers, a budget of {} x {} heads, {before_window} tokens",
+                    scores.len(),
+                    budget.layers(),
+                    budget.heads()
+                ))
+                .expected(format!("{} x {stored} heads", heads.layers)));
+        }
+        let window = before_window as u32..tokens as u32;
+        let mut positions = Vec::with_capacity(heads.layers * stored);
+        for (layer, scores) in scores.iter().enumerate() {
+            for (s, row) in scores.chunks(before_window).enumerate() {
+                let mut list = top_k_behind(protected, row, budget.past(layer, s));
+                list.extend(window.clone());
+                positions.push(list);
+            }
+        }
+        Self::new(heads, tokens, positions)
     }
 
     /// Every token in every head.

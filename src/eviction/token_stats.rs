@@ -1,7 +1,9 @@
 //! [`TokenStats`]: what the prefill of one prompt says about each of its tokens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::ValueNorm;
+use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
 
 /// Which queries' attention is added up.
@@ -17,20 +19,9 @@ pub enum Rows {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Sums of attention to record, each once.
-    pub row_sums: std::collections::BTreeSet<Rows>,
+    pub row_sums: BTreeSet<Rows>,
     /// Whether norms of the values are needed.
     pub value_norms: bool,
-}
-
-/// A norm of a value vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ValueNorm {
-    /// Sum of absolute entries.
-    L1,
-    /// Euclidean length.
-    L2,
-    /// Largest absolute entry.
-    LInf,
 }
 
 /// Norms of the values, `[L, G, T]` each, of the value projection's output, before the output
@@ -72,6 +63,21 @@ impl Wanted {
 }
 
 impl TokenStats {
+    /// Checks that these are statistics of a model with `heads`.
+    ///
+    /// # Errors
+    /// [`Error::Bug`]: both come from the same model.
+    pub fn check(&self, heads: &CacheHeads) -> Result<()> {
+        let got = (self.layers, self.heads, self.kv_heads);
+        let expected = (heads.layers, heads.heads, heads.kv_heads);
+        if got != expected {
+            return Err(Error::bug("token statistics of other heads")
+                .got(format!("{got:?} layers, heads, KV heads"))
+                .expected(format!("{expected:?}")));
+        }
+        Ok(())
+    }
+
     /// The attention that each token of a layer receives from `rows`, `[H, T]`.
     ///
     /// # Errors
@@ -87,13 +93,14 @@ impl TokenStats {
     /// The value norms of a layer, `[G, T]`.
     ///
     /// # Errors
-    /// [`Error::Bug`] if they were not recorded.
+    /// [`Error::Bug`] if they were not recorded, or no norm is asked for.
     pub fn value_norms(&self, norm: ValueNorm, layer: usize) -> Result<&[f32]> {
         let n = self.kv_heads * self.tokens;
-        let norms = self.value_norms.as_ref().map(|norms| match norm {
-            ValueNorm::L1 => &norms.l1,
-            ValueNorm::L2 => &norms.l2,
-            ValueNorm::LInf => &norms.linf,
+        let norms = self.value_norms.as_ref().and_then(|norms| match norm {
+            ValueNorm::L1 => Some(&norms.l1),
+            ValueNorm::L2 => Some(&norms.l2),
+            ValueNorm::LInf => Some(&norms.linf),
+            ValueNorm::Off => None,
         });
         norms
             .and_then(|all| all.get(layer * n..(layer + 1) * n))

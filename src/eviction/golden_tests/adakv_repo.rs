@@ -1,0 +1,79 @@
+//! `adakv_repo.json`: the AdaKV repository, on the queries and keys of `kvfactory_evict.json`.
+
+use super::*;
+
+#[derive(Deserialize)]
+struct Golden {
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    method: String,
+    #[serde(default)]
+    layer: usize,
+    gqa_support: Option<bool>,
+    gqa_func: Option<String>,
+    floor_alpha: Option<f64>,
+    normalize: Option<bool>,
+    /// Tokens before the window that a head of this layer keeps on average.
+    layer_base_capacity: Option<usize>,
+    params: Params,
+    kept_in_cache_order: Lists,
+}
+
+#[derive(Deserialize)]
+struct Params {
+    window: Option<usize>,
+    #[serde(alias = "base", alias = "max_capacity_prompt")]
+    cap: usize,
+    kernel: Option<usize>,
+    beta: Option<usize>,
+    layers: Option<usize>,
+}
+
+#[test]
+fn selections() {
+    let Some(golden) = golden::<Golden>("adakv_repo.json") else { return };
+    let inputs: kvfactory::Golden = super::golden("kvfactory_evict.json").unwrap();
+    let (h, g) = (inputs.q.len(), inputs.k.len());
+    let attention = attention(&inputs.q, &inputs.k);
+    let mut tally = Tally::default();
+    for case in &golden.cases {
+        let layers = case.params.layers.unwrap_or(1);
+        let window = case.params.window.unwrap_or(12);
+        let stats = stats_of(&attention, layers, g, &[Rows::Last(window)]);
+        let by_kv_head = case.gqa_support == Some(true);
+        let granularity = if by_kv_head { Granularity::KvHead } else { Granularity::QueryHead };
+        let heads = cache_heads(layers, h, g, granularity);
+        let mut options = reference_options(case.params.cap, window);
+        options.kernel_size = case.params.kernel.unwrap_or(7);
+        options.budget.pyramid_beta = case.params.beta.unwrap_or(20);
+        if let Some(how) = &case.gqa_func {
+            options.budget.reduce = group_reduce(how);
+        }
+        let theirs = &case.kept_in_cache_order;
+        let about = format!("{}, layer {}, {:?}", case.method, case.layer, case.gqa_func);
+        match case.method.as_str() {
+            "SnapKV" | "PyramidKV" => {
+                tally.select(&case.method, &stats, heads, &options, case.layer, theirs);
+            }
+            "StreamingLLM(AdaKV repo)" => {
+                options.budget.reference = false;
+                tally.select("StreamingLLM", &stats, heads, &options, 0, theirs);
+            }
+            "Ada-SnapKV" | "Ada-PyramidKV" => {
+                let past = case.layer_base_capacity.unwrap();
+                options.budget.alpha = case.floor_alpha.unwrap();
+                options.budget.normalize = case.normalize.unwrap_or(false);
+                let token_score = by_name("adakv").unwrap().token_score().unwrap();
+                let scores = token_score.scores(&stats, 0, &heads, &options).unwrap();
+                assert_adakv_lengths(&scores, heads, past, &options, theirs);
+                tally.select_as_many(&stats, heads, &options, theirs, &about);
+            }
+            other => panic!("{other}"),
+        }
+    }
+    tally.report("adakv_repo.json", golden.cases.len(), "0 are left out");
+    assert_eq!(tally.cases, golden.cases.len());
+}

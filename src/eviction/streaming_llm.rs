@@ -1,0 +1,69 @@
+//! StreamingLLM: the first tokens and the last ones, whatever is attended to.
+//!
+//! Xiao et al. 2023, *Efficient Streaming Language Models with Attention Sinks*,
+//! <https://arxiv.org/abs/2309.17453>.
+//!
+//! ```text
+//! score[j] = 2 T - j   j < sinks: the first of the prompt first
+//!            j         else: the latest first                           [S, T - W]
+//! ```
+//!
+//! So a list keeps its sinks (4) and the last tokens, the window among them; one with fewer places
+//! than sinks keeps the first ones. While decoding it loses its oldest token that is no sink. Kept
+//! tokens keep their positions, as in all methods here; the paper numbers them anew.
+//!
+//! KVCache-Factory keeps the first `C - W` tokens and the last `W`, whatever the number of sinks,
+//! and does not evict while decoding. The reference form restores the former.
+
+use super::{Decoding, EvictionOptions, TokenScore, TokenStats, Wanted};
+use crate::cache_heads::CacheHeads;
+use crate::error::Result;
+
+/// See the [module](self).
+#[derive(Debug, Clone, Copy)]
+pub struct StreamingLlm;
+
+impl TokenScore for StreamingLlm {
+    fn name(&self) -> &'static str {
+        "position"
+    }
+
+    fn title(&self) -> &'static str {
+        "first tokens, then the latest"
+    }
+
+    fn formula(&self) -> &'static str {
+        "2 T - j for j < sinks, else j"
+    }
+
+    fn source(&self) -> &'static str {
+        "StreamingLLM, https://arxiv.org/abs/2309.17453"
+    }
+
+    fn vatp(&self) -> bool {
+        false
+    }
+
+    fn decoding(&self) -> Decoding {
+        Decoding::Recency
+    }
+
+    fn wanted(&self, _options: &EvictionOptions) -> Wanted {
+        Wanted::default()
+    }
+
+    fn scores(
+        &self,
+        stats: &TokenStats,
+        _layer: usize,
+        heads: &CacheHeads,
+        options: &EvictionOptions,
+    ) -> Result<Vec<f32>> {
+        stats.check(heads)?;
+        let sinks = if options.budget.reference { stats.tokens } else { options.streaming_sinks };
+        let before_window = stats.tokens.saturating_sub(options.budget.window_tokens);
+        let score = |j| if j < sinks { 2 * stats.tokens - j } else { j };
+        let row: Vec<f32> = (0..before_window).map(|j| score(j) as f32).collect();
+        Ok(row.repeat(heads.stored()))
+    }
+}

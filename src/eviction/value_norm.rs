@@ -1,0 +1,113 @@
+//! VATP: attention times the norm of the value, with the first tokens protected.
+//!
+//! Guo et al. 2024, *Attention Score is not All You Need for Token Importance Indicator in KV Cache
+//! Reduction: Value Also Matters*, <https://arxiv.org/abs/2406.12335>.
+//!
+//! ```text
+//! I_h[j] = S_h[j] * ||v_h[j]||_1          the first F tokens are kept whatever their I
+//! ```
+//!
+//! A token that is attended to but has a short value adds little to the output. The attention
+//! sinks at the start of the prompt are such tokens, and a model breaks without them, so they are
+//! protected.
+//!
+//! Under grouped-query attention, where the paper stops, query heads `h` of KV head `g` share `v_g`:
+//!
+//! ```text
+//! one list per query head:  I_h[j] = S_h[j] * ||v_g[j]||
+//! one list per KV head:     I_g[j] = reduce_h(S_h[j]) * ||v_g[j]||       mean, max or sum
+//! ```
+//!
+//! The norm is the same for all of a group and not negative, so reducing before or after the
+//! product is the same. The value is the value projection's output, before the output projection.
+//!
+//! Where ours differs from the reference: the sinks are a set, not a score of the largest number of
+//! the data type. That number added up or multiplied overflows in half precision, and where sinks
+//! outnumber the places it leaves open which of them stay; here the first ones do. In SnapKV and
+//! what builds on it, to which the paper does not apply it, the product is taken before pooling: a
+//! neighbour of a sink would otherwise get the sink's attention and its own, longer value.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+
+/// A norm of a value vector.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum ValueNorm {
+    /// `l1`: sum of absolute entries.
+    #[default]
+    L1,
+    /// `l2`: Euclidean length.
+    L2,
+    /// `linf`: largest absolute entry.
+    LInf,
+    /// `off`: none; of VATP only the protected sinks are left.
+    Off,
+}
+
+impl ValueNorm {
+    const NAMES: [(&'static str, Self); 4] =
+        [("l1", Self::L1), ("l2", Self::L2), ("linf", Self::LInf), ("off", Self::Off)];
+
+    /// The name in options and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::L1 => "l1",
+            Self::L2 => "l2",
+            Self::LInf => "linf",
+            Self::Off => "off",
+        }
+    }
+
+    /// The norm of one value vector, `[D]`; 1 where there is none to multiply by.
+    pub fn of(self, value: &[f32]) -> f32 {
+        let entries = value.iter().map(|entry| entry.abs());
+        match self {
+            Self::L1 => entries.sum(),
+            Self::L2 => entries.map(|entry| entry * entry).sum::<f32>().sqrt(),
+            Self::LInf => entries.fold(0.0, f32::max),
+            Self::Off => 1.0,
+        }
+    }
+}
+
+impl fmt::Display for ValueNorm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for ValueNorm {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Self::NAMES.iter().find(|(name, _)| *name == text);
+        found.map(|(_, norm)| *norm).ok_or_else(|| {
+            Error::usage("there is no such norm of values")
+                .got(format!("\"{text}\""))
+                .expected("l1, l2, linf or off")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn norms_by_hand() {
+        let value = [3.0, -4.0, 0.0];
+        let norms = ValueNorm::NAMES.map(|(_, norm)| norm.of(&value));
+        assert_eq!(norms, [7.0, 5.0, 4.0, 1.0]);
+    }
+
+    #[test]
+    fn names_read_back() {
+        for (name, norm) in ValueNorm::NAMES {
+            assert_eq!(name.parse::<ValueNorm>().unwrap(), norm);
+            assert_eq!(norm.to_string(), name);
+        }
+        assert_eq!("l3".parse::<ValueNorm>().unwrap_err().exit_code(), 2);
+    }
+}
