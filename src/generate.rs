@@ -1,4 +1,8 @@
 //! Prefill and greedy decode of one probe: [`Generation`] = answer ids and attention statistics.
+//!
+//! [`compressed`] decodes from a cache that an eviction method has thinned out.
+
+pub mod compressed;
 
 use std::ops::Range;
 use std::time::Instant;
@@ -71,20 +75,15 @@ pub fn generate(
     let mut capture = StatsCapture::new(&mask, settings.top_k, model.compute());
     let start = Instant::now();
     let rest = &prompt[cache.len()..];
-    let mut logits = model.run(rest, cache, settings.chunk, 1, &mut capture)?;
+    let logits = model.run(rest, cache, settings.chunk, 1, &mut capture)?;
     capture.finish_row()?;
     let (prefill_secs, start) = (start.elapsed().as_secs_f64(), Instant::now());
-    let (mut generated, mut stopped) = (Vec::new(), false);
-    loop {
-        let next = argmax(&logits);
-        generated.push(next);
-        stopped |= settings.stop.contains(&next);
-        if stopped || generated.len() == settings.max_new_tokens {
-            break;
-        }
-        logits = model.run(&[next], cache, 1, 1, &mut capture)?;
+    let mut step = |id| {
+        let logits = model.run(&[id], cache, 1, 1, &mut capture)?;
         capture.finish_row()?;
-    }
+        Ok(logits)
+    };
+    let (generated, stopped) = greedy(logits, settings.max_new_tokens, &settings.stop, &mut step)?;
     let observation = Observation {
         layers: model.config().layers,
         heads: model.config().heads,
@@ -96,6 +95,27 @@ pub fn generate(
         top_k: settings.top_k,
     };
     Ok(Generation { observation, prefill_secs, decode_secs: start.elapsed().as_secs_f64() })
+}
+
+/// Ids, at least one and at most `max_new_tokens`, the first of them from `logits`, `[V]`, and
+/// whether the last is one of `stop`. `step(id)` runs an id and returns the next logits; it does not
+/// get the last id.
+fn greedy(
+    mut logits: Vec<f32>,
+    max_new_tokens: usize,
+    stop: &[u32],
+    step: &mut dyn FnMut(u32) -> Result<Vec<f32>>,
+) -> Result<(Vec<u32>, bool)> {
+    let mut ids = Vec::new();
+    loop {
+        let next = argmax(&logits);
+        ids.push(next);
+        let stopped = stop.contains(&next);
+        if stopped || ids.len() >= max_new_tokens {
+            return Ok((ids, stopped));
+        }
+        logits = step(next)?;
+    }
 }
 
 /// The position of the largest value; the first of equal ones.

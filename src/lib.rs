@@ -28,7 +28,7 @@
 //! | [`haystack`], [`needle`], [`prompt`] | the texts and how token ids become a prompt |
 //! | [`tokenizer`] | `tokenizer.json`, BOS, line breaks |
 //! | [`model`] | the Llama family in burn: config, checkpoint, decoder, cache, capture of rows |
-//! | [`mod@generate`] | prefill and greedy decode of one probe |
+//! | [`mod@generate`] | prefill and greedy decode of one probe; decode from a compressed cache |
 //! | [`gate`], [`text`] | which answers count: ROUGE, F1, exact match |
 //! | [`reference_span`] | where the references take the needle to be |
 //! | [`score`] | one file per published score, their registry, aggregation over probes |
@@ -46,7 +46,8 @@
 //!
 //! # What holds everywhere
 //!
-//! - Only [`model`] touches tensors. What leaves it are ids, logits and [`score::RowStats`].
+//! - Only [`model`] touches tensors. What leaves it are ids, logits, [`score::RowStats`] and
+//!   [`eviction::TokenStats`].
 //! - Scores never see text; gates never see attention.
 //! - Nothing after [`plan`] invents a probe, and results are in the order of the plan.
 //! - A prompt is put together from token ids and never decoded and encoded again: its length and

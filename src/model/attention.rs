@@ -9,6 +9,20 @@ use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, DType};
 
+/// What [`chunk`] computes, where a single query takes the shorter way through its rows.
+pub(super) fn outputs(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    window: Option<usize>,
+    grouped: bool,
+) -> Tensor<4> {
+    match q.dims()[2] {
+        1 => mix(rows(q, k, window), v),
+        _ => chunk(q, k, v, window, grouped),
+    }
+}
+
 /// Output, `[1, H, n, D]`, of the `n` newest queries `q` (`[1, H, n, D]`) over all keys and values
 /// (`[1, G, t, D]`), causal, each query seeing at most the last `window` keys.
 ///
@@ -36,17 +50,23 @@ pub(super) fn chunk(
     attention(q, k, v, hidden, None, options)
 }
 
-/// Attention rows, `[H, n, t]` in f32, of the `n` newest queries `q`, `[1, H, n, D]`, over all keys,
-/// `[1, G, t, D]`. Keys outside the window have weight 0.
+/// Scaled products, `[H, n, t]` in f32, of queries `q`, `[1, H, n, D]`, and keys, `[1, G, t, D]`.
 ///
-/// Scores are computed in f32: in bf16 a score of 100 is off by up to 0.25, its weight by a quarter.
-pub(super) fn rows(q: Tensor<4>, k: Tensor<4>, window: Option<usize>) -> Tensor<3> {
+/// In f32: in bf16 a score of 100 is off by up to 0.25, its weight by a quarter.
+pub(super) fn scores(q: Tensor<4>, k: Tensor<4>) -> Tensor<3> {
     let ([_, heads, n, dim], [_, kv_heads, t, _]) = (q.dims(), k.dims());
-    let group = heads / kv_heads;
     // No copy where they are f32 already.
     let (q, k) = (q.cast(DType::F32), k.cast(DType::F32));
-    let q = q.mul_scalar(1.0 / (dim as f64).sqrt()).reshape([1, kv_heads, group * n, dim]);
-    let scores = q.matmul(k.swap_dims(2, 3)).reshape([heads, n, t]);
+    let q = q.mul_scalar(1.0 / (dim as f64).sqrt());
+    let q = q.reshape([1, kv_heads, heads / kv_heads * n, dim]);
+    q.matmul(k.swap_dims(2, 3)).reshape([heads, n, t])
+}
+
+/// Attention rows, `[H, n, t]` in f32, of the `n` newest queries `q`, `[1, H, n, D]`, over all keys,
+/// `[1, G, t, D]`. Keys outside the window have weight 0.
+pub(super) fn rows(q: Tensor<4>, k: Tensor<4>, window: Option<usize>) -> Tensor<3> {
+    let ([_, heads, n, _], t) = (q.dims(), k.dims()[2]);
+    let scores = scores(q, k);
     let scores = match n > 1 || window.is_some_and(|w| t > w) {
         true => {
             let hidden = mask(n, t, window, &scores.device()).reshape([1, n, t]);
@@ -64,14 +84,19 @@ pub(super) fn mix(rows: Tensor<3>, v: Tensor<4>) -> Tensor<4> {
     rows.matmul(v).reshape([1, heads, 1, dim])
 }
 
-/// True where one of the `n` newest queries must not see one of `t` keys, `[n, t]`.
+/// True where one of the `n` newest queries must not see one of `t` keys, `[n, t]`. Made where it is
+/// needed: in a long context it is larger than all that travels otherwise.
 fn mask(n: usize, t: usize, window: Option<usize>, device: &Device) -> Tensor<2, Bool> {
-    let hidden = |i: usize, j: usize| {
-        let query = t - n + i;
-        j > query || window.is_some_and(|w| j + w <= query)
+    let range = |from: usize, to: usize, shape: [usize; 2]| {
+        Tensor::<1, Int>::arange(from as i64..to as i64, device).reshape(shape)
     };
-    let values: Vec<bool> = (0..n).flat_map(|i| (0..t).map(move |j| hidden(i, j))).collect();
-    Tensor::from_data(TensorData::new(values, [n, t]), device)
+    let (queries, keys) = (range(t - n, t, [n, 1]), range(0, t, [1, t]));
+    let later = keys.clone().greater(queries.clone());
+    // Wider windows hide nothing, and may not fit the device's integers.
+    match window.filter(|w| *w < t) {
+        None => later,
+        Some(w) => later.bool_or(keys.lower_equal(queries.sub_scalar(w as i64))),
+    }
 }
 
 /// Repeats key/value heads until there are `heads`.

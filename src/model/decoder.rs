@@ -234,6 +234,11 @@ impl Decoder {
         Ok(x)
     }
 
+    /// The output projection of one layer's attention, `[H * D, hidden]`.
+    pub(super) fn output_projection(&self, layer: usize) -> Tensor<2> {
+        self.layers[layer].output.weight.val()
+    }
+
     /// Every weight in its Hugging Face layout (matrices `[out, in]`), with its name.
     pub fn weights(&self) -> Vec<(String, TensorData)> {
         let mut all = vec![("model.embed_tokens.weight".into(), self.embedding.val().into_data())];

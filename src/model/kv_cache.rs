@@ -64,6 +64,23 @@ impl KvCache {
         (k.clone().narrow(2, 0, to), v.clone().narrow(2, 0, to))
     }
 
+    /// Values of one layer's tokens, `[1, G, len, D]`.
+    pub(super) fn values(&self, layer: usize) -> Tensor<4> {
+        self.layers[layer].1.clone().narrow(2, 0, self.len)
+    }
+
+    /// `[L, G, D]`.
+    pub(super) fn shape(&self) -> [usize; 3] {
+        let [_, kv_heads, _, dim] = self.layers.first().map_or([0; 4], |(k, _)| k.dims());
+        [self.layers.len(), kv_heads, dim]
+    }
+
+    /// Keys and values layer by layer, `[1, G, capacity, D]` each, so that a layer can be freed
+    /// before the next is looked at.
+    pub(super) fn into_layers(self) -> impl Iterator<Item = (Tensor<4>, Tensor<4>)> {
+        self.layers.into_iter()
+    }
+
     /// Forgets all but the first `len` tokens; a longer `len` than the cache's changes nothing.
     pub fn rewind(&mut self, len: usize) {
         self.len = self.len.min(len);

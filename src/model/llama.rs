@@ -93,6 +93,10 @@ impl Llama {
         &self.compute
     }
 
+    pub(super) fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
     /// SHA-256 of the weights' files.
     pub fn sha256(&self) -> &str {
         &self.sha256
@@ -125,6 +129,19 @@ impl Llama {
         let before = cache.len();
         let logits =
             self.hidden(ids, cache, chunk, captured, sink).and_then(|hidden| self.logits(hidden));
+        self.finite(logits, ids, cache, before, chunk)
+    }
+
+    /// `logits`, or an error that says where numbers first stop being finite: `cache` held `before`
+    /// tokens when `ids` were run, `chunk` at a time.
+    pub(super) fn finite(
+        &self,
+        logits: Result<Vec<f32>>,
+        ids: &[u32],
+        cache: &KvCache,
+        before: usize,
+        chunk: usize,
+    ) -> Result<Vec<f32>> {
         match logits {
             Ok(logits) if logits.iter().all(|l| l.is_finite()) => Ok(logits),
             Ok(_) => Err(not_finite(self.first_not_finite(ids, cache, before, chunk))),
@@ -190,7 +207,11 @@ impl Llama {
     }
 
     /// `ids` cut into passes of at most `chunk` tokens.
-    fn parts<'a>(&self, ids: &'a [u32], chunk: usize) -> impl Iterator<Item = &'a [u32]> {
+    pub(super) fn parts<'a>(
+        &self,
+        ids: &'a [u32],
+        chunk: usize,
+    ) -> impl Iterator<Item = &'a [u32]> {
         let mut rest = ids;
         pass_lengths(ids.len(), chunk, self.compute.query_block).into_iter().map(move |n| {
             let (part, after) = rest.split_at(n);
@@ -200,12 +221,17 @@ impl Llama {
     }
 
     /// Whether `ids` can be run after what `cache` holds.
-    fn check_ids(&self, ids: &[u32], cache: &KvCache) -> Result<()> {
+    pub(super) fn check_ids(&self, ids: &[u32], cache: &KvCache) -> Result<()> {
         if ids.is_empty() || cache.len() + ids.len() > cache.capacity() {
             return Err(Error::bug("tokens do not fit the cache")
                 .got(format!("{} + {} tokens", cache.len(), ids.len()))
                 .expected(format!("1 to {} in all", cache.capacity())));
         }
+        self.check_vocabulary(ids)
+    }
+
+    /// Whether the model has embeddings for all of `ids`.
+    pub(super) fn check_vocabulary(&self, ids: &[u32]) -> Result<()> {
         if let Some(id) = ids.iter().find(|id| **id as usize >= self.config.vocab) {
             return Err(Error::model("a token id lies beyond the model's vocabulary")
                 .got(id)
@@ -225,31 +251,42 @@ impl Llama {
         sink: &mut dyn RowSink,
         after: &mut dyn FnMut(usize, &Tensor<2>) -> Result<()>,
     ) -> Result<Tensor<2>> {
-        let (n, device) = (ids.len(), &self.compute.device);
-        let positions: Vec<f32> = (cache.len()..cache.len() + n).map(|p| p as f32).collect();
-        let angles = self.rope.angles(&positions, 1, device);
-        let ids = self.tokens(ids);
+        let (n, start) = (ids.len(), cache.len());
         let mut attend = |layer, q: Tensor<4>, k, v| {
             let (k, v) = cache.append(layer, k, v);
             let window = self.config.sliding_window[layer];
-            if n > 1 {
-                if captured > 0 {
-                    sink.rows(layer, attention::rows(q.clone(), k.clone(), window))?;
-                }
-                return Ok(attention::chunk(q, k, v, window, self.compute.grouped_attention));
+            let grouped = self.compute.grouped_attention;
+            if captured == 0 {
+                return Ok(attention::outputs(q, k, v, window, grouped));
             }
-            let rows = attention::rows(q, k, window);
-            if captured > 0 {
-                sink.rows(layer, rows.clone())?;
-            }
-            Ok(attention::mix(rows, v))
+            let rows = attention::rows(q.clone(), k.clone(), window);
+            sink.rows(layer, rows.clone())?;
+            Ok(match n {
+                1 => attention::mix(rows, v),
+                _ => attention::chunk(q, k, v, window, grouped),
+            })
         };
-        let hidden = self.decoder.run(ids, &angles, &mut attend, after)?;
+        let hidden = self.pass(ids, start, &mut attend, after)?;
         cache.advance(n);
         Ok(hidden)
     }
 
-    fn logits(&self, hidden: Tensor<2>) -> Result<Vec<f32>> {
+    /// One pass over `ids`, the first of which stands at position `start`; hidden states,
+    /// `[n, hidden]`. `attend` and `after` as in [`Decoder::run`].
+    pub(super) fn pass(
+        &self,
+        ids: &[u32],
+        start: usize,
+        attend: &mut dyn FnMut(usize, Tensor<4>, Tensor<4>, Tensor<4>) -> Result<Tensor<4>>,
+        after: &mut dyn FnMut(usize, &Tensor<2>) -> Result<()>,
+    ) -> Result<Tensor<2>> {
+        let positions: Vec<f32> = (start..start + ids.len()).map(|p| p as f32).collect();
+        let angles = self.rope.angles(&positions, 1, &self.compute.device);
+        self.decoder.run(self.tokens(ids), &angles, attend, after)
+    }
+
+    /// Logits, `[n * V]`, of hidden states, `[n, hidden]`, on the host.
+    pub(super) fn logits(&self, hidden: Tensor<2>) -> Result<Vec<f32>> {
         let logits = self.decoder.logits(hidden).cast(DType::F32);
         logits.try_into_vec_as().map_err(|e| {
             Error::resources("the device failed while computing logits")
@@ -299,7 +336,7 @@ impl Llama {
 }
 
 /// The error for damaged weights, which show at `place`, or only after the last layer.
-fn not_finite(place: Option<String>) -> Error {
+pub(super) fn not_finite(place: Option<String>) -> Error {
     Error::model("the model computes numbers that are not finite")
         .at(place.unwrap_or_else(|| "model.norm or lm_head".to_owned()))
         .got("NaN or infinity")

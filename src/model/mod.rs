@@ -3,6 +3,9 @@
 //! ```text
 //! config.json ─► ModelConfig ─┐
 //! *.safetensors ─► Checkpoint ┴► Decoder ─► Llama ── run(ids, KvCache) ─► logits, attention rows
+//!
+//! Llama ── prefill(ids, KvCache) ─► logits, TokenStats
+//! KvCache, Kept ─► RaggedCache ── decode(id, RaggedCache) ─► logits, attention rows
 //! ```
 
 mod attention;
@@ -18,11 +21,19 @@ pub mod kv_cache;
 pub mod layout;
 pub mod llama;
 pub mod planted;
+pub mod projected_norms;
+pub mod ragged_cache;
+pub mod ragged_decode;
+mod read_back;
 pub mod rope;
 mod safetensors_error;
 mod shards;
+mod softmax;
+pub mod token_stats;
 
 pub use config::ModelConfig;
 pub use device::{Compute, DeviceChoice};
 pub use kv_cache::KvCache;
 pub use llama::Llama;
+pub use ragged_cache::RaggedCache;
+pub use ragged_decode::RaggedRows;

@@ -1,0 +1,160 @@
+use std::path::Path;
+
+use super::*;
+use crate::cache_heads::{CacheHeads, Granularity};
+use crate::eviction::{Kept, Wanted};
+use crate::generate::{Settings, generate};
+use crate::model::Compute;
+
+const TOKENS: usize = 40;
+
+fn model() -> Llama {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/llama-biases");
+    Llama::from_dir(&dir, &Compute::cpu()).unwrap()
+}
+
+fn prompt() -> Vec<u32> {
+    (0..TOKENS as u32).map(|i| (i * 37 + i / 5) % 96).collect()
+}
+
+/// A cache of which every list keeps the last `n` tokens, and the logits after the prompt.
+fn compressed(model: &Llama, n: usize, room: usize) -> (RaggedCache, Vec<f32>) {
+    let mut cache = model.new_cache(TOKENS);
+    let (logits, _) = model.prefill(&prompt(), &mut cache, 16, &Wanted::default()).unwrap();
+    let c = model.config();
+    let heads = CacheHeads {
+        layers: c.layers,
+        heads: c.heads,
+        kv_heads: c.kv_heads,
+        granularity: Granularity::KvHead,
+    };
+    let last: Vec<u32> = (TOKENS as u32 - n as u32..TOKENS as u32).collect();
+    let kept = Kept::new(heads, TOKENS, vec![last; c.layers * c.kv_heads]).unwrap();
+    (RaggedCache::from_kept(cache, &kept, room, model.compute()).unwrap(), logits)
+}
+
+fn decoding(max_new_tokens: usize, stop: &[u32]) -> Decoding {
+    Decoding { max_new_tokens, stop: stop.to_vec() }
+}
+
+#[test]
+fn with_everything_kept_the_answer_is_the_ordinary_one() {
+    let model = model();
+    let settings = Settings { max_new_tokens: 7, stop: vec![], chunk: 16, top_k: 5 };
+    let mut cache = model.new_cache(TOKENS + 6);
+    let want = generate(&model, &mut cache, &prompt(), &[10..14], &settings).unwrap();
+    let want = want.observation.generated;
+    let (cache, logits) = compressed(&model, TOKENS, 6);
+    let answer = |decoding: &Decoding| {
+        let mut fork = cache.clone();
+        let answer = continue_from(&model, &mut fork, &logits, decoding, None).unwrap();
+        // The last id is not fed back.
+        assert_eq!(fork.seen(), TOKENS + answer.ids.len() - 1);
+        answer
+    };
+    let endless = answer(&decoding(7, &[]));
+    assert_eq!((&endless.ids, endless.stopped), (&want, false));
+    assert_eq!(endless.answer_ids(), want);
+    // The first id that has not occurred before ends the answer, and is in it.
+    let place = (1..7).find(|&i| !want[..i].contains(&want[i])).expect("two different tokens");
+    let stopped = answer(&decoding(7, &want[place..=place]));
+    assert_eq!((&stopped.ids[..], stopped.stopped), (&want[..=place], true));
+    assert_eq!(stopped.answer_ids(), &want[..place]);
+    assert_eq!(cache.seen(), TOKENS);
+}
+
+/// Keeps a number of tokens per list, the newest, and checks what it is told.
+struct Recent {
+    lists: usize,
+    keep: usize,
+    held: Vec<usize>,
+    calls: usize,
+}
+
+impl Evictor for Recent {
+    fn observe(&mut self, layer: usize, list: usize, rows: &[f32]) -> Result<()> {
+        let i = layer * self.lists + list;
+        assert_eq!(self.calls % self.held.len(), i);
+        self.calls += 1;
+        self.held[i] += 1;
+        assert_eq!(rows.len(), 2 * self.held[i]);
+        let sums = rows.chunks(self.held[i]).map(|row| row.iter().sum::<f32>());
+        assert!(sums.into_iter().all(|sum| (sum - 1.0).abs() < 1e-5));
+        Ok(())
+    }
+
+    fn evict(&mut self, layer: usize, list: usize) -> Option<usize> {
+        let held = &mut self.held[layer * self.lists + list];
+        (*held > self.keep).then(|| {
+            *held -= 1;
+            0
+        })
+    }
+}
+
+/// Evicting the oldest after each token is the same as never having had it: the cache then holds
+/// `keep` tokens and the next one.
+#[test]
+fn an_evictor_bounds_the_cache_at_every_step() {
+    let model = model();
+    let (mut cache, logits) = compressed(&model, 8, 1);
+    let mut recent = Recent { lists: 2, keep: 6, held: vec![8; 4], calls: 0 };
+    let got = continue_from(&model, &mut cache, &logits, &decoding(9, &[]), Some(&mut recent));
+    let got = got.unwrap().ids;
+    // 8 tokens were run, 2 layers x 2 lists each; no list ever had room for two tokens.
+    assert_eq!((got.len(), recent.calls, cache.seen()), (9, 32, TOKENS + 8));
+    for (layer, list) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        assert_eq!(cache.positions(layer, list), [42, 43, 44, 45, 46, 47]);
+    }
+    // By hand: 8 and the new token, then three go; afterwards one for one.
+    let (mut cache, mut logits) = compressed(&model, 8, 1);
+    for (i, id) in got.iter().enumerate() {
+        assert_eq!(crate::generate::argmax(&logits), *id, "token {i}");
+        logits = model.decode(*id, &mut cache, &mut NoRows).unwrap();
+        for (layer, list) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            while cache.tokens(layer, list) > 6 {
+                cache.remove(layer, list, 0).unwrap();
+            }
+        }
+    }
+}
+
+/// Names a slot that is not there, or fails.
+struct Broken {
+    slot: usize,
+    fails: bool,
+}
+
+impl Evictor for Broken {
+    fn observe(&mut self, _: usize, _: usize, _: &[f32]) -> Result<()> {
+        match self.fails {
+            true => Err(Error::data("no use for these rows")),
+            false => Ok(()),
+        }
+    }
+
+    fn evict(&mut self, _: usize, _: usize) -> Option<usize> {
+        Some(self.slot)
+    }
+}
+
+#[test]
+fn what_cannot_go_on_is_an_error() {
+    let model = model();
+    let fails = |tokens: usize, logits: &[f32], evictor: Option<&mut dyn Evictor>| {
+        let (mut cache, _) = compressed(&model, 8, 2);
+        let decoding = decoding(tokens, &[]);
+        let e = continue_from(&model, &mut cache, logits, &decoding, evictor).unwrap_err();
+        (e.exit_code(), e.to_string())
+    };
+    let (_, logits) = compressed(&model, 8, 2);
+    assert!(fails(4, &logits, None).1.contains("room for 2"));
+    assert!(fails(0, &logits, None).1.contains("nothing is to be generated"));
+    assert_eq!(fails(2, &[], None).0, 1);
+    let (code, text) = fails(2, &logits, Some(&mut Broken { slot: 9, fails: false }));
+    assert!(code == 1 && text.contains("slot 9"), "{text}");
+    // Slot 0 is there until the list is empty.
+    let (code, text) = fails(2, &logits, Some(&mut Broken { slot: 0, fails: false }));
+    assert!(code == 1 && text.contains("no such token"), "{text}");
+    assert_eq!(fails(2, &logits, Some(&mut Broken { slot: 0, fails: true })).0, 3);
+}

@@ -1,0 +1,77 @@
+//! One token after another over a [`RaggedCache`].
+
+use super::llama::{Llama, NoRows, not_finite};
+use super::ragged_cache::RaggedCache;
+use crate::error::{Error, Result};
+
+/// Receives the attention rows of a query over what each head has kept.
+pub trait RaggedRows {
+    /// Whether it wants them at all; they travel only if so.
+    fn wanted(&self) -> bool {
+        true
+    }
+
+    /// The rows, `[readers, len]` row-major in f32, of the query heads that share list `list` of
+    /// `layer`. Entry `i` of a row is the weight of slot `i`; the last is the new token's own. Keys
+    /// outside a sliding window have weight 0.
+    ///
+    /// # Errors
+    /// If the rows cannot be used; the step ends with that error.
+    fn rows(&mut self, layer: usize, list: usize, rows: &[f32]) -> Result<()>;
+}
+
+impl RaggedRows for NoRows {
+    fn wanted(&self) -> bool {
+        false
+    }
+
+    fn rows(&mut self, _: usize, _: usize, _: &[f32]) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Llama {
+    /// Runs the next token, `id`, at its true position after what `cache` has seen, appends it to
+    /// every list and returns the logits, `[V]`. `observer` sees its attention rows.
+    ///
+    /// After an error in the middle of a step the cache is of no more use.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if the cache is another model's or a list has no room, [`Error::Model`] for an
+    /// id beyond the vocabulary and logits that are not finite, [`Error::Resources`] if the device
+    /// fails, the first error of `observer`.
+    pub fn decode(
+        &self,
+        id: u32,
+        cache: &mut RaggedCache,
+        observer: &mut dyn RaggedRows,
+    ) -> Result<Vec<f32>> {
+        let (c, heads) = (self.config(), cache.heads());
+        let shape = [heads.layers, heads.heads, heads.kv_heads, cache.head_dim()];
+        if shape != [c.layers, c.heads, c.kv_heads, c.head_dim] {
+            return Err(Error::bug("a compressed cache belongs to another model"));
+        }
+        if cache.room() == 0 {
+            return Err(Error::bug("a compressed cache has no room for another token")
+                .at(format!("position {}", cache.seen())));
+        }
+        self.check_vocabulary(&[id])?;
+        let (position, want_rows) = (cache.seen(), observer.wanted());
+        let mut attend = |layer: usize, q, k, v| {
+            let window = c.sliding_window[layer];
+            let attended = cache.attend(layer, [q, k, v], window, want_rows)?;
+            for (list, rows) in attended.rows.iter().enumerate() {
+                observer.rows(layer, list, rows)?;
+            }
+            Ok(attended.output)
+        };
+        let hidden = self.pass(&[id], position, &mut attend, &mut |_, _| Ok(()))?;
+        cache.advance();
+        let logits = self.logits(hidden)?;
+        match logits.iter().all(|l| l.is_finite()) {
+            true => Ok(logits),
+            // The prompt's logits were finite: there is no layer to blame before this token's.
+            false => Err(not_finite(Some(format!("the token at position {position}")))),
+        }
+    }
+}

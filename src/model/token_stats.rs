@@ -1,0 +1,125 @@
+//! Prefill that also records what eviction methods want to know: [`TokenStats`].
+//!
+//! Attention is computed as always. The rows whose sums are wanted are computed beside it, a block
+//! of queries at a time, added up per key and dropped, so that `[L, H, T]` numbers are all that
+//! stays and no `T x T` matrix exists.
+
+mod row_sums;
+
+#[cfg(test)]
+mod tests;
+
+use burn::prelude::*;
+use burn::tensor::DType;
+
+use row_sums::RowSums;
+
+use super::attention;
+use super::kv_cache::KvCache;
+use super::llama::Llama;
+use super::read_back;
+use crate::error::{Error, Result};
+use crate::eviction::{TokenStats, ValueNorms, Wanted};
+
+impl Llama {
+    /// Runs `ids` after what `cache` holds, `chunk` tokens at a time, and returns the logits, `[V]`,
+    /// after the last, and the `wanted` statistics of all `T` tokens that the cache then holds.
+    ///
+    /// Without anything wanted it costs what [`Llama::run`] costs. Sums over all rows cost a second
+    /// `q · Kᵀ` and one exponential per query, head and visible key.
+    ///
+    /// # Errors
+    /// As [`Llama::run`]; [`Error::Bug`] if rows are wanted whose queries `cache` already holds.
+    pub fn prefill(
+        &self,
+        ids: &[u32],
+        cache: &mut KvCache,
+        chunk: usize,
+        wanted: &Wanted,
+    ) -> Result<(Vec<f32>, TokenStats)> {
+        let at_once = row_sums::scores_at_once(self.compute());
+        self.prefill_in_blocks(ids, cache, chunk, wanted, at_once)
+    }
+
+    /// [`Llama::prefill`] with the number of scores that exist at a time.
+    fn prefill_in_blocks(
+        &self,
+        ids: &[u32],
+        cache: &mut KvCache,
+        chunk: usize,
+        wanted: &Wanted,
+        at_once: usize,
+    ) -> Result<(Vec<f32>, TokenStats)> {
+        let (before, tokens) = (cache.len(), cache.len() + ids.len());
+        self.check_ids(ids, cache)?;
+        let c = self.config();
+        let mut sums = RowSums::new(c, self.compute(), wanted, tokens, at_once);
+        if sums.first_query().is_some_and(|first| first < before) {
+            return Err(Error::bug(
+                "the rows to add up belong to tokens that have been run before",
+            )
+            .got(format!("{before} of {tokens} tokens in the cache")));
+        }
+        let logits = self.observed(ids, cache, chunk, &mut sums);
+        let logits = self.finite(logits, ids, cache, before, chunk)?;
+        let value_norms = match wanted.value_norms {
+            true => Some(value_norms(cache)?),
+            false => None,
+        };
+        let stats = TokenStats {
+            layers: c.layers,
+            heads: c.heads,
+            kv_heads: c.kv_heads,
+            tokens,
+            row_sums: sums.finish()?,
+            value_norms,
+        };
+        Ok((logits, stats))
+    }
+
+    /// The logits after `ids`; `sums` sees every query.
+    fn observed(
+        &self,
+        ids: &[u32],
+        cache: &mut KvCache,
+        chunk: usize,
+        sums: &mut RowSums,
+    ) -> Result<Vec<f32>> {
+        let grouped = self.compute().grouped_attention;
+        let mut last = None;
+        for part in self.parts(ids, chunk) {
+            let (start, n) = (cache.len(), part.len());
+            let mut attend = |layer: usize, q, k, v| {
+                let (k, v) = cache.append(layer, k, v);
+                let window = self.config().sliding_window[layer];
+                sums.add(layer, start, &q, &k, window)?;
+                Ok(attention::outputs(q, k, v, window, grouped))
+            };
+            let hidden = self.pass(part, start, &mut attend, &mut |_, _| Ok(()))?;
+            cache.advance(n);
+            last = Some(hidden.narrow(0, n - 1, 1));
+        }
+        self.logits(last.ok_or_else(|| Error::bug("no tokens were run"))?)
+    }
+}
+
+/// Norms of all values that `cache` holds; one read-back per layer.
+fn value_norms(cache: &KvCache) -> Result<ValueNorms> {
+    let [layers, ..] = cache.shape();
+    let mut norms = ValueNorms { l1: vec![], l2: vec![], linf: vec![] };
+    for layer in 0..layers {
+        let values = cache.values(layer).cast(DType::F32).abs();
+        let each = vec![
+            values.clone().sum_dim(3),
+            values.clone().square().sum_dim(3).sqrt(),
+            values.max_dim(3),
+        ];
+        let numbers = read_back::floats(Tensor::cat(each, 0), "norms of values")?;
+        let (l1, rest) = numbers.split_at(numbers.len() / 3);
+        let (l2, linf) = rest.split_at(rest.len() / 2);
+        norms.l1.extend(l1);
+        norms.l2.extend(l2);
+        norms.linf.extend(linf);
+    }
+    Ok(norms)
+}

@@ -1,0 +1,177 @@
+//! [`RowSums`]: attention rows added up per key while the model runs.
+
+use std::collections::BTreeMap;
+
+use burn::prelude::*;
+use burn::tensor::DType;
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::eviction::{Rows, Wanted};
+use crate::model::attention;
+use crate::model::config::ModelConfig;
+use crate::model::device::Compute;
+use crate::model::read_back;
+use crate::model::softmax::softmax;
+
+/// How many scores, `H * n * t`, exist at a time: 32 MiB on the host; on a GPU, where small blocks
+/// cost time, 512 MiB, twice more for the intermediate steps.
+pub(super) fn scores_at_once(compute: &Compute) -> usize {
+    if compute.on_host { 8 << 20 } else { 128 << 20 }
+}
+
+/// The sums of one set of rows.
+struct Sums {
+    rows: Rows,
+    /// The first query that counts.
+    from: usize,
+    /// Host: `[L, H, T]`.
+    host: Vec<f32>,
+    /// Device: `[H, T]` per layer.
+    device: Vec<Tensor<2>>,
+}
+
+/// Sums of one or several sets of rows, each row computed once.
+pub(super) struct RowSums {
+    heads: usize,
+    tokens: usize,
+    on_host: bool,
+    at_once: usize,
+    sets: Vec<Sums>,
+}
+
+/// Where a block of queries and its keys stand.
+#[derive(Clone, Copy)]
+struct Block {
+    layer: usize,
+    /// Position of the first query.
+    query: usize,
+    /// Position of the first key.
+    key: usize,
+    /// Keys, `t`; the last query is the last key's.
+    keys: usize,
+    window: Option<usize>,
+}
+
+impl RowSums {
+    /// Zeros for a prompt of `tokens` tokens.
+    pub fn new(
+        config: &ModelConfig,
+        compute: &Compute,
+        wanted: &Wanted,
+        tokens: usize,
+        at_once: usize,
+    ) -> Self {
+        let (layers, heads) = (config.layers, config.heads);
+        let set = |rows: &Rows| {
+            let from = match rows {
+                Rows::All => 0,
+                Rows::Last(n) => tokens.saturating_sub(*n),
+            };
+            let (host, device) = match compute.on_host {
+                true => (vec![0.0; layers * heads * tokens], vec![]),
+                false => {
+                    let zeros = || Tensor::zeros([heads, tokens], (&compute.device, DType::F32));
+                    (vec![], (0..layers).map(|_| zeros()).collect())
+                }
+            };
+            Sums { rows: *rows, from, host, device }
+        };
+        let sets = wanted.row_sums.iter().map(set).collect();
+        Self { heads, tokens, on_host: compute.on_host, at_once, sets }
+    }
+
+    /// Position of the first query that any set counts.
+    pub fn first_query(&self) -> Option<usize> {
+        self.sets.iter().map(|set| set.from).min().filter(|from| *from < self.tokens)
+    }
+
+    /// Adds the rows of queries `q`, `[1, H, n, D]`, the first of which stands at position `start`,
+    /// over the keys so far, `k`, `[1, G, start + n, D]`.
+    pub fn add(
+        &mut self,
+        layer: usize,
+        start: usize,
+        q: &Tensor<4>,
+        k: &Tensor<4>,
+        window: Option<usize>,
+    ) -> Result<()> {
+        let Some(first) = self.first_query() else { return Ok(()) };
+        let n = q.dims()[2];
+        let most = (self.at_once / (self.heads * (start + n))).max(1);
+        let mut done = first.saturating_sub(start);
+        while done < n {
+            let (count, query) = (most.min(n - done), start + done);
+            let key = window.map_or(0, |w| (query + 1).saturating_sub(w));
+            let keys = query + count - key;
+            let (q, k) = (q.clone().narrow(2, done, count), k.clone().narrow(2, key, keys));
+            let block = Block { layer, query, key, keys, window };
+            match self.on_host {
+                true => self.add_on_host(block, attention::scores(q, k))?,
+                false => self.add_on_device(block, attention::rows(q, k, window)),
+            }
+            done += count;
+        }
+        Ok(())
+    }
+
+    /// Softmax over what each query sees of `scores`, `[H, n, t]`, and sums, over slices.
+    fn add_on_host(&mut self, block: Block, scores: Tensor<3>) -> Result<()> {
+        let (n, keys) = (scores.dims()[1], block.keys);
+        let mut scores = read_back::floats(scores, "attention scores")?;
+        // How many of the block's first rows each set leaves out.
+        let skips: Vec<usize> =
+            self.sets.iter().map(|set| set.from.saturating_sub(block.query)).collect();
+        let sum_of_head = |rows: &mut [f32]| {
+            let mut sums = vec![0.0; skips.len() * keys];
+            for (i, row) in rows.chunks_mut(keys).enumerate() {
+                let query = keys - n + i;
+                let seen = block.window.map_or(0, |w| (query + 1).saturating_sub(w))..query + 1;
+                let row = &mut row[seen.clone()];
+                softmax(row);
+                for (sums, skip) in sums.chunks_mut(keys).zip(&skips) {
+                    if i >= *skip {
+                        sums[seen.clone()].iter_mut().zip(&*row).for_each(|(sum, w)| *sum += w);
+                    }
+                }
+            }
+            sums
+        };
+        let sums: Vec<Vec<f32>> = scores.par_chunks_mut(n * keys).map(sum_of_head).collect();
+        for (h, sums) in sums.iter().enumerate() {
+            let start = (block.layer * self.heads + h) * self.tokens + block.key;
+            for (set, sums) in self.sets.iter_mut().zip(sums.chunks(keys)) {
+                let all = &mut set.host[start..start + keys];
+                all.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sums of `rows`, `[H, n, t]`, where they lie.
+    fn add_on_device(&mut self, block: Block, rows: Tensor<3>) {
+        let [heads, n, keys] = rows.dims();
+        for set in &mut self.sets {
+            let skip = set.from.saturating_sub(block.query);
+            if skip >= n {
+                continue;
+            }
+            let sum = rows.clone().narrow(1, skip, n - skip).sum_dim(1).reshape([heads, keys]);
+            let all = &mut set.device[block.layer];
+            let sum = all.clone().narrow(1, block.key, keys) + sum;
+            all.inplace(|all| all.slice_assign([0..heads, block.key..block.key + keys], sum));
+        }
+    }
+
+    /// The sums, `[L, H, T]` each.
+    pub fn finish(self) -> Result<BTreeMap<Rows, Vec<f32>>> {
+        let read = |set: Sums| {
+            let mut sums = set.host;
+            for layer in set.device {
+                sums.extend(read_back::floats(layer, "sums of attention")?);
+            }
+            Ok((set.rows, sums))
+        };
+        self.sets.into_iter().map(read).collect()
+    }
+}
