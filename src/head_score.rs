@@ -7,6 +7,7 @@
 
 mod layout;
 mod parse;
+pub mod sidecar;
 
 #[cfg(test)]
 mod golden_tests;

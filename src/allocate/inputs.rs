@@ -3,14 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
 use crate::budget::{Allocator, Needs, UtilityCurves, UtilityFile};
 use crate::cache_heads::{CacheHeads, Granularity};
 use crate::cli::AllocateArgs;
 use crate::error::{Error, Result};
 use crate::head_matrix::HeadMatrix;
-use crate::head_score::{self, HeadScoreFile};
+use crate::head_score::{self, HeadScoreFile, sidecar};
 
 /// The model of `--head-choice` where none is named.
 const DEFAULT_MODEL: &str = "needle-llama";
@@ -35,20 +33,6 @@ pub struct Inputs {
     pub name: String,
     /// What the user should know.
     pub notes: Vec<String>,
-}
-
-/// What the meta file beside a head_score file says about the model.
-#[derive(Debug, Deserialize)]
-struct Sidecar {
-    model: SidecarModel,
-}
-
-#[derive(Debug, Deserialize)]
-struct SidecarModel {
-    name: String,
-    layers: usize,
-    heads: usize,
-    kv_heads: usize,
 }
 
 impl Inputs {
@@ -98,7 +82,8 @@ impl Inputs {
         }
         let mut notes: Vec<String> =
             read.warnings.iter().map(|w| format!("{}: {w}", path.display())).collect();
-        let known = sidecar(path, args, (layers, heads), &mut notes)?;
+        let asked = args.model.as_deref();
+        let known = sidecar::kv_heads(path, (layers, heads), asked, args.force, &mut notes)?;
         let kv_heads = args.kv_heads.or(known);
         let heads = cache_heads(layers, heads, kv_heads, args)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -134,7 +119,7 @@ impl Inputs {
                 .expected(format!("--granularity {}", asked.unwrap_or_default().name())));
         }
         let mut notes = Vec::new();
-        other_model(path, &file.model, args, &mut notes)?;
+        sidecar::check_model(path, &file.model, args.model.as_deref(), args.force, &mut notes)?;
         let (layers, stored) = (file.curves.layers(), file.curves.heads());
         let shape = match file.granularity {
             Granularity::KvHead => (args.layers, args.kv_heads),
@@ -229,72 +214,4 @@ fn cache_heads(
         (None, None) => Granularity::QueryHead,
     };
     Ok(CacheHeads { layers, heads, kv_heads: kv_heads.unwrap_or(heads), granularity })
-}
-
-/// The number of KV heads that the meta file beside `path` names, if there is one and it is of the
-/// model asked for.
-fn sidecar(
-    path: &Path,
-    args: &AllocateArgs,
-    shape: (usize, usize),
-    notes: &mut Vec<String>,
-) -> Result<Option<usize>> {
-    let beside = path.with_extension("meta.json");
-    let bytes = match std::fs::read(&beside) {
-        Ok(bytes) => bytes,
-        Err(_) => {
-            notes.push(format!(
-                "{} has no meta file beside it: which model its scores are of is not known",
-                path.display()
-            ));
-            return Ok(None);
-        }
-    };
-    let model = match serde_json::from_slice::<Sidecar>(&bytes) {
-        Ok(sidecar) => sidecar.model,
-        Err(_) if args.force => {
-            notes.push(format!("{} cannot be read and is left out", beside.display()));
-            return Ok(None);
-        }
-        Err(e) => {
-            return Err(Error::data("the meta file of a head_score file cannot be read")
-                .at(beside.display())
-                .got(e)
-                .expected("what headprof writes beside its scores")
-                .advice("--force leaves it out"));
-        }
-    };
-    other_model(path, &model.name, args, notes)?;
-    if (model.layers, model.heads) != shape {
-        let text = format!("{} layers x {} heads", model.layers, model.heads);
-        if !args.force {
-            return Err(Error::data("a head_score file and its meta file differ in size")
-                .at(beside.display())
-                .got(text)
-                .expected(format!("{} layers x {} heads", shape.0, shape.1))
-                .advice("--force leaves the meta file out"));
-        }
-        notes.push(format!("{} says {text} and is left out", beside.display()));
-        return Ok(None);
-    }
-    Ok(Some(model.kv_heads))
-}
-
-/// Refuses scores of `found` where another model was asked for.
-fn other_model(
-    path: &Path,
-    found: &str,
-    args: &AllocateArgs,
-    notes: &mut Vec<String>,
-) -> Result<()> {
-    let Some(asked) = args.model.as_deref().filter(|asked| *asked != found) else { return Ok(()) };
-    if args.force {
-        notes.push(format!("{} is of {found}, not of {asked}", path.display()));
-        return Ok(());
-    }
-    Err(Error::data("these are the scores of another model")
-        .at(path.display())
-        .got(found)
-        .expected(asked)
-        .advice("profile the model, or use these all the same with --force"))
 }

@@ -82,11 +82,23 @@ pub struct EvaluateArgs {
     pub alpha: f64,
 
     /// +vatp: norm of the values, l1, l2, linf or off
-    #[arg(long, alias = "value_norm", value_name = "NORM", default_value = "l1", help_heading = "Compression")]
+    #[arg(
+        long,
+        alias = "value_norm",
+        value_name = "NORM",
+        default_value = "l1",
+        help_heading = "Compression"
+    )]
     pub value_norm: String,
 
     /// +vatp: first tokens of the prompt that are kept whatever they are worth
-    #[arg(long, alias = "sink_len", value_name = "TOKENS", default_value_t = 4, help_heading = "Compression")]
+    #[arg(
+        long,
+        alias = "sink_len",
+        value_name = "TOKENS",
+        default_value_t = 4,
+        help_heading = "Compression"
+    )]
     pub sink_len: usize,
 
     /// Whether each KV head keeps its own tokens, or each query head as in the references, with as

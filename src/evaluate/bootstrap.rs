@@ -50,8 +50,7 @@ impl Resamples {
             1 => Some(Estimate { mean, interval_95: None }),
             _ => {
                 let of = |times: &Vec<u32>| {
-                    let sum: f64 =
-                        times.iter().zip(values).map(|(t, v)| f64::from(*t) * v).sum();
+                    let sum: f64 = times.iter().zip(values).map(|(t, v)| f64::from(*t) * v).sum();
                     sum / n as f64
                 };
                 let mut means: Vec<f64> = self.times.par_iter().map(of).collect();

@@ -141,23 +141,17 @@ fn methods(list: Option<&str>, scores: bool) -> Result<Vec<&'static Method>> {
 
 /// Checks that what the methods follow is named.
 fn needs(methods: &[&'static Method], args: &EvaluateArgs) -> Result<()> {
-    let without = |method: Option<&&'static Method>, what: &str, option: &str, advice: &str| {
-        match method {
+    let without =
+        |method: Option<&&'static Method>, what: &str, option: &str, advice: &str| match method {
             None => Ok(()),
             Some(method) => Err(Error::usage(format!("the method follows {what}"))
                 .at(format!("--methods {}", method.name()))
                 .got(format!("no {option}"))
                 .expected(format!("{option} FILE"))
                 .advice(advice)),
-        }
-    };
+        };
     let scores = methods.iter().find(|m| m.needs_head_scores() && args.head_score.is_none());
-    without(
-        scores,
-        "head scores",
-        "--head-score",
-        "`headprof` alone writes them to head_score/",
-    )?;
+    without(scores, "head scores", "--head-score", "`headprof` alone writes them to head_score/")?;
     let curves = methods.iter().find(|m| m.needs_utility() && args.utility.is_none());
     without(curves, "utility curves", "--utility", "docs/budgets.md says what is in such a file")
 }
@@ -170,7 +164,8 @@ mod tests {
     use crate::cli::{Cli, Command};
 
     fn parse(line: &str) -> Result<EvaluateConfig> {
-        let words: Vec<&str> = ["headprof", "evaluate"].into_iter().chain(line.split_whitespace()).collect();
+        let words: Vec<&str> =
+            ["headprof", "evaluate"].into_iter().chain(line.split_whitespace()).collect();
         let cli = Cli::try_parse_from(&words).expect("clap takes the line");
         let Some(Command::Evaluate(args)) = cli.command else { panic!("not evaluate") };
         EvaluateConfig::new(&args, Vec::new())

@@ -20,14 +20,11 @@ impl CacheEvictor {
 }
 
 impl Evictor for CacheEvictor {
-    fn value_norm(&self) -> Option<crate::eviction::ValueNorm> {
-        self.state.value_norm()
-    }
-
-    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], norm: f32) -> Result<()> {
+    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], value: &[f32]) -> Result<()> {
         let n = rows.len() / self.readers;
         let of = |i: usize| self.reduce.of((0..self.readers).map(|h| rows[h * n + i]));
         let row: Vec<f32> = (0..n).map(of).collect();
+        let norm = self.state.value_norm().map_or(1.0, |norm| norm.of(value));
         self.state.observe(layer, list, &row, norm)
     }
 

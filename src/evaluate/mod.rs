@@ -38,7 +38,7 @@ use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
 use crate::eviction::HeadEvidence;
 use crate::head_matrix::HeadMatrix;
-use crate::head_score::HeadScoreFile;
+use crate::head_score::{HeadScoreFile, sidecar};
 use crate::interrupt::Interrupt;
 use crate::machine;
 use crate::model::ModelConfig;
@@ -76,10 +76,18 @@ impl fmt::Display for Evaluated {
             write!(f, ", {} more failed", self.failed)?;
         }
         writeln!(f, " · {:.1} s\n\n{}", self.seconds, self.table)?;
-        writeln!(f, "accuracy and its differences: mean [95 % interval]; KV: keys and values held")?;
+        writeln!(
+            f,
+            "accuracy and its differences: mean [95 % interval]; KV: keys and values held"
+        )?;
         let folder = self.files.iter().filter_map(|file| file.parent()).min();
         let folder = folder.filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
-        writeln!(f, "{} files in {}: evaluate.md, .csv, .json, answers.jsonl, plots/", self.files.len(), folder.display())
+        writeln!(
+            f,
+            "{} files in {}: evaluate.md, .csv, .json, answers.jsonl, plots/",
+            self.files.len(),
+            folder.display()
+        )
     }
 }
 
@@ -166,11 +174,11 @@ fn head_scores(
     let Some(path) = &config.head_score else { return Ok(None) };
     let shape = &inputs.model.config;
     let read = HeadScoreFile::read(path, Some((shape.layers, shape.heads)))?;
-    let mut warnings = read.warnings;
-    warnings.extend(crate::head_score::check_model(path, &inputs.model.name, config.force)?);
-    for text in warnings {
-        tell(&format!("warning: {}: {text}", path.display()));
-    }
+    let mut warnings: Vec<String> =
+        read.warnings.iter().map(|text| format!("{}: {text}", path.display())).collect();
+    let expected = (shape.layers, shape.heads);
+    sidecar::kv_heads(path, expected, Some(&inputs.model.name), config.force, &mut warnings)?;
+    warnings.iter().for_each(|text| tell(&format!("warning: {text}")));
     Ok(Some(read.file.mean()))
 }
 

@@ -171,11 +171,7 @@ impl EvaluateDir {
     }
 }
 
-fn evaluation<'a>(
-    made: &'a Made<'a>,
-    seconds: f64,
-    peak_rss_bytes: Option<u64>,
-) -> Evaluation<'a> {
+fn evaluation<'a>(made: &'a Made<'a>, seconds: f64, peak_rss_bytes: Option<u64>) -> Evaluation<'a> {
     let Made { config, inputs, job, model, task, records, rows } = made;
     // The constants are those of every setting; only the budget differs.
     let options = &config.settings[0].options;

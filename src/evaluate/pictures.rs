@@ -53,11 +53,8 @@ fn maps(made: &Made, budget: usize, settings: &[usize]) -> Result<Picture> {
         .map(|&i| format!("{} {:.2}", made.rows[i].method, made.rows[i].accuracy().mean))
         .collect();
     let cells: Vec<Vec<DepthLengthCell>> = settings.iter().map(|&i| cells(made, i)).collect();
-    let list: Vec<Panel> = titles
-        .iter()
-        .zip(&cells)
-        .map(|(title, cells)| Panel { title, cells })
-        .collect();
+    let list: Vec<Panel> =
+        titles.iter().zip(&cells).map(|(title, cells)| Panel { title, cells }).collect();
     let subtitle =
         format!("{} · {} prompts", made.task.metrics()[0].title, made.rows[settings[0]].prompts);
     let title =
@@ -111,7 +108,11 @@ fn curves(made: &Made, x: &dyn Fn(&Row) -> Option<f64>, x_label: &str) -> Result
     lines(
         &list,
         &LinesMeta {
-            title: &format!("{}: accuracy and cache — {}", made.task.name(), made.inputs.model.name),
+            title: &format!(
+                "{}: accuracy and cache — {}",
+                made.task.name(),
+                made.inputs.model.name
+            ),
             subtitle: &subtitle,
             x_label,
             y_label: "accuracy (mean)",

@@ -144,8 +144,7 @@ mod tests {
             "| snapkv | 64 | 87.5 [81.0, 93.1] | -12.5 [-20.0, -5.0] |  | 2 | 12.5 | 0.500 | 2.00 \
              | 10.00 |"
         );
-        let widths: Vec<usize> =
-            text.lines().map(|l| l.matches('|').count()).collect();
+        let widths: Vec<usize> = text.lines().map(|l| l.matches('|').count()).collect();
         assert_eq!(widths, [11; 3]);
         let aligned = aligned(&text);
         assert_eq!(aligned.lines().count(), 2);
@@ -157,8 +156,15 @@ mod tests {
         let text = csv(&[row()]);
         let cells: Vec<usize> = text.lines().map(|l| l.split(',').count()).collect();
         assert_eq!(cells, [18; 3]);
-        assert!(text.lines().nth(1).unwrap().starts_with("snapkv,64,40,accuracy,0.875,0.81,0.931,-0.125,"));
+        assert!(
+            text.lines()
+                .nth(1)
+                .unwrap()
+                .starts_with("snapkv,64,40,accuracy,0.875,0.81,0.931,-0.125,")
+        );
         // Comparisons stand beside the accuracy alone.
-        assert!(text.lines().nth(2).unwrap().starts_with("snapkv,64,40,word_recall,0.5,,,,,,,,,2048,"));
+        assert!(
+            text.lines().nth(2).unwrap().starts_with("snapkv,64,40,word_recall,0.5,,,,,,,,,2048,")
+        );
     }
 }

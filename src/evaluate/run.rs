@@ -140,8 +140,7 @@ impl Runner<'_> {
     ) -> Result<Vec<Outcome>> {
         let start = Instant::now();
         let mut cache = self.model.new_cache(case.prompt.len());
-        let (logits, stats) =
-            self.model.prefill(&case.prompt, &mut cache, self.chunk, wanted)?;
+        let (logits, stats) = self.model.prefill(&case.prompt, &mut cache, self.chunk, wanted)?;
         *prefill_secs = start.elapsed().as_secs_f64();
         let mut full = Some(cache);
         let mut outcomes = Vec::with_capacity(self.settings.len());

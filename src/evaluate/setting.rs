@@ -1,7 +1,7 @@
 //! [`Setting`]: a method at a budget, the row of a comparison.
 
-use crate::eviction::{EvictionOptions, Method};
 use crate::error::Result;
+use crate::eviction::{EvictionOptions, Method};
 
 /// A method with all its constants.
 #[derive(Debug, Clone)]

@@ -30,11 +30,11 @@ pub struct Continuation {
 /// then, for every list in the same order, [`Evictor::evict`] until it has no more to evict.
 pub trait Evictor {
     /// The rows, `[readers, len]`, of the newest token over one list, itself included: `len` is one
-    /// more than what the last call left.
+    /// more than what the last call left. `value`, `[D]`, is the newest token's.
     ///
     /// # Errors
     /// If the rows cannot be used; decoding ends with that error.
-    fn observe(&mut self, layer: usize, list: usize, rows: &[f32]) -> Result<()>;
+    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], value: &[f32]) -> Result<()>;
 
     /// A slot of the list to evict now. The slots behind it move up by one before the next call.
     fn evict(&mut self, layer: usize, list: usize) -> Option<usize>;
@@ -44,8 +44,8 @@ pub trait Evictor {
 struct Observed<'a>(&'a mut dyn Evictor);
 
 impl RaggedRows for Observed<'_> {
-    fn rows(&mut self, layer: usize, list: usize, rows: &[f32]) -> Result<()> {
-        self.0.observe(layer, list, rows)
+    fn rows(&mut self, layer: usize, list: usize, rows: &[f32], value: &[f32]) -> Result<()> {
+        self.0.observe(layer, list, rows, value)
     }
 }
 

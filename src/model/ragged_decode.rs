@@ -13,11 +13,11 @@ pub trait RaggedRows {
 
     /// The rows, `[readers, len]` row-major in f32, of the query heads that share list `list` of
     /// `layer`. Entry `i` of a row is the weight of slot `i`; the last is the new token's own. Keys
-    /// outside a sliding window have weight 0.
+    /// outside a sliding window have weight 0. `value`, `[D]` in f32, is the new token's.
     ///
     /// # Errors
     /// If the rows cannot be used; the step ends with that error.
-    fn rows(&mut self, layer: usize, list: usize, rows: &[f32]) -> Result<()>;
+    fn rows(&mut self, layer: usize, list: usize, rows: &[f32], value: &[f32]) -> Result<()>;
 }
 
 impl RaggedRows for NoRows {
@@ -25,7 +25,7 @@ impl RaggedRows for NoRows {
         false
     }
 
-    fn rows(&mut self, _: usize, _: usize, _: &[f32]) -> Result<()> {
+    fn rows(&mut self, _: usize, _: usize, _: &[f32], _: &[f32]) -> Result<()> {
         Ok(())
     }
 }
@@ -60,8 +60,8 @@ impl Llama {
         let mut attend = |layer: usize, q, k, v| {
             let window = c.sliding_window[layer];
             let attended = cache.attend(layer, [q, k, v], window, want_rows)?;
-            for (list, rows) in attended.rows.iter().enumerate() {
-                observer.rows(layer, list, rows)?;
+            for (list, (rows, value)) in attended.rows.iter().zip(&attended.values).enumerate() {
+                observer.rows(layer, list, rows, value)?;
             }
             Ok(attended.output)
         };

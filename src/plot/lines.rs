@@ -87,8 +87,7 @@ pub(super) fn scene(lines: &[Line], meta: &LinesMeta) -> Result<Scene> {
     if all().next().is_none() || all().any(bad) || meta.highest <= 0.0 {
         return Err(Error::bug("a line plot needs points that are finite, with x above 0"));
     }
-    let (low, high) =
-        all().fold((f64::INFINITY, 0.0f64), |(a, b), p| (a.min(p.x), b.max(p.x)));
+    let (low, high) = all().fold((f64::INFINITY, 0.0f64), |(a, b), p| (a.min(p.x), b.max(p.x)));
     let (ticks, decimals) = round_values(0.0, meta.highest, 5.0);
     let labels: Vec<String> = ticks.iter().map(|v| format!("{v:.decimals$}")).collect();
 

@@ -95,9 +95,7 @@ pub fn panels(panels: &[Panel], meta: &PanelsMeta) -> Result<Picture> {
 }
 
 pub(super) fn scene(panels: &[Panel], meta: &PanelsMeta) -> Result<Scene> {
-    let bad = |c: &DepthLengthCell| {
-        !c.depth.is_finite() || c.value.is_some_and(|v| !v.is_finite())
-    };
+    let bad = |c: &DepthLengthCell| !c.depth.is_finite() || c.value.is_some_and(|v| !v.is_finite());
     if panels.is_empty() || panels.iter().any(|p| p.cells.is_empty() || p.cells.iter().any(bad)) {
         return Err(Error::bug("a picture of panels needs cells with finite numbers in each"));
     }
@@ -121,13 +119,7 @@ pub(super) fn scene(panels: &[Panel], meta: &PanelsMeta) -> Result<Scene> {
     Ok(scene)
 }
 
-fn draw_map(
-    scene: &mut Scene,
-    layout: &Layout,
-    map: Rect,
-    columns: usize,
-    values: &[Option<f64>],
-) {
+fn draw_map(scene: &mut Scene, layout: &Layout, map: Rect, columns: usize, values: &[Option<f64>]) {
     let (width, height) = layout.cell;
     let em = 11.0;
     let legible = height >= 15.0 && width >= font::width(".00", em) + 6.0;

@@ -108,8 +108,7 @@ pub(crate) fn check(
         return Ok(());
     };
     let longest = job.context_lengths.last().copied().unwrap_or(0);
-    let mut estimate =
-        MemoryEstimate::new(&model.config, compute, config.chunk_tokens(compute));
+    let mut estimate = MemoryEstimate::new(&model.config, compute, config.chunk_tokens(compute));
     estimate.per_token_bytes = sum([estimate.per_token_bytes, extra_per_token_bytes]);
     estimate.check(longest, job.longest_answer(), available)
 }

@@ -37,7 +37,10 @@ fn defaults() {
     assert_eq!(c.probes.model, ModelChoice::NeedleLlama);
     assert_eq!(c.probes.lengths, Lengths::Default(vec![256, 512, 1024]));
     assert_eq!((c.probes.depths.len(), c.probes.repeats, c.top_k), (10, 1, 10));
-    assert_eq!((c.probes.gate, c.probes.stop, c.probes.span_rule), (GateKind::Rouge, StopRule::EosOrLineBreak, None));
+    assert_eq!(
+        (c.probes.gate, c.probes.stop, c.probes.span_rule),
+        (GateKind::Rouge, StopRule::EosOrLineBreak, None)
+    );
     assert_eq!(c.probes.max_new_tokens, MaxNewTokens::Fixed(32));
     assert_eq!(c.scores.len(), score::registry().len());
     assert_eq!(parse("--model needle-llama").unwrap().model, ModelChoice::NeedleLlama);

@@ -72,7 +72,7 @@ struct Recent {
 }
 
 impl Evictor for Recent {
-    fn observe(&mut self, layer: usize, list: usize, rows: &[f32]) -> Result<()> {
+    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], _: &[f32]) -> Result<()> {
         let i = layer * self.lists + list;
         assert_eq!(self.calls % self.held.len(), i);
         self.calls += 1;
@@ -126,7 +126,7 @@ struct Broken {
 }
 
 impl Evictor for Broken {
-    fn observe(&mut self, _: usize, _: usize, _: &[f32]) -> Result<()> {
+    fn observe(&mut self, _: usize, _: usize, _: &[f32], _: &[f32]) -> Result<()> {
         match self.fails {
             true => Err(Error::data("no use for these rows")),
             false => Ok(()),

@@ -4,7 +4,7 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use rayon::prelude::*;
 
-use super::{Attended, List};
+use super::{List, Mixed};
 use crate::error::Result;
 use crate::model::read_back;
 use crate::model::softmax::softmax;
@@ -74,7 +74,7 @@ impl HostStore {
         q: Tensor<4>,
         oldest: usize,
         want_rows: bool,
-    ) -> Result<Attended> {
+    ) -> Result<Mixed> {
         let (shape, dtype, device) = (q.dims(), q.dtype(), q.device());
         let dim = self.dim;
         let q = q.cast(DType::F32).mul_scalar(1.0 / (dim as f64).sqrt());
@@ -92,10 +92,8 @@ impl HostStore {
             })
             .unzip();
         let output = TensorData::new(output.concat(), shape);
-        Ok(Attended {
-            output: Tensor::from_data(output, (&device, dtype)),
-            rows: if want_rows { rows } else { Vec::new() },
-        })
+        let rows = if want_rows { rows } else { Vec::new() };
+        Ok((Tensor::from_data(output, (&device, dtype)), rows))
     }
 
     /// Output, `[readers, D]`, and rows, `[readers, len]`, of one list; `queries`, `[readers, D]`,

@@ -51,7 +51,7 @@ fn relative(a: &[f32], b: &[f32]) -> f32 {
 struct All(Vec<(usize, usize, Vec<f32>)>);
 
 impl RaggedRows for All {
-    fn rows(&mut self, layer: usize, list: usize, rows: &[f32]) -> Result<()> {
+    fn rows(&mut self, layer: usize, list: usize, rows: &[f32], _: &[f32]) -> Result<()> {
         self.0.push((layer, list, rows.to_vec()));
         Ok(())
     }

@@ -1,0 +1,98 @@
+//! The meta file beside a head_score file: which model the scores are of.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+
+/// What the meta file says about the model.
+#[derive(Debug, Deserialize)]
+struct Sidecar {
+    model: SidecarModel,
+}
+
+#[derive(Debug, Deserialize)]
+struct SidecarModel {
+    name: String,
+    layers: usize,
+    heads: usize,
+    kv_heads: usize,
+}
+
+/// The number of KV heads that the meta file beside `path`, a file of scores `[L, H]` of this
+/// `shape`, names; `None`, with a note, where there is no such file. `asked` is the model that the
+/// scores are to be of; with `force` they may be of any.
+///
+/// # Errors
+/// [`Error::Data`] if the file cannot be read, is of another size or of another model.
+pub fn kv_heads(
+    path: &Path,
+    shape: (usize, usize),
+    asked: Option<&str>,
+    force: bool,
+    notes: &mut Vec<String>,
+) -> Result<Option<usize>> {
+    let beside = path.with_extension("meta.json");
+    let bytes = match std::fs::read(&beside) {
+        Ok(bytes) => bytes,
+        Err(_) => {
+            notes.push(format!(
+                "{} has no meta file beside it: which model its scores are of is not known",
+                path.display()
+            ));
+            return Ok(None);
+        }
+    };
+    let model = match serde_json::from_slice::<Sidecar>(&bytes) {
+        Ok(sidecar) => sidecar.model,
+        Err(_) if force => {
+            notes.push(format!("{} cannot be read and is left out", beside.display()));
+            return Ok(None);
+        }
+        Err(e) => {
+            return Err(Error::data("the meta file of a head_score file cannot be read")
+                .at(beside.display())
+                .got(e)
+                .expected("what headprof writes beside its scores")
+                .advice("--force leaves it out"));
+        }
+    };
+    check_model(path, &model.name, asked, force, notes)?;
+    if (model.layers, model.heads) != shape {
+        let text = format!("{} layers x {} heads", model.layers, model.heads);
+        if !force {
+            return Err(Error::data("a head_score file and its meta file differ in size")
+                .at(beside.display())
+                .got(text)
+                .expected(format!("{} layers x {} heads", shape.0, shape.1))
+                .advice("--force leaves the meta file out"));
+        }
+        notes.push(format!("{} says {text} and is left out", beside.display()));
+        return Ok(None);
+    }
+    Ok(Some(model.kv_heads))
+}
+
+/// Refuses what is of the model `found` where another was asked for; with `force`, notes it.
+///
+/// # Errors
+/// [`Error::Data`] naming `path` and both models.
+pub fn check_model(
+    path: &Path,
+    found: &str,
+    asked: Option<&str>,
+    force: bool,
+    notes: &mut Vec<String>,
+) -> Result<()> {
+    let Some(asked) = asked.filter(|asked| *asked != found) else { return Ok(()) };
+    if force {
+        notes.push(format!("{} is of {found}, not of {asked}", path.display()));
+        return Ok(());
+    }
+    Err(Error::data("these are the scores of another model")
+        .at(path.display())
+        .got(found)
+        .expected(asked)
+        .advice("profile the model, or use these all the same with --force"))
+}
