@@ -42,7 +42,7 @@ pub fn run(args: &AllocateArgs) -> Result<Allocation> {
         token_scores: None,
         utility: inputs.curves.as_ref(),
     })?;
-    let mut allocation = Allocation::new(allocator, &options, args, inputs, budget)?;
+    let mut allocation = Allocation::new(allocator, &options, args, inputs, budget);
     if let Some(dir) = &args.out {
         allocation.files.extend(draw(&allocation, dir)?);
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::inputs::Inputs;
 use super::mean;
-use crate::budget::{Allocator, Budget, BudgetOptions};
+use crate::budget::{Allocator, Budget, BudgetOptions, Needs};
 use crate::cli::AllocateArgs;
 use crate::error::Result;
 
@@ -54,6 +54,8 @@ pub struct Allocation {
     pub title: &'static str,
     /// What it was divided by.
     pub parameters: Parameters,
+    /// The constants that the method uses, in words.
+    pub constants: Option<String>,
     /// What was read.
     pub inputs: Inputs,
     /// The tokens of every head.
@@ -79,7 +81,7 @@ impl Allocation {
         args: &AllocateArgs,
         inputs: Inputs,
         budget: Budget,
-    ) -> Result<Self> {
+    ) -> Self {
         let heads = inputs.heads;
         let parameters = Parameters {
             max_capacity_prompts: options.capacity_tokens,
@@ -96,8 +98,25 @@ impl Allocation {
             reduce: options.reduce.name(),
             file: inputs.path.as_ref().map(|path| path.display().to_string()),
         };
-        let (method, title) = (allocator.name(), allocator.title());
-        Ok(Self { method, title, parameters, inputs, budget, files: Vec::new() })
+        let shared = heads.readers() > 1;
+        let constants = match (allocator.needs(), allocator.name()) {
+            (Needs::HeadScores, _) => {
+                let reduced = format!(", the {} of query heads", options.reduce.name());
+                let reduced = if shared { reduced } else { String::new() };
+                Some(format!("beta {}, temp {}{reduced}", options.beta, options.temp))
+            }
+            (_, "pyramidkv") => Some(format!("pyramid-beta {}", options.pyramid_beta)),
+            _ => None,
+        };
+        Self {
+            method: allocator.name(),
+            title: allocator.title(),
+            parameters,
+            constants,
+            inputs,
+            budget,
+            files: Vec::new(),
+        }
     }
 
     /// One JSON object: `method`, `parameters`, `capacities` `[L][S]` without the window, their
@@ -135,6 +154,9 @@ impl fmt::Display for Allocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let p = &self.parameters;
         writeln!(f, "method    {} ({}): {}", self.method, p.form, self.title)?;
+        if let Some(constants) = &self.constants {
+            writeln!(f, "with      {constants}")?;
+        }
         if let Some(file) = &p.file {
             writeln!(f, "file      {file}")?;
         }
