@@ -3,6 +3,10 @@
 
 use std::path::PathBuf;
 
+mod allocate;
+
+pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
+
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
@@ -17,6 +21,8 @@ Examples:
       as the reference HeadKV computes it
   headprof verify DIR
       compare this build with what transformers computed for a checkpoint
+  headprof allocate --method headkv --head-choice reason --budget 128
+      divide a KV-cache budget among the heads by their scores
 
 Exit codes: 0 done, 2 usage, 3 bad haystack or needles, 4 bad model, 5 not enough memory, disk or
 device, 6 too few answers passed the gate or some probes failed, 130 interrupted.";
@@ -41,6 +47,8 @@ pub struct Cli {
 pub enum Command {
     /// Compare this build with what transformers computed for a checkpoint
     Verify(VerifyArgs),
+    /// Divide a KV-cache budget among the heads of a model
+    Allocate(AllocateArgs),
 }
 
 /// `headprof verify`.

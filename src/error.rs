@@ -164,4 +164,15 @@ mod tests {
         );
         assert_eq!(e.exit_code(), 3);
     }
+
+    #[test]
+    fn a_place_within_a_file_is_named_with_the_file() {
+        let place = |e: Error| e.to_string();
+        let line = "\n  where     ";
+        assert_eq!(
+            place(Error::data("x").at("layer 1").within("a.json")),
+            format!("x{line}a.json: layer 1")
+        );
+        assert_eq!(place(Error::data("x").within("a.json")), format!("x{line}a.json"));
+    }
 }

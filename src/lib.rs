@@ -34,6 +34,7 @@
 //! | [`score`] | one file per published score, their registry, aggregation over probes |
 //! | [`head_matrix`], [`head_score`] | a number per head; the file that other tools read |
 //! | [`cache_heads`], [`budget`], [`eviction`] | whose caches; how many tokens each keeps; which ones |
+//! | [`allocate`] | a budget from a head_score file, as table, JSON and heatmap |
 //! | [`plot`] | heatmaps and curves as PNG and SVG |
 //! | [`verify`](mod@verify) | this build against what transformers computed |
 //! | [`export_probes`] | prompts for another program |
@@ -63,6 +64,7 @@
 //! `L` layers, `H` query heads, `G` key/value heads, `D` head dimension, `T` tokens of a context,
 //! `V` vocabulary, `n` tokens of a needle.
 
+pub mod allocate;
 pub mod atomic;
 pub mod budget;
 pub mod cache_heads;

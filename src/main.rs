@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use headprof::cli::{Cli, Command, VerifyArgs};
+use headprof::cli::{AllocateArgs, Cli, Command, VerifyArgs};
 use headprof::interrupt::Interrupt;
 use headprof::panics::{caught, remember_quietly};
 use headprof::run_config::{ComputeConfig, RunConfig};
 use headprof::terminal::{json_line, note, print};
-use headprof::{Error, Result, profile, verify};
+use headprof::{Error, Result, allocate, profile, verify};
 
 fn main() -> ExitCode {
     // Whoever asks for a backtrace gets the standard library's.
@@ -42,6 +42,7 @@ fn run() -> ExitCode {
             RunConfig::new(&cli.profile, std::env::args().collect()).and_then(|c| run_profile(&c))
         }
         Some(Command::Verify(args)) => run_verify(args),
+        Some(Command::Allocate(args)) => run_allocate(args),
     };
     done.map_or_else(|e| end(&e), |()| ExitCode::SUCCESS)
 }
@@ -68,4 +69,10 @@ fn run_verify(args: &VerifyArgs) -> Result<()> {
         true => Ok(()),
         false => Err(Error::model("this build and transformers differ on this checkpoint")),
     }
+}
+
+fn run_allocate(args: &AllocateArgs) -> Result<()> {
+    let allocation = allocate::run(args)?;
+    allocation.inputs.notes.iter().for_each(|text| note(&format!("note: {text}")));
+    print(&if args.json { allocation.json()? } else { allocation.to_string() })
 }

@@ -81,7 +81,7 @@ struct AllocGolden {
     cases: Vec<AllocCase>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct AllocCase {
     max_capacity_prompts: usize,
     window_size: usize,
@@ -144,7 +144,10 @@ fn capacities_are_the_references() {
         let golden: AllocGolden = read(&path);
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let Some(scores) = published.get(&golden.input_sha256) else {
-            println!("{name}: the scores are not here, 0 of {} cases", golden.cases.len());
+            println!(
+                "budget goldens, {name}: the scores are not here, 0 of {} cases",
+                golden.cases.len()
+            );
             continue;
         };
         let (mut tables, mut exact, mut off, mut off_from_file) = (0, 0, 0, 0);
@@ -179,7 +182,7 @@ fn capacities_are_the_references() {
             }
         }
         println!(
-            "{name}: {tables} tables, {exact} exact, {off} heads off by one, {off_from_file} from \
+            "budget goldens, {name}: {tables} tables, {exact} exact, {off} heads off by one, {off_from_file} from \
              means in f32"
         );
         assert!(tables > 0);
@@ -229,12 +232,7 @@ fn capacities_have_the_digests_of_the_real_codes() {
             window_size: real.window,
             beta: real.beta,
             temp: 1.0,
-            capacities_reference: None,
-            capacities_keyed_order: None,
-            headkv: None,
-            dililazy: None,
-            headkv_keyed_order: None,
-            dililazy_keyed_order: None,
+            ..AllocCase::default()
         };
         let table = match real.repo.as_str() {
             "HeadKV" => case.headkv(&scores.means),
@@ -248,7 +246,7 @@ fn capacities_have_the_digests_of_the_real_codes() {
         count[usize::from(!equal)] += 1;
     }
     for (about, [equal, off, left]) in &counts {
-        println!("{about}: {equal} equal, {off} off by one, {left} not compared");
+        println!("budget goldens, {about}: {equal} equal, {off} off by one, {left} not compared");
     }
     let compared: usize = counts.values().map(|[equal, off, _]| equal + off).sum();
     assert!(published.is_empty() || compared > 0);
@@ -263,7 +261,10 @@ fn floor_division_is_pythons() {
         assert_eq!(reference::floor_div(*base, *beta), *python, "{base} // {beta}");
     }
     let differ = rows.iter().filter(|[.., python, floor]| python != floor).count();
-    println!("floor_div: {} rows, {differ} of them unlike floor(a / b)", rows.len());
+    println!(
+        "budget goldens, floor_div: {} rows, {differ} of them unlike floor(a / b)",
+        rows.len()
+    );
     assert!(differ > 0);
 }
 
@@ -291,7 +292,7 @@ fn small_tables_are_the_published_ones() {
         let want = tiny.case.dililazy.as_ref().unwrap().concat();
         assert_eq!(tiny.case.dililazykv(&scores, heads), want, "{name}");
     }
-    println!("alloc_tiny: {} cases", cases.len());
+    println!("budget goldens, alloc_tiny: {} cases", cases.len());
 }
 
 #[test]
@@ -319,18 +320,10 @@ fn pyramids_are_those_of_kvcache_factory() {
         let reference = case.reference().allocate(&pyramidkv::PyramidKv).unwrap();
         let window = reference.window_tokens() as u32;
         let kept: Vec<u32> = reference.past_tokens().iter().map(|past| past + window).collect();
-        assert_eq!(
-            kept,
-            pyramid.kept_len_per_layer,
-            "{:?}",
-            case_name(pyramid.q_len, pyramid.num_layers)
-        );
+        let about = format!("{} tokens, {} layers", pyramid.q_len, pyramid.num_layers);
+        assert_eq!(kept, pyramid.kept_len_per_layer, "{about}");
     }
-    println!("pyramid_budgets_kvfactory: {} cases", cases.len());
-}
-
-fn case_name(tokens: usize, layers: usize) -> String {
-    format!("{tokens} tokens, {layers} layers")
+    println!("budget goldens, pyramid_budgets_kvfactory: {} cases", cases.len());
 }
 
 /// HeadKV's PyramidKV agrees with ours for the prompt that its layers were made for, and keeps that
@@ -356,6 +349,9 @@ fn the_first_prompt_does_not_decide_for_the_next() {
         assert_eq!(case.kept_first, case.kept_second_prompt_len_2000);
         frozen += usize::from(kept(2000) != case.kept_second_prompt_len_2000);
     }
-    println!("pyramid_frozen_budget_headkv: {} cases, {frozen} of them frozen", cases.len());
+    println!(
+        "budget goldens, pyramid_frozen_budget_headkv: {} cases, {frozen} of them frozen",
+        cases.len()
+    );
     assert!(frozen > 0);
 }

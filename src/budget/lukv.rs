@@ -143,6 +143,8 @@ fn concave_hull(fractions: &[f32], utilities: &[f32]) -> Vec<(Point, Point)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::budget::testing::{Case, past};
 
@@ -222,5 +224,49 @@ mod tests {
         let case = Case::shaped(2, 1).prompt(500).utility(curves(1, 2, &[&[1.0], &[1.0]]));
         assert_eq!(case.error(&LuKv), 3);
         assert_eq!(Case::shaped(2, 1).prompt(500).error(&LuKv), 1);
+    }
+
+    /// Utility of a concave curve with the first `kept` of its tokens.
+    fn utility(curves: &UtilityCurves, head: usize, kept: f64) -> f64 {
+        let curve = curves.curve(head / curves.heads(), head % curves.heads());
+        let of_stretch = |(a, b): (Point, Point)| {
+            let share = ((kept - a.0) / (b.0 - a.0)).clamp(0.0, 1.0);
+            share * (b.1 - a.1)
+        };
+        concave_hull(curves.fractions(), curve).into_iter().map(of_stretch).sum()
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_division_is_worth_more(
+            rises in prop::collection::vec(prop_oneof![Just(0.0f32), 0.0..1.0f32], 6 * 5),
+            other in prop::collection::vec(0.0..1.0f64, 6),
+        ) {
+            let mut points = rises;
+            points[0] = 0.5;
+            for curve in points.chunks_mut(5) {
+                (1..5).for_each(|k| curve[k] += curve[k - 1]);
+            }
+            let curves =
+                UtilityCurves::new(2, 3, vec![0.1, 0.2, 0.4, 0.7, 1.0], points).unwrap();
+            let worth = |amounts: &[f64]| -> f64 {
+                amounts.iter().enumerate().map(|(head, kept)| utility(&curves, head, *kept)).sum()
+            };
+            let best = greedy(&curves, 1.0, 0.0, other.iter().sum());
+            prop_assert!((best.iter().sum::<f64>() - other.iter().sum::<f64>()).abs() < 1e-9);
+            prop_assert!(worth(&best) >= worth(&other) - 1e-9, "{best:?} {other:?}");
+
+            let table = prune_table(&curves);
+            let mut before = [0.0f32; 6];
+            for (i, row) in table.chunks(6).enumerate() {
+                let mean = row.iter().map(|p| f64::from(*p)).sum::<f64>() / 6.0;
+                prop_assert!((mean - (i + 1) as f64 / 100.0).abs() < 1e-6);
+                // Whoever keeps less of the whole keeps less of every head.
+                for (now, before) in row.iter().zip(&mut before) {
+                    prop_assert!(*now >= *before - 1e-6);
+                    *before = *now;
+                }
+            }
+        }
     }
 }

@@ -82,7 +82,7 @@ pub fn number(value: f64) -> String {
 /// How the values of a map whose largest is `high` are printed inside its cells.
 pub fn cell_number(value: f64, high: f64) -> String {
     match high.abs() {
-        h if h >= 1000.0 => format!("{value:.0e}"),
+        h if h >= 100_000.0 => format!("{value:.0e}"),
         h if h >= 10.0 => format!("{value:.0}"),
         h if h >= 0.1 => format!("{value:.2}"),
         h if h >= 0.01 => format!("{value:.3}"),
@@ -207,5 +207,7 @@ mod tests {
         assert_eq!(cell_number(0.0, 0.0001), "0");
         assert_eq!(cell_number(0.00004, 0.0001), "4e-5");
         assert_eq!(cell_number(37.2, 99.0), "37");
+        assert_eq!(cell_number(1388.0, 6208.0), "1388");
+        assert_eq!(cell_number(250_000.0, 250_000.0), "2e5");
     }
 }

@@ -1,0 +1,300 @@
+//! What a budget is divided by: head scores with their sidecar, or utility curves, and whose heads
+//! they are.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::budget::{Allocator, Needs, UtilityCurves, UtilityFile};
+use crate::cache_heads::{CacheHeads, Granularity};
+use crate::cli::AllocateArgs;
+use crate::error::{Error, Result};
+use crate::head_matrix::HeadMatrix;
+use crate::head_score::{self, HeadScoreFile};
+
+/// The model of `--head-choice` where none is named.
+const DEFAULT_MODEL: &str = "needle-llama";
+
+/// Most query heads of all layers together: a thousand times the largest models'.
+const MOST_HEADS: usize = 1 << 24;
+
+/// What was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inputs {
+    /// Whose budgets.
+    pub heads: CacheHeads,
+    /// Whether the number of KV heads is known.
+    pub kv_heads_known: bool,
+    /// Scores of the query heads, `[L, H]`.
+    pub scores: Option<HeadMatrix>,
+    /// Utility curves, `[L, S]`.
+    pub curves: Option<UtilityCurves>,
+    /// The file that was read.
+    pub path: Option<PathBuf>,
+    /// For titles and file names: the file's stem, or the heads.
+    pub name: String,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// What the meta file beside a head_score file says about the model.
+#[derive(Debug, Deserialize)]
+struct Sidecar {
+    model: SidecarModel,
+}
+
+#[derive(Debug, Deserialize)]
+struct SidecarModel {
+    name: String,
+    layers: usize,
+    heads: usize,
+    kv_heads: usize,
+}
+
+impl Inputs {
+    /// Reads what `allocator` needs, and the shape of the heads from it or from the options.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if something was not given, [`Error::Data`] if a file cannot be used or is
+    /// of another model.
+    pub(super) fn read(allocator: &dyn Allocator, args: &AllocateArgs) -> Result<Self> {
+        if allocator.needs() == Needs::Utility {
+            return Self::of_curves(args);
+        }
+        match score_file(args) {
+            Some(path) => Self::of_scores(&path, args),
+            None if allocator.needs() == Needs::HeadScores => {
+                Err(Error::usage(format!("{} needs head scores", allocator.name()))
+                    .at("--head-score, --head-choice")
+                    .got("neither")
+                    .expected("a head_score file, as headprof writes it into head_score/")
+                    .advice(
+                        "profile the model first (headprof --model DIR), then --head-choice inf",
+                    ))
+            }
+            None => Self::of_shape(args),
+        }
+    }
+
+    fn of_scores(path: &Path, args: &AllocateArgs) -> Result<Self> {
+        let expected = args.layers.zip(args.heads);
+        let read = HeadScoreFile::read(path, expected).map_err(|e| match path.exists() {
+            true => e,
+            false => e
+                .expected("the scores of a model that was profiled")
+                .advice("profile it first, or name the file with --head-score"),
+        })?;
+        let scores = read.file.mean();
+        let (layers, heads) = (scores.layers(), scores.heads());
+        for (option, asked, there) in
+            [("--layers", args.layers, layers), ("--heads", args.heads, heads)]
+        {
+            if asked.is_some_and(|asked| asked != there) {
+                return Err(Error::data("a head_score file has another size")
+                    .at(path.display())
+                    .got(format!("{layers} layers x {heads} heads"))
+                    .expected(format!("{option} {}", asked.unwrap_or_default())));
+            }
+        }
+        let mut notes: Vec<String> =
+            read.warnings.iter().map(|w| format!("{}: {w}", path.display())).collect();
+        let known = sidecar(path, args, (layers, heads), &mut notes)?;
+        let kv_heads = args.kv_heads.or(known);
+        let heads = cache_heads(layers, heads, kv_heads, args)?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self {
+            heads,
+            kv_heads_known: kv_heads.is_some(),
+            scores: Some(scores),
+            curves: None,
+            path: Some(path.to_owned()),
+            name,
+            notes,
+        })
+    }
+
+    fn of_curves(args: &AllocateArgs) -> Result<Self> {
+        let missing = |option: &str, what: &str| {
+            Error::usage("lukv needs utility curves and the length of the prompt")
+                .at(option)
+                .got("nothing")
+                .expected(what)
+        };
+        let path = args.utility.as_ref();
+        let path = path.ok_or_else(|| missing("--utility", "a file of utility curves"))?;
+        if args.prompt_tokens.is_none() {
+            return Err(missing("--prompt-tokens", "how many tokens the fractions are of"));
+        }
+        let file = UtilityFile::read(path)?;
+        let asked: Option<Granularity> = args.granularity.map(Into::into);
+        if asked.is_some_and(|asked| asked != file.granularity) {
+            return Err(Error::data("the utility curves are of other heads than asked for")
+                .at(path.display())
+                .got(file.granularity.name())
+                .expected(format!("--granularity {}", asked.unwrap_or_default().name())));
+        }
+        let mut notes = Vec::new();
+        other_model(path, &file.model, args, &mut notes)?;
+        let (layers, stored) = (file.curves.layers(), file.curves.heads());
+        let shape = match file.granularity {
+            Granularity::KvHead => (args.layers, args.kv_heads),
+            Granularity::QueryHead => (args.layers, args.heads),
+        };
+        if shape.0.is_some_and(|l| l != layers) || shape.1.is_some_and(|s| s != stored) {
+            return Err(Error::data("the utility curves have another size than asked for")
+                .at(path.display())
+                .got(format!("{layers} layers x {stored} heads")));
+        }
+        Ok(Self {
+            heads: CacheHeads {
+                layers,
+                heads: stored,
+                kv_heads: stored,
+                granularity: file.granularity,
+            },
+            kv_heads_known: file.granularity == Granularity::KvHead,
+            scores: None,
+            curves: Some(file.curves),
+            path: Some(path.clone()),
+            name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            notes,
+        })
+    }
+
+    fn of_shape(args: &AllocateArgs) -> Result<Self> {
+        let (Some(layers), Some(heads)) = (args.layers, args.heads) else {
+            return Err(Error::usage("it is not known how many heads there are")
+                .at("--layers, --heads")
+                .got("no head_score file and not both options")
+                .expected("--layers L --heads H, or --head-score FILE"));
+        };
+        let heads = cache_heads(layers, heads, args.kv_heads, args)?;
+        Ok(Self {
+            heads,
+            kv_heads_known: args.kv_heads.is_some(),
+            scores: None,
+            curves: None,
+            path: None,
+            name: format!("{}x{}", heads.layers, heads.heads),
+            notes: Vec::new(),
+        })
+    }
+}
+
+/// The head_score file that was asked for.
+fn score_file(args: &AllocateArgs) -> Option<PathBuf> {
+    let of_model = |score: &str| {
+        let model = args.model.as_deref().unwrap_or(DEFAULT_MODEL);
+        args.head_score_dir.join(head_score::file_name(model, score))
+    };
+    let chosen = args.head_choice.as_deref().map(|choice| match choice {
+        "copy" => of_model("retrieval"),
+        "reason" => of_model("retrieval_reasoning"),
+        "inf" | "dili" | "lazy" => of_model(choice),
+        file => PathBuf::from(file),
+    });
+    args.head_score.clone().or(chosen)
+}
+
+/// The heads of a model of this shape, for the granularity asked for.
+fn cache_heads(
+    layers: usize,
+    heads: usize,
+    kv_heads: Option<usize>,
+    args: &AllocateArgs,
+) -> Result<CacheHeads> {
+    let all = layers.checked_mul(heads).filter(|all| (1..=MOST_HEADS).contains(all));
+    if all.is_none() {
+        return Err(Error::usage("there is no model of this many heads")
+            .at("--layers, --heads")
+            .got(format!("{layers} layers x {heads} heads"))
+            .expected(format!("from 1 to {MOST_HEADS} together")));
+    }
+    if let Some(n) = kv_heads.filter(|n| *n == 0 || !heads.is_multiple_of(*n)) {
+        return Err(Error::usage("query heads cannot share this many KV heads evenly")
+            .at("--kv-heads")
+            .got(format!("{n} KV heads, {heads} query heads"))
+            .expected(format!("a divisor of {heads}")));
+    }
+    let granularity = match (args.granularity.map(Granularity::from), kv_heads) {
+        (Some(Granularity::KvHead), None) => {
+            return Err(Error::usage("it is not known how many KV heads there are")
+                .at("--granularity kv_head")
+                .got("a head_score file without a meta file that says so, and no --kv-heads")
+                .expected("num_key_value_heads of the model's config.json")
+                .advice("add --kv-heads G"));
+        }
+        (Some(granularity), _) => granularity,
+        (None, Some(_)) => Granularity::KvHead,
+        (None, None) => Granularity::QueryHead,
+    };
+    Ok(CacheHeads { layers, heads, kv_heads: kv_heads.unwrap_or(heads), granularity })
+}
+
+/// The number of KV heads that the meta file beside `path` names, if there is one and it is of the
+/// model asked for.
+fn sidecar(
+    path: &Path,
+    args: &AllocateArgs,
+    shape: (usize, usize),
+    notes: &mut Vec<String>,
+) -> Result<Option<usize>> {
+    let beside = path.with_extension("meta.json");
+    let bytes = match std::fs::read(&beside) {
+        Ok(bytes) => bytes,
+        Err(_) => {
+            notes.push(format!(
+                "{} has no meta file beside it: which model its scores are of is not known",
+                path.display()
+            ));
+            return Ok(None);
+        }
+    };
+    let model = match serde_json::from_slice::<Sidecar>(&bytes) {
+        Ok(sidecar) => sidecar.model,
+        Err(_) if args.force => {
+            notes.push(format!("{} cannot be read and is left out", beside.display()));
+            return Ok(None);
+        }
+        Err(e) => {
+            return Err(Error::data("the meta file of a head_score file cannot be read")
+                .at(beside.display())
+                .got(e)
+                .expected("what headprof writes beside its scores")
+                .advice("--force leaves it out"));
+        }
+    };
+    other_model(path, &model.name, args, notes)?;
+    if (model.layers, model.heads) != shape {
+        let text = format!("{} layers x {} heads", model.layers, model.heads);
+        if !args.force {
+            return Err(Error::data("a head_score file and its meta file differ in size")
+                .at(beside.display())
+                .got(text)
+                .expected(format!("{} layers x {} heads", shape.0, shape.1))
+                .advice("--force leaves the meta file out"));
+        }
+        notes.push(format!("{} says {text} and is left out", beside.display()));
+        return Ok(None);
+    }
+    Ok(Some(model.kv_heads))
+}
+
+/// Refuses scores of `found` where another model was asked for.
+fn other_model(
+    path: &Path,
+    found: &str,
+    args: &AllocateArgs,
+    notes: &mut Vec<String>,
+) -> Result<()> {
+    let Some(asked) = args.model.as_deref().filter(|asked| *asked != found) else { return Ok(()) };
+    if args.force {
+        notes.push(format!("{} is of {found}, not of {asked}", path.display()));
+        return Ok(());
+    }
+    Err(Error::data("these are the scores of another model")
+        .at(path.display())
+        .got(found)
+        .expected(asked)
+        .advice("profile the model, or use these all the same with --force"))
+}
