@@ -12,7 +12,7 @@
 //! follow the head scores.
 //!
 //! To add a token score: one file with an `impl TokenScore`, and a line per method in
-//! [`registry`].
+//! [`registry()`].
 //!
 //! # Letters
 //!
