@@ -95,7 +95,7 @@ impl FromStr for ValueNorm {
 mod tests {
     use super::*;
     use crate::budget::BudgetOptions;
-    use crate::cache_heads::{CacheHeads, Granularity};
+    use crate::cache_heads::{CacheHeads, Granularity, GroupReduce};
     use crate::eviction::{EvictionOptions, Pooling, Rows, TokenStats, ValueNorms, by_name};
 
     #[test]
@@ -153,6 +153,36 @@ mod tests {
                 let other = EvictionOptions { value_norm: norm, ..options.clone() };
                 assert_eq!(kept(&vatp, &other), [0, 1, 4], "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn query_heads_share_the_values_of_their_kv_head() {
+        // Four query heads on two KV heads; of two tokens the second is the window. The first gets
+        // 1, 2, 3, 4 and its values are 10 and 100 long.
+        let stats = TokenStats {
+            layers: 1,
+            heads: 4,
+            kv_heads: 2,
+            tokens: 2,
+            row_sums: [(Rows::All, vec![1., 0., 2., 0., 3., 0., 4., 0.])].into(),
+            value_norms: Some(ValueNorms { l1: vec![10., 1., 100., 1.], l2: vec![], linf: vec![] }),
+        };
+        let scores = |granularity, reduce| {
+            let budget = BudgetOptions { window_tokens: 1, reduce, ..BudgetOptions::default() };
+            let options = EvictionOptions::new(budget);
+            let heads = CacheHeads { layers: 1, heads: 4, kv_heads: 2, granularity };
+            let token_score = by_name("h2o+vatp").unwrap().token_score().unwrap();
+            token_score.scores(&stats, 0, &heads, &options).unwrap()
+        };
+        let own = scores(Granularity::QueryHead, GroupReduce::Mean);
+        assert_eq!(own, [10., 20., 300., 400.]);
+        for (reduce, expected) in [
+            (GroupReduce::Mean, [15., 350.]),
+            (GroupReduce::Max, [20., 400.]),
+            (GroupReduce::Sum, [30., 700.]),
+        ] {
+            assert_eq!(scores(Granularity::KvHead, reduce), expected);
         }
     }
 }
