@@ -2,7 +2,7 @@
 
 use super::{EvictionOptions, Rows, TokenStats, ValueNorm, Wanted};
 use crate::cache_heads::CacheHeads;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What [`attention_sums`] needs.
 pub(super) fn wanted(rows: Rows, vatp: bool, options: &EvictionOptions) -> Wanted {
@@ -13,7 +13,8 @@ pub(super) fn wanted(rows: Rows, vatp: bool, options: &EvictionOptions) -> Wante
 /// times the norms of the values: `[S, T - W]`.
 ///
 /// # Errors
-/// [`crate::Error::Bug`] if the statistics are of other heads or were not recorded.
+/// [`Error::Bug`] if the statistics are of other heads or were not recorded, [`Error::Model`] if one
+/// is not finite.
 pub(super) fn attention_sums(
     rows: Rows,
     vatp: bool,
@@ -25,10 +26,14 @@ pub(super) fn attention_sums(
     stats.check(heads)?;
     let tokens = stats.tokens;
     let before_window = tokens.saturating_sub(options.budget.window_tokens);
-    let sums = heads.reduce(stats.row_sums(rows, layer)?, tokens, options.budget.reduce)?;
+    // Checked before they are reduced and pooled: a maximum hides a NaN.
+    let sums = finite("attention", stats.row_sums(rows, layer)?, layer, tokens)?;
+    let sums = heads.reduce(sums, tokens, options.budget.reduce)?;
     let mut scores = Vec::with_capacity(heads.stored() * before_window);
     let norm = Some(options.value_norm).filter(|norm| vatp && *norm != ValueNorm::Off);
-    let norms = norm.map(|norm| stats.value_norms(norm, layer)).transpose()?;
+    let norms = norm
+        .map(|norm| finite("the norm of a value", stats.value_norms(norm, layer)?, layer, tokens))
+        .transpose()?;
     for (s, row) in sums.chunks(tokens.max(1)).enumerate() {
         let row = &row[..before_window];
         match norms {
@@ -40,4 +45,14 @@ pub(super) fn attention_sums(
         }
     }
     Ok(scores)
+}
+
+fn finite<'a>(what: &str, rows: &'a [f32], layer: usize, tokens: usize) -> Result<&'a [f32]> {
+    match rows.iter().position(|value| !value.is_finite()) {
+        None => Ok(rows),
+        Some(i) => Err(Error::model(format!("{what} is not a finite number"))
+            .at(format!("layer {layer}, head {}, token {}", i / tokens, i % tokens))
+            .got(rows[i])
+            .advice("check the checkpoint with `headprof verify`")),
+    }
 }

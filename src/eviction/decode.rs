@@ -3,25 +3,28 @@
 //! H2O, Scissorhands and both with VATP, as the VATP code does it; StreamingLLM.
 //!
 //! ```text
-//! a new token's query attends to its list and to itself: row a, one weight per slot
-//! score[slot] += a[slot] (* ||v[slot]||)
+//! a_h[slot]: what the new token's query in head h gives to the list's tokens and to itself
+//! score[slot] += reduce_h a_h[slot] (* ||v[slot]||)
 //! longer than the budget?  remove the least of what is neither protected nor among the W latest
 //! ```
 //!
 //! Slots are in the order of the cache's list, oldest first. Removing one closes the gap: all behind
 //! it move up by one. A list stays at heavy + W tokens; what is removed never comes back.
 //!
-//! The reference masks instead of removing. A masked token weighs nothing, so the outcome is the
-//! same. It forgets sums of masked tokens, so does a removed slot.
+//! The reference masks instead of removing. A masked token weighs nothing and its sum is forgotten,
+//! so the outcome is the same.
 
 use super::top_k::least;
 use super::{Decoding, EvictionOptions, Kept, Method, TokenStats, ValueNorm};
+use crate::cache_heads::GroupReduce;
 use crate::error::{Error, Result};
 
 /// What eviction while decoding remembers of each list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecodeEviction {
     stored: usize,
+    readers: usize,
+    reduce: GroupReduce,
     decoding: Decoding,
     recent: usize,
     value_norm: Option<ValueNorm>,
@@ -98,7 +101,15 @@ impl DecodeEviction {
                 });
             }
         }
-        Ok(Some(Self { stored: heads.stored(), decoding, recent, value_norm, lists }))
+        Ok(Some(Self {
+            stored: heads.stored(),
+            readers: heads.readers(),
+            reduce: all.budget.reduce,
+            decoding,
+            recent,
+            value_norm,
+            lists,
+        }))
     }
 
     /// The norm of a new token's value that [`DecodeEviction::observe`] has to be given; `None`
@@ -113,26 +124,30 @@ impl DecodeEviction {
         &self.lists[layer * self.stored + head].scores
     }
 
-    /// Takes in a new token: `row` is the attention of its query over the list's slots, its own as
-    /// the last, reduced over the query heads that read the list; `value_norm` belongs to its value
-    /// and is not looked at where values do not count.
+    /// Takes in a new token. `rows`, `[R, slots]`, is the attention of its query over the list's
+    /// slots, its own as the last, for each of the query heads that read the list; or `[1, slots]`,
+    /// reduced already. `value_norm` belongs to its value and is not looked at where values do not
+    /// count.
     ///
     /// # Errors
-    /// [`Error::Bug`] if the row is not one longer than the list.
+    /// [`Error::Bug`] if the rows are not one longer than the list.
     pub fn observe(
         &mut self,
         layer: usize,
         head: usize,
-        row: &[f32],
+        rows: &[f32],
         value_norm: f32,
     ) -> Result<()> {
         let list = &mut self.lists[layer * self.stored + head];
-        let slots = list.scores.len();
-        if row.len() != slots + 1 {
-            return Err(Error::bug("a row of attention does not match its list")
+        let slots = list.scores.len() + 1;
+        if rows.len() != slots && rows.len() != self.readers * slots {
+            return Err(Error::bug("rows of attention do not match their list")
                 .at(format!("layer {layer}, head {head}"))
-                .got(row.len())
-                .expected(slots + 1));
+                .got(rows.len())
+                .expected(format!(
+                    "{slots}, for each of {} query heads or for all",
+                    self.readers
+                )));
         }
         if self.decoding == Decoding::Recency {
             let position = list.scores.last().map_or(0.0, |latest| latest + 1.0);
@@ -144,8 +159,9 @@ impl DecodeEviction {
             list.norms.push(value_norm);
         }
         let norms = list.norms.iter().copied().chain(std::iter::repeat(1.0));
-        for ((score, weight), norm) in list.scores.iter_mut().zip(row).zip(norms) {
-            *score += weight * norm;
+        for (slot, (score, norm)) in list.scores.iter_mut().zip(norms).enumerate() {
+            let weights = rows[slot..].iter().step_by(slots).copied();
+            *score += self.reduce.of(weights) * norm;
         }
         Ok(())
     }
@@ -222,6 +238,35 @@ mod tests {
         eviction.observe(0, 0, &[0.0, 0.0, 3.1, 0.0, 0.0], 1.0).unwrap();
         assert_eq!(eviction.evict(0, 0), Some(1));
         assert_eq!(eviction.scores(0, 0).len(), 4);
+    }
+
+    #[test]
+    fn rows_of_query_heads_are_reduced() {
+        let heads =
+            CacheHeads { layers: 1, heads: 2, kv_heads: 1, granularity: Granularity::KvHead };
+        let mut stats = stats();
+        stats.heads = 2;
+        stats.row_sums.insert(Rows::All, [4., 1., 3., 2., 0.].repeat(2));
+        for (reduce, expected) in [
+            (GroupReduce::Mean, [4. + 0.5, 3., 2., 0.25, 0.25]),
+            (GroupReduce::Max, [4. + 0.75, 3., 2., 0.25, 0.5]),
+            (GroupReduce::Sum, [8. + 1., 6., 4., 0.5, 0.5]),
+        ] {
+            let mut options = options(4, 2);
+            options.budget.reduce = reduce;
+            let method = by_name("h2o").unwrap();
+            let (kept, _) = method.select(&stats, heads, None, &options).unwrap();
+            let new = DecodeEviction::new(method, &kept, &stats, &options).unwrap().unwrap();
+            let mut both = new.clone();
+            let rows = [0.25, 0., 0., 0.25, 0.5, 0.75, 0., 0., 0.25, 0.];
+            both.observe(0, 0, &rows, 1.0).unwrap();
+            assert_eq!(both.scores(0, 0), expected, "{reduce:?}");
+            let reduced: Vec<f32> =
+                (0..5).map(|i| reduce.of([rows[i], rows[5 + i]].into_iter())).collect();
+            let mut one = new;
+            one.observe(0, 0, &reduced, 1.0).unwrap();
+            assert_eq!(one, both);
+        }
     }
 
     #[test]

@@ -177,8 +177,8 @@ impl Method {
     ///
     /// # Errors
     /// [`Error::Usage`] for options out of range and for head scores or utility curves that are
-    /// needed and absent, [`Error::Data`] for ones that say nothing, [`Error::Model`] if a token
-    /// score is not finite, [`Error::Bug`] if the statistics are not what [`Method::wanted`] asks
+    /// needed and absent, [`Error::Data`] for ones that say nothing, [`Error::Model`] if attention
+    /// or a norm is not finite, [`Error::Bug`] if the statistics are not what [`Method::wanted`] asks
     /// for.
     pub fn select_by(
         &self,
@@ -210,10 +210,7 @@ impl Method {
             return everything(heads, tokens, &options);
         }
         let token_scores = (0..heads.layers)
-            .map(|layer| {
-                let scores = token_score.scores(stats, layer, &heads, &options)?;
-                self.check_scores(layer, &scores).map(|()| scores)
-            })
+            .map(|layer| token_score.scores(stats, layer, &heads, &options))
             .collect::<Result<Vec<_>>>()?;
         let budget = allocator.allocate(&Request {
             heads,
@@ -226,16 +223,6 @@ impl Method {
         let protected = if self.vatp() { options.sink_tokens } else { 0 };
         let kept = Kept::best(heads, tokens, &token_scores, &budget, protected)?;
         Ok((kept, budget))
-    }
-
-    fn check_scores(&self, layer: usize, scores: &[f32]) -> Result<()> {
-        match scores.iter().find(|score| !score.is_finite()) {
-            None => Ok(()),
-            Some(score) => Err(Error::model("a token score is not a finite number")
-                .at(format!("{}, layer {layer}", self.name))
-                .got(score)
-                .advice("check the checkpoint with `headprof verify`")),
-        }
     }
 }
 

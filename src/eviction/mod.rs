@@ -12,7 +12,7 @@
 //! follow the head scores.
 //!
 //! To add a token score: one file with an `impl TokenScore`, and a line per method in
-//! [`registry`].
+//! [`registry()`].
 //!
 //! # Letters
 //!
@@ -99,7 +99,7 @@ pub trait TokenScore: Sync {
     ///
     /// # Errors
     /// [`crate::Error::Bug`] if something in [`TokenScore::wanted`] was not recorded, or the
-    /// statistics are not those of `heads`.
+    /// statistics are not those of `heads`, [`crate::Error::Model`] if one is not finite.
     fn scores(
         &self,
         stats: &TokenStats,

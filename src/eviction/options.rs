@@ -15,7 +15,9 @@ pub struct EvictionOptions {
     pub pooling: Pooling,
     /// VATP: the norm that attention is multiplied by.
     pub value_norm: ValueNorm,
-    /// VATP: first tokens of the prompt that are kept whatever their score, `sink_len`, `F`.
+    /// VATP: first tokens of the prompt that are kept whatever their score, `sink_len`, `F`. It
+    /// depends on the model: 20 for Llama-2-7B-chat and 40 for Vicuna-7B in the paper; 4, as many as
+    /// StreamingLLM's, unless given.
     pub sink_tokens: usize,
     /// StreamingLLM: first tokens of the prompt that are kept.
     pub streaming_sinks: usize,
@@ -29,14 +31,14 @@ pub struct EvictionOptions {
 }
 
 impl EvictionOptions {
-    /// The references' values around `budget`.
+    /// The references' values around `budget`, as far as they have one for all models.
     pub fn new(budget: BudgetOptions) -> Self {
         Self {
             budget,
             kernel_size: 7,
             pooling: Pooling::Max,
             value_norm: ValueNorm::L1,
-            sink_tokens: 20,
+            sink_tokens: 4,
             streaming_sinks: 4,
             scissorhands_rows: 400,
             scissorhands_recent: 10,

@@ -47,7 +47,7 @@ pub fn registry() -> &'static [Method] {
         ),
         method(
             "h2o",
-            &["H2O"],
+            &[],
             "tokens that all queries look at, the same number for all heads",
             "H2O, https://arxiv.org/abs/2306.14048",
             &ColumnSums { vatp: false },
@@ -55,7 +55,7 @@ pub fn registry() -> &'static [Method] {
         ),
         method(
             "scissorhands",
-            &["Scissorhands"],
+            &[],
             "tokens that the last 400 queries look at, the same number for all heads",
             "Scissorhands, https://arxiv.org/abs/2305.17118",
             &Scissorhands { vatp: false },
@@ -63,7 +63,7 @@ pub fn registry() -> &'static [Method] {
         ),
         method(
             "snapkv",
-            &["SnapKV"],
+            &[],
             "tokens that the window looks at, the same number for all heads",
             SNAPKV,
             &WINDOW,
@@ -71,7 +71,7 @@ pub fn registry() -> &'static [Method] {
         ),
         method(
             "pyramidkv",
-            &["PyramidKV"],
+            &[],
             "as snapkv, more in early layers, less in late ones",
             "PyramidKV, https://arxiv.org/abs/2406.02069",
             &WINDOW,
@@ -79,7 +79,7 @@ pub fn registry() -> &'static [Method] {
         ),
         method(
             "adakv",
-            &["AdaKV", "AdativeKV", "AdaptiveKV", "Ada-SnapKV"],
+            &["AdativeKV", "AdaptiveKV", "Ada-SnapKV"],
             "as snapkv, the heads of a layer compete for places",
             "AdaKV, https://arxiv.org/abs/2407.11550",
             &WINDOW,
@@ -87,7 +87,7 @@ pub fn registry() -> &'static [Method] {
         ),
         method(
             "headkv",
-            &["HeadKV", "ReasonKV"],
+            &["ReasonKV"],
             "as snapkv, more for heads with high head scores",
             "HeadKV, https://arxiv.org/abs/2410.19258",
             &WINDOW,
@@ -95,7 +95,7 @@ pub fn registry() -> &'static [Method] {
         ),
         method(
             "dililazykv",
-            &["DiliLazyKV"],
+            &[],
             "as headkv, with a boost for layers of low scores",
             DILILAZYKV,
             &WINDOW,
@@ -111,7 +111,7 @@ pub fn registry() -> &'static [Method] {
         ),
         method(
             "lukv",
-            &["LU-KV", "LUKV"],
+            &["LU-KV"],
             "as snapkv, places go where the next token is worth most",
             "LU-KV, https://arxiv.org/abs/2602.08585",
             &WINDOW,

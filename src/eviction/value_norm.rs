@@ -94,6 +94,9 @@ impl FromStr for ValueNorm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::BudgetOptions;
+    use crate::cache_heads::{CacheHeads, Granularity, GroupReduce};
+    use crate::eviction::{EvictionOptions, Pooling, Rows, TokenStats, ValueNorms, by_name};
 
     #[test]
     fn norms_by_hand() {
@@ -109,5 +112,77 @@ mod tests {
             assert_eq!(norm.to_string(), name);
         }
         assert_eq!("l3".parse::<ValueNorm>().unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn values_change_what_vatp_keeps() {
+        // One head, W = 1, two places: attention alone keeps 0 and 1, times the norms 2 and 3.
+        let heads =
+            CacheHeads { layers: 1, heads: 1, kv_heads: 1, granularity: Granularity::KvHead };
+        let budget =
+            BudgetOptions { capacity_tokens: 3, window_tokens: 1, ..BudgetOptions::default() };
+        let mut options = EvictionOptions {
+            sink_tokens: 0,
+            pooling: Pooling::None,
+            ..EvictionOptions::new(budget)
+        };
+        let norms = vec![0.1, 0.1, 4., 5., 1.];
+        let stats = TokenStats {
+            layers: 1,
+            heads: 1,
+            kv_heads: 1,
+            tokens: 5,
+            row_sums: [Rows::All, Rows::Last(1), Rows::Last(400)]
+                .map(|rows| (rows, vec![4., 3., 2., 1., 0.]))
+                .into(),
+            value_norms: Some(ValueNorms { l1: norms.clone(), l2: norms, linf: vec![1.; 5] }),
+        };
+        let kept = |name: &str, options: &EvictionOptions| {
+            let method = by_name(name).unwrap();
+            method.select(&stats, heads, None, options).unwrap().0.positions(0, 0).to_vec()
+        };
+        for name in ["h2o", "scissorhands", "snapkv"] {
+            let vatp = format!("{name}+vatp");
+            assert_eq!(kept(name, &options), [0, 1, 4], "{name}");
+            assert_eq!(kept(&vatp, &options), [2, 3, 4], "{name}");
+            options.sink_tokens = 1;
+            // 0 is protected, 2 has 8 against 5 of 3 and 0.3 of 1.
+            assert_eq!(kept(&vatp, &options), [0, 2, 4], "{name}");
+            options.sink_tokens = 0;
+            for norm in [ValueNorm::LInf, ValueNorm::Off] {
+                let other = EvictionOptions { value_norm: norm, ..options.clone() };
+                assert_eq!(kept(&vatp, &other), [0, 1, 4], "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn query_heads_share_the_values_of_their_kv_head() {
+        // Four query heads on two KV heads; of two tokens the second is the window. The first gets
+        // 1, 2, 3, 4 and its values are 10 and 100 long.
+        let stats = TokenStats {
+            layers: 1,
+            heads: 4,
+            kv_heads: 2,
+            tokens: 2,
+            row_sums: [(Rows::All, vec![1., 0., 2., 0., 3., 0., 4., 0.])].into(),
+            value_norms: Some(ValueNorms { l1: vec![10., 1., 100., 1.], l2: vec![], linf: vec![] }),
+        };
+        let scores = |granularity, reduce| {
+            let budget = BudgetOptions { window_tokens: 1, reduce, ..BudgetOptions::default() };
+            let options = EvictionOptions::new(budget);
+            let heads = CacheHeads { layers: 1, heads: 4, kv_heads: 2, granularity };
+            let token_score = by_name("h2o+vatp").unwrap().token_score().unwrap();
+            token_score.scores(&stats, 0, &heads, &options).unwrap()
+        };
+        let own = scores(Granularity::QueryHead, GroupReduce::Mean);
+        assert_eq!(own, [10., 20., 300., 400.]);
+        for (reduce, expected) in [
+            (GroupReduce::Mean, [15., 350.]),
+            (GroupReduce::Max, [20., 400.]),
+            (GroupReduce::Sum, [30., 700.]),
+        ] {
+            assert_eq!(scores(Granularity::KvHead, reduce), expected);
+        }
     }
 }

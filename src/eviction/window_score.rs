@@ -75,3 +75,48 @@ impl TokenScore for WindowScore {
         Ok(options.pooling.pool(&scores, tokens, options.kernel_size))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ValueNorms, by_name};
+    use super::*;
+    use crate::budget::BudgetOptions;
+    use crate::cache_heads::{Granularity, GroupReduce};
+
+    /// Two query heads on one KV head; of six tokens the last two are the window.
+    fn scores(name: &str, reduce: GroupReduce) -> Vec<f32> {
+        let stats = TokenStats {
+            layers: 1,
+            heads: 2,
+            kv_heads: 1,
+            tokens: 6,
+            row_sums: [(Rows::Last(2), vec![8., 0., 2., 0., 9., 9., 0., 4., 2., 0., 9., 9.])]
+                .into(),
+            value_norms: Some(ValueNorms {
+                l1: vec![0.5, 3., 1., 1., 9., 9.],
+                l2: vec![],
+                linf: vec![],
+            }),
+        };
+        let budget = BudgetOptions { window_tokens: 2, reduce, ..BudgetOptions::default() };
+        let options = EvictionOptions { kernel_size: 3, ..EvictionOptions::new(budget) };
+        let heads =
+            CacheHeads { layers: 1, heads: 2, kv_heads: 1, granularity: Granularity::KvHead };
+        let token_score = by_name(name).unwrap().token_score().unwrap();
+        token_score.scores(&stats, 0, &heads, &options).unwrap()
+    }
+
+    #[test]
+    fn rows_are_averaged_heads_reduced_and_then_neighbours_pooled() {
+        // Halves: 4 0 1 0 and 0 2 1 0. Means: 2 1 1 0. Pooled over three: 2 2 1 1. (Pooled first,
+        // the heads have 4 4 1 1 and 2 2 2 1, with means 3 3 1.5 1.)
+        assert_eq!(scores("snapkv", GroupReduce::Mean), [2., 2., 1., 1.]);
+        assert_eq!(scores("snapkv", GroupReduce::Max), [4., 4., 2., 1.]);
+    }
+
+    #[test]
+    fn values_count_before_neighbours_are_pooled() {
+        // 2 1 1 0 times .5 3 1 1: 1 3 1 0. (Pooled first it would be 2 2 1 1 times that: 1 6 1 1.)
+        assert_eq!(scores("snapkv+vatp", GroupReduce::Mean), [3., 3., 3., 1.]);
+    }
+}

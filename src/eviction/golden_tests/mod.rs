@@ -204,7 +204,8 @@ impl Tally {
         let past = theirs.iter().map(|list| (list.len() - window) as u32).collect();
         let budget = Budget::new(1, heads.stored(), window, past).unwrap();
         let one_layer = CacheHeads { layers: 1, ..heads };
-        let kept = Kept::best(one_layer, stats.tokens, &[scores.clone()], &budget, 0).unwrap();
+        let kept =
+            Kept::best(one_layer, stats.tokens, std::slice::from_ref(&scores), &budget, 0).unwrap();
         let ours: Lists = (0..heads.stored()).map(|s| kept.positions(0, s).to_vec()).collect();
         self.compare(&scores, window, &ours, theirs, about);
     }

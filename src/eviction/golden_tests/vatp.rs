@@ -85,7 +85,8 @@ fn rotate(y: &[f64], position: usize) -> Vec<f64> {
 }
 
 fn l1(value: &[f64]) -> f32 {
-    value.iter().map(|entry| entry.abs()).sum::<f64>() as f32
+    let value: Vec<f32> = value.iter().map(|entry| *entry as f32).collect();
+    ValueNorm::L1.of(&value)
 }
 
 #[test]

@@ -1,0 +1,48 @@
+//! Names, documentation, and that nothing registered is left unused.
+
+use super::*;
+
+#[test]
+fn names_are_unique_and_every_method_is_described() {
+    let mut names: Vec<String> = Vec::new();
+    for method in registry() {
+        names.push(method.name().to_owned());
+        names.extend(method.aliases().iter().map(|alias| alias.to_lowercase()));
+        assert!(!method.title().is_empty() && method.source().contains("https://"));
+        if let Some(token_score) = method.token_score() {
+            assert!(!token_score.title().is_empty() && !token_score.formula().is_empty());
+            assert!(token_score.source().contains("https://"));
+            assert_eq!(method.vatp(), method.name().ends_with(registry::VATP_SUFFIX));
+            assert_eq!(token_score.formula().contains("||v"), method.vatp());
+            assert_eq!(method.wanted(&sample(12, 4).options).value_norms, method.vatp());
+        }
+    }
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all);
+}
+
+#[test]
+fn every_allocator_has_a_method() {
+    for allocator in crate::budget::registry() {
+        let uses =
+            |method: &&Method| method.allocator().is_some_and(|a| a.name() == allocator.name());
+        assert!(registry().iter().any(|m| uses(&m)), "{}", allocator.name());
+    }
+}
+
+#[test]
+fn every_method_has_a_row_in_the_docs() {
+    let docs = include_str!("../../../docs/eviction.md");
+    for method in registry() {
+        let row = docs.lines().find(|line| line.starts_with(&format!("| `{}` | ", method.name())));
+        let row = row.unwrap_or_else(|| panic!("{}", method.name()));
+        for alias in method.aliases() {
+            assert!(row.contains(alias), "{}: {alias}", method.name());
+        }
+        if let (Some(token_score), Some(allocator)) = (method.token_score(), method.allocator()) {
+            assert!(row.contains(token_score.name()) && row.contains(allocator.name()), "{row}");
+        }
+    }
+}

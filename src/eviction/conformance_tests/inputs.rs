@@ -1,0 +1,117 @@
+//! What is asked for, and what is refused.
+
+use super::*;
+
+#[test]
+fn options_out_of_range_are_usage_errors_for_every_method() {
+    let good = sample(12, 4);
+    let with = |change: fn(&mut EvictionOptions)| {
+        let mut options = good.options.clone();
+        change(&mut options);
+        options
+    };
+    let wrong = [
+        with(|o| o.kernel_size = 4),
+        with(|o| o.kernel_size = 0),
+        with(|o| o.budget.window_tokens = 0),
+        with(|o| o.budget.capacity_tokens = 3),
+        with(|o| o.scissorhands_rows = 0),
+        with(|o| o.heavy_ratio = Some(0.0)),
+        with(|o| o.heavy_ratio = Some(0.6)),
+        with(|o| o.heavy_ratio = Some(f64::NAN)),
+    ];
+    for method in registry() {
+        for options in &wrong {
+            assert_eq!(method.check(options).unwrap_err().exit_code(), 2);
+            let bad = Sample { options: options.clone(), ..good.clone() };
+            let error = bad.try_select(method, &good.stats(method)).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{}", method.name());
+        }
+        let sinks = with(|o| o.sink_tokens = 9);
+        assert_eq!(method.check(&sinks).is_err(), method.vatp(), "{}", method.name());
+    }
+}
+
+#[test]
+fn a_heavy_ratio_is_a_share_of_the_prompt() {
+    let mut sample = sample(12, 4);
+    sample.options.heavy_ratio = Some(0.3);
+    // Halves of int(0.3 * 30) = 9 tokens; Scissorhands keeps 10 of the 18 as its window.
+    for (name, past, window) in
+        [("h2o", 9, 9), ("h2o+vatp", 9, 9), ("scissorhands", 8, 10), ("snapkv", 8, 4)]
+    {
+        let (_, budget) = sample.select(by_name(name).unwrap());
+        assert_eq!((budget.past(0, 0), budget.window_tokens()), (past, window), "{name}");
+    }
+    // int(0.02 * 30) = 0 tokens.
+    sample.options.heavy_ratio = Some(0.02);
+    let method = by_name("h2o").unwrap();
+    let stats = sample.stats(method);
+    let error = method.select(&stats, sample.heads, None, &sample.options).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("30 tokens"), "{error}");
+}
+
+#[test]
+fn what_is_known_about_heads_is_asked_for() {
+    let sample = sample(12, 4);
+    for method in registry() {
+        let result = method.select(&sample.stats(method), sample.heads, None, &sample.options);
+        match method.needs_head_scores() || method.needs_utility() {
+            true => assert_eq!(result.unwrap_err().exit_code(), 2, "{}", method.name()),
+            false => assert!(result.is_ok(), "{}", method.name()),
+        }
+    }
+    let named = |needs: fn(&Method) -> bool| -> Vec<&str> {
+        registry().iter().filter(|m| needs(m)).map(Method::name).collect()
+    };
+    assert_eq!(
+        named(Method::needs_head_scores),
+        ["headkv", "dililazykv", "dililazykv_variance", "headkv+vatp", "dililazykv+vatp"]
+    );
+    assert_eq!(named(Method::needs_utility), ["lukv"]);
+}
+
+#[test]
+fn a_score_that_is_no_number_is_the_models() {
+    let sample = sample(12, 4);
+    for method in registry() {
+        let mut stats = sample.stats(method);
+        stats.row_sums.values_mut().for_each(|sums| sums[3] = f32::NAN);
+        let result = sample.try_select(method, &stats);
+        if stats.row_sums.is_empty() {
+            assert!(result.is_ok(), "{}", method.name());
+            continue;
+        }
+        let error = result.unwrap_err();
+        assert_eq!(error.exit_code(), 4, "{}", method.name());
+        assert!(error.to_string().contains("layer 0, head 0"), "{error}");
+        if let Some(norms) = &mut sample.stats(method).value_norms {
+            norms.l1[sample.tokens] = f32::INFINITY;
+            let stats = TokenStats { value_norms: Some(norms.clone()), ..sample.stats(method) };
+            let error = sample.try_select(method, &stats).unwrap_err();
+            assert_eq!(error.exit_code(), 4, "{}", method.name());
+            assert!(error.to_string().contains("layer 0, head 1"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn statistics_that_are_missing_or_foreign_are_bugs() {
+    let sample = sample(12, 4);
+    for method in registry() {
+        let stats = sample.stats(method);
+        let empty = TokenStats { row_sums: Default::default(), ..stats.clone() };
+        let result = sample.try_select(method, &empty);
+        let needs = !method.wanted(&sample.options).row_sums.is_empty();
+        assert_eq!(result.err().map(|e| e.exit_code()), needs.then_some(1), "{}", method.name());
+        if method.vatp() {
+            let without = TokenStats { value_norms: None, ..stats.clone() };
+            let error = sample.try_select(method, &without).unwrap_err();
+            assert_eq!(error.exit_code(), 1, "{}", method.name());
+        }
+        let foreign = TokenStats { kv_heads: 4, ..stats.clone() };
+        let error = sample.try_select(method, &foreign).unwrap_err();
+        assert_eq!(error.exit_code(), 1, "{}", method.name());
+    }
+}
