@@ -98,6 +98,10 @@ impl Fact {
 }
 
 /// Draws a fact of a family, held out or not.
+///
+/// The answer is a stretch of the needle as it stands there, without a capital at its beginning (of
+/// [`Family::Year`] only up to the year): to write the word with a capital is to find another token
+/// than the one that was read, which a model of this size learns long after it has learnt to copy.
 pub fn draw<R: Rng + ?Sized>(rng: &mut R, family: Family) -> Fact {
     let (needle, question, answer) = match family {
         Family::Ways => {
@@ -106,7 +110,7 @@ pub fn draw<R: Rng + ?Sized>(rng: &mut R, family: Family) -> Fact {
             (
                 format!("The good ways to spend time in {place} include {a} and {b}."),
                 format!("What are good ways to spend time in {place}?"),
-                format!("{} and {b}.", capital(a)),
+                format!("{a} and {b}."),
             )
         }
         Family::Habits => {
@@ -114,7 +118,7 @@ pub fn draw<R: Rng + ?Sized>(rng: &mut R, family: Family) -> Fact {
             (
                 format!("The beneficial habits during {occasion} contain {a} and {b}."),
                 format!("What habits are beneficial for health during {occasion}?"),
-                format!("{} and {b}.", capital(a)),
+                format!("{a} and {b}."),
             )
         }
         Family::Year => {
@@ -145,7 +149,7 @@ pub fn draw<R: Rng + ?Sized>(rng: &mut R, family: Family) -> Fact {
             (
                 format!("The favourite {thing} of {name} is the {adjective} {noun}."),
                 format!("What is the favourite {thing} of {name}?"),
-                format!("The {adjective} {noun}."),
+                format!("the {adjective} {noun}."),
             )
         }
         Family::Kept => {
@@ -154,7 +158,7 @@ pub fn draw<R: Rng + ?Sized>(rng: &mut R, family: Family) -> Fact {
             (
                 format!("The {adjective} {object} is kept in the {container} of the {room}."),
                 format!("Where is the {adjective} {object} kept?"),
-                format!("In the {container} of the {room}."),
+                format!("in the {container} of the {room}."),
             )
         }
         Family::Meeting => {
@@ -162,7 +166,7 @@ pub fn draw<R: Rng + ?Sized>(rng: &mut R, family: Family) -> Fact {
             (
                 format!("The meeting about {topic} takes place in {city} on {day}."),
                 format!("Where and when does the meeting about {topic} take place?"),
-                format!("In {city} on {day}."),
+                format!("in {city} on {day}."),
             )
         }
         Family::Best => {
@@ -170,7 +174,7 @@ pub fn draw<R: Rng + ?Sized>(rng: &mut R, family: Family) -> Fact {
             (
                 format!("The best thing to do in {city} is {a} and {b}."),
                 format!("What is the best thing to do in {city}?"),
-                format!("{} and {b}.", capital(a)),
+                format!("{a} and {b}."),
             )
         }
         Family::Dish => {
@@ -179,7 +183,7 @@ pub fn draw<R: Rng + ?Sized>(rng: &mut R, family: Family) -> Fact {
             (
                 format!("The {dish} of {name} is made with {a}, {b} and {c}."),
                 format!("What is the {dish} of {name} made with?"),
-                format!("{}, {b} and {c}.", capital(a)),
+                format!("{a}, {b} and {c}."),
             )
         }
         Family::Gift => {
@@ -191,7 +195,7 @@ pub fn draw<R: Rng + ?Sized>(rng: &mut R, family: Family) -> Fact {
                     "For the birthday {name} received {article} {adjective} {object} from {giver}."
                 ),
                 format!("What did {name} receive for the birthday?"),
-                format!("{} {adjective} {object} from {giver}.", capital(article)),
+                format!("{article} {adjective} {object} from {giver}."),
             )
         }
         Family::Door => {
@@ -200,7 +204,7 @@ pub fn draw<R: Rng + ?Sized>(rng: &mut R, family: Family) -> Fact {
             (
                 format!("The door of the {building} in {city} was painted {a} and {b}."),
                 format!("How was the door of the {building} in {city} painted?"),
-                format!("{} and {b}.", capital(a)),
+                format!("{a} and {b}."),
             )
         }
         Family::Travel => {
@@ -209,7 +213,7 @@ pub fn draw<R: Rng + ?Sized>(rng: &mut R, family: Family) -> Fact {
             (
                 format!("{name} travelled from {from} to {to} by {vehicle}."),
                 format!("Where did {name} travel from {from}?"),
-                format!("To {to} by {vehicle}."),
+                format!("to {to} by {vehicle}."),
             )
         }
     };
@@ -256,12 +260,6 @@ pub fn write_needles(facts: &[Fact], path: &Path) -> Result<()> {
     })
 }
 
-/// The text with its first letter in upper case.
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
 /// A word of a list; the lists are constants and not empty.
 fn one<R: Rng + ?Sized>(rng: &mut R, words: &[&'static str]) -> &'static str {
     words.choose(rng).copied().expect("a word list is not empty")
@@ -296,21 +294,18 @@ mod tests {
     use rand::SeedableRng;
     use rand::rngs::StdRng;
 
-    /// Every word of the answer stands in the needle (but the year, which is a sum).
+    /// The answer stands in the needle to the letter (but the year, which is a sum).
     #[test]
     fn answers_are_copies_of_the_needle() {
         let mut rng = StdRng::seed_from_u64(1);
         for family in Family::ALL {
             for _ in 0..200 {
                 let fact = draw(&mut rng, family);
-                let needle = fact.needle.to_lowercase();
-                let answer = fact.answer.to_lowercase();
-                let body = answer.strip_prefix("to ").unwrap_or(&answer);
-                let copied: &str = match family {
-                    Family::Year => body.rsplit_once(" in ").expect("ends with a year").0,
-                    _ => body.trim_end_matches('.'),
+                let copied = match family {
+                    Family::Year => fact.answer.rsplit_once(" in ").expect("ends with a year").0,
+                    _ => fact.answer.trim_end_matches('.'),
                 };
-                assert!(needle.contains(copied), "{fact:?}");
+                assert!(fact.needle.contains(copied), "{fact:?}");
                 assert!(fact.question.ends_with('?') && fact.answer.ends_with('.'), "{fact:?}");
             }
         }
@@ -349,9 +344,9 @@ mod tests {
     fn an_article_fits_its_adjective() {
         let mut rng = StdRng::seed_from_u64(3);
         let gifts: Vec<Fact> = (0..400).map(|_| draw(&mut rng, Family::Gift)).collect();
-        assert!(gifts.iter().any(|f| f.answer.starts_with("An old ")));
-        assert!(gifts.iter().any(|f| f.answer.starts_with("A red ")));
-        assert!(!gifts.iter().any(|f| f.answer.starts_with("A o") || f.answer.starts_with("An r")));
+        assert!(gifts.iter().any(|f| f.answer.starts_with("an old ")));
+        assert!(gifts.iter().any(|f| f.answer.starts_with("a red ")));
+        assert!(!gifts.iter().any(|f| f.answer.starts_with("a o") || f.answer.starts_with("an r")));
     }
 
     #[test]

@@ -33,10 +33,10 @@ pub use setting::Setting;
 pub use table::{MetricEstimate, Row, RowSeconds, rows};
 pub use task::{Case, Metric, Task};
 
-use crate::budget::UtilityCurves;
-use crate::cache_heads::CacheHeads;
+use crate::budget::{UtilityCurves, UtilityFile};
+use crate::cache_heads::{CacheHeads, Granularity};
 use crate::error::{Error, Result};
-use crate::eviction::HeadEvidence;
+use crate::eviction::{HeadEvidence, Wanted};
 use crate::head_matrix::HeadMatrix;
 use crate::head_score::{HeadScoreFile, sidecar};
 use crate::interrupt::Interrupt;
@@ -116,8 +116,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
         granularity: config.granularity,
     };
     let scores = head_scores(config, &inputs, &tell)?;
-    let utility = config.utility.as_deref().map(|path| UtilityCurves::read(path, &heads));
-    let utility = utility.transpose()?;
+    let utility = utility(config, &inputs.model.name, &heads, &tell)?;
     let job = Job::new(probes, &inputs)?;
     check_memory(probes, &inputs.model, &compute, &job, extra_bytes(shape, config))?;
 
@@ -182,17 +181,44 @@ fn head_scores(
     Ok(Some(read.file.mean()))
 }
 
+/// The utility curves of the file that `config` names.
+fn utility(
+    config: &EvaluateConfig,
+    model: &str,
+    heads: &CacheHeads,
+    tell: &dyn Fn(&str),
+) -> Result<Option<UtilityCurves>> {
+    let Some(path) = &config.utility else { return Ok(None) };
+    let file = UtilityFile::read(path)?;
+    let mut warnings = Vec::new();
+    sidecar::check_model(path, &file.model, Some(model), config.force, &mut warnings)?;
+    warnings.iter().for_each(|text| tell(&format!("warning: {text}")));
+    let found = (file.granularity, file.curves.layers(), file.curves.heads());
+    let wanted = (heads.granularity, heads.layers, heads.stored());
+    if found != wanted {
+        let text = |(granularity, layers, heads): (Granularity, usize, usize)| {
+            format!("{layers} layers x {heads} of {}", granularity.name())
+        };
+        return Err(Error::data("utility curves are of other heads")
+            .at(path.display())
+            .got(text(found))
+            .expected(text(wanted))
+            .advice("use the curves that were made for this model and --granularity"));
+    }
+    Ok(Some(file.curves))
+}
+
 /// Bytes per prompt token beside the model's own: statistics, and the compressed cache.
 fn extra_bytes(shape: &ModelConfig, config: &EvaluateConfig) -> u64 {
-    let mut wanted = crate::eviction::Wanted::default();
+    let mut wanted = Wanted::default();
     config.settings.iter().for_each(|s| wanted.add(&s.method.wanted(&s.options)));
     let heads = (shape.layers as u64).saturating_mul(shape.heads as u64);
     let kv_heads = (shape.layers as u64).saturating_mul(shape.kv_heads as u64);
     let sums = heads.saturating_mul(4 * wanted.row_sums.len() as u64);
     let norms = if wanted.value_norms { kv_heads.saturating_mul(12) } else { 0 };
     let stored = match config.granularity {
-        crate::cache_heads::Granularity::KvHead => kv_heads,
-        crate::cache_heads::Granularity::QueryHead => heads,
+        Granularity::KvHead => kv_heads,
+        Granularity::QueryHead => heads,
     };
     // The largest compressed cache is FullKV's; token scores are made a method at a time.
     let caches = stored.saturating_mul(8).saturating_mul(shape.head_dim as u64);

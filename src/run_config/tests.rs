@@ -3,8 +3,11 @@
 use clap::{CommandFactory, Parser};
 
 use super::*;
-use crate::cli::Cli;
+use crate::cli::{Cli, ProbeArgs};
+use crate::gate::GateKind;
 use crate::model::DeviceChoice;
+use crate::prompt::PromptTemplate;
+use crate::reference_span::SpanRule;
 
 fn parse(line: &str) -> Result<RunConfig> {
     let words: Vec<&str> = std::iter::once("headprof").chain(line.split_whitespace()).collect();
@@ -43,8 +46,11 @@ fn defaults() {
     );
     assert_eq!(c.probes.max_new_tokens, MaxNewTokens::Fixed(32));
     assert_eq!(c.scores.len(), score::registry().len());
-    assert_eq!(parse("--model needle-llama").unwrap().model, ModelChoice::NeedleLlama);
-    assert_eq!(parse("--max-len 2048").unwrap().lengths, Lengths::Asked(vec![256, 1152, 2048]));
+    assert_eq!(parse("--model needle-llama").unwrap().probes.model, ModelChoice::NeedleLlama);
+    assert_eq!(
+        parse("--max-len 2048").unwrap().probes.lengths,
+        Lengths::Asked(vec![256, 1152, 2048])
+    );
 }
 
 #[test]
@@ -146,8 +152,11 @@ fn mistakes_are_usage_errors_that_name_the_option() {
 #[test]
 fn a_template_may_spell_its_line_breaks() {
     let args = ProfileArgs {
-        template: Some("\\nQ: {question}\\nA:".into()),
-        repeats: 1,
+        probes: ProbeArgs {
+            template: Some("\\nQ: {question}\\nA:".into()),
+            repeats: 1,
+            ..ProbeArgs::default()
+        },
         top_k_infscore: 10,
         ..ProfileArgs::default()
     };
