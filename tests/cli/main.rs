@@ -5,6 +5,7 @@
 
 mod allocate;
 mod bad_input;
+mod evaluate;
 mod outputs;
 
 use std::fs;

@@ -1,0 +1,210 @@
+//! `headprof evaluate`.
+
+use std::fs;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use super::{fails, files_in, headprof, needles, run, stderr, text};
+
+/// Shape of needle-llama's cache: layers, KV heads, and bytes of one key and one value.
+const LISTS: u64 = 6 * 4;
+const TOKEN_BYTES: u64 = 2 * 32 * 4;
+
+/// Every kind of method at a budget above and one below the prompt of 256 tokens: two needles, one
+/// length, two depths.
+struct Evaluated {
+    dir: tempfile::TempDir,
+    stdout: String,
+}
+
+const METHODS: [&str; 9] = [
+    "full",
+    "streaming_llm",
+    "h2o",
+    "snapkv",
+    "pyramidkv",
+    "adakv",
+    "headkv",
+    "dililazykv",
+    "snapkv+vatp",
+];
+
+fn evaluated() -> &'static Evaluated {
+    static EVALUATED: OnceLock<Evaluated> = OnceLock::new();
+    EVALUATED.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let needles = needles(dir.path());
+        let scores = run().dir.path().join("head_score/needle-llama_dili_heads.json");
+        let methods = METHODS.join(",");
+        let output = headprof(&[
+            "evaluate",
+            "--methods",
+            &methods,
+            "--budgets",
+            "24,300",
+            "--head-score",
+            text(&scores),
+            "--needles",
+            text(&needles),
+            "--lengths",
+            "256",
+            "--depths",
+            "0.1,0.9",
+            "--max-new-tokens",
+            "5",
+            "--out",
+            text(dir.path()),
+        ]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        Evaluated { dir, stdout: String::from_utf8(output.stdout).unwrap() }
+    })
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(evaluated().dir.path().join(file)).unwrap()
+}
+
+fn answers() -> Vec<Value> {
+    read("answers.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn every_file_is_there_and_nothing_else() {
+    let root = evaluated().dir.path();
+    let expected =
+        ["answers.jsonl", "evaluate.csv", "evaluate.json", "evaluate.md", "plots", "two.jsonl"];
+    assert_eq!(files_in(root), expected);
+    let stems = ["accuracy_budget", "accuracy_bytes", "methods_24", "methods_300"];
+    let expected: Vec<String> = stems
+        .iter()
+        .flat_map(|s| ["png", "svg"].map(|e| format!("needle-llama_needle_{s}.{e}")))
+        .collect();
+    assert_eq!(files_in(&root.join("plots")), expected);
+}
+
+/// 24 tokens per list, or all 256, to the byte.
+#[test]
+fn bytes_are_those_of_the_budget() {
+    let lines = answers();
+    assert_eq!(lines.len(), 4 * (1 + 2 * (METHODS.len() - 1)));
+    for line in &lines {
+        let tokens = match line["budget_tokens"].as_u64() {
+            Some(24) => 24,
+            _ => 256,
+        };
+        assert_eq!(line["kv_tokens"].as_u64(), Some(LISTS * tokens), "{line}");
+        assert_eq!(line["kv_bytes"].as_u64(), Some(LISTS * tokens * TOKEN_BYTES), "{line}");
+    }
+}
+
+/// Where the budget holds the prompt, every method answers as FullKV does.
+#[test]
+fn a_budget_above_the_prompt_changes_nothing() {
+    let lines = answers();
+    for full in lines.iter().filter(|line| line["method"] == "full") {
+        let same_prompt = lines.iter().filter(|line| line["id"] == full["id"]);
+        let wide: Vec<&Value> = same_prompt.filter(|l| l["budget_tokens"] == 300).collect();
+        assert_eq!(wide.len(), METHODS.len() - 1);
+        for line in wide {
+            assert_eq!(line["answer"], full["answer"], "{line}");
+        }
+    }
+}
+
+#[test]
+fn the_table_is_the_same_in_every_form() {
+    let json: Value = serde_json::from_str(&read("evaluate.json")).unwrap();
+    let rows = json["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 1 + 2 * (METHODS.len() - 1));
+    assert_eq!((&json["prompts"], &json["failed"]), (&4.into(), &0.into()));
+    assert_eq!(json["model"]["name"], "needle-llama");
+    let markdown = read("evaluate.md");
+    assert_eq!(markdown.lines().count(), 2 + rows.len());
+    let csv = read("evaluate.csv");
+    assert_eq!(csv.lines().count(), 1 + rows.len() * json["metrics"].as_array().unwrap().len());
+    for row in rows {
+        let method = row["method"].as_str().unwrap();
+        assert!(METHODS.contains(&method));
+        assert!(evaluated().stdout.contains(method), "{}", evaluated().stdout);
+        let mean = row["metrics"][0]["mean"].as_f64().unwrap();
+        let of_answers: Vec<f64> = answers()
+            .iter()
+            .filter(|l| l["method"] == method && l["budget_tokens"] == row["budget_tokens"])
+            .map(|l| l["values"]["accuracy"].as_f64().unwrap())
+            .collect();
+        assert_eq!(of_answers.len(), 4);
+        assert!((mean - of_answers.iter().sum::<f64>() / 4.0).abs() < 1e-12);
+        let share = row["kv_share"].as_f64().unwrap();
+        let expected = if row["budget_tokens"] == 24 { 24.0 / 256.0 } else { 1.0 };
+        assert!((share - expected).abs() < 1e-12, "{row}");
+    }
+}
+
+#[test]
+fn query_heads_of_their_own_cost_the_group_as_many_times() {
+    let dir = tempfile::tempdir().unwrap();
+    let needles = needles(dir.path());
+    let output = headprof(&[
+        "evaluate",
+        "--methods",
+        "snapkv",
+        "--budgets",
+        "24",
+        "--granularity",
+        "query_head",
+        "--needles",
+        text(&needles),
+        "--lengths",
+        "256",
+        "--depths",
+        "0.5",
+        "--max-new-tokens",
+        "2",
+        "--no-plots",
+        "--json",
+        "--out",
+        text(dir.path()),
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    // Eight query heads instead of four KV heads.
+    let bytes = (2 * LISTS * 24 * TOKEN_BYTES) as f64;
+    assert_eq!(json["rows"][0]["kv_bytes"].as_f64(), Some(bytes));
+    // Without FullKV there is nothing to compare with.
+    assert_eq!(json["rows"][0]["against_full"], Value::Null);
+    assert!(!dir.path().join("plots").exists());
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused_before_the_model_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let refuses = |args: &[&str], code: i32, says: &[&str]| {
+        let out = ["evaluate", "--out", text(dir.path())];
+        fails(&[&out, args].concat(), code, says);
+    };
+    refuses(&["--methods", "snapvk"], 2, &["--methods", "snapvk", "streaming_llm"]);
+    refuses(&["--budgets", "4"], 2, &["smaller than the window"]);
+    refuses(&["--beta", "1"], 2, &["--beta"]);
+    refuses(&["--methods", "headkv"], 2, &["--head-score"]);
+    let scores = dir.path().join("other_inf_heads.json");
+    let write = |text: &str| fs::write(&scores, text).unwrap();
+    let with = |path: &Path| ["--head-score".to_owned(), path.to_str().unwrap().to_owned()];
+    let args = with(&scores);
+    let args = [args[0].as_str(), args[1].as_str()];
+    refuses(&args, 3, &["other_inf_heads.json"]);
+    write(r#"{"0-0": [1], "0-1": [2]}"#);
+    refuses(&args, 3, &["1 layers x 2 heads", "6 layers x 8 heads"]);
+    let zeros: Vec<String> = (0..48).map(|i| format!("\"{}-{}\": [0]", i / 8, i % 8)).collect();
+    write(&format!("{{{}}}", zeros.join(", ")));
+    refuses(&[&args[..], &["--lengths", "256", "--depths", "0.5"]].concat(), 3, &["zero"]);
+    // A meta file that names another model.
+    write(&format!("{{{}}}", zeros.join(", ").replace("[0]", "[1]")));
+    let meta = serde_json::json!({"model": {
+        "name": "other", "layers": 6, "heads": 8, "kv_heads": 4
+    }});
+    fs::write(scores.with_extension("meta.json"), meta.to_string()).unwrap();
+    refuses(&args, 3, &["other", "needle-llama", "--force"]);
+    assert!(!dir.path().join("evaluate.json").exists());
+}
