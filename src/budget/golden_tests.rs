@@ -198,6 +198,8 @@ struct RealTable {
     window: usize,
     beta: f64,
     sum: i64,
+    min: u32,
+    max: u32,
     sha256_i32le: String,
 }
 
@@ -242,11 +244,14 @@ fn capacities_have_the_digests_of_the_real_codes() {
         let equal = hex(&bytes).starts_with(&real.sha256_i32le);
         let sum: i64 = table.iter().map(|n| i64::from(*n)).sum();
         assert!(sum.abs_diff(real.sum) <= OFF_BY_ONE as u64, "{} {}: {sum}", real.base, real.beta);
+        let (min, max) = (table.iter().min().unwrap(), table.iter().max().unwrap());
+        assert!(min.abs_diff(real.min) <= 1 && max.abs_diff(real.max) <= 1, "{min} {max}");
         assert!(equal || real.repo != "HeadKV", "{} {}", real.base, real.beta);
         count[usize::from(!equal)] += 1;
     }
     for (about, [equal, off, left]) in &counts {
         println!("budget goldens, {about}: {equal} equal, {off} off by one, {left} not compared");
+        assert!(*off <= OFF_BY_ONE, "{about}: {off} tables differ");
     }
     let compared: usize = counts.values().map(|[equal, off, _]| equal + off).sum();
     assert!(published.is_empty() || compared > 0);
