@@ -175,14 +175,14 @@ impl DecodeEviction {
         }
         // A list is never shorter than its window, so there is a slot before the latest.
         let old = list.scores.len() - self.recent;
-        // Where all the old ones are sinks, the last of them goes.
+        // Where all the old ones are sinks, the last of them goes, and then always the one behind
+        // those that are left.
         let first = list.protected.min(old - 1);
         let slot = first + least(&list.scores[first..old])?;
         list.scores.remove(slot);
         if !list.norms.is_empty() {
             list.norms.remove(slot);
         }
-        list.protected -= usize::from(slot < list.protected);
         Some(slot)
     }
 }
@@ -238,6 +238,14 @@ mod tests {
         eviction.observe(0, 0, &[0.0, 0.0, 3.1, 0.0, 0.0], 1.0).unwrap();
         assert_eq!(eviction.evict(0, 0), Some(1));
         assert_eq!(eviction.scores(0, 0).len(), 4);
+    }
+
+    #[test]
+    fn without_vatp_there_are_no_sinks() {
+        let (_, mut eviction) = start("h2o", &EvictionOptions { sink_tokens: 2, ..options(4, 2) });
+        // 4 + 0, 3 + 9, 2 + 9.
+        eviction.observe(0, 0, &[0., 9., 9., 0., 0.], 1.0).unwrap();
+        assert_eq!(eviction.evict(0, 0), Some(0));
     }
 
     #[test]
@@ -338,6 +346,14 @@ mod tests {
         assert_eq!(kept, [0, 2, 3, 4]);
         for _ in 0..6 {
             eviction.observe(0, 0, &[0.2; 5], 1.0).unwrap();
+            assert_eq!(eviction.evict(0, 0), Some(1));
+        }
+        // Three sinks and room for one old token: sinks 1 and 2 go, then what leaves the window.
+        let three_sinks = EvictionOptions { streaming_sinks: 3, ..options(5, 4) };
+        let (kept, mut eviction) = start("streaming_llm", &three_sinks);
+        assert_eq!(kept, [0, 1, 2, 3, 4]);
+        for _ in 0..4 {
+            eviction.observe(0, 0, &[0.2; 6], 1.0).unwrap();
             assert_eq!(eviction.evict(0, 0), Some(1));
         }
     }

@@ -67,3 +67,41 @@ impl TokenScore for StreamingLlm {
         Ok(row.repeat(heads.stored()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::by_name;
+    use super::*;
+    use crate::budget::BudgetOptions;
+    use crate::cache_heads::Granularity;
+
+    #[test]
+    fn keeps_first_and_last_tokens() {
+        let heads =
+            CacheHeads { layers: 1, heads: 1, kv_heads: 1, granularity: Granularity::KvHead };
+        let stats = TokenStats {
+            layers: 1,
+            heads: 1,
+            kv_heads: 1,
+            tokens: 12,
+            row_sums: Default::default(),
+            value_norms: None,
+        };
+        let kept = |capacity_tokens, reference| {
+            let budget = BudgetOptions {
+                capacity_tokens,
+                window_tokens: 2,
+                reference,
+                ..BudgetOptions::default()
+            };
+            let options = EvictionOptions::new(budget);
+            let method = by_name("streaming_llm").unwrap();
+            let (kept, _) = method.select(&stats, heads, None, &options).unwrap();
+            kept.positions(0, 0).to_vec()
+        };
+        assert_eq!(kept(8, false), [0, 1, 2, 3, 8, 9, 10, 11]);
+        assert_eq!(kept(8, true), [0, 1, 2, 3, 4, 5, 10, 11]);
+        // Fewer places than sinks.
+        assert_eq!(kept(5, false), [0, 1, 2, 10, 11]);
+    }
+}

@@ -113,5 +113,9 @@ fn statistics_that_are_missing_or_foreign_are_bugs() {
         let foreign = TokenStats { kv_heads: 4, ..stats.clone() };
         let error = sample.try_select(method, &foreign).unwrap_err();
         assert_eq!(error.exit_code(), 1, "{}", method.name());
+        if let Some(token_score) = method.token_score() {
+            let result = token_score.scores(&foreign, 0, &sample.heads, &sample.options);
+            assert_eq!(result.unwrap_err().exit_code(), 1, "{}", method.name());
+        }
     }
 }
