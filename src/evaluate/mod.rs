@@ -9,7 +9,6 @@
 
 mod bootstrap;
 mod config;
-mod evictor;
 mod needle_task;
 mod outputs;
 mod pictures;

@@ -12,7 +12,6 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::evictor::CacheEvictor;
 use super::setting::Setting;
 use super::task::{Case, Task};
 use crate::cache_heads::CacheHeads;
@@ -167,7 +166,7 @@ impl Runner<'_> {
         let (method, options) = (setting.method, &setting.options);
         let at = |e: Error| e.at(format!("{}, prompt {}", setting.label(), case.id));
         let (kept, _) = method.select_by(stats, self.heads, self.evidence, options).map_err(at)?;
-        let eviction = DecodeEviction::new(method, &kept, stats, options)?;
+        let mut eviction = DecodeEviction::new(method, &kept, stats, options)?;
         let compute = self.model.compute();
         let room = case.max_new_tokens;
         let mut cache = RaggedCache::from_kept(cache, &kept, room, compute)?;
@@ -175,9 +174,7 @@ impl Runner<'_> {
         let (compress_secs, start) = (start.elapsed().as_secs_f64(), Instant::now());
         let decoding =
             Decoding { max_new_tokens: case.max_new_tokens, stop: case.stop_ids.clone() };
-        let mut evictor =
-            eviction.map(|state| CacheEvictor::new(state, self.heads, options.budget.reduce));
-        let evictor = evictor.as_mut().map(|e| e as &mut dyn Evictor);
+        let evictor = eviction.as_mut().map(|e| e as &mut dyn Evictor);
         let continuation = continue_from(self.model, &mut cache, logits, &decoding, evictor)?;
         Ok(Outcome {
             answer: self.tokenizer.decode(continuation.answer_ids())?,

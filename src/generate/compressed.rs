@@ -2,6 +2,7 @@
 
 use super::greedy;
 use crate::error::{Error, Result};
+use crate::eviction::DecodeEviction;
 use crate::model::llama::NoRows;
 use crate::model::{Llama, RaggedCache, RaggedRows};
 
@@ -38,6 +39,17 @@ pub trait Evictor {
 
     /// A slot of the list to evict now. The slots behind it move up by one before the next call.
     fn evict(&mut self, layer: usize, list: usize) -> Option<usize>;
+}
+
+impl Evictor for DecodeEviction {
+    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], value: &[f32]) -> Result<()> {
+        let norm = self.value_norm().map_or(1.0, |norm| norm.of(value));
+        DecodeEviction::observe(self, layer, list, rows, norm)
+    }
+
+    fn evict(&mut self, layer: usize, list: usize) -> Option<usize> {
+        DecodeEviction::evict(self, layer, list)
+    }
 }
 
 /// Rows for an evictor.
