@@ -8,10 +8,14 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 mod allocate;
 mod evaluate;
 mod probes;
+mod selection;
+mod utility;
 
 pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
 pub use evaluate::EvaluateArgs;
 pub use probes::{ComputeArgs, DtypeArg, ProbeArgs, Switch};
+pub use selection::SelectionArgs;
+pub use utility::UtilityArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,6 +60,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Compare methods of KV-cache compression: accuracy, bytes held, seconds
     Evaluate(Box<EvaluateArgs>),
+    /// Record what each head's tokens are worth to later queries, for the budgets of lukv
+    Utility(Box<UtilityArgs>),
     /// Divide a KV-cache budget among the heads of a model
     Allocate(AllocateArgs),
 }

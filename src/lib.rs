@@ -34,6 +34,7 @@
 //! | [`score`] | one file per published score, their registry, aggregation over probes |
 //! | [`head_matrix`], [`head_score`] | a number per head; the file that other tools read |
 //! | [`cache_heads`], [`budget`], [`eviction`] | whose caches; how many tokens each keeps; which ones |
+//! | [`mod@utility`] | what each head's tokens are worth to later queries, recorded |
 //! | [`evaluate`] | methods of compression against each other: tasks, the comparison, its table |
 //! | [`allocate`] | a budget from a head_score file, as table, JSON and heatmap |
 //! | [`plot`] | heatmaps and curves as PNG and SVG |
@@ -96,6 +97,7 @@ pub mod score;
 pub mod terminal;
 pub mod text;
 pub mod tokenizer;
+pub mod utility;
 pub mod verify;
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use headprof::cli::{AllocateArgs, Cli, Command, EvaluateArgs, VerifyArgs};
+use headprof::cli::{AllocateArgs, Cli, Command, EvaluateArgs, UtilityArgs, VerifyArgs};
 use headprof::evaluate::EvaluateConfig;
 use headprof::interrupt::Interrupt;
 use headprof::panics::{caught, remember_quietly};
 use headprof::run_config::{ComputeConfig, RunConfig};
 use headprof::terminal::{json_line, note, print};
-use headprof::{Error, Result, allocate, evaluate, profile, verify};
+use headprof::utility::{Recorded, UtilityConfig};
+use headprof::{Error, Result, allocate, evaluate, profile, utility, verify};
 
 fn main() -> ExitCode {
     // Whoever asks for a backtrace gets the standard library's.
@@ -44,6 +45,7 @@ fn run() -> ExitCode {
         }
         Some(Command::Verify(args)) => run_verify(args),
         Some(Command::Evaluate(args)) => run_evaluate(args),
+        Some(Command::Utility(args)) => run_utility(args),
         Some(Command::Allocate(args)) => run_allocate(args),
     };
     done.map_or_else(|e| end(&e), |()| ExitCode::SUCCESS)
@@ -70,6 +72,17 @@ fn run_evaluate(args: &EvaluateArgs) -> Result<()> {
         (false, true) => {}
     }
     evaluated.shortcoming.map_or(Ok(()), Err)
+}
+
+fn run_utility(args: &UtilityArgs) -> Result<()> {
+    let config = UtilityConfig::new(args)?;
+    config.probes.compute.start_threads()?;
+    let recorded = utility::run(&config, Interrupt::install()?.as_ref())?;
+    if !config.quiet {
+        let Recorded { path, accepted, probes } = recorded;
+        print(&format!("{}: curves of {accepted} of {probes} probes\n", path.display()))?;
+    }
+    Ok(())
 }
 
 fn run_verify(args: &VerifyArgs) -> Result<()> {

@@ -9,9 +9,11 @@ use crate::score::{self, Compat, CompatSet, HeadScore, ScoreOptions, ScoreRows};
 
 mod compute;
 mod probes;
+mod selection;
 
 pub use compute::ComputeConfig;
 pub use probes::{Lengths, MaxNewTokens, ModelChoice, ProbeConfig, StopRule};
+pub(crate) use selection::eviction_options;
 
 /// A profile to run, without contradictions.
 pub struct RunConfig {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::{FormArg, GranularityArg, ProbeArgs, ReduceArg};
+use super::{FormArg, ProbeArgs, SelectionArgs};
 
 /// `headprof evaluate`. Lists and names are still text here.
 #[derive(Debug, Args)]
@@ -45,30 +45,6 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "FILE", help_heading = "Compression")]
     pub utility: Option<PathBuf>,
 
-    /// Last tokens of the prompt, which every head keeps and whose attention snapkv reads
-    #[arg(
-        long,
-        alias = "window_size",
-        value_name = "TOKENS",
-        default_value_t = 8,
-        help_heading = "Compression"
-    )]
-    pub window_size: usize,
-
-    /// Tokens of a neighbourhood that snapkv pools; odd
-    #[arg(
-        long,
-        alias = "kernel_size",
-        value_name = "TOKENS",
-        default_value_t = 7,
-        help_heading = "Compression"
-    )]
-    pub kernel_size: usize,
-
-    /// How a neighbourhood becomes one value: max, avg, none
-    #[arg(long, value_name = "NAME", default_value = "max", help_heading = "Compression")]
-    pub pooling: String,
-
     /// headkv, dililazykv: the pool that follows the scores is this part of the budget, a beta-th
     #[arg(long, value_name = "X", default_value_t = 1.351, help_heading = "Compression")]
     pub beta: f64,
@@ -81,41 +57,9 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "X", default_value_t = 0.2, help_heading = "Compression")]
     pub alpha: f64,
 
-    /// +vatp: norm of the values, l1, l2, linf or off
-    #[arg(
-        long,
-        alias = "value_norm",
-        value_name = "NORM",
-        default_value = "l1",
-        help_heading = "Compression"
-    )]
-    pub value_norm: String,
-
-    /// +vatp: first tokens of the prompt that are kept whatever they are worth
-    #[arg(
-        long,
-        alias = "sink_len",
-        value_name = "TOKENS",
-        default_value_t = 4,
-        help_heading = "Compression"
-    )]
-    pub sink_len: usize,
-
-    /// Whether each KV head keeps its own tokens, or each query head as in the references, with as
-    /// many times the memory
-    #[arg(
-        long,
-        value_enum,
-        value_name = "kv_head|query_head",
-        default_value = "kv_head",
-        help_heading = "Compression",
-        hide_possible_values = true
-    )]
-    pub granularity: GranularityArg,
-
-    /// How the scores of query heads that share a KV head become one
-    #[arg(long, value_enum, default_value = "mean", help_heading = "Compression")]
-    pub reduce: ReduceArg,
+    /// How tokens are chosen.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
 
     /// Budgets exactly as the references compute them, rounding errors included
     #[arg(long, value_enum, value_name = "reference", help_heading = "Compression")]

@@ -7,9 +7,9 @@ use crate::budget::BudgetOptions;
 use crate::cache_heads::Granularity;
 use crate::cli::{EvaluateArgs, FormArg};
 use crate::error::{Error, Result};
-use crate::eviction::{self, EvictionOptions, Method};
+use crate::eviction::{self, Method};
 use crate::plan::check_tokens;
-use crate::run_config::{AtOption, ProbeConfig, at_least_one};
+use crate::run_config::{AtOption, ProbeConfig, eviction_options};
 use crate::score::CompatSet;
 
 /// Methods of a comparison where none are named; those that follow head scores only with them.
@@ -69,27 +69,19 @@ impl EvaluateConfig {
         let budgets = budgets(&args.budgets)?;
         let budget = BudgetOptions {
             capacity_tokens: budgets[0],
-            window_tokens: at_least_one("--window-size", Some(args.window_size))?.unwrap_or(1),
             beta: args.beta,
             temp: args.temp,
             alpha: args.alpha,
-            reduce: args.reduce.into(),
             reference: args.compat == Some(FormArg::Reference),
             ..BudgetOptions::default()
         };
-        let options = EvictionOptions {
-            kernel_size: args.kernel_size,
-            pooling: args.pooling.parse().at_option("--pooling")?,
-            value_norm: args.value_norm.parse().at_option("--value-norm")?,
-            sink_tokens: args.sink_len,
-            ..EvictionOptions::new(budget)
-        };
+        let options = eviction_options(&args.selection, budget)?;
         let methods = methods(args.methods.as_deref(), args.head_score.is_some())?;
         needs(&methods, args)?;
         Ok(Self {
             probes,
             settings: Setting::all(&methods, &budgets, &options)?,
-            granularity: args.granularity.into(),
+            granularity: args.selection.granularity.into(),
             head_score: args.head_score.clone(),
             force: args.force,
             utility: args.utility.clone(),

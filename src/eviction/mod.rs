@@ -32,6 +32,7 @@ pub mod scissorhands;
 pub mod streaming_llm;
 pub mod token_stats;
 pub mod top_k;
+pub mod utility;
 pub mod value_norm;
 pub mod window_score;
 

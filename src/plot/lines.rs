@@ -106,7 +106,11 @@ pub(super) fn scene(lines: &[Line], meta: &LinesMeta) -> Result<Scene> {
     if let Some((name, value)) = meta.level {
         let y = axes.y(value);
         stroke_level(&mut scene, &axes, y);
-        let text = Text::new(name, plot.right() - 6.0, y - 5.0, TICK_EM, Align::End);
+        // Above the line, or below it where there is no room above.
+        let above = y - 5.0;
+        let room = above - font::CAP_EM * TICK_EM > plot.y;
+        let baseline = if room { above } else { y + 5.0 + font::CAP_EM * TICK_EM };
+        let text = Text::new(name, plot.x + 6.0, baseline, TICK_EM, Align::Start);
         scene.text(text.color(GREY_INK));
     }
     for (i, line) in lines.iter().enumerate() {

@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 const SCALE: (f64, f64) = (0.0, 1.0);
 /// Height of a panel's own title.
 const TITLE: f64 = 26.0;
+/// Width that panels take for the sake of their titles, at most.
+const WIDEST_TITLE: f64 = 200.0;
 /// Between panels.
 const GAP: f64 = 22.0;
 /// Below the panels: tick labels and the axis label.
@@ -51,11 +53,12 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(panels: usize, sides: &Sides, labels: f64) -> Self {
+    /// For panels beside depth labels `labels` points wide, whose titles take `titles` points.
+    fn new(panels: usize, sides: &Sides, labels: f64, titles: f64) -> Self {
         // Nearly square as a whole, a little wider than high.
         let columns = (1..=panels).find(|c| c * c * 2 >= panels * 3).unwrap_or(panels);
         let (across, down) = (sides.lengths.len() as f64, sides.depths.len() as f64);
-        let width = (180.0 / across).floor().clamp(4.0, 56.0);
+        let width = (180.0 / across).floor().clamp(4.0, 56.0).max((titles / across).ceil());
         let height = (170.0 / down).floor().clamp(4.0, 40.0);
         Self {
             columns,
@@ -102,7 +105,9 @@ pub(super) fn scene(panels: &[Panel], meta: &PanelsMeta) -> Result<Scene> {
     let cells: Vec<DepthLengthCell> = panels.iter().flat_map(|p| p.cells).copied().collect();
     let sides = Sides::of(&cells);
     let depths = sides.depth_labels();
-    let layout = Layout::new(panels.len(), &sides, widest(&depths));
+    let titles: Vec<String> = panels.iter().map(|p| p.title.to_owned()).collect();
+    let titles = widest(&titles).min(WIDEST_TITLE);
+    let layout = Layout::new(panels.len(), &sides, widest(&depths), titles);
     let all = layout.all();
     let width = (all.right() + BAR_ROOM + MARGIN).max(640.0);
     let mut scene = Scene::new(meta.title, width, all.bottom() + FOOT + MARGIN);
@@ -111,7 +116,7 @@ pub(super) fn scene(panels: &[Panel], meta: &PanelsMeta) -> Result<Scene> {
         let values = place(panel.cells, &sides)?;
         let map = layout.map(i);
         draw_map(&mut scene, &layout, map, sides.lengths.len(), &values);
-        let (title, em) = font::fit(panel.title, map.width, LABEL_EM, 9.0);
+        let (title, em) = font::fit(panel.title, map.width, TICK_EM, 9.0);
         scene.text(Text::new(&title, map.x, map.y - 7.0, em, Align::Start));
     }
     draw_axes(&mut scene, &layout, panels.len(), &sides);
@@ -205,7 +210,7 @@ mod tests {
             .collect();
         let meta = PanelsMeta { title: "t", subtitle: "s", value_label: "share" };
         let scene = scene(&list, &meta).unwrap();
-        let layout = Layout::new(7, &Sides::of(&a), 20.0);
+        let layout = Layout::new(7, &Sides::of(&a), 20.0, 70.0);
         // 4 x 4 x 2 = 32 >= 21, 3 x 3 x 2 = 18 is not.
         assert_eq!((layout.columns, layout.rows), (4, 2));
         for i in 0..7 {

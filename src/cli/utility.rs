@@ -1,0 +1,32 @@
+//! The options of `headprof utility`.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+
+use super::{ProbeArgs, SelectionArgs};
+
+/// `headprof utility`. Lists and names are still text here.
+#[derive(Debug, Args)]
+pub struct UtilityArgs {
+    /// The probes.
+    #[command(flatten)]
+    pub probes: ProbeArgs,
+
+    /// Method whose token score puts the tokens in order: snapkv, h2o, scissorhands, streaming_llm,
+    /// or one of them with +vatp
+    #[arg(long, value_name = "NAME", default_value = "snapkv", help_heading = "Compression")]
+    pub method: String,
+
+    /// How tokens are chosen.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+
+    /// Where head_score/ goes
+    #[arg(long, value_name = "DIR", default_value = ".", help_heading = "Output")]
+    pub out: PathBuf,
+
+    /// Print errors only
+    #[arg(long, short, help_heading = "Output", action = ArgAction::SetTrue)]
+    pub quiet: bool,
+}
