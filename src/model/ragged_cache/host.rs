@@ -32,7 +32,8 @@ impl HostStore {
         let [_, _, capacity, dim] = keys.dims();
         let slots: usize = lists.iter().map(|list| list.slots).sum();
         let gather = |all: Tensor<4>| -> Result<Vec<f32>> {
-            let all = read_back::floats(all.cast(DType::F32), "the cache")?;
+            let all = read_back::data(all.cast(DType::F32), "the cache")?;
+            let all = read_back::slice(&all)?;
             let mut kept = vec![0.0; slots * dim];
             for list in lists {
                 let room = &mut kept[list.start * dim..][..list.slots * dim];
