@@ -7,7 +7,7 @@ use crate::model::{Llama, RaggedCache, RaggedRows};
 
 /// How far to decode.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decoding {
+pub struct AnswerLimits {
     /// Most tokens of an answer.
     pub max_new_tokens: usize,
     /// Ids after which the answer ends; the stop token itself is generated.
@@ -30,11 +30,11 @@ pub struct Continuation {
 /// then, for every list in the same order, [`Evictor::evict`] until it has no more to evict.
 pub trait Evictor {
     /// The rows, `[readers, len]`, of the newest token over one list, itself included: `len` is one
-    /// more than what the last call left.
+    /// more than what the last call left. `value`, `[D]`, is the newest token's.
     ///
     /// # Errors
     /// If the rows cannot be used; decoding ends with that error.
-    fn observe(&mut self, layer: usize, list: usize, rows: &[f32]) -> Result<()>;
+    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], value: &[f32]) -> Result<()>;
 
     /// A slot of the list to evict now. The slots behind it move up by one before the next call.
     fn evict(&mut self, layer: usize, list: usize) -> Option<usize>;
@@ -44,8 +44,8 @@ pub trait Evictor {
 struct Observed<'a>(&'a mut dyn Evictor);
 
 impl RaggedRows for Observed<'_> {
-    fn rows(&mut self, layer: usize, list: usize, rows: &[f32]) -> Result<()> {
-        self.0.observe(layer, list, rows)
+    fn rows(&mut self, layer: usize, list: usize, rows: &[f32], value: &[f32]) -> Result<()> {
+        self.0.observe(layer, list, rows, value)
     }
 }
 
@@ -69,17 +69,17 @@ pub fn continue_from(
     model: &Llama,
     cache: &mut RaggedCache,
     first_logits: &[f32],
-    decoding: &Decoding,
+    limits: &AnswerLimits,
     mut evictor: Option<&mut dyn Evictor>,
 ) -> Result<Continuation> {
-    if first_logits.is_empty() || decoding.max_new_tokens == 0 {
+    if first_logits.is_empty() || limits.max_new_tokens == 0 {
         return Err(Error::bug("nothing is to be generated").got(format!(
             "{} logits, {} tokens",
             first_logits.len(),
-            decoding.max_new_tokens
+            limits.max_new_tokens
         )));
     }
-    let needed = decoding.max_new_tokens - 1;
+    let needed = limits.max_new_tokens - 1;
     if evictor.is_none() && cache.room() < needed {
         return Err(Error::bug("the answer does not fit the compressed cache")
             .got(format!("room for {} tokens", cache.room()))
@@ -94,7 +94,7 @@ pub fn continue_from(
         }
     };
     let (ids, stopped) =
-        greedy(first_logits.to_vec(), decoding.max_new_tokens, &decoding.stop, &mut step)?;
+        greedy(first_logits.to_vec(), limits.max_new_tokens, &limits.stop, &mut step)?;
     Ok(Continuation { ids, stopped })
 }
 

@@ -46,13 +46,13 @@ fn relative(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).fold(0f32, |m, (a, b)| m.max((a - b).abs())) / scale
 }
 
-/// Collects the rows of a step, `(layer, list, rows)`.
+/// Collects the rows of a step, `(layer, list, rows, value)`.
 #[derive(Default)]
-struct All(Vec<(usize, usize, Vec<f32>)>);
+struct All(Vec<(usize, usize, Vec<f32>, Vec<f32>)>);
 
 impl RaggedRows for All {
-    fn rows(&mut self, layer: usize, list: usize, rows: &[f32]) -> Result<()> {
-        self.0.push((layer, list, rows.to_vec()));
+    fn rows(&mut self, layer: usize, list: usize, rows: &[f32], value: &[f32]) -> Result<()> {
+        self.0.push((layer, list, rows.to_vec(), value.to_vec()));
         Ok(())
     }
 }
@@ -85,7 +85,8 @@ fn equals_masked(
         let got = model.decode(*id, &mut cache, &mut rows).unwrap();
         assert!(relative(&got, &want.logits) < 1e-5, "step {i}: {}", relative(&got, &want.logits));
         assert_eq!(rows.0.len(), heads.layers * heads.stored());
-        for (layer, s, rows) in &rows.0 {
+        for (layer, s, rows, value) in &rows.0 {
+            assert!(relative(value, &masked.value(*layer, *s, TOKENS + i)) < 1e-4);
             let positions = cache.positions(*layer, *s);
             assert_eq!(positions.last(), Some(&((TOKENS + i) as u32)));
             assert_eq!(rows.len(), heads.readers() * positions.len());
