@@ -17,7 +17,7 @@ use crate::cli::UtilityArgs;
 use crate::error::{Error, Result};
 use crate::eviction::{self, EvictionOptions, Kept, Method, Rows, TokenScore, TokenStats, utility};
 use crate::gate;
-use crate::generate::compressed::{Decoding, Evictor, continue_from};
+use crate::generate::compressed::{AnswerLimits, Evictor, continue_from};
 use crate::interrupt::Interrupt;
 use crate::model::{Llama, RaggedCache};
 use crate::plan::Probe;
@@ -206,16 +206,16 @@ impl Recorder<'_> {
         let mut cache = self.model.new_cache(prompt.len());
         let chunk = self.config.probes.chunk_tokens(compute);
         let (logits, stats) = self.model.prefill(&prompt, &mut cache, chunk, &wanted)?;
-        let decoding = Decoding {
+        let limits = AnswerLimits {
             max_new_tokens: self.job.max_new_tokens(probe),
             stop: self.job.stop_ids.clone(),
         };
         let kept = Kept::all(self.heads, prompt.len());
-        let room = decoding.max_new_tokens;
+        let room = limits.max_new_tokens;
         let mut cache = RaggedCache::from_kept(cache, &kept, room, compute)?;
         let mut worth = Worth::new(&stats, self.heads, &self.config.options)?;
         let continuation =
-            continue_from(self.model, &mut cache, &logits, &decoding, Some(&mut worth))?;
+            continue_from(self.model, &mut cache, &logits, &limits, Some(&mut worth))?;
         let answer = self.inputs.model.tokenizer.decode(continuation.answer_ids())?;
         Ok((answer, self.curves(&stats, &worth)?))
     }

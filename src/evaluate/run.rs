@@ -17,7 +17,7 @@ use super::task::{Case, Task};
 use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
 use crate::eviction::{DecodeEviction, HeadEvidence, TokenStats, Wanted};
-use crate::generate::compressed::{Decoding, Evictor, continue_from};
+use crate::generate::compressed::{AnswerLimits, Evictor, continue_from};
 use crate::interrupt::Interrupt;
 use crate::model::{KvCache, Llama, RaggedCache};
 use crate::progress::Progress;
@@ -172,10 +172,10 @@ impl Runner<'_> {
         let mut cache = RaggedCache::from_kept(cache, &kept, room, compute)?;
         let (kv_tokens, kv_bytes) = (cache.total_tokens(), cache.bytes());
         let (compress_secs, start) = (start.elapsed().as_secs_f64(), Instant::now());
-        let decoding =
-            Decoding { max_new_tokens: case.max_new_tokens, stop: case.stop_ids.clone() };
+        let limits =
+            AnswerLimits { max_new_tokens: case.max_new_tokens, stop: case.stop_ids.clone() };
         let evictor = eviction.as_mut().map(|e| e as &mut dyn Evictor);
-        let continuation = continue_from(self.model, &mut cache, logits, &decoding, evictor)?;
+        let continuation = continue_from(self.model, &mut cache, logits, &limits, evictor)?;
         Ok(Outcome {
             answer: self.tokenizer.decode(continuation.answer_ids())?,
             values: Vec::new(),

@@ -8,7 +8,7 @@ use crate::model::{Llama, RaggedCache, RaggedRows};
 
 /// How far to decode.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decoding {
+pub struct AnswerLimits {
     /// Most tokens of an answer.
     pub max_new_tokens: usize,
     /// Ids after which the answer ends; the stop token itself is generated.
@@ -81,17 +81,17 @@ pub fn continue_from(
     model: &Llama,
     cache: &mut RaggedCache,
     first_logits: &[f32],
-    decoding: &Decoding,
+    limits: &AnswerLimits,
     mut evictor: Option<&mut dyn Evictor>,
 ) -> Result<Continuation> {
-    if first_logits.is_empty() || decoding.max_new_tokens == 0 {
+    if first_logits.is_empty() || limits.max_new_tokens == 0 {
         return Err(Error::bug("nothing is to be generated").got(format!(
             "{} logits, {} tokens",
             first_logits.len(),
-            decoding.max_new_tokens
+            limits.max_new_tokens
         )));
     }
-    let needed = decoding.max_new_tokens - 1;
+    let needed = limits.max_new_tokens - 1;
     if evictor.is_none() && cache.room() < needed {
         return Err(Error::bug("the answer does not fit the compressed cache")
             .got(format!("room for {} tokens", cache.room()))
@@ -106,7 +106,7 @@ pub fn continue_from(
         }
     };
     let (ids, stopped) =
-        greedy(first_logits.to_vec(), decoding.max_new_tokens, &decoding.stop, &mut step)?;
+        greedy(first_logits.to_vec(), limits.max_new_tokens, &limits.stop, &mut step)?;
     Ok(Continuation { ids, stopped })
 }
 

@@ -27,7 +27,6 @@ use host::HostStore;
 
 use super::device::Compute;
 use super::kv_cache::KvCache;
-use super::read_back;
 use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
 use crate::eviction::Kept;
@@ -67,18 +66,12 @@ enum Store {
     Device(Box<DeviceStore>),
 }
 
-/// What a store makes of a query: output, `[1, H, 1, D]`, and rows of each list, `[H / S, len]` in
-/// f32; no list's if they were not asked for.
-type Mixed = (Tensor<4>, Vec<Vec<f32>>);
-
 /// One query's attention over a layer.
 pub(super) struct Attended {
     /// Output, `[1, H, 1, D]`.
     pub output: Tensor<4>,
     /// Rows of each list, `[H / S, len]` in f32; no list's if they were not asked for.
     pub rows: Vec<Vec<f32>>,
-    /// The new token's value in each list, `[D]` in f32; no list's if rows were not asked for.
-    pub values: Vec<Vec<f32>>,
 }
 
 impl List {
@@ -211,26 +204,16 @@ impl RaggedCache {
         want_rows: bool,
     ) -> Result<Attended> {
         let Layer { lists, store } = &mut self.layers[layer];
-        let values = match want_rows {
-            true => {
-                let all = read_back::floats(v.clone(), "a value")?;
-                let of =
-                    |list: &List| all[list.kv_head * self.head_dim..][..self.head_dim].to_vec();
-                lists.iter().map(of).collect()
-            }
-            false => Vec::new(),
-        };
         match store {
             Store::Host(store) => store.append(lists, k, v)?,
             Store::Device(store) => store.append(lists, k, v),
         }
         lists.iter_mut().for_each(|list| list.positions.push(self.seen as u32));
         let oldest = window.map_or(0, |w| (self.seen + 1).saturating_sub(w));
-        let (output, rows) = match store {
-            Store::Host(store) => store.attend(lists, q, oldest, want_rows)?,
-            Store::Device(store) => store.attend(lists, q, oldest, want_rows)?,
-        };
-        Ok(Attended { output, rows, values })
+        match store {
+            Store::Host(store) => store.attend(lists, q, oldest, want_rows),
+            Store::Device(store) => store.attend(lists, q, oldest, want_rows),
+        }
     }
 
     /// Counts a token that every layer has appended.

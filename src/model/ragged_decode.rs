@@ -1,7 +1,11 @@
 //! One token after another over a [`RaggedCache`].
 
+use burn::prelude::*;
+use burn::tensor::DType;
+
 use super::llama::{Llama, NoRows, not_finite};
 use super::ragged_cache::RaggedCache;
+use super::read_back;
 use crate::error::{Error, Result};
 
 /// Receives the attention rows of a query over what each head has kept.
@@ -13,7 +17,7 @@ pub trait RaggedRows {
 
     /// The rows, `[readers, len]` row-major in f32, of the query heads that share list `list` of
     /// `layer`. Entry `i` of a row is the weight of slot `i`; the last is the new token's own. Keys
-    /// outside a sliding window have weight 0. `value`, `[D]` in f32, is the new token's.
+    /// outside a sliding window have weight 0. `value`, `[D]`, is what the new token adds to the list.
     ///
     /// # Errors
     /// If the rows cannot be used; the step ends with that error.
@@ -57,10 +61,15 @@ impl Llama {
         }
         self.check_vocabulary(&[id])?;
         let (position, want_rows) = (cache.seen(), observer.wanted());
-        let mut attend = |layer: usize, q, k, v| {
+        let mut attend = |layer: usize, q, k, v: Tensor<4>| {
             let window = c.sliding_window[layer];
+            let values = match want_rows {
+                true => read_back::floats(v.clone().cast(DType::F32), "a token's values")?,
+                false => vec![],
+            };
             let attended = cache.attend(layer, [q, k, v], window, want_rows)?;
-            for (list, (rows, value)) in attended.rows.iter().zip(&attended.values).enumerate() {
+            for (list, rows) in attended.rows.iter().enumerate() {
+                let value = &values[heads.kv_head(list) * c.head_dim..][..c.head_dim];
                 observer.rows(layer, list, rows, value)?;
             }
             Ok(attended.output)

@@ -33,8 +33,8 @@ fn compressed(model: &Llama, n: usize, room: usize) -> (RaggedCache, Vec<f32>) {
     (RaggedCache::from_kept(cache, &kept, room, model.compute()).unwrap(), logits)
 }
 
-fn decoding(max_new_tokens: usize, stop: &[u32]) -> Decoding {
-    Decoding { max_new_tokens, stop: stop.to_vec() }
+fn limits(max_new_tokens: usize, stop: &[u32]) -> AnswerLimits {
+    AnswerLimits { max_new_tokens, stop: stop.to_vec() }
 }
 
 #[test]
@@ -45,19 +45,19 @@ fn with_everything_kept_the_answer_is_the_ordinary_one() {
     let want = generate(&model, &mut cache, &prompt(), &[10..14], &settings).unwrap();
     let want = want.observation.generated;
     let (cache, logits) = compressed(&model, TOKENS, 6);
-    let answer = |decoding: &Decoding| {
+    let answer = |limits: &AnswerLimits| {
         let mut fork = cache.clone();
-        let answer = continue_from(&model, &mut fork, &logits, decoding, None).unwrap();
+        let answer = continue_from(&model, &mut fork, &logits, limits, None).unwrap();
         // The last id is not fed back.
         assert_eq!(fork.seen(), TOKENS + answer.ids.len() - 1);
         answer
     };
-    let endless = answer(&decoding(7, &[]));
+    let endless = answer(&limits(7, &[]));
     assert_eq!((&endless.ids, endless.stopped), (&want, false));
     assert_eq!(endless.answer_ids(), want);
     // The first id that has not occurred before ends the answer, and is in it.
     let place = (1..7).find(|&i| !want[..i].contains(&want[i])).expect("two different tokens");
-    let stopped = answer(&decoding(7, &want[place..=place]));
+    let stopped = answer(&limits(7, &want[place..=place]));
     assert_eq!((&stopped.ids[..], stopped.stopped), (&want[..=place], true));
     assert_eq!(stopped.answer_ids(), &want[..place]);
     assert_eq!(cache.seen(), TOKENS);
@@ -72,12 +72,12 @@ struct Recent {
 }
 
 impl Evictor for Recent {
-    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], _: &[f32]) -> Result<()> {
+    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], value: &[f32]) -> Result<()> {
         let i = layer * self.lists + list;
         assert_eq!(self.calls % self.held.len(), i);
         self.calls += 1;
         self.held[i] += 1;
-        assert_eq!(rows.len(), 2 * self.held[i]);
+        assert_eq!((rows.len(), value.len()), (2 * self.held[i], 8));
         let sums = rows.chunks(self.held[i]).map(|row| row.iter().sum::<f32>());
         assert!(sums.into_iter().all(|sum| (sum - 1.0).abs() < 1e-5));
         Ok(())
@@ -99,7 +99,7 @@ fn an_evictor_bounds_the_cache_at_every_step() {
     let model = model();
     let (mut cache, logits) = compressed(&model, 8, 1);
     let mut recent = Recent { lists: 2, keep: 6, held: vec![8; 4], calls: 0 };
-    let got = continue_from(&model, &mut cache, &logits, &decoding(9, &[]), Some(&mut recent));
+    let got = continue_from(&model, &mut cache, &logits, &limits(9, &[]), Some(&mut recent));
     let got = got.unwrap().ids;
     // 8 tokens were run, 2 layers x 2 lists each; no list ever had room for two tokens.
     assert_eq!((got.len(), recent.calls, cache.seen()), (9, 32, TOKENS + 8));
@@ -143,8 +143,8 @@ fn what_cannot_go_on_is_an_error() {
     let model = model();
     let fails = |tokens: usize, logits: &[f32], evictor: Option<&mut dyn Evictor>| {
         let (mut cache, _) = compressed(&model, 8, 2);
-        let decoding = decoding(tokens, &[]);
-        let e = continue_from(&model, &mut cache, logits, &decoding, evictor).unwrap_err();
+        let limits = limits(tokens, &[]);
+        let e = continue_from(&model, &mut cache, logits, &limits, evictor).unwrap_err();
         (e.exit_code(), e.to_string())
     };
     let (_, logits) = compressed(&model, 8, 2);

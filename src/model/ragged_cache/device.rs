@@ -7,7 +7,7 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use burn::tensor::activation::softmax;
 
-use super::{List, Mixed};
+use super::{Attended, List};
 use crate::error::Result;
 use crate::model::read_back;
 
@@ -74,7 +74,7 @@ impl DeviceStore {
         q: Tensor<4>,
         oldest: usize,
         want_rows: bool,
-    ) -> Result<Mixed> {
+    ) -> Result<Attended> {
         let [_, heads, _, dim] = q.dims();
         let readers = heads / lists.len();
         let dtype = q.dtype();
@@ -98,7 +98,7 @@ impl DeviceStore {
             }
             false => vec![],
         };
-        Ok((Tensor::cat(outputs, 0).reshape([1, heads, 1, dim]), rows))
+        Ok(Attended { output: Tensor::cat(outputs, 0).reshape([1, heads, 1, dim]), rows })
     }
 }
 

@@ -4,7 +4,7 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use rayon::prelude::*;
 
-use super::{List, Mixed};
+use super::{Attended, List};
 use crate::error::Result;
 use crate::model::read_back;
 use crate::model::softmax::softmax;
@@ -32,7 +32,8 @@ impl HostStore {
         let [_, _, capacity, dim] = keys.dims();
         let slots: usize = lists.iter().map(|list| list.slots).sum();
         let gather = |all: Tensor<4>| -> Result<Vec<f32>> {
-            let all = read_back::floats(all.cast(DType::F32), "the cache")?;
+            let all = read_back::data(all.cast(DType::F32), "the cache")?;
+            let all = read_back::slice(&all)?;
             let mut kept = vec![0.0; slots * dim];
             for list in lists {
                 let room = &mut kept[list.start * dim..][..list.slots * dim];
@@ -74,7 +75,7 @@ impl HostStore {
         q: Tensor<4>,
         oldest: usize,
         want_rows: bool,
-    ) -> Result<Mixed> {
+    ) -> Result<Attended> {
         let (shape, dtype, device) = (q.dims(), q.dtype(), q.device());
         let dim = self.dim;
         let q = q.cast(DType::F32).mul_scalar(1.0 / (dim as f64).sqrt());
@@ -92,8 +93,10 @@ impl HostStore {
             })
             .unzip();
         let output = TensorData::new(output.concat(), shape);
-        let rows = if want_rows { rows } else { Vec::new() };
-        Ok((Tensor::from_data(output, (&device, dtype)), rows))
+        Ok(Attended {
+            output: Tensor::from_data(output, (&device, dtype)),
+            rows: if want_rows { rows } else { Vec::new() },
+        })
     }
 
     /// Output, `[readers, D]`, and rows, `[readers, len]`, of one list; `queries`, `[readers, D]`,

@@ -34,6 +34,12 @@ impl MaskedCache {
         self.has[layer * self.heads.stored() + s][position] = false;
     }
 
+    /// What stored head `s` has at `position`, `[D]`.
+    pub fn value(&self, layer: usize, s: usize, position: usize) -> Vec<f32> {
+        let values = self.cache.values(layer).narrow(1, self.heads.kv_head(s), 1);
+        values.narrow(2, position, 1).into_data().try_into_vec().unwrap()
+    }
+
     pub fn decode(&mut self, model: &Llama, id: u32) -> Step {
         let (c, start, heads) = (model.config(), self.cache.len(), self.heads);
         let (t, dim, mut rows) = (start + 1, c.head_dim, Vec::new());

@@ -14,10 +14,10 @@ use crate::model::device::Compute;
 use crate::model::read_back;
 use crate::model::softmax::softmax;
 
-/// How many scores, `H * n * t`, exist at a time: 32 MiB on the host; on a GPU, where small blocks
-/// cost time, 512 MiB, twice more for the intermediate steps.
+/// How many scores, `H * n * t`, exist at a time: 4 MiB on the host, about what stays in its caches;
+/// on a GPU, where small blocks cost time, 512 MiB, and as much for each intermediate step.
 pub(super) fn scores_at_once(compute: &Compute) -> usize {
-    if compute.on_host { 8 << 20 } else { 128 << 20 }
+    if compute.on_host { 1 << 20 } else { 128 << 20 }
 }
 
 /// The sums of one set of rows.
@@ -118,7 +118,7 @@ impl RowSums {
     /// Softmax over what each query sees of `scores`, `[H, n, t]`, and sums, over slices.
     fn add_on_host(&mut self, block: Block, scores: Tensor<3>) -> Result<()> {
         let (n, keys) = (scores.dims()[1], block.keys);
-        let mut scores = read_back::floats(scores, "attention scores")?;
+        let mut scores = read_back::data(scores, "attention scores")?;
         // How many of the block's first rows each set leaves out.
         let skips: Vec<usize> =
             self.sets.iter().map(|set| set.from.saturating_sub(block.query)).collect();
@@ -137,6 +137,7 @@ impl RowSums {
             }
             sums
         };
+        let scores = read_back::slice_mut(&mut scores)?;
         let sums: Vec<Vec<f32>> = scores.par_chunks_mut(n * keys).map(sum_of_head).collect();
         for (h, sums) in sums.iter().enumerate() {
             let start = (block.layer * self.heads + h) * self.tokens + block.key;
