@@ -24,7 +24,9 @@ fn main() -> Result<()> {
     let lengths = if lengths.is_empty() { vec![1024, 4096, 16_384] } else { lengths };
     let model = embedded::needle_llama(&Compute::cpu())?;
     println!("needle-llama, {} threads, median of {ROUNDS} rounds", rayon::current_num_threads());
-    println!("| T | cache | bytes held | ms per token | of the full cache |\n|---|---|---|---|---|");
+    println!(
+        "| T | cache | bytes held | ms per token | of the full cache |\n|---|---|---|---|---|"
+    );
     for tokens in lengths {
         compare(&model, tokens)?;
     }
@@ -70,11 +72,7 @@ fn compare(model: &Llama, tokens: usize) -> Result<()> {
     }
     let medians: Vec<f64> = times.into_iter().map(median).collect();
     let line = |name: &str, bytes: u64, secs: f64| {
-        println!(
-            "| {tokens} | {name} | {bytes} | {:.2} | {:.2} |",
-            1e3 * secs,
-            secs / medians[0]
-        );
+        println!("| {tokens} | {name} | {bytes} | {:.2} | {:.2} |", 1e3 * secs, secs / medians[0]);
     };
     let full_bytes = headprof::model::KvCache::bytes(c, full.len(), compute.dtype);
     line("full", full_bytes, medians[0]);

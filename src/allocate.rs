@@ -58,7 +58,7 @@ fn options(args: &AllocateArgs) -> BudgetOptions {
     BudgetOptions {
         capacity_tokens: args.budget,
         window_tokens: args.window_size,
-        beta: args.beta,
+        beta: args.beta.unwrap_or(allocator.default_beta()),
         temp: args.temp,
         alpha: args.alpha,
         pyramid_beta: args.pyramid_beta,
@@ -95,16 +95,6 @@ fn refuse_unusable(allocator: &dyn Allocator, args: &AllocateArgs) -> Result<()>
             .expected("1 or more"));
     }
     Ok(())
-}
-
-fn make_folder(dir: &Path) -> Result<()> {
-    std::fs::create_dir_all(dir).map_err(|e| {
-        Error::usage("the output folder cannot be made")
-            .at(dir.display())
-            .got(if dir.is_file() { "a file".to_owned() } else { e.to_string() })
-            .expected("a folder, or a place to create it")
-            .advice("choose another folder with --out")
-    })
 }
 
 /// The heatmap of the tokens before the window.

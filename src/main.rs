@@ -40,15 +40,18 @@ fn run() -> ExitCode {
         }
     };
     let done = match &cli.command {
-        None => {
-            RunConfig::new(&cli.profile, std::env::args().collect()).and_then(|c| run_profile(&c))
-        }
+        None => RunConfig::new(&cli.profile, command_line()).and_then(|c| run_profile(&c)),
         Some(Command::Verify(args)) => run_verify(args),
         Some(Command::Evaluate(args)) => run_evaluate(args),
         Some(Command::Utility(args)) => run_utility(args),
         Some(Command::Allocate(args)) => run_allocate(args),
     };
     done.map_or_else(|e| end(&e), |()| ExitCode::SUCCESS)
+}
+
+/// The command line for the record; what is not UTF-8 in it is replaced.
+fn command_line() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 fn run_profile(config: &RunConfig) -> Result<()> {
@@ -63,7 +66,7 @@ fn run_profile(config: &RunConfig) -> Result<()> {
 }
 
 fn run_evaluate(args: &EvaluateArgs) -> Result<()> {
-    let config = EvaluateConfig::new(args, std::env::args().collect())?;
+    let config = EvaluateConfig::new(args, command_line())?;
     config.probes.compute.start_threads()?;
     let evaluated = evaluate::run(&config, Interrupt::install()?.as_ref())?;
     match (config.json, config.quiet) {

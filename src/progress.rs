@@ -16,6 +16,7 @@ pub struct Progress {
     done_probes: usize,
     done_tokens: u64,
     accepted: usize,
+    accepted_word: &'static str,
     start: Instant,
 }
 
@@ -35,7 +36,22 @@ impl Progress {
             false => View::Lines(0),
         };
         let start = Instant::now();
-        Self { view, probes, tokens, done_probes: 0, done_tokens: 0, accepted: 0, start }
+        let accepted_word = "passed";
+        Self {
+            view,
+            probes,
+            tokens,
+            done_probes: 0,
+            done_tokens: 0,
+            accepted: 0,
+            accepted_word,
+            start,
+        }
+    }
+
+    /// Calls those that [`Progress::advance`] counts as accepted by another word than "passed".
+    pub fn counting(self, word: &'static str) -> Self {
+        Self { accepted_word: word, ..self }
     }
 
     /// Counts a finished probe of `tokens` prompt tokens.
@@ -43,8 +59,10 @@ impl Progress {
         self.done_probes += 1;
         self.done_tokens += tokens as u64;
         self.accepted += usize::from(accepted);
-        let message =
-            format!("{}/{} probes, {} passed", self.done_probes, self.probes, self.accepted);
+        let message = format!(
+            "{}/{} probes, {} {}",
+            self.done_probes, self.probes, self.accepted, self.accepted_word
+        );
         match &mut self.view {
             View::Silent => {}
             View::Bar(bar) => {

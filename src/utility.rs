@@ -15,13 +15,14 @@ use crate::budget::{BudgetOptions, UtilityCurves, UtilityFile};
 use crate::cache_heads::{CacheHeads, Granularity, GroupReduce};
 use crate::cli::UtilityArgs;
 use crate::error::{Error, Result};
+use crate::evaluate::check_window;
 use crate::eviction::{self, EvictionOptions, Kept, Method, Rows, TokenScore, TokenStats, utility};
 use crate::gate;
 use crate::generate::compressed::{AnswerLimits, Evictor, continue_from};
 use crate::interrupt::Interrupt;
 use crate::model::{Llama, RaggedCache};
-use crate::plan::Probe;
-use crate::profile::{Inputs, Job, check_memory};
+use crate::plan::{Probe, check_tokens};
+use crate::profile::{Inputs, Job, check_memory, guarded};
 use crate::progress::Progress;
 use crate::run_config::{AtOption, ProbeConfig, eviction_options};
 use crate::score::CompatSet;
@@ -71,7 +72,8 @@ impl UtilityConfig {
     pub fn new(args: &UtilityArgs) -> Result<Self> {
         let (probes, notes) = ProbeConfig::new(&args.probes, CompatSet::default())?;
         // Curves are about every budget; this one only has to hold the window.
-        let capacity_tokens = args.selection.window_size.saturating_add(1 << 20);
+        check_tokens("--window-size", args.selection.window_size)?;
+        let capacity_tokens = args.selection.window_size + (1 << 20);
         let budget = BudgetOptions { capacity_tokens, ..BudgetOptions::default() };
         let options = eviction_options(&args.selection, budget)?;
         let method = eviction::by_name(&args.method).at_option("--method")?;
@@ -113,6 +115,7 @@ pub fn run(config: &UtilityConfig, interrupt: &Interrupt) -> Result<Recorded> {
     atomic::usable_folder(&folder)?;
     let inputs = Inputs::load(probes)?;
     let job = Job::new(probes, &inputs)?;
+    check_window(&job, config.options.budget.window_tokens)?;
     let shape = &inputs.model.config;
     let heads = CacheHeads {
         layers: shape.layers,
@@ -131,19 +134,19 @@ pub fn run(config: &UtilityConfig, interrupt: &Interrupt) -> Result<Recorded> {
     let (sums, accepted) = recorder.sums(interrupt)?;
     let file = UtilityFile {
         model: inputs.model.name.clone(),
-        token_score: config.method.name().to_owned(),
+        token_score: config.token_score.name().to_owned(),
         granularity: config.granularity,
         curves: mean(&heads, sums, accepted)?,
     };
     interrupt.begin_writing()?;
-    let path = folder.join(file_name(&inputs.model.name, config.method.name()));
+    let path = folder.join(file_name(&inputs.model.name, config.token_score.name()));
     atomic::write(&path, file.to_json_line()?.as_bytes())?;
     Ok(Recorded { path, accepted, probes: job.plan.probes.len() })
 }
 
-/// The file of a model's curves for a method: `<model>_<method>_utility.json`.
-fn file_name(model: &str, method: &str) -> PathBuf {
-    Path::new(&format!("{model}_{method}_utility.json")).to_owned()
+/// The file of a model's curves for a token score: `<model>_<token score>_utility.json`.
+fn file_name(model: &str, token_score: &str) -> PathBuf {
+    Path::new(&format!("{model}_{token_score}_utility.json")).to_owned()
 }
 
 /// The mean of `accepted` curves per head, whose `sums` are `[L, S, K]`.
@@ -177,7 +180,7 @@ impl Recorder<'_> {
         let mut progress = Progress::new(probes.len(), job.prompt_tokens(), config.quiet);
         for probe in probes {
             interrupt.check()?;
-            let (answer, curves) = self.probe(probe)?;
+            let (answer, curves) = guarded(self.model.compute(), || self.probe(probe))?;
             let needle = &self.inputs.needles[probe.needle];
             let value = gate.value(&answer, &needle.answer)?;
             let passed = gate.passes(value);
@@ -318,6 +321,6 @@ mod tests {
         let curves = mean(&heads, sums, 4).unwrap();
         assert_eq!(curves.fractions().last(), Some(&1.0));
         assert_eq!(curves.curve(0, 0)[POINTS - 1], 1.0);
-        assert_eq!(file_name("m", "snapkv").to_str(), Some("m_snapkv_utility.json"));
+        assert_eq!(file_name("m", "window").to_str(), Some("m_window_utility.json"));
     }
 }

@@ -59,6 +59,10 @@ impl Allocator for DiliLazyKv {
         Needs::HeadScores
     }
 
+    fn default_beta(&self) -> f64 {
+        1.351
+    }
+
     fn allocate(&self, request: &Request) -> Result<Budget> {
         let room = Room::of(request)?;
         let options = request.options;

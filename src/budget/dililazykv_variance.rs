@@ -51,6 +51,10 @@ impl Allocator for DiliLazyKvVariance {
         Needs::HeadScores
     }
 
+    fn default_beta(&self) -> f64 {
+        1.351
+    }
+
     fn allocate(&self, request: &Request) -> Result<Budget> {
         let room = Room::of(request)?;
         let options = request.options;

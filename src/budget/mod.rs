@@ -153,6 +153,11 @@ pub trait Allocator: Sync {
     /// What it looks at besides the heads and the options.
     fn needs(&self) -> Needs;
 
+    /// The [`BudgetOptions::beta`] of its reference's command line.
+    fn default_beta(&self) -> f64 {
+        1.5
+    }
+
     /// The tokens of every head.
     ///
     /// In the default, fair form: window and past tokens of all heads sum up to exactly

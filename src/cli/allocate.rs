@@ -84,14 +84,9 @@ pub struct AllocateArgs {
     pub window_size: usize,
 
     /// headkv, dililazykv: one beta-th of the budget is shared by score; larger is more even
-    #[arg(
-        long,
-        value_name = "X",
-        default_value_t = 1.5,
-        help_heading = "Budget",
-        allow_hyphen_values = true
-    )]
-    pub beta: f64,
+    /// [default: 1.5 for headkv, 1.351 for dililazykv]
+    #[arg(long, value_name = "X", help_heading = "Budget", allow_hyphen_values = true)]
+    pub beta: Option<f64>,
 
     /// headkv, dililazykv: exponent of the scores
     #[arg(

@@ -45,9 +45,10 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "FILE", help_heading = "Compression")]
     pub utility: Option<PathBuf>,
 
-    /// headkv, dililazykv: the pool that follows the scores is this part of the budget, a beta-th
-    #[arg(long, value_name = "X", default_value_t = 1.351, help_heading = "Compression")]
-    pub beta: f64,
+    /// headkv, dililazykv: one beta-th of the budget is shared by score; larger is more even
+    /// [default: 1.5 for headkv, 1.351 for dililazykv]
+    #[arg(long, value_name = "X", help_heading = "Compression", allow_hyphen_values = true)]
+    pub beta: Option<f64>,
 
     /// headkv, dililazykv: exponent of the scores
     #[arg(long, value_name = "X", default_value_t = 1.0, help_heading = "Compression")]
@@ -61,7 +62,8 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
 
-    /// Budgets exactly as the references compute them, rounding errors included
+    /// Exactly as the references compute it: budgets with their rounding, the first tokens of
+    /// streaming_llm, the divisor of scissorhands
     #[arg(long, value_enum, value_name = "reference", help_heading = "Compression")]
     pub compat: Option<FormArg>,
 

@@ -8,6 +8,7 @@ use crate::cache_heads::Granularity;
 use crate::cli::{EvaluateArgs, FormArg};
 use crate::error::{Error, Result};
 use crate::eviction::{self, Method};
+use crate::gate::GateKind;
 use crate::plan::check_tokens;
 use crate::run_config::{AtOption, ProbeConfig, eviction_options};
 use crate::score::CompatSet;
@@ -69,18 +70,25 @@ impl EvaluateConfig {
         let budgets = budgets(&args.budgets)?;
         let budget = BudgetOptions {
             capacity_tokens: budgets[0],
-            beta: args.beta,
+            beta: args.beta.unwrap_or(BudgetOptions::default().beta),
             temp: args.temp,
             alpha: args.alpha,
             reference: args.compat == Some(FormArg::Reference),
             ..BudgetOptions::default()
         };
         let options = eviction_options(&args.selection, budget)?;
+        options.check()?;
+        if probes.gate == GateKind::None {
+            return Err(Error::usage("a comparison needs a gate that an answer can fail")
+                .at("--gate")
+                .got("none")
+                .expected("rouge, f1 or exact"));
+        }
         let methods = methods(args.methods.as_deref(), args.head_score.is_some())?;
         needs(&methods, args)?;
         Ok(Self {
             probes,
-            settings: Setting::all(&methods, &budgets, &options)?,
+            settings: Setting::all(&methods, &budgets, &options, args.beta)?,
             granularity: args.selection.granularity.into(),
             head_score: args.head_score.clone(),
             force: args.force,
@@ -126,7 +134,10 @@ fn methods(list: Option<&str>, scores: bool) -> Result<Vec<&'static Method>> {
         }
     }
     if methods.is_empty() {
-        return Err(Error::usage("there are no methods to compare").at("--methods").got("nothing"));
+        return Err(Error::usage("there are no methods to compare")
+            .at("--methods")
+            .got("nothing")
+            .expected("names such as full,snapkv,headkv"));
     }
     Ok(methods)
 }
@@ -145,7 +156,7 @@ fn needs(methods: &[&'static Method], args: &EvaluateArgs) -> Result<()> {
     let scores = methods.iter().find(|m| m.needs_head_scores() && args.head_score.is_none());
     without(scores, "head scores", "--head-score", "`headprof` alone writes them to head_score/")?;
     let curves = methods.iter().find(|m| m.needs_utility() && args.utility.is_none());
-    without(curves, "utility curves", "--utility", "docs/budgets.md says what is in such a file")
+    without(curves, "utility curves", "--utility", "`headprof utility` records them in head_score/")
 }
 
 #[cfg(test)]
@@ -197,7 +208,9 @@ mod tests {
             ("--beta 1", "--beta"),
             ("--alpha 1.5", "--alpha"),
             ("--temp 0", "--temp"),
-            ("--kernel-size 4", "kernel_size"),
+            ("--kernel-size 4", "--kernel-size"),
+            ("--methods full --beta nan", "--beta"),
+            ("--gate none", "--gate"),
             ("--pooling mean", "--pooling"),
             ("--value-norm l3", "--value-norm"),
             ("--task babilong", "--task"),

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 pub use bootstrap::{Estimate, RESAMPLES, Resamples};
 pub use config::EvaluateConfig;
@@ -41,7 +42,7 @@ use crate::head_score::{HeadScoreFile, sidecar};
 use crate::interrupt::Interrupt;
 use crate::machine;
 use crate::model::ModelConfig;
-use crate::profile::{Inputs, Job, check_memory};
+use crate::profile::{Inputs, Job, check_memory, needle_sha256};
 use crate::terminal::note;
 
 /// What a comparison tells.
@@ -59,6 +60,8 @@ pub struct Evaluated {
     pub files: Vec<PathBuf>,
     /// From start to end.
     pub seconds: f64,
+    /// What makes an answer accurate.
+    pub judged_by: String,
     /// The table for people.
     #[serde(skip)]
     pub table: String,
@@ -83,7 +86,7 @@ impl fmt::Display for Evaluated {
         let folder = folder.filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
         writeln!(
             f,
-            "{} files in {}: evaluate.md, .csv, .json, answers.jsonl, plots/",
+            "{} files in {}: evaluate.md has the whole table",
             self.files.len(),
             folder.display()
         )
@@ -117,6 +120,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
     let scores = head_scores(config, &inputs, &tell)?;
     let utility = utility(config, &inputs.model.name, &heads, &tell)?;
     let job = Job::new(probes, &inputs)?;
+    check_window(&job, config.settings[0].options.budget.window_tokens)?;
     check_memory(probes, &inputs.model, &compute, &job, extra_bytes(shape, config))?;
 
     let model = inputs.model.load(&compute)?;
@@ -143,6 +147,8 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
         task: &task,
         records: &records,
         rows: &rows,
+        evidence_sha256: [&config.head_score, &config.utility]
+            .map(|f| f.as_deref().and_then(sha256)),
     };
     let pictures = match config.plots && !rows.is_empty() {
         true => pictures::draw(&made)?,
@@ -154,7 +160,8 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
     Ok(Evaluated {
         model: inputs.model.name.clone(),
         task: task.name().to_owned(),
-        table: report::aligned(&report::markdown(&rows)),
+        judged_by: task.judged_by(),
+        table: report::terminal(&rows),
         rows,
         failed,
         files,
@@ -176,8 +183,31 @@ fn head_scores(
         read.warnings.iter().map(|text| format!("{}: {text}", path.display())).collect();
     let expected = (shape.layers, shape.heads);
     sidecar::kv_heads(path, expected, Some(&inputs.model.name), config.force, &mut warnings)?;
+    let seen = sidecar::needles(path);
+    let evaluated = inputs.needles.iter().filter(|n| seen.contains(&needle_sha256(n))).count();
+    if evaluated > 0 {
+        warnings.push(format!(
+            "{evaluated} of {} needles are those that the head scores were made with: methods that \
+             follow the scores have seen them, the others have not. Better evaluate with other \
+             --needles",
+            inputs.needles.len()
+        ));
+    }
     warnings.iter().for_each(|text| tell(&format!("warning: {text}")));
-    Ok(Some(read.file.mean()))
+    let mean = read.file.mean();
+    match mean.values().iter().all(|score| *score == 0.0) {
+        true => Err(Error::data("all head scores are 0, so they say nothing about any head")
+            .at(path.display())
+            .got(format!("{} zeros", mean.values().len()))
+            .expected("at least one head with a score above 0")
+            .advice("use the scores of another run")),
+        false => Ok(Some(mean)),
+    }
+}
+
+/// Of a file; `None` if it cannot be read again.
+fn sha256(path: &Path) -> Option<String> {
+    std::fs::read(path).ok().map(|bytes| format!("{:x}", Sha256::digest(bytes)))
 }
 
 /// The utility curves of the file that `config` names.
@@ -191,6 +221,19 @@ fn utility(
     let file = UtilityFile::read(path)?;
     let mut warnings = Vec::new();
     sidecar::check_model(path, &file.model, Some(model), config.force, &mut warnings)?;
+    let follower = config.settings.iter().find(|s| s.method.needs_utility());
+    let order = follower.and_then(|s| s.method.token_score()).map_or("", |score| score.name());
+    if file.token_score != order && follower.is_some() {
+        let text = format!("{} orders tokens by {order}", path.display());
+        if !config.force {
+            return Err(Error::data("utility curves are of another order of tokens")
+                .at(path.display())
+                .got(&file.token_score)
+                .expected(order)
+                .advice("record them with `headprof utility --method snapkv`, or --force"));
+        }
+        warnings.push(format!("{text}, its curves by {}", file.token_score));
+    }
     warnings.iter().for_each(|text| tell(&format!("warning: {text}")));
     let found = (file.granularity, file.curves.layers(), file.curves.heads());
     let wanted = (heads.granularity, heads.layers, heads.stored());
@@ -205,6 +248,21 @@ fn utility(
             .advice("use the curves that were made for this model and --granularity"));
     }
     Ok(Some(file.curves))
+}
+
+/// Refuses a window that leaves nothing of the shortest prompt to choose from.
+///
+/// # Errors
+/// [`Error::Usage`] with both numbers.
+pub(crate) fn check_window(job: &Job, window_tokens: usize) -> Result<()> {
+    let shortest = job.context_lengths.first().copied().unwrap_or(0);
+    match window_tokens < shortest {
+        true => Ok(()),
+        false => Err(Error::usage("the window leaves no token to choose")
+            .at("--window-size")
+            .got(window_tokens)
+            .expected(format!("less than {shortest}, the shortest context length"))),
+    }
 }
 
 /// Bytes per prompt token beside the model's own: statistics, and the compressed cache.

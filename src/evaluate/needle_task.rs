@@ -58,6 +58,13 @@ impl Task for NeedleTask<'_> {
         METRICS
     }
 
+    fn judged_by(&self) -> String {
+        match self.gate.name() {
+            "exact" => "gate exact".to_owned(),
+            name => format!("gate {name} > {}", self.gate.threshold()),
+        }
+    }
+
     fn cases(&self) -> usize {
         self.job.plan.probes.len()
     }
@@ -66,18 +73,15 @@ impl Task for NeedleTask<'_> {
         self.job.prompt_tokens()
     }
 
-    fn longest_tokens(&self) -> usize {
-        let longest = self.job.context_lengths.last().copied().unwrap_or(0);
-        longest.saturating_add(self.job.longest_answer())
-    }
-
     fn case(&self, index: usize) -> Result<Case> {
         let probe = &self.job.plan.probes[index];
         let needle = self.needle(index);
+        let prompt = self.job.prompt(probe)?;
         Ok(Case {
+            haystack_cycles: prompt.haystack_cycles,
             id: probe.id.to_string(),
             group: needle.id.clone(),
-            prompt: self.job.prompt(probe)?.ids,
+            prompt: prompt.ids,
             depth: Some(probe.depth),
             gold: needle.answer.clone(),
             max_new_tokens: self.job.max_new_tokens(probe),

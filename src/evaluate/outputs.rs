@@ -26,6 +26,8 @@ pub(super) struct Made<'a> {
     pub task: &'a dyn Task,
     pub records: &'a [Record],
     pub rows: &'a [Row],
+    /// SHA-256 of the head scores and of the utility curves, where there are any.
+    pub evidence_sha256: [Option<String>; 2],
 }
 
 /// A folder for the files.
@@ -39,6 +41,7 @@ struct Evaluation<'a> {
     headprof: &'static str,
     command: &'a [String],
     task: &'a str,
+    accuracy: String,
     metrics: Vec<MetricMeta>,
     prompts: usize,
     failed: usize,
@@ -62,17 +65,26 @@ struct CompressionMeta<'a> {
     methods: Vec<MethodMeta>,
     granularity: &'static str,
     reduce: &'static str,
-    head_score: Option<String>,
-    utility: Option<String>,
+    head_score: Option<EvidenceMeta>,
+    utility: Option<EvidenceMeta>,
     form: &'static str,
     window_size: usize,
     kernel_size: usize,
     pooling: String,
     alpha: f64,
-    beta: f64,
     temp: f64,
+    pyramid_beta: usize,
     value_norm: &'a str,
     sink_len: usize,
+    streaming_sinks: usize,
+    scissorhands_rows: usize,
+}
+
+/// A file that budgets follow.
+#[derive(Serialize)]
+struct EvidenceMeta {
+    path: String,
+    sha256: String,
 }
 
 #[derive(Serialize)]
@@ -80,6 +92,8 @@ struct MethodMeta {
     name: &'static str,
     title: &'static str,
     source: &'static str,
+    /// Where it has one.
+    beta: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -104,6 +118,8 @@ struct AnswerLine<'a> {
     values: serde_json::Map<String, serde_json::Value>,
     kv_tokens: u64,
     kv_bytes: u64,
+    kv_bytes_end: u64,
+    kv_bytes_allocated: u64,
     new_tokens: usize,
     seconds: AnswerSeconds,
 }
@@ -176,17 +192,27 @@ fn evaluation<'a>(made: &'a Made<'a>, seconds: f64, peak_rss_bytes: Option<u64>)
     // The constants are those of every setting; only the budget differs.
     let options = &config.settings[0].options;
     let mut methods: Vec<MethodMeta> = Vec::new();
-    for method in config.settings.iter().map(|s| s.method) {
+    for setting in &config.settings {
+        let method = setting.method;
         if methods.iter().all(|m| m.name != method.name()) {
-            let (name, title, source) = (method.name(), method.title(), method.source());
-            methods.push(MethodMeta { name, title, source });
+            methods.push(MethodMeta {
+                name: method.name(),
+                title: method.title(),
+                source: method.source(),
+                beta: method.needs_head_scores().then_some(setting.options.budget.beta),
+            });
         }
     }
-    let display = |path: &PathBuf| path.display().to_string();
+    let evidence = |file: &Option<PathBuf>, sha256: &Option<String>| {
+        let (path, sha256) = (file.as_ref()?.display().to_string(), sha256.clone()?);
+        Some(EvidenceMeta { path, sha256 })
+    };
+    let cycles = records.iter().map(|r| r.haystack_cycles).max().unwrap_or(0);
     Evaluation {
         headprof: env!("CARGO_PKG_VERSION"),
         command: &config.command,
         task: task.name(),
+        accuracy: task.judged_by(),
         metrics: task
             .metrics()
             .iter()
@@ -200,19 +226,21 @@ fn evaluation<'a>(made: &'a Made<'a>, seconds: f64, peak_rss_bytes: Option<u64>)
             methods,
             granularity: config.granularity.name(),
             reduce: options.budget.reduce.name(),
-            head_score: config.head_score.as_ref().map(display),
-            utility: config.utility.as_ref().map(display),
+            head_score: evidence(&config.head_score, &made.evidence_sha256[0]),
+            utility: evidence(&config.utility, &made.evidence_sha256[1]),
             form: if options.budget.reference { "reference" } else { "fair" },
             window_size: options.budget.window_tokens,
             kernel_size: options.kernel_size,
             pooling: options.pooling.to_string(),
             alpha: options.budget.alpha,
-            beta: options.budget.beta,
             temp: options.budget.temp,
+            pyramid_beta: options.budget.pyramid_beta,
             value_norm: options.value_norm.name(),
             sink_len: options.sink_tokens,
+            streaming_sinks: options.streaming_sinks,
+            scissorhands_rows: options.scissorhands_rows,
         },
-        provenance: Provenance::new(&config.probes, inputs, job, model, 0),
+        provenance: Provenance::new(&config.probes, inputs, job, model, cycles),
         run: RunMeta {
             created: machine::utc_now(),
             seconds,
@@ -249,6 +277,8 @@ fn answers(made: &Made) -> Result<Vec<u8>> {
                 values: values.map(|(m, v)| (m.name.to_owned(), (*v).into())).collect(),
                 kv_tokens: outcome.kv_tokens,
                 kv_bytes: outcome.kv_bytes,
+                kv_bytes_end: outcome.kv_bytes_end,
+                kv_bytes_allocated: outcome.kv_bytes_allocated,
                 new_tokens: outcome.new_tokens,
                 seconds: AnswerSeconds {
                     prefill: record.prefill_secs,

@@ -7,15 +7,15 @@ use super::table::Row;
 const CSV_HEADER: &str = "method,budget_tokens,prompts,metric,mean,low_95,high_95,\
     against_full,against_full_low_95,against_full_high_95,\
     against_snapkv,against_snapkv_low_95,against_snapkv_high_95,\
-    kv_bytes,kv_share,prefill_secs,compress_secs,decode_secs_per_token";
+    kv_bytes,kv_share,kv_bytes_end,kv_bytes_allocated,prefill_secs,compress_secs,decode_secs_per_token";
 
 /// A Markdown table, one line per row, accuracy in percent.
 pub fn markdown(rows: &[Row]) -> String {
     let mut lines = vec![
         "| method | budget | accuracy % | against full | against snapkv | KV KiB | KV % | \
-         prefill s | compress ms | decode ms/token |"
+         at the end KiB | prefill s | compress ms | decode ms/token |"
             .to_owned(),
-        "|---|---|---|---|---|---|---|---|---|---|".to_owned(),
+        "|---|---|---|---|---|---|---|---|---|---|---|".to_owned(),
     ];
     for row in rows {
         let cells = [
@@ -26,6 +26,7 @@ pub fn markdown(rows: &[Row]) -> String {
             row.against_snapkv.map_or_else(String::new, signed_percent),
             format!("{:.0}", row.kv_bytes / 1024.0),
             row.kv_share.map_or_else(String::new, |share| format!("{:.1}", 100.0 * share)),
+            format!("{:.0}", row.kv_bytes_end / 1024.0),
             format!("{:.3}", row.seconds.prefill),
             format!("{:.2}", 1e3 * row.seconds.compress),
             row.seconds.decode_per_token.map_or_else(String::new, |s| format!("{:.2}", 1e3 * s)),
@@ -35,24 +36,33 @@ pub fn markdown(rows: &[Row]) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The same table for a terminal: columns aligned, no rules.
-pub fn aligned(markdown: &str) -> String {
-    let cells = |line: &str| -> Vec<String> {
-        line.trim_matches('|').split('|').map(|c| c.trim().to_owned()).collect()
-    };
-    let rows: Vec<Vec<String>> =
-        markdown.lines().filter(|l| !l.starts_with("|---")).map(cells).collect();
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |c: usize| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).enumerate().map(|(c, (cell, width))| match c {
+/// The table for a terminal: what fits beside each other in some eighty columns. A star stands where
+/// the interval of a difference does not contain 0.
+pub fn terminal(rows: &[Row]) -> String {
+    let header = ["method", "budget", "accuracy %", "- full", "- snapkv", "KV %", "ms/token"];
+    let mut lines = vec![header.map(str::to_owned)];
+    lines.extend(rows.iter().map(|row| {
+        [
+            row.method.to_owned(),
+            row.budget_tokens.map_or_else(|| "all".to_owned(), |b| b.to_string()),
+            percent(row.accuracy()),
+            row.against_full.map_or_else(String::new, starred),
+            row.against_snapkv.map_or_else(String::new, starred),
+            row.kv_share.map_or_else(String::new, |share| format!("{:.1}", 100.0 * share)),
+            row.seconds.decode_per_token.map_or_else(String::new, |s| format!("{:.2}", 1e3 * s)),
+        ]
+    }));
+    let widths: [usize; 7] = std::array::from_fn(|c| {
+        lines.iter().map(|line| line[c].chars().count()).max().unwrap_or(0)
+    });
+    let line = |line: &[String; 7]| {
+        let cells = line.iter().zip(widths).enumerate().map(|(c, (cell, width))| match c {
             0 => format!("{cell:<width$}"),
             _ => format!("{cell:>width$}"),
         });
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
-    rows.iter().map(line).collect()
+    lines.iter().map(line).collect()
 }
 
 /// One line per row and metric, numbers in full.
@@ -73,6 +83,8 @@ pub fn csv(rows: &[Row]) -> String {
             cells.extend(three(of_accuracy(row.against_snapkv)));
             cells.push(row.kv_bytes.to_string());
             cells.push(optional(row.kv_share));
+            cells.push(row.kv_bytes_end.to_string());
+            cells.push(row.kv_bytes_allocated.to_string());
             cells.push(row.seconds.prefill.to_string());
             cells.push(row.seconds.compress.to_string());
             cells.push(optional(row.seconds.decode_per_token));
@@ -99,6 +111,12 @@ fn percent(e: Estimate) -> String {
         format!(" [{:.1}, {:.1}]", 100.0 * low, 100.0 * high)
     });
     format!("{:.1}{interval}", 100.0 * e.mean)
+}
+
+/// `-12.5 *`, or `-12.5  ` where the interval contains 0.
+fn starred(e: Estimate) -> String {
+    let sure = e.interval_95.is_some_and(|[low, high]| low > 0.0 || high < 0.0);
+    format!("{:+.1} {}", 100.0 * e.mean, if sure { '*' } else { ' ' })
 }
 
 /// `-12.5 [-20.0, -5.1]`.
@@ -131,6 +149,8 @@ mod tests {
             against_snapkv: None,
             kv_bytes: 2048.0,
             kv_share: Some(0.125),
+            kv_bytes_end: 4096.0,
+            kv_bytes_allocated: 8192.0,
             seconds: RowSeconds { prefill: 0.5, compress: 0.002, decode_per_token: Some(0.01) },
         }
     }
@@ -141,21 +161,30 @@ mod tests {
         let line = text.lines().last().unwrap();
         assert_eq!(
             line,
-            "| snapkv | 64 | 87.5 [81.0, 93.1] | -12.5 [-20.0, -5.0] |  | 2 | 12.5 | 0.500 | 2.00 \
+            "| snapkv | 64 | 87.5 [81.0, 93.1] | -12.5 [-20.0, -5.0] |  | 2 | 12.5 | 4 | 0.500 | 2.00 \
              | 10.00 |"
         );
         let widths: Vec<usize> = text.lines().map(|l| l.matches('|').count()).collect();
-        assert_eq!(widths, [11; 3]);
-        let aligned = aligned(&text);
-        assert_eq!(aligned.lines().count(), 2);
-        assert!(aligned.lines().last().unwrap().starts_with("snapkv      64  87.5"), "{aligned}");
+        assert_eq!(widths, [12; 3]);
+    }
+
+    #[test]
+    fn a_terminal_of_eighty_columns_is_enough() {
+        let mut long = row();
+        long.method = "scissorhands+vatp";
+        long.budget_tokens = Some(16_384);
+        let text = terminal(&[row(), long]);
+        assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
+        let line = text.lines().nth(1).unwrap();
+        assert!(line.starts_with("snapkv") && line.contains("87.5 [81.0, 93.1]"), "{line}");
+        assert!(line.contains("-12.5 *") && line.ends_with("10.00"), "{line}");
     }
 
     #[test]
     fn csv_has_a_cell_for_every_column() {
         let text = csv(&[row()]);
         let cells: Vec<usize> = text.lines().map(|l| l.split(',').count()).collect();
-        assert_eq!(cells, [18; 3]);
+        assert_eq!(cells, [20; 3]);
         assert!(
             text.lines()
                 .nth(1)

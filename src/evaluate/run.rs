@@ -14,12 +14,13 @@ use serde::Serialize;
 
 use super::setting::Setting;
 use super::task::{Case, Task};
-use crate::cache_heads::CacheHeads;
+use crate::cache_heads::{CacheHeads, Granularity};
 use crate::error::{Error, Result};
 use crate::eviction::{DecodeEviction, HeadEvidence, TokenStats, Wanted};
 use crate::generate::compressed::{AnswerLimits, Evictor, continue_from};
 use crate::interrupt::Interrupt;
 use crate::model::{KvCache, Llama, RaggedCache};
+use crate::profile::guarded;
 use crate::progress::Progress;
 use crate::tokenizer::Tokenizer;
 
@@ -34,6 +35,10 @@ pub struct Outcome {
     pub kv_tokens: u64,
     /// Bytes of their keys and values.
     pub kv_bytes: u64,
+    /// Bytes held when the answer ends: its own tokens are added, and evicted by some methods.
+    pub kv_bytes_end: u64,
+    /// Bytes that were set aside, with the room for the answer.
+    pub kv_bytes_allocated: u64,
     /// Tokens generated, the stop token included.
     pub new_tokens: usize,
     /// Seconds to choose the tokens and to build the compressed cache.
@@ -45,8 +50,6 @@ pub struct Outcome {
 /// One prompt and what all settings made of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// Place in the task.
-    pub index: usize,
     /// The prompt's name.
     pub id: String,
     /// What it is about.
@@ -57,6 +60,8 @@ pub struct Record {
     pub depth: Option<f64>,
     /// The expected answer.
     pub gold: String,
+    /// How often the prompt used its haystack up.
+    pub haystack_cycles: usize,
     /// Seconds for the prompt, the statistics of all methods included.
     pub prefill_secs: f64,
     /// One per setting; or why there are none.
@@ -89,23 +94,26 @@ impl Runner<'_> {
     /// # Errors
     /// [`Error::Interrupted`], and every error that the next prompt would meet again.
     pub fn run(&self, task: &mut dyn Task, interrupt: &Interrupt) -> Result<Vec<Record>> {
-        let mut progress = Progress::new(task.cases(), task.prompt_tokens(), self.quiet);
+        let mut progress =
+            Progress::new(task.cases(), task.prompt_tokens(), self.quiet).counting("answered");
         let mut records = Vec::with_capacity(task.cases());
         let wanted = self.wanted();
         for index in 0..task.cases() {
             interrupt.check()?;
             let case = task.case(index)?;
             let mut record = Record {
-                index,
                 id: case.id.clone(),
                 group: case.group.clone(),
                 prompt_tokens: case.prompt.len(),
                 depth: case.depth,
                 gold: case.gold.clone(),
+                haystack_cycles: case.haystack_cycles,
                 prefill_secs: 0.0,
                 outcomes: Ok(Vec::new()),
             };
-            let answered = self.case(&case, &wanted, interrupt, &mut record.prefill_secs);
+            let answered = guarded(self.model.compute(), || {
+                self.case(&case, &wanted, interrupt, &mut record.prefill_secs)
+            });
             record.outcomes = match answered {
                 Ok(mut outcomes) => {
                     for outcome in &mut outcomes {
@@ -164,13 +172,19 @@ impl Runner<'_> {
     ) -> Result<Outcome> {
         let start = Instant::now();
         let (method, options) = (setting.method, &setting.options);
-        let at = |e: Error| e.at(format!("{}, prompt {}", setting.label(), case.id));
-        let (kept, _) = method.select_by(stats, self.heads, self.evidence, options).map_err(at)?;
+        let at = |e: Error| e.within(format!("{}, prompt {}", setting.label(), case.id));
+        // What a model without compression holds: each key and value once.
+        let heads = match method.token_score() {
+            Some(_) => self.heads,
+            None => CacheHeads { granularity: Granularity::KvHead, ..self.heads },
+        };
+        let (kept, _) = method.select_by(stats, heads, self.evidence, options).map_err(at)?;
         let mut eviction = DecodeEviction::new(method, &kept, stats, options)?;
         let compute = self.model.compute();
-        let room = case.max_new_tokens;
+        let room = room(case, setting, eviction.is_some());
         let mut cache = RaggedCache::from_kept(cache, &kept, room, compute)?;
         let (kv_tokens, kv_bytes) = (cache.total_tokens(), cache.bytes());
+        let kv_bytes_allocated = cache.allocated_bytes();
         let (compress_secs, start) = (start.elapsed().as_secs_f64(), Instant::now());
         let limits =
             AnswerLimits { max_new_tokens: case.max_new_tokens, stop: case.stop_ids.clone() };
@@ -181,10 +195,25 @@ impl Runner<'_> {
             values: Vec::new(),
             kv_tokens,
             kv_bytes,
+            kv_bytes_end: cache.bytes(),
+            kv_bytes_allocated,
             new_tokens: continuation.ids.len(),
             compress_secs,
             decode_secs: start.elapsed().as_secs_f64(),
         })
+    }
+}
+
+/// Tokens that a list may grow by. The last token of an answer is not fed back. Where each new token
+/// evicts one, a list is at its budget before and one above it for a moment.
+fn room(case: &Case, setting: &Setting, evicts: bool) -> usize {
+    let answer = case.max_new_tokens.saturating_sub(1);
+    match evicts {
+        true => {
+            let spare = setting.options.budget.capacity_tokens.saturating_sub(case.prompt.len());
+            answer.min(spare + 1)
+        }
+        false => answer,
     }
 }
 

@@ -20,7 +20,8 @@ pub const FULL: &str = "full";
 pub const SNAPKV: &str = "snapkv";
 
 impl Setting {
-    /// Every method at every budget, methods in the order given, FullKV first and once.
+    /// Every method at every budget, methods in the order given, FullKV first and once. Without a
+    /// `beta`, each method has its own.
     ///
     /// # Errors
     /// [`crate::Error::Usage`] for a budget that a method cannot use.
@@ -28,6 +29,7 @@ impl Setting {
         methods: &[&'static Method],
         budgets: &[usize],
         options: &EvictionOptions,
+        beta: Option<f64>,
     ) -> Result<Vec<Self>> {
         let mut all = Vec::new();
         for method in methods {
@@ -39,6 +41,8 @@ impl Setting {
             for &budget in budgets {
                 let mut options = options.clone();
                 options.budget.capacity_tokens = budget;
+                let own = method.allocator().map(|allocator| allocator.default_beta());
+                options.budget.beta = beta.or(own).unwrap_or(options.budget.beta);
                 method.check(&options)?;
                 all.push(Self { method, budget_tokens: Some(budget), options });
             }

@@ -36,6 +36,11 @@ pub struct Row {
     pub kv_bytes: f64,
     /// The same as a share of FullKV's, 0 to 1.
     pub kv_share: Option<f64>,
+    /// Bytes held when the answer ends, mean: methods that evict nothing while they answer have
+    /// grown by the answer.
+    pub kv_bytes_end: f64,
+    /// Bytes set aside with the room for the answer, mean.
+    pub kv_bytes_allocated: f64,
     /// Timings.
     pub seconds: RowSeconds,
 }
@@ -99,6 +104,8 @@ pub fn rows(settings: &[Setting], metrics: &[Metric], records: &[Record], seed: 
             against_full: against(full),
             against_snapkv: against(find(SNAPKV, setting.budget_tokens)),
             kv_bytes: bytes(i),
+            kv_bytes_end: mean_of(i, &|o| o.kv_bytes_end as f64),
+            kv_bytes_allocated: mean_of(i, &|o| o.kv_bytes_allocated as f64),
             kv_share: full.map(|full| bytes(i) / bytes(full)),
             seconds: RowSeconds {
                 prefill,
@@ -127,6 +134,8 @@ mod tests {
             values: vec![f64::from(u8::from(right)), 5.0],
             kv_tokens: kv_bytes / 8,
             kv_bytes,
+            kv_bytes_end: kv_bytes + 4,
+            kv_bytes_allocated: kv_bytes + 8,
             new_tokens: 5,
             compress_secs: 0.5,
             decode_secs: 2.0,
@@ -135,8 +144,8 @@ mod tests {
 
     fn record(index: usize, outcomes: std::result::Result<Vec<Outcome>, String>) -> Record {
         Record {
-            index,
             id: index.to_string(),
+            haystack_cycles: 1,
             group: "a".into(),
             prompt_tokens: 100,
             depth: Some(0.5),
@@ -152,7 +161,7 @@ mod tests {
     fn by_hand() {
         let options = EvictionOptions::new(BudgetOptions::default());
         let methods = ["snapkv", "full", "streaming_llm"].map(|name| by_name(name).unwrap());
-        let settings = Setting::all(&methods, &[64], &options).unwrap();
+        let settings = Setting::all(&methods, &[64], &options, None).unwrap();
         let labels: Vec<String> = settings.iter().map(Setting::label).collect();
         assert_eq!(labels, ["full", "snapkv@64", "streaming_llm@64"]);
         let of = |full, snapkv, streaming| {
@@ -176,6 +185,7 @@ mod tests {
         near(mean(rows[2].against_full), -1.0 / 3.0);
         near(mean(rows[2].against_snapkv), 1.0 / 3.0);
         assert_eq!((rows[2].prompts, rows[2].kv_bytes, rows[2].kv_share), (3, 200.0, Some(0.25)));
+        assert_eq!((rows[2].kv_bytes_end, rows[2].kv_bytes_allocated), (204.0, 208.0));
         // Five tokens, of which the prefill gives one: 2 s for 4 steps.
         assert_eq!(rows[2].seconds.decode_per_token, Some(0.5));
         assert_eq!((rows[2].seconds.prefill, rows[2].metrics[1].estimate.mean), (3.0, 5.0));

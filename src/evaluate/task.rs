@@ -28,6 +28,8 @@ pub struct Case {
     pub depth: Option<f64>,
     /// The expected answer.
     pub gold: String,
+    /// How often the haystack was used up for this prompt, from 1; 0 where there is none.
+    pub haystack_cycles: usize,
     /// Most tokens of an answer.
     pub max_new_tokens: usize,
     /// Ids that end an answer.
@@ -43,14 +45,14 @@ pub trait Task {
     /// the table, the curves and the comparisons are about it.
     fn metrics(&self) -> &'static [Metric];
 
+    /// What makes an answer accurate, in words: `gate rouge > 0.5`.
+    fn judged_by(&self) -> String;
+
     /// Number of prompts, at least 1.
     fn cases(&self) -> usize;
 
     /// Tokens of all prompts.
     fn prompt_tokens(&self) -> u64;
-
-    /// Tokens of the longest prompt with its longest answer.
-    fn longest_tokens(&self) -> usize;
 
     /// One prompt. Assembled when asked for: all of them together may not fit the memory.
     ///

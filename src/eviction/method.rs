@@ -121,7 +121,7 @@ impl Method {
             return Err(Error::usage(
                 "there are more protected sinks than places before the window",
             )
-            .at(format!("{}: sink_tokens", self.name))
+            .at(format!("{}: --sink-len", self.name))
             .got(options.sink_tokens)
             .expected(format!(
                 "at most {past}, the capacity of {capacity_tokens} less the window of \

@@ -55,13 +55,13 @@ impl EvictionOptions {
         self.budget.check()?;
         if self.pooling != Pooling::None && self.kernel_size.is_multiple_of(2) {
             return Err(Error::usage("the pooling kernel must have a middle")
-                .at("kernel_size")
+                .at("--kernel-size")
                 .got(self.kernel_size)
                 .expected("an odd number"));
         }
         if self.budget.window_tokens == 0 {
             return Err(Error::usage("every method keeps a window of the last tokens")
-                .at("window_tokens")
+                .at("--window-size")
                 .got(0)
                 .expected("at least 1"));
         }

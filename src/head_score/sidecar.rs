@@ -1,5 +1,6 @@
 //! The meta file beside a head_score file: which model the scores are of.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -36,6 +37,11 @@ pub fn kv_heads(
     let beside = path.with_extension("meta.json");
     let bytes = match std::fs::read(&beside) {
         Ok(bytes) => bytes,
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::data("the meta file of a head_score file cannot be read")
+                .at(beside.display())
+                .got(e));
+        }
         Err(_) => {
             notes.push(format!(
                 "{} has no meta file beside it: which model its scores are of is not known",
@@ -72,6 +78,15 @@ pub fn kv_heads(
         return Ok(None);
     }
     Ok(Some(model.kv_heads))
+}
+
+/// The SHA-256 of the needles that the scores in `path` were made with, as its meta file names them;
+/// none where it does not.
+pub fn needles(path: &Path) -> HashSet<String> {
+    let bytes = std::fs::read(path.with_extension("meta.json")).unwrap_or_default();
+    let meta: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let list = meta["needles"]["needles"].as_array().cloned().unwrap_or_default();
+    list.iter().filter_map(|needle| needle["sha256"].as_str().map(str::to_owned)).collect()
 }
 
 /// Refuses what is of the model `found` where another was asked for; with `force`, notes it.

@@ -89,7 +89,7 @@ pub(super) fn run(
 
 /// Runs `body`; on a GPU a panic, as of a library that finds no memory left, is an error of this
 /// probe alone. On the processor it is a bug and goes on.
-fn guarded<T>(compute: &Compute, body: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn guarded<T>(compute: &Compute, body: impl FnOnce() -> Result<T>) -> Result<T> {
     if compute.on_host {
         return body();
     }

@@ -175,7 +175,8 @@ impl<'a> Provenance<'a> {
     }
 }
 
-fn needle_sha256(needle: &Needle) -> String {
+/// Of needle, question, answer and real_needle, each followed by a line break.
+pub(crate) fn needle_sha256(needle: &Needle) -> String {
     let mut hash = Sha256::new();
     let real = needle.real_needle.as_deref().unwrap_or_default();
     for part in [&needle.needle, &needle.question, &needle.answer, real] {
