@@ -32,7 +32,7 @@ pub fn run(args: &AllocateArgs) -> Result<Allocation> {
     let options = options(args);
     options.check()?;
     refuse_unusable(allocator, args)?;
-    args.out.as_deref().map_or(Ok(()), make_folder)?;
+    args.out.as_deref().map_or(Ok(()), atomic::usable_folder)?;
     let inputs = Inputs::read(allocator, args)?;
     let budget = allocator.allocate(&Request {
         heads: inputs.heads,

@@ -80,7 +80,9 @@ impl fmt::Display for Evaluated {
         writeln!(f, " · {:.1} s\n\n{}", self.seconds, self.table)?;
         writeln!(
             f,
-            "accuracy and its differences: mean [95 % interval]; KV: keys and values held"
+            "accuracy: {}, mean [95 % interval]; - full, - snapkv: difference, * if its\n\
+             interval does not contain 0; KV: keys and values held after the prompt",
+            self.judged_by
         )?;
         let folder = self.files.iter().filter_map(|file| file.parent()).min();
         let folder = folder.filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));

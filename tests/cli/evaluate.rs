@@ -99,6 +99,25 @@ fn bytes_are_those_of_the_budget() {
     }
 }
 
+/// Methods that evict while they answer stay at their budget; the others grow by the answer, whose last
+/// token is not fed back.
+#[test]
+fn at_the_end_some_have_grown_by_the_answer() {
+    let mut grown = 0;
+    for line in answers().iter().filter(|line| line["budget_tokens"] == 24) {
+        let fed_back = line["new_tokens"].as_u64().unwrap() - 1;
+        let growth = match line["method"].as_str().unwrap() {
+            "streaming_llm" | "h2o" => 0,
+            _ => fed_back,
+        };
+        grown += growth;
+        let end = LISTS * (24 + growth) * TOKEN_BYTES;
+        assert_eq!(line["kv_bytes_end"].as_u64(), Some(end), "{line}");
+        assert!(line["kv_bytes_allocated"].as_u64().unwrap() >= end, "{line}");
+    }
+    assert!(grown > 0, "every answer was a single token");
+}
+
 /// Where the budget holds the prompt, every method answers as FullKV does.
 #[test]
 fn a_budget_above_the_prompt_changes_nothing() {
@@ -149,7 +168,7 @@ fn query_heads_of_their_own_cost_the_group_as_many_times() {
     let output = headprof(&[
         "evaluate",
         "--methods",
-        "snapkv",
+        "snapkv,full",
         "--budgets",
         "24",
         "--granularity",
@@ -169,11 +188,16 @@ fn query_heads_of_their_own_cost_the_group_as_many_times() {
     ]);
     assert!(output.status.success(), "{}", stderr(&output));
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
-    // Eight query heads instead of four KV heads.
-    let bytes = (2 * LISTS * 24 * TOKEN_BYTES) as f64;
-    assert_eq!(json["rows"][0]["kv_bytes"].as_f64(), Some(bytes));
-    // Without FullKV there is nothing to compare with.
-    assert_eq!(json["rows"][0]["against_full"], Value::Null);
+    // Eight query heads instead of four KV heads; FullKV stays what the model holds.
+    let rows = &json["rows"];
+    let bytes = (LISTS * 256 * TOKEN_BYTES) as f64;
+    assert_eq!(rows[0]["kv_bytes"].as_f64(), Some(bytes));
+    assert_eq!(rows[1]["kv_bytes"].as_f64(), Some((2 * LISTS * 24 * TOKEN_BYTES) as f64));
+    assert_eq!(rows[1]["kv_share"].as_f64(), Some(2.0 * 24.0 / 256.0));
+    assert_eq!(
+        (&rows[0]["against_full"], &rows[1]["against_snapkv"]),
+        (&Value::Null, &Value::Null)
+    );
     assert!(!dir.path().join("plots").exists());
 }
 
@@ -207,4 +231,37 @@ fn what_cannot_be_compared_is_refused_before_the_model_is_read() {
     fs::write(scores.with_extension("meta.json"), meta.to_string()).unwrap();
     refuses(&args, 3, &["other", "needle-llama", "--force"]);
     assert!(!dir.path().join("evaluate.json").exists());
+}
+
+/// Curves are recorded, and lukv divides a budget by them, to the token.
+#[test]
+fn utility_curves_are_what_lukv_follows() {
+    let dir = tempfile::tempdir().unwrap();
+    let needles = needles(dir.path());
+    let grid = ["--needles", text(&needles), "--lengths", "256", "--max-new-tokens", "4"];
+    let out = ["--out", text(dir.path())];
+    let record = ["utility", "--depths", "0.5", "--gate", "none"];
+    let output = headprof(&[&record[..], &grid, &out].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("2 of 2 probes"));
+    let curves = dir.path().join("head_score/needle-llama_window_utility.json");
+    let evaluate = ["evaluate", "--methods", "lukv,dililazykv_variance", "--budgets", "24"];
+    let scores = run().dir.path().join("head_score/needle-llama_dili_heads.json");
+    let evidence = ["--utility", text(&curves), "--head-score", text(&scores)];
+    let rest = ["--depths", "0.9", "--no-plots", "--json"];
+    let output = headprof(&[&evaluate[..], &evidence, &rest, &grid, &out].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("2 of 2 needles"), "{}", stderr(&output));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for row in json["rows"].as_array().unwrap() {
+        assert_eq!(row["kv_bytes"].as_f64(), Some((LISTS * 24 * TOKEN_BYTES) as f64), "{row}");
+    }
+    // Curves of another order of tokens, and a window that leaves nothing to choose.
+    let other = fs::read_to_string(&curves).unwrap().replace("\"window\"", "\"column_sums\"");
+    fs::write(&curves, other).unwrap();
+    let lukv = ["evaluate", "--methods", "lukv", "--utility", text(&curves)];
+    fails(&[&lukv[..], &grid, &out].concat(), 3, &["column_sums", "window", "--force"]);
+    let wide = ["utility", "--window-size", "256"];
+    fails(&[&wide[..], &grid, &out].concat(), 2, &["--window-size", "less than 256"]);
+    fails(&[&["utility", "--method", "full"][..], &out].concat(), 2, &["--method"]);
 }
