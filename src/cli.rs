@@ -7,10 +7,12 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 mod allocate;
 mod evaluate;
+mod observe;
 mod probes;
 
 pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
 pub use evaluate::EvaluateArgs;
+pub use observe::ObserveArgs;
 pub use probes::{ComputeArgs, DtypeArg, ProbeArgs, Switch};
 
 const EXAMPLES: &str = "\
@@ -26,6 +28,8 @@ Examples:
   headprof evaluate --methods full,snapkv,headkv --budgets 64,128 \
       --head-score head_score/needle-llama_inf_heads.json
       what compression does to accuracy and memory
+  headprof observe --layer 3 --head 5 --all
+      a head's attention and the lengths of its values; what all heads do with the first tokens
   headprof verify DIR
       compare this build with what transformers computed for a checkpoint
   headprof allocate --method headkv --head-choice reason --budget 128
@@ -56,6 +60,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Compare methods of KV-cache compression: accuracy, bytes held, seconds
     Evaluate(Box<EvaluateArgs>),
+    /// Draw a head's attention and the norms of its values; tabulate the attention sinks
+    Observe(ObserveArgs),
     /// Divide a KV-cache budget among the heads of a model
     Allocate(AllocateArgs),
 }

@@ -36,6 +36,7 @@
 //! | [`cache_heads`], [`budget`], [`eviction`] | whose caches; how many tokens each keeps; which ones |
 //! | [`evaluate`] | methods of compression against each other: tasks, the comparison, its table |
 //! | [`allocate`] | a budget from a head_score file, as table, JSON and heatmap |
+//! | [`mod@observe`] | one head's attention and values as a picture; the attention sinks of all heads |
 //! | [`plot`] | heatmaps and curves as PNG and SVG |
 //! | [`verify`](mod@verify) | this build against what transformers computed |
 //! | [`export_probes`] | prompts for another program |
@@ -46,8 +47,8 @@
 //!
 //! # What holds everywhere
 //!
-//! - Only [`model`] touches tensors. What leaves it are ids, logits, [`score::RowStats`] and
-//!   [`eviction::TokenStats`].
+//! - Only [`model`] touches tensors. What leaves it are ids, logits, [`score::RowStats`],
+//!   [`eviction::TokenStats`] and, for a picture of one head, [`model::AttentionMap`].
 //! - Scores never see text; gates never see attention.
 //! - Nothing after [`plan`] invents a probe, and results are in the order of the plan.
 //! - A prompt is put together from token ids and never decoded and encoded again: its length and
@@ -84,6 +85,7 @@ pub mod interrupt;
 pub mod machine;
 pub mod model;
 pub mod needle;
+pub mod observe;
 pub mod panics;
 pub mod plan;
 pub mod plot;

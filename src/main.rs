@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use headprof::cli::{AllocateArgs, Cli, Command, EvaluateArgs, VerifyArgs};
+use headprof::cli::{AllocateArgs, Cli, Command, EvaluateArgs, ObserveArgs, VerifyArgs};
 use headprof::evaluate::EvaluateConfig;
 use headprof::interrupt::Interrupt;
+use headprof::observe::{self, ObserveConfig};
 use headprof::panics::{caught, remember_quietly};
 use headprof::run_config::{ComputeConfig, RunConfig};
 use headprof::terminal::{json_line, note, print};
@@ -44,6 +45,7 @@ fn run() -> ExitCode {
         }
         Some(Command::Verify(args)) => run_verify(args),
         Some(Command::Evaluate(args)) => run_evaluate(args),
+        Some(Command::Observe(args)) => run_observe(args),
         Some(Command::Allocate(args)) => run_allocate(args),
     };
     done.map_or_else(|e| end(&e), |()| ExitCode::SUCCESS)
@@ -70,6 +72,13 @@ fn run_evaluate(args: &EvaluateArgs) -> Result<()> {
         (false, true) => {}
     }
     evaluated.shortcoming.map_or(Ok(()), Err)
+}
+
+fn run_observe(args: &ObserveArgs) -> Result<()> {
+    let config = ObserveConfig::new(args)?;
+    config.compute.start_threads()?;
+    let observed = observe::run(&config)?;
+    print(&if args.json { json_line(&observed)? } else { observed.to_string() })
 }
 
 fn run_verify(args: &VerifyArgs) -> Result<()> {

@@ -11,7 +11,7 @@ mod compute;
 mod probes;
 
 pub use compute::ComputeConfig;
-pub use probes::{Lengths, MaxNewTokens, ModelChoice, ProbeConfig, StopRule};
+pub use probes::{Lengths, MaxNewTokens, ModelChoice, ProbeConfig, StopRule, default_chunk_tokens};
 
 /// A profile to run, without contradictions.
 pub struct RunConfig {

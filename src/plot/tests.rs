@@ -71,7 +71,7 @@ fn overlap(a: &Rect, b: &Rect) -> bool {
 }
 
 /// Every text lies inside the picture and on no other text.
-fn assert_legible(scene: &Scene) {
+pub(super) fn assert_legible(scene: &Scene) {
     let page = Rect::new(0.0, 0.0, scene.size.0.into(), scene.size.1.into());
     let texts: Vec<_> = scene.texts().map(|t| (t, t.bounds())).collect();
     assert!(texts.len() > 6, "only {} texts", texts.len());
