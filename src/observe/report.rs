@@ -68,11 +68,11 @@ impl Observed {
     pub(super) fn in_words(&self, head: &HeadSinks) -> String {
         let share = 100.0 * head.sink_share;
         let norm = match head.norm_ratio {
-            Some(ratio) => format!("{ratio:.2} of the head's"),
-            None => "not to be compared: the head's is 0".to_owned(),
+            Some(ratio) => format!("{ratio:.2} times that of all tokens"),
+            None => "0, as that of all tokens".to_owned(),
         };
         format!(
-            "{share:.1} % of the attention on the sinks, their median {} {norm}",
+            "{share:.1} % of the attention on the sinks, their median {} norm {norm}",
             self.value_norm
         )
     }

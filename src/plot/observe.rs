@@ -21,7 +21,7 @@ use token_lines::{TokenLine, TokenPanel};
 
 /// Places of the panels: of the map, its square; the lines stand on the right of it and below.
 const MAP: Rect = Rect { x: 100.0, y: HEADER + 28.0, width: 352.0, height: 352.0 };
-const RIGHT: Rect = Rect { x: 656.0, y: MAP.y, width: 440.0, height: MAP.height };
+const RIGHT: Rect = Rect { x: 676.0, y: MAP.y, width: 440.0, height: MAP.height };
 const LOWER: Rect = Rect { x: MAP.x, y: MAP.y + MAP.height + 88.0, width: 440.0, height: 260.0 };
 const LOWER_RIGHT: Rect = Rect { x: RIGHT.x, y: LOWER.y, width: RIGHT.width, height: LOWER.height };
 
@@ -30,8 +30,10 @@ const ATTENTION: usize = 0;
 const SINKS: usize = 1;
 const NORMS: [usize; 3] = [4, 2, 3];
 const WEIGHTED: usize = 4;
-/// Attention where it is only there to compare with.
+/// Attention where it is only there to compare with: light, wide and underneath.
 const BESIDE: usize = 6;
+const THIN: f64 = 1.2;
+const WIDE: f64 = 3.6;
 
 /// A head's attention in square cells.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,11 +82,11 @@ pub fn observed_head(head: &ObservedHead, meta: &ObserveMeta) -> Result<Picture>
 fn scene(head: &ObservedHead, meta: &ObserveMeta) -> Result<Scene> {
     check(head)?;
     let width = RIGHT.right() + MARGIN;
-    let mut scene = Scene::new(meta.title, width, LOWER.bottom() + 96.0 + MARGIN);
+    let mut scene = Scene::new(meta.title, width, LOWER.bottom() + 84.0 + MARGIN);
     header(&mut scene, meta.title, meta.subtitle, MAP.x, RIGHT.right() - MAP.x);
 
     map::draw(&mut scene, MAP, &head.map, head.attention.len(), head.sinks);
-    let line = |name, series, values| TokenLine { name, series, values };
+    let line = |name, series, values| TokenLine { name, series, width: THIN, values };
     let sinks = head.sinks;
     TokenPanel {
         plot: RIGHT,
@@ -112,7 +114,10 @@ fn scene(head: &ObservedHead, meta: &ObserveMeta) -> Result<Scene> {
         title: "both together",
         label: "share of the sum over all tokens",
         sinks,
-        lines: vec![line("attention", BESIDE, &shares), line(name, WEIGHTED, weighted)],
+        lines: vec![
+            TokenLine { width: WIDE, ..line("attention", BESIDE, &shares) },
+            line(name, WEIGHTED, weighted),
+        ],
     }
     .draw(&mut scene);
     draw_notes(&mut scene, sinks);
@@ -139,7 +144,7 @@ fn check(head: &ObservedHead) -> Result<()> {
 }
 
 fn draw_notes(scene: &mut Scene, sinks: usize) {
-    let baseline = LOWER.bottom() + 96.0;
+    let baseline = LOWER.bottom() + 84.0;
     let text = match sinks {
         1 => "the first token (sink)".to_owned(),
         n => format!("the first {n} tokens (sinks)"),
@@ -175,7 +180,8 @@ fn dot(scene: &mut Scene, (x, y): (f64, f64)) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plot::tests::assert_legible;
+    use crate::plot::PNG_SCALE;
+    use crate::plot::tests::{Pixels, assert_legible};
 
     /// A head of `tokens` tokens in cells of `side`: numbers that fall with the position.
     struct Sample {
@@ -235,6 +241,23 @@ mod tests {
         let long = "an-organisation-with-a-long-name/".repeat(8);
         let meta = ObserveMeta { title: &long, subtitle: &long };
         assert_legible(&scene(&Sample::new(512, 4, 1.0).head(), &meta).unwrap());
+    }
+
+    /// Values that jump up and down by orders of magnitude, token by token.
+    #[test]
+    fn sharp_turns_stay_inside_their_panels() {
+        let mut sample = Sample::new(900, 8, 1.0);
+        let jump = |(j, v): (usize, &mut f64)| *v = [1e-5, 1.0, 3e-3][j % 3];
+        sample.attention.iter_mut().enumerate().for_each(jump);
+        let pixels = Pixels::of(&observed_head(&sample.head(), &META).unwrap());
+        // Between the titles of the lower panels and the axes above, where there is no text.
+        let (left, right) = (RIGHT.x as u32 + 260, RIGHT.right() as u32);
+        for y in [4, MAP.y as u32 - 24, RIGHT.bottom() as u32 + 56] {
+            for x in left..right {
+                let at = (x * PNG_SCALE, y * PNG_SCALE);
+                assert_eq!(pixels.at(at), [255; 3], "{x}, {y}");
+            }
+        }
     }
 
     #[test]

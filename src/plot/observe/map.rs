@@ -89,7 +89,7 @@ fn draw_bar(scene: &mut Scene, map: Rect, scale: LogScale, clipped: bool) {
         let x = bar.right() + TICK + 5.0;
         scene.text(Text::centered(&text, x, y, TICK_EM, Align::Start));
     }
-    let (label, em) = font::fit("attention (share of a query's)", map.height, LABEL_EM, 11.0);
+    let (label, em) = font::fit("share of a query's attention", map.height, LABEL_EM, 11.0);
     let x = bar.right() + TICK + 5.0 + widest + 8.0 + font::CAP_EM * em;
     scene.text(Text::new(&label, x, bar.center().1, em, Align::Middle).upright());
 }

@@ -24,6 +24,8 @@ pub(super) struct TokenLine<'a> {
     pub name: &'a str,
     /// Its colour.
     pub series: usize,
+    /// Its width in points.
+    pub width: f64,
     /// `[T]`, or nothing if there is nothing to draw.
     pub values: &'a [f64],
 }
@@ -46,7 +48,10 @@ impl TokenPanel<'_> {
         let scale = LogScale::of(all, MOST).with_room();
         self.draw_axes(scene, &scale);
         for line in &self.lines {
-            scene.line(self.points(line.values, &scale), 1.2, series::color(line.series));
+            // Piece by piece: where a line turns back sharply, the join of its edges is a long spike.
+            for piece in self.points(line.values, &scale).windows(2) {
+                scene.line(piece.to_vec(), line.width, series::color(line.series));
+            }
         }
         for line in &self.lines {
             for (j, value) in line.values.iter().take(self.sinks).enumerate() {
@@ -128,7 +133,11 @@ impl TokenPanel<'_> {
             scene.text(Text::new(line.name, x, baseline, TICK_EM, Align::End));
             x -= font::width(line.name, TICK_EM) + 6.0;
             let y = baseline - font::CAP_EM * TICK_EM / 2.0;
-            scene.line(vec![(x - SAMPLE, y), (x, y)], 2.4, series::color(line.series));
+            scene.line(
+                vec![(x - SAMPLE, y), (x, y)],
+                line.width.max(2.4),
+                series::color(line.series),
+            );
             x -= SAMPLE + 14.0;
         }
         x - self.plot.x
