@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::sinks::{HeadSinks, SinkSummary, by_share};
 use super::view::HeadView;
+use crate::plot::furniture::number;
 
 /// How many heads are listed.
 const LISTED: usize = 10;
@@ -69,7 +70,7 @@ impl Observed {
         let share = 100.0 * head.sink_share;
         let norm = match head.norm_ratio {
             Some(ratio) => format!("{ratio:.2} times that of all tokens"),
-            None => "0, as that of all tokens".to_owned(),
+            None => format!("{}, that of all tokens 0", number(head.sink_norm)),
         };
         format!(
             "{share:.1} % of the attention on the sinks, their median {} norm {norm}",
@@ -134,4 +135,81 @@ pub(super) fn tokens_csv(ids: &[u32], view: &HeadView) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observed() -> Observed {
+        let head = |head, sink_share, sink_norm, median_norm, norm_ratio| HeadSinks {
+            layer: 0,
+            head,
+            kv_head: 0,
+            sink_share,
+            sink_norm,
+            median_norm,
+            norm_ratio,
+        };
+        let heads = vec![head(0, 0.25, 3.0, 2.0, Some(1.5)), head(1, 0.75, 0.0, 0.0, None)];
+        Observed {
+            model: "m".into(),
+            model_sha256: "0".into(),
+            context: None,
+            tokens: 64,
+            sinks: 1,
+            value_norm: "l2",
+            head: Some(heads[0]),
+            summary: Some(SinkSummary::new(&heads, 1, 64)),
+            heads,
+            files: vec!["a.csv".into()],
+        }
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_the_file_is_not() {
+        let observed = observed();
+        let text = observed.to_string();
+        let place = |head: &str| text.find(&format!("    {head} ")).expect(head);
+        assert!(place("0-1") < place("0-0"), "{text}");
+        for part in [
+            "64 tokens of the bundled essays",
+            "the first token\n",
+            "head      0-0: 25.0 % of the attention",
+            "1 of 2 heads have more than 50 %",
+            "in 0 of these the sinks' median l2 norm",
+            "wrote     a.csv",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        let csv = sinks_csv(&observed.heads);
+        let lines: Vec<&str> = csv.lines().skip(1).collect();
+        assert_eq!(lines, ["0,0,0,0.25,3,2,1.5", "0,1,0,0.75,0,0,"]);
+    }
+
+    #[test]
+    fn a_head_without_a_ratio_is_described_too() {
+        let observed = observed();
+        let words = |head: &HeadSinks| observed.in_words(head);
+        assert!(
+            words(&observed.heads[0]).ends_with("median l2 norm 1.50 times that of all tokens")
+        );
+        let odd = HeadSinks { sink_norm: 4.25, ..observed.heads[1] };
+        assert!(words(&odd).ends_with("median l2 norm 4.25, that of all tokens 0"));
+    }
+
+    #[test]
+    fn a_line_per_token_with_nothing_where_there_are_no_shares() {
+        let mut view = HeadView {
+            attention: vec![0.5, 1.0],
+            norms: [vec![3.0, 4.0], vec![2.0, 2.5], vec![1.0, 1.5]],
+            weighted: vec![0.25, 0.75],
+        };
+        let lines = |view: &HeadView| -> Vec<String> {
+            tokens_csv(&[7, 9], view).lines().skip(1).map(str::to_owned).collect()
+        };
+        assert_eq!(lines(&view), ["0,7,0.5,3,2,1,0.25", "1,9,1,4,2.5,1.5,0.75"]);
+        view.weighted.clear();
+        assert_eq!(lines(&view), ["0,7,0.5,3,2,1,", "1,9,1,4,2.5,1.5,"]);
+    }
 }
