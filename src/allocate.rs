@@ -18,6 +18,7 @@ use crate::cli::AllocateArgs;
 use crate::error::{Error, Result};
 use crate::head_matrix::HeadMatrix;
 use crate::plot::{HeatmapMeta, head_heatmap};
+use crate::run_config::AtOption;
 
 pub use inputs::Inputs;
 pub use report::{Allocation, Parameters};
@@ -28,8 +29,8 @@ pub use report::{Allocation, Parameters};
 /// [`Error::Usage`] for options that cannot be used, [`Error::Data`] for files that cannot,
 /// [`Error::Resources`] if a file cannot be written.
 pub fn run(args: &AllocateArgs) -> Result<Allocation> {
-    let allocator = budget::by_name(&args.method)?;
-    let options = options(args);
+    let allocator = budget::by_name(&args.method).at_option("--method")?;
+    let options = options(allocator, args);
     options.check()?;
     refuse_unusable(allocator, args)?;
     args.out.as_deref().map_or(Ok(()), atomic::usable_folder)?;
@@ -54,7 +55,7 @@ pub fn run(args: &AllocateArgs) -> Result<Allocation> {
     Ok(allocation)
 }
 
-fn options(args: &AllocateArgs) -> BudgetOptions {
+fn options(allocator: &dyn Allocator, args: &AllocateArgs) -> BudgetOptions {
     BudgetOptions {
         capacity_tokens: args.budget,
         window_tokens: args.window_size,

@@ -7,12 +7,14 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 mod allocate;
 mod evaluate;
+mod observe;
 mod probes;
 mod selection;
 mod utility;
 
 pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
 pub use evaluate::EvaluateArgs;
+pub use observe::ObserveArgs;
 pub use probes::{ComputeArgs, DtypeArg, ProbeArgs, Switch};
 pub use selection::SelectionArgs;
 pub use utility::UtilityArgs;
@@ -30,6 +32,8 @@ Examples:
   headprof evaluate --methods full,snapkv,headkv --budgets 64,128 \
       --head-score head_score/needle-llama_inf_heads.json
       what compression does to accuracy and memory
+  headprof observe --layer 3 --head 5 --all
+      a head's attention and the lengths of its values; what all heads do with the first tokens
   headprof verify DIR
       compare this build with what transformers computed for a checkpoint
   headprof allocate --method headkv --head-choice reason --budget 128
@@ -62,6 +66,8 @@ pub enum Command {
     Evaluate(Box<EvaluateArgs>),
     /// Record what each head's tokens are worth to later queries, for the budgets of lukv
     Utility(Box<UtilityArgs>),
+    /// Draw a head's attention and the norms of its values; tabulate the attention sinks
+    Observe(ObserveArgs),
     /// Divide a KV-cache budget among the heads of a model
     Allocate(AllocateArgs),
 }

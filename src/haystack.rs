@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 
 mod tokens;
 
+pub(crate) use tokens::pieces;
 pub use tokens::{HaystackTokens, SentenceStart};
 
 /// The essays that come with headprof, in the order of their names.

@@ -37,6 +37,7 @@
 //! | [`mod@utility`] | what each head's tokens are worth to later queries, recorded |
 //! | [`evaluate`] | methods of compression against each other: tasks, the comparison, its table |
 //! | [`allocate`] | a budget from a head_score file, as table, JSON and heatmap |
+//! | [`mod@observe`] | one head's attention and values as a picture; the attention sinks of all heads |
 //! | [`plot`] | heatmaps and curves as PNG and SVG |
 //! | [`verify`](mod@verify) | this build against what transformers computed |
 //! | [`export_probes`] | prompts for another program |
@@ -47,8 +48,8 @@
 //!
 //! # What holds everywhere
 //!
-//! - Only [`model`] touches tensors. What leaves it are ids, logits, [`score::RowStats`] and
-//!   [`eviction::TokenStats`].
+//! - Only [`model`] touches tensors. What leaves it are ids, logits, [`score::RowStats`],
+//!   [`eviction::TokenStats`] and, for a picture of one head, [`model::AttentionMap`].
 //! - Scores never see text; gates never see attention.
 //! - Nothing after [`plan`] invents a probe, and results are in the order of the plan.
 //! - A prompt is put together from token ids and never decoded and encoded again: its length and
@@ -85,6 +86,7 @@ pub mod interrupt;
 pub mod machine;
 pub mod model;
 pub mod needle;
+pub mod observe;
 pub mod panics;
 pub mod plan;
 pub mod plot;

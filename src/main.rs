@@ -3,9 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use headprof::cli::{AllocateArgs, Cli, Command, EvaluateArgs, UtilityArgs, VerifyArgs};
+use headprof::cli::{
+    AllocateArgs, Cli, Command, EvaluateArgs, ObserveArgs, UtilityArgs, VerifyArgs,
+};
 use headprof::evaluate::EvaluateConfig;
 use headprof::interrupt::Interrupt;
+use headprof::observe::{self, ObserveConfig};
 use headprof::panics::{caught, remember_quietly};
 use headprof::run_config::{ComputeConfig, RunConfig};
 use headprof::terminal::{json_line, note, print};
@@ -44,6 +47,7 @@ fn run() -> ExitCode {
         Some(Command::Verify(args)) => run_verify(args),
         Some(Command::Evaluate(args)) => run_evaluate(args),
         Some(Command::Utility(args)) => run_utility(args),
+        Some(Command::Observe(args)) => run_observe(args),
         Some(Command::Allocate(args)) => run_allocate(args),
     };
     done.map_or_else(|e| end(&e), |()| ExitCode::SUCCESS)
@@ -86,6 +90,13 @@ fn run_utility(args: &UtilityArgs) -> Result<()> {
         print(&format!("{}: curves of {accepted} of {probes} probes\n", path.display()))?;
     }
     Ok(())
+}
+
+fn run_observe(args: &ObserveArgs) -> Result<()> {
+    let config = ObserveConfig::new(args)?;
+    config.compute.start_threads()?;
+    let observed = observe::run(&config)?;
+    print(&if args.json { json_line(&observed)? } else { observed.to_string() })
 }
 
 fn run_verify(args: &VerifyArgs) -> Result<()> {

@@ -12,7 +12,7 @@ mod probes;
 mod selection;
 
 pub use compute::ComputeConfig;
-pub use probes::{Lengths, MaxNewTokens, ModelChoice, ProbeConfig, StopRule};
+pub use probes::{Lengths, MaxNewTokens, ModelChoice, ProbeConfig, StopRule, default_chunk_tokens};
 pub(crate) use selection::eviction_options;
 
 /// A profile to run, without contradictions.

@@ -188,7 +188,7 @@ impl EvaluateDir {
 }
 
 fn evaluation<'a>(made: &'a Made<'a>, seconds: f64, peak_rss_bytes: Option<u64>) -> Evaluation<'a> {
-    let Made { config, inputs, job, model, task, records, rows } = made;
+    let Made { config, inputs, job, model, task, records, rows, evidence_sha256 } = made;
     // The constants are those of every setting; only the budget differs.
     let options = &config.settings[0].options;
     let mut methods: Vec<MethodMeta> = Vec::new();
@@ -226,8 +226,8 @@ fn evaluation<'a>(made: &'a Made<'a>, seconds: f64, peak_rss_bytes: Option<u64>)
             methods,
             granularity: config.granularity.name(),
             reduce: options.budget.reduce.name(),
-            head_score: evidence(&config.head_score, &made.evidence_sha256[0]),
-            utility: evidence(&config.utility, &made.evidence_sha256[1]),
+            head_score: evidence(&config.head_score, &evidence_sha256[0]),
+            utility: evidence(&config.utility, &evidence_sha256[1]),
             form: if options.budget.reference { "reference" } else { "fair" },
             window_size: options.budget.window_tokens,
             kernel_size: options.kernel_size,

@@ -46,8 +46,10 @@ impl Haystack {
     pub fn tokenise(&self, tokenizer: &Tokenizer) -> Result<HaystackTokens> {
         let files: Vec<String> =
             self.files().iter().map(|f| format!("{}{BETWEEN_FILES}", f.text())).collect();
-        let pieces: Vec<(&str, Range<usize>)> =
-            files.iter().flat_map(|text| pieces(text).map(move |r| (text.as_str(), r))).collect();
+        let pieces: Vec<(&str, Range<usize>)> = files
+            .iter()
+            .flat_map(|text| pieces(text, PIECE_BYTES).map(move |r| (text.as_str(), r)))
+            .collect();
         let encoded: Vec<(Vec<u32>, Vec<SentenceStart>)> = pieces
             .into_par_iter()
             .map(|(text, range)| encode_piece(tokenizer, text, range))
@@ -117,14 +119,14 @@ impl HaystackTokens {
     }
 }
 
-/// Cuts a text before whitespace into pieces of about [`PIECE_BYTES`].
-fn pieces(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+/// Cuts a text before whitespace into pieces of `bytes` or a little more.
+pub(crate) fn pieces(text: &str, bytes: usize) -> impl Iterator<Item = Range<usize>> + '_ {
     let mut begin = 0;
     std::iter::from_fn(move || {
         if begin == text.len() {
             return None;
         }
-        let wanted = text.ceil_char_boundary((begin + PIECE_BYTES).min(text.len()));
+        let wanted = text.ceil_char_boundary((begin + bytes).min(text.len()));
         // Not inside a run of whitespace: the run is one token, or at least one border.
         let mut before = text[..wanted].chars().next_back();
         let end = text[wanted..]
@@ -298,7 +300,7 @@ mod tests {
     fn long_texts_are_cut_before_whitespace_and_lose_nothing() {
         let sentence = "The boats lie along the wall.\n\nIs that so? ";
         let long = sentence.repeat(2 * PIECE_BYTES / sentence.len() + 7);
-        let cut: Vec<Range<usize>> = pieces(&long).collect();
+        let cut: Vec<Range<usize>> = pieces(&long, PIECE_BYTES).collect();
         assert_eq!(cut.len(), 3);
         let together: String = cut.iter().map(|r| &long[r.clone()]).collect();
         assert_eq!(together, long);
@@ -315,7 +317,7 @@ mod tests {
         let found = tokens.sentence_starts().len();
         assert!((sentences..=sentences + 1).contains(&found), "{found} of {sentences}");
         // No whitespace at all: one piece.
-        assert_eq!(pieces(&"é".repeat(PIECE_BYTES)).count(), 1);
+        assert_eq!(pieces(&"é".repeat(PIECE_BYTES), PIECE_BYTES).count(), 1);
     }
 
     #[test]

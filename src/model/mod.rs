@@ -5,10 +5,12 @@
 //! *.safetensors ─► Checkpoint ┴► Decoder ─► Llama ── run(ids, KvCache) ─► logits, attention rows
 //!
 //! Llama ── prefill(ids, KvCache) ─► logits, TokenStats
+//! Llama ── prefill_with_map(ids) ─► TokenStats, AttentionMap of one head
 //! KvCache, Kept ─► RaggedCache ── decode(id, RaggedCache) ─► logits, attention rows
 //! ```
 
 mod attention;
+pub mod attention_map;
 pub mod capture;
 pub mod checkpoint;
 pub mod config;
@@ -31,6 +33,7 @@ mod shards;
 mod softmax;
 pub mod token_stats;
 
+pub use attention_map::{AttentionMap, MapOf};
 pub use config::ModelConfig;
 pub use device::{Compute, DeviceChoice};
 pub use kv_cache::KvCache;

@@ -2,7 +2,8 @@
 //!
 //! Attention is computed as always. The rows whose sums are wanted are computed beside it, a block
 //! of queries at a time, added up per key and dropped, so that `[L, H, T]` numbers are all that
-//! stays and no `T x T` matrix exists.
+//! stays and no `T x T` matrix exists. For a picture, the rows of one head can be added up per cell
+//! on the way: [`AttentionMap`].
 
 mod row_sums;
 
@@ -15,6 +16,7 @@ use burn::tensor::DType;
 use row_sums::RowSums;
 
 use super::attention;
+use super::attention_map::{AttentionMap, CellSums, MapOf};
 use super::kv_cache::KvCache;
 use super::llama::Llama;
 use super::read_back;
@@ -38,10 +40,49 @@ impl Llama {
         wanted: &Wanted,
     ) -> Result<(Vec<f32>, TokenStats)> {
         let at_once = row_sums::scores_at_once(self.compute());
-        self.prefill_in_blocks(ids, cache, chunk, wanted, at_once)
+        self.prefill_in_blocks(ids, cache, chunk, wanted, at_once, None)
     }
 
-    /// [`Llama::prefill`] with the number of scores that exist at a time.
+    /// The `wanted` statistics of `ids`, run as one prompt, and the map of one head's attention.
+    ///
+    /// # Errors
+    /// As [`Llama::prefill`]; [`Error::Bug`] if the model has no such head.
+    pub fn prefill_with_map(
+        &self,
+        ids: &[u32],
+        chunk: usize,
+        wanted: &Wanted,
+        of: MapOf,
+    ) -> Result<(TokenStats, AttentionMap)> {
+        let at_once = row_sums::scores_at_once(self.compute());
+        self.map_in_blocks(ids, chunk, wanted, of, at_once)
+    }
+
+    /// [`Llama::prefill_with_map`] with the number of scores that exist at a time.
+    fn map_in_blocks(
+        &self,
+        ids: &[u32],
+        chunk: usize,
+        wanted: &Wanted,
+        of: MapOf,
+        at_once: usize,
+    ) -> Result<(TokenStats, AttentionMap)> {
+        let c = self.config();
+        if of.layer >= c.layers || of.head >= c.heads {
+            return Err(Error::bug("a map of a head that the model does not have")
+                .got(format!("layer {}, head {}", of.layer, of.head))
+                .expected(format!("{} layers x {} heads", c.layers, c.heads)));
+        }
+        let window = c.sliding_window[of.layer];
+        let mut cells = CellSums::new(of, c.group(), ids.len(), window, at_once);
+        let mut cache = self.new_cache(ids.len());
+        let (_, stats) =
+            self.prefill_in_blocks(ids, &mut cache, chunk, wanted, at_once, Some(&mut cells))?;
+        Ok((stats, cells.finish()))
+    }
+
+    /// [`Llama::prefill`] with the number of scores that exist at a time, and the cells of a map to
+    /// fill on the way.
     fn prefill_in_blocks(
         &self,
         ids: &[u32],
@@ -49,6 +90,7 @@ impl Llama {
         chunk: usize,
         wanted: &Wanted,
         at_once: usize,
+        cells: Option<&mut CellSums>,
     ) -> Result<(Vec<f32>, TokenStats)> {
         let (before, tokens) = (cache.len(), cache.len() + ids.len());
         self.check_ids(ids, cache)?;
@@ -60,7 +102,7 @@ impl Llama {
             )
             .got(format!("{before} of {tokens} tokens in the cache")));
         }
-        let logits = self.observed(ids, cache, chunk, &mut sums);
+        let logits = self.observed(ids, cache, chunk, &mut sums, cells);
         let logits = self.finite(logits, ids, cache, before, chunk)?;
         let value_norms = match wanted.value_norms {
             true => Some(value_norms(cache)?),
@@ -77,13 +119,14 @@ impl Llama {
         Ok((logits, stats))
     }
 
-    /// The logits after `ids`; `sums` sees every query.
+    /// The logits after `ids`; `sums` and `cells` see every query.
     fn observed(
         &self,
         ids: &[u32],
         cache: &mut KvCache,
         chunk: usize,
         sums: &mut RowSums,
+        mut cells: Option<&mut CellSums>,
     ) -> Result<Vec<f32>> {
         let grouped = self.compute().grouped_attention;
         let mut last = None;
@@ -93,6 +136,9 @@ impl Llama {
                 let (k, v) = cache.append(layer, k, v);
                 let window = self.config().sliding_window[layer];
                 sums.add(layer, start, &q, &k, window)?;
+                if let Some(cells) = &mut cells {
+                    cells.add(layer, start, &q, &k)?;
+                }
                 Ok(attention::outputs(q, k, v, window, grouped))
             };
             let hidden = self.pass(part, start, &mut attend, &mut |_, _| Ok(()))?;

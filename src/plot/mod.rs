@@ -1,8 +1,8 @@
 //! Pictures: layer × head heatmaps, depth × length heatmaps (one, or many side by side), sorted
-//! score curves, lines with error bars.
+//! score curves, lines with error bars, one head's attention and values.
 //!
 //! ```text
-//! HeadMatrix… ─► head_heatmap | depth_length | panels | curve | lines ─► Scene ─► render ─► Picture { png, svg } ─► save
+//! HeadMatrix… ─► head_heatmap | depth_length | panels | curve | lines | observe ─► Scene ─► render ─► Picture { png, svg } ─► save
 //! ```
 //!
 //! A [`scene::Scene`] is the picture as a value; only [`render`] knows about file formats. Nothing
@@ -16,6 +16,7 @@ pub mod furniture;
 pub mod grid;
 pub mod head_heatmap;
 pub mod lines;
+pub mod observe;
 pub mod panels;
 pub mod render;
 pub mod scene;
@@ -25,6 +26,7 @@ pub use curve::{CurveMeta, score_curve};
 pub use depth_length::{DepthLengthCell, DepthLengthMeta, depth_length};
 pub use head_heatmap::{HeatmapMeta, head_heatmap};
 pub use lines::{Line, LinePoint, LinesMeta, lines};
+pub use observe::{MapCells, ObserveMeta, ObservedHead, observed_head};
 pub use panels::{Panel, PanelsMeta, panels};
 pub use render::PNG_SCALE;
 

@@ -20,13 +20,13 @@ const ANSWERS: DepthLengthMeta = DepthLengthMeta {
 };
 
 /// A decoded PNG.
-struct Pixels {
+pub(super) struct Pixels {
     width: u32,
     rgb: Vec<u8>,
 }
 
 impl Pixels {
-    fn of(picture: &Picture) -> Self {
+    pub(super) fn of(picture: &Picture) -> Self {
         let mut reader = png::Decoder::new(&picture.png[..]).read_info().unwrap();
         let mut rgb = vec![0; reader.output_buffer_size()];
         let info = reader.next_frame(&mut rgb).unwrap();
@@ -35,7 +35,7 @@ impl Pixels {
         Self { width: info.width, rgb }
     }
 
-    fn at(&self, (x, y): (u32, u32)) -> Rgb {
+    pub(super) fn at(&self, (x, y): (u32, u32)) -> Rgb {
         let i = (y as usize * self.width as usize + x as usize) * 3;
         [self.rgb[i], self.rgb[i + 1], self.rgb[i + 2]]
     }
@@ -71,7 +71,7 @@ fn overlap(a: &Rect, b: &Rect) -> bool {
 }
 
 /// Every text lies inside the picture and on no other text.
-fn assert_legible(scene: &Scene) {
+pub(super) fn assert_legible(scene: &Scene) {
     let page = Rect::new(0.0, 0.0, scene.size.0.into(), scene.size.1.into());
     let texts: Vec<_> = scene.texts().map(|t| (t, t.bounds())).collect();
     assert!(texts.len() > 6, "only {} texts", texts.len());

@@ -59,6 +59,18 @@ impl MemoryEstimate {
         (available.saturating_sub(self.fixed_bytes) / self.per_token_bytes.max(1)) as usize
     }
 
+    /// Compares with the memory that is free, where tensors lie in the machine's own; `answer` tokens
+    /// come on top of a context of `length`.
+    ///
+    /// # Errors
+    /// [`Error::Resources`] with the longest context that fits.
+    pub(crate) fn check_free(self, compute: &Compute, length: usize, answer: usize) -> Result<()> {
+        match (machine::available_memory_bytes(), compute.name.as_str()) {
+            (Some(available), "cpu") => self.check(length, answer, available),
+            _ => Ok(()),
+        }
+    }
+
     /// Compares with what there is; `answer` tokens come on top of a context of `length`.
     fn check(self, length: usize, answer: usize, available: u64) -> Result<()> {
         let needed = self.bytes(length.saturating_add(answer));
@@ -103,14 +115,10 @@ pub(crate) fn check(
     job: &Job,
     extra_per_token_bytes: u64,
 ) -> Result<()> {
-    let (Some(available), "cpu") = (machine::available_memory_bytes(), compute.name.as_str())
-    else {
-        return Ok(());
-    };
     let longest = job.context_lengths.last().copied().unwrap_or(0);
     let mut estimate = MemoryEstimate::new(&model.config, compute, config.chunk_tokens(compute));
     estimate.per_token_bytes = sum([estimate.per_token_bytes, extra_per_token_bytes]);
-    estimate.check(longest, job.longest_answer(), available)
+    estimate.check_free(compute, longest, job.longest_answer())
 }
 
 #[cfg(test)]

@@ -42,6 +42,22 @@ pub enum ModelChoice {
     Dir(PathBuf),
 }
 
+impl ModelChoice {
+    /// What `--model` names; nothing or [`embedded::NAME`] is the embedded model.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an empty name.
+    pub fn new(name: Option<&str>) -> Result<Self> {
+        match name {
+            None | Some(embedded::NAME) => Ok(Self::NeedleLlama),
+            Some("") => Err(Error::usage("there is no model of an empty name")
+                .at("--model")
+                .expected("the folder of a checkpoint")),
+            Some(dir) => Ok(Self::Dir(PathBuf::from(dir))),
+        }
+    }
+}
+
 /// Context lengths, ascending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lengths {
@@ -160,7 +176,7 @@ impl ProbeConfig {
     /// [`Error::Usage`] naming the option.
     pub fn new(args: &ProbeArgs, compat: CompatSet) -> Result<(Self, Vec<String>)> {
         let alone = Defaults::of(compat);
-        let model = model_choice(args.model.as_deref())?;
+        let model = ModelChoice::new(args.model.as_deref())?;
         let mut notes = Vec::new();
         let lengths = lengths(args, &model, &mut notes)?;
         let depths = match &args.depths {
@@ -214,10 +230,15 @@ impl ProbeConfig {
         Ok((config, notes))
     }
 
-    /// Prompt tokens per pass on `compute`: what keeps the CPU's caches warm, or a GPU busy.
+    /// Prompt tokens per pass on `compute`.
     pub fn chunk_tokens(&self, compute: &Compute) -> usize {
-        self.chunk.unwrap_or(if compute.name == "cpu" { 256 } else { 2048 })
+        self.chunk.unwrap_or_else(|| default_chunk_tokens(compute))
     }
+}
+
+/// Prompt tokens per pass where none are asked for: what keeps the CPU's caches warm, or a GPU busy.
+pub fn default_chunk_tokens(compute: &Compute) -> usize {
+    if compute.name == "cpu" { 256 } else { 2048 }
 }
 
 /// What a single `--compat` changes besides the scores.
@@ -262,16 +283,6 @@ impl Defaults {
 
     fn template(&self) -> Result<PromptTemplate> {
         self.template.map_or_else(|| Ok(PromptTemplate::default()), PromptTemplate::new)
-    }
-}
-
-fn model_choice(name: Option<&str>) -> Result<ModelChoice> {
-    match name {
-        None | Some(embedded::NAME) => Ok(ModelChoice::NeedleLlama),
-        Some("") => Err(Error::usage("there is no model of an empty name")
-            .at("--model")
-            .expected("the folder of a checkpoint")),
-        Some(dir) => Ok(ModelChoice::Dir(PathBuf::from(dir))),
     }
 }
 

@@ -6,6 +6,7 @@
 mod allocate;
 mod bad_input;
 mod evaluate;
+mod observe;
 mod outputs;
 
 use std::fs;

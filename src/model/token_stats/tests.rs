@@ -72,7 +72,7 @@ fn sums_are_those_of_the_whole_rows_whatever_the_chunks_and_blocks() {
                 let about = format!("{}, chunk {chunk}, {at_once} at once", dir.display());
                 let mut cache = model.new_cache(TOKENS);
                 let (logits, stats) = model
-                    .prefill_in_blocks(&ids, &mut cache, chunk, &wanted(&sets), at_once)
+                    .prefill_in_blocks(&ids, &mut cache, chunk, &wanted(&sets), at_once, None)
                     .unwrap();
                 for (set, want) in &want {
                     assert_close(&stats.row_sums[set], want, &format!("{about}, {set:?}"));
@@ -137,6 +137,74 @@ fn planted_heads_receive_what_they_must() {
         let want = f32::from(u8::from((TOKENS - 4..TOKENS - 1).contains(&j)));
         assert!((sum - want).abs() < 1e-2, "{j}: {sum}");
     }
+}
+
+/// Means over squares of whole rows, on the host and as on a device. Of 70 tokens in at most 1, 7,
+/// 16 or 99 cells, a cell has 70, 10, 5 or 1 to a side; 16 cells fit, 14 are needed.
+#[test]
+fn a_map_is_the_mean_of_the_whole_rows_whatever_the_chunks_and_blocks() {
+    const TOKENS: usize = 70;
+    for dir in fixtures() {
+        let host = Llama::from_dir(&dir, &Compute::cpu()).unwrap();
+        let device = Compute { on_host: false, ..Compute::cpu() };
+        let device = Llama::from_dir(&dir, &device).unwrap();
+        let (c, ids) = (host.config(), prompt(TOKENS));
+        let rows = full_rows(&host, &ids);
+        let finenesses = [(1, 70, 1), (7, 10, 7), (16, 5, 14), (99, 1, 70)];
+        let blocks = [(1, 1), (7, 100), (64, 900), (64, 1 << 20)];
+        for (i, ((most, side, cells), (chunk, at_once))) in
+            finenesses.into_iter().zip(blocks).enumerate()
+        {
+            let of = MapOf { layer: i % c.layers, head: c.heads - 1 - i % c.heads, cells: most };
+            let window = c.sliding_window[of.layer];
+            for model in [&host, &device] {
+                let about = format!("{}, {of:?}, chunk {chunk}, {at_once} at once", dir.display());
+                let (stats, map) =
+                    model.map_in_blocks(&ids, chunk, &wanted(&[Rows::All]), of, at_once).unwrap();
+                assert_eq!((map.tokens, map.side, map.cells), (TOKENS, side, cells), "{about}");
+                assert_eq!(stats.row_sums(Rows::All, 0).unwrap().len(), c.heads * TOKENS);
+                for (row, column) in (0..cells).flat_map(|r| (0..cells).map(move |c| (r, c))) {
+                    let (mut sum, mut pairs) = (0.0, 0);
+                    for i in (row * side..(row + 1) * side).filter(|i| *i < TOKENS) {
+                        for j in (column * side..(column + 1) * side).filter(|j| *j <= i) {
+                            if window.is_none_or(|w| i - j < w) {
+                                sum += f64::from(rows[of.layer].row(of.head, i)[j]);
+                                pairs += 1;
+                            }
+                        }
+                    }
+                    let got = map.mean(row, column);
+                    assert_eq!(got.is_some(), pairs > 0, "{about}: {row}, {column}");
+                    let off = (got.unwrap_or(0.0) - sum / f64::from(pairs.max(1))).abs();
+                    assert!(off < 1e-6, "{about}: {row}, {column} is off by {off}");
+                }
+            }
+        }
+    }
+}
+
+/// A diffuse row `i` is `1 / (i + 1)` everywhere. Five tokens in cells of two: rows 0 and 1 have the
+/// weights 1; 1/2, 1/2, of mean 2/3. Rows 2 and 3 before them 1/3, 1/3; 1/4, 1/4, of mean 7/24, and
+/// among themselves 1/3; 1/4, 1/4, of mean 5/18. The last row is 1/5. What lies ahead is not there.
+#[test]
+fn a_map_by_hand() {
+    let model = planted::build(1).unwrap().load(&Compute::cpu()).unwrap();
+    let of = MapOf { layer: 0, head: 0, cells: 3 };
+    let ids = [planted::BOS, 7, 9, 11, 13];
+    let (_, map) = model.prefill_with_map(&ids, 16, &Wanted::default(), of).unwrap();
+    assert_eq!((map.side, map.cells), (2, 3));
+    let want = [
+        [Some(2.0 / 3.0), None, None],
+        [Some(7.0 / 24.0), Some(5.0 / 18.0), None],
+        [Some(0.2), Some(0.2), Some(0.2)],
+    ];
+    for (got, want) in map.means.iter().zip(want.iter().flatten()) {
+        assert_eq!(got.is_some(), want.is_some());
+        assert!((got.unwrap_or(0.0) - want.unwrap_or(0.0)).abs() < 1e-6, "{got:?} {want:?}");
+    }
+    let nobody = MapOf { layer: 2, ..of };
+    let e = model.prefill_with_map(&ids, 16, &Wanted::default(), nobody).unwrap_err();
+    assert!(e.exit_code() == 1 && e.to_string().contains("2 layers x 4 heads"), "{e}");
 }
 
 /// A question after a context that has been run before: its rows see both.
