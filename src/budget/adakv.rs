@@ -189,8 +189,12 @@ mod tests {
     }
 
     #[test]
-    fn scores_that_say_nothing_are_refused() {
-        assert_eq!(past(&AdaKv, &case(&[&[0.0, 0.0], &[0.0, 0.0]], 2)), [1, 1]);
+    fn a_layer_without_scores_is_divided_evenly() {
+        assert_eq!(past(&AdaKv, &case(&[&[0.0; 4], &[0.0; 4]], 3)), [2, 2]);
+    }
+
+    #[test]
+    fn scores_that_are_no_scores_are_refused() {
         assert_eq!(case(&[&[0.0, f32::NAN], &[0.0, 1.0]], 2).error(&AdaKv), 3);
         assert_eq!(case(&[&[0.0, -1.0], &[0.0, 1.0]], 2).error(&AdaKv), 3);
         assert_eq!(case(&[&[0.0, 1.0], &[0.0, 1.0]], 2).prompt(9).error(&AdaKv), 1);

@@ -54,7 +54,7 @@ fn samples() -> impl Strategy<Value = Sample> {
 
 impl Sample {
     /// What a prefill records for `method`, and nothing else. Every fourth number is a 0, but for
-    /// the first token's: a layer whose tokens are all worth nothing is data that adakv refuses.
+    /// the first token's.
     fn stats(&self, method: &Method) -> TokenStats {
         let mut rng = StdRng::seed_from_u64(self.seed);
         let wanted = method.wanted(&self.options);
