@@ -40,7 +40,8 @@ fn pieces_encode_as_the_running_text() {
         .collect();
     assert_eq!(pieces, encode(&format!("{ESSAY}\n\nA second essay. It is short.")));
 
-    let (question, answer) = corpus.pair("Where is Mary?", "The garden.").expect("encodes");
+    let asked = question_text("Where is Mary?");
+    let (question, answer) = corpus.pair(&asked, "The garden.").expect("encodes");
     let suffix = "\nBased on the content of the book, Question: Where is Mary?\nAnswer:";
     let whole = encode(&format!("The end.{suffix} The garden."));
     assert_eq!([encode("The end."), question, answer].concat(), whole);
@@ -88,6 +89,7 @@ fn facts_are_in_the_text_and_not_held_out() {
         let mix = Mix {
             families: [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
             babi: 0.0,
+            quotes: 0.0,
         };
         let sample = corpus.sample(&mut rng, 400, 4, &mix).expect("samples");
         let text = decode(&sample.ids);
@@ -111,7 +113,7 @@ fn facts_are_in_the_text_and_not_held_out() {
 fn stories_keep_their_order() {
     let corpus = corpus();
     let mut rng = StdRng::seed_from_u64(9);
-    let mix = Mix { families: [0.0; 12], babi: 1.0 };
+    let mix = Mix { families: [0.0; 12], babi: 1.0, quotes: 0.0 };
     let mut people = 0;
     for _ in 0..200 {
         let sample = corpus.sample(&mut rng, 500, 2, &mix).expect("samples");

@@ -20,7 +20,7 @@ fn batch(n: usize, sequences: usize) -> Batch {
 fn decoder(device: &Device) -> Decoder {
     device.seed(5);
     let config = shape::config().unwrap();
-    let mut weights = Initialiser { device: device.clone(), layers: config.layers };
+    let mut weights = Initialiser::new(device, config.layers, 5);
     Decoder::new(&config, &mut weights).unwrap()
 }
 
@@ -70,7 +70,8 @@ fn loss_equals_the_decoder_and_the_gradient_its_slope() {
     assert!(outcome.nll.iter().zip(&nll).all(|(a, b)| (a - b).abs() < 2e-3));
     for part in host.model_mut().parts() {
         let norm = gradient[part.clone()].iter().map(|g| (*g as f64).powi(2)).sum::<f64>().sqrt();
-        let step = 0.003 / norm.max(1e-3);
+        // Short: the circuit's sharp attention bends the loss.
+        let step = 0.001 / norm.max(1e-3);
         let mut along = |sign: f64| {
             let kept = host.model_mut().weights.clone();
             for i in part.clone() {
