@@ -89,6 +89,13 @@ impl Error {
         interrupted => Interrupted,
     }
 
+    /// All parts in one line, for records.
+    pub fn one_line(&self) -> String {
+        let text = self.to_string();
+        let lines = text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "));
+        lines.collect::<Vec<_>>().join("; ")
+    }
+
     /// Where it happened: a path with its line or byte, or a key.
     pub fn at(self, place: impl fmt::Display) -> Self {
         self.with(|r| r.place = Some(place.to_string()))

@@ -9,11 +9,10 @@ use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::score::aggregate::{TAILS, quantile};
+
 /// Resamples of a bootstrap.
 pub const RESAMPLES: usize = 2000;
-
-/// The tails that a 95 % interval leaves out.
-const TAILS: (f64, f64) = (0.025, 0.975);
 
 /// A mean with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -70,13 +69,6 @@ impl Resamples {
         let differences: Vec<f64> = values.iter().zip(base).map(|(a, b)| a - b).collect();
         self.mean(&differences)
     }
-}
-
-/// Quantile of ascending values by linear interpolation between the two nearest.
-fn quantile(sorted: &[f64], fraction: f64) -> f64 {
-    let place = fraction * (sorted.len() - 1) as f64;
-    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    below + (above - below) * place.fract()
 }
 
 #[cfg(test)]

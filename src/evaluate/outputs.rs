@@ -16,6 +16,7 @@ use crate::machine;
 use crate::model::Llama;
 use crate::plot::Picture;
 use crate::profile::{Inputs, Job, Provenance};
+use crate::terminal::json_line;
 
 /// What a comparison was made of and what came out.
 pub(super) struct Made<'a> {
@@ -293,8 +294,7 @@ fn answers(made: &Made) -> Result<Vec<u8>> {
 }
 
 fn push_line(lines: &mut Vec<u8>, line: &impl Serialize) -> Result<()> {
-    serde_json::to_writer(&mut *lines, line).map_err(not_json)?;
-    lines.push(b'\n');
+    lines.extend(json_line(line)?.into_bytes());
     Ok(())
 }
 

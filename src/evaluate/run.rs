@@ -121,7 +121,7 @@ impl Runner<'_> {
                     }
                     Ok(outcomes)
                 }
-                Err(e @ Error::Resources(_)) => Err(one_line(&e)),
+                Err(e @ Error::Resources(_)) => Err(e.one_line()),
                 Err(e) => return Err(e),
             };
             progress.advance(record.prompt_tokens, record.outcomes.is_ok());
@@ -215,10 +215,4 @@ fn room(case: &Case, setting: &Setting, evicts: bool) -> usize {
         }
         false => answer,
     }
-}
-
-fn one_line(e: &Error) -> String {
-    let lines = e.to_string();
-    let lines = lines.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "));
-    lines.collect::<Vec<_>>().join("; ")
 }

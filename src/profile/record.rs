@@ -94,12 +94,7 @@ impl ProbeRecord {
 
     /// The probe failed because of `error`.
     pub fn fail(&mut self, error: &Error) {
-        let lines: Vec<String> = error
-            .to_string()
-            .lines()
-            .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "))
-            .collect();
         self.status = Status::Failed;
-        self.reason = Some(lines.join("; "));
+        self.reason = Some(error.one_line());
     }
 }

@@ -22,7 +22,7 @@ pub const TOP_HEADS: usize = 10;
 const SPLITS: usize = 100;
 
 /// The tails that a 95 % interval leaves out.
-const TAILS: (f64, f64) = (0.025, 0.975);
+pub(crate) const TAILS: (f64, f64) = (0.025, 0.975);
 
 /// One score over all accepted probes.
 #[derive(Debug, Clone, PartialEq)]
@@ -146,7 +146,7 @@ fn intervals(means: &[Vec<f64>]) -> Vec<(f64, f64)> {
 }
 
 /// Quantile of ascending values by linear interpolation between the two nearest.
-fn quantile(sorted: &[f64], fraction: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], fraction: f64) -> f64 {
     let place = fraction * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
     below + (above - below) * place.fract()
