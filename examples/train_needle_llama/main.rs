@@ -79,6 +79,9 @@ struct TrainArgs {
     /// Tokens per step.
     #[arg(long, default_value_t = 3584)]
     tokens: usize,
+    /// Share of the last stage's steps that ask about stories only, 0 to 1.
+    #[arg(long, default_value_t = 0.3)]
+    stories: f64,
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Continue from the checkpoint in this folder.
@@ -130,6 +133,7 @@ fn train(args: &TrainArgs) -> anyhow::Result<()> {
         stage: args.stage.min(train::LAST_STAGE),
         learning_rate: args.rate,
         tokens: args.tokens,
+        stories: args.stories.clamp(0.0, 1.0),
         seed: args.seed,
     };
     let (_, corpus) = corpus()?;
