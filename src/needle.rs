@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use crate::babilong::Story;
 use crate::error::{Error, Result};
 use crate::haystack::utf8_text;
 use crate::tokenizer::Tokenizer;
@@ -34,6 +35,8 @@ pub struct Needle {
     pub answer: String,
     /// The part of the needle that holds the answer, if the file names one.
     pub real_needle: Option<String>,
+    /// The story whose facts `needle` is, one after the other, where the facts are to be scattered.
+    pub story: Option<Story>,
 }
 
 /// Where a needle is put, which decides how its text is encoded.
@@ -121,6 +124,42 @@ impl Needle {
         unique(needles)
     }
 
+    /// A story under a name.
+    pub fn of_story(id: String, story: Story) -> Self {
+        Self {
+            id,
+            needle: story.facts.join(" "),
+            question: story.question.clone(),
+            answer: story.answer.clone(),
+            real_needle: None,
+            story: Some(story),
+        }
+    }
+
+    /// The tokens of each fact of a story as it stands after a full stop; of a needle without a
+    /// story, of its text.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`]; [`Error::Data`] if a fact has no tokens.
+    pub fn tokenise_facts(&self, tokenizer: &Tokenizer) -> Result<Vec<Vec<u32>>> {
+        let whole = std::slice::from_ref(&self.needle);
+        let facts = self.story.as_ref().map_or(whole, |story| &story.facts);
+        facts
+            .iter()
+            .map(|fact| match tokenizer.encode_after(".", &format!(" {fact}"))?.ids {
+                ids if ids.is_empty() => Err(self.without_tokens(fact)),
+                ids => Ok(ids),
+            })
+            .collect()
+    }
+
+    fn without_tokens(&self, text: &str) -> Error {
+        Error::data("a needle has no tokens")
+            .at(format!("needle {}", self.id))
+            .got(format!("{text:?}"))
+            .expected("text that the tokenizer has tokens for")
+    }
+
     /// The needle's tokens for every placement.
     ///
     /// # Errors
@@ -130,10 +169,7 @@ impl Needle {
             let text = format!("{before}{}", self.needle);
             let encoded = tokenizer.encode_after(anchor, &text)?;
             if encoded.ids.is_empty() {
-                return Err(Error::data("a needle has no tokens")
-                    .at(format!("needle {}", self.id))
-                    .got(format!("{:?}", self.needle))
-                    .expected("text that the tokenizer has tokens for"));
+                return Err(self.without_tokens(&self.needle));
             }
             let span = self
                 .real_needle
@@ -225,6 +261,7 @@ impl Line {
                 self.missing("answer").advice("add the field \"answer\" or \"real_needle\"")
             })?,
             real_needle,
+            story: None,
         })
     }
 

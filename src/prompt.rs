@@ -31,9 +31,14 @@ pub struct Prompt {
     /// The needle: token spans in ascending order, not overlapping. One span for a needle in a
     /// haystack, several where the needle is a set of facts.
     pub needle: Vec<Range<usize>>,
-    /// Where in the haystack the needle was asked to be, 0 (start) to 1 (end).
-    pub depth_asked: f64,
-    /// Where it came to stand: tokens of haystack before it over tokens of haystack.
+    /// Facts that the answer does not follow from: token spans in ascending order, none of them
+    /// overlapping another or the needle. Empty for a needle that is one sentence.
+    pub distractors: Vec<Range<usize>>,
+    /// Where in the haystack the needle was asked to be, 0 (start) to 1 (end); `None` where it is
+    /// scattered.
+    pub depth_asked: Option<f64>,
+    /// Where it came to stand: tokens of haystack before it over tokens of haystack; the mean over
+    /// its spans.
     pub depth_reached: f64,
     /// How many times the haystack text was used up to fill the context (1 = once or less).
     pub haystack_cycles: usize,
@@ -171,7 +176,8 @@ impl PromptParts<'_> {
         let prompt = Prompt {
             ids,
             needle: vec![needle],
-            depth_asked: depth,
+            distractors: Vec::new(),
+            depth_asked: Some(depth),
             depth_reached: before.len() as f64 / region as f64,
             haystack_cycles,
         };
@@ -239,6 +245,10 @@ impl PromptParts<'_> {
             .expected(format!("{context_length} tokens, {} of needle, one BOS", placed.span.len())))
     }
 }
+
+mod scattered;
+
+pub use scattered::ScatteredParts;
 
 #[cfg(test)]
 mod tests;

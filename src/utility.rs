@@ -17,7 +17,7 @@ use crate::cli::UtilityArgs;
 use crate::error::{Error, Result};
 use crate::evaluate::check_window;
 use crate::eviction::{self, EvictionOptions, Kept, Method, Rows, TokenScore, TokenStats, utility};
-use crate::gate;
+use crate::gate::{self, Expected};
 use crate::generate::compressed::{AnswerLimits, Evictor, continue_from};
 use crate::interrupt::Interrupt;
 use crate::model::{Llama, RaggedCache};
@@ -182,7 +182,7 @@ impl Recorder<'_> {
             interrupt.check()?;
             let (answer, curves) = guarded(self.model.compute(), || self.probe(probe))?;
             let needle = &self.inputs.needles[probe.needle];
-            let value = gate.value(&answer, &needle.answer)?;
+            let value = gate.value(&answer, &Expected::from(needle))?;
             let passed = gate.passes(value);
             if passed {
                 accepted += 1;

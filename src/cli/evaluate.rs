@@ -13,9 +13,13 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     pub probes: ProbeArgs,
 
-    /// What the model is asked: needle
+    /// What the model is asked: needle, or babilong with tasks behind it such as babilong:qa1..qa5
     #[arg(long, value_name = "TASK", default_value = "needle", help_heading = "Compression")]
     pub task: String,
+
+    /// Stories of each task of babilong, told at every length [default: 20]
+    #[arg(long, value_name = "N", help_heading = "Compression")]
+    pub samples: Option<usize>,
 
     /// Methods to compare [default: full, streaming_llm, h2o, scissorhands, snapkv, pyramidkv,
     /// adakv and, with --head-score, headkv and dililazykv]; +vatp behind a name weighs attention

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::gate;
+use crate::gate::{self, Expected};
 use crate::haystack::Haystack;
 use crate::model::{Compute, Llama, ModelConfig, embedded};
 use crate::needle::Needle;
-use crate::run_config::{ModelChoice, ProbeConfig};
+use crate::run_config::{ModelChoice, ProbeConfig, ProbeSource};
 use crate::tokenizer::Tokenizer;
 
 /// Percentage of an embedding's rows that a tokenizer of the same model has ids for, at least.
@@ -45,14 +45,15 @@ impl Inputs {
             Some(dir) => Haystack::load_dir(dir, config.skip_bad_files)?,
             None => Haystack::bundled()?,
         };
-        let needles = match &config.needles {
-            Some(path) => Needle::load(path)?,
-            None => Needle::bundled()?,
+        let needles = match (&config.source, &config.needles) {
+            (ProbeSource::Babilong(stories), _) => stories.tell(config.seed)?,
+            (ProbeSource::Needles, Some(path)) => Needle::load(path)?,
+            (ProbeSource::Needles, None) => Needle::bundled()?,
         };
         let mut gate = gate::build(config.gate, config.gate_threshold)?;
         for needle in &needles {
             // Fails where no answer could pass, before any is generated.
-            gate.value("answer", &needle.answer)
+            gate.value("answer", &Expected::from(needle))
                 .map_err(|e| e.at(format!("needle {}", needle.id)))?;
         }
         Ok(Self { haystack, needles, model: ModelFiles::open(&config.model)? })

@@ -7,15 +7,29 @@ use crate::error::{Error, Result};
 use crate::haystack::HaystackTokens;
 use crate::needle::NeedleTokens;
 use crate::plan::{Plan, Probe};
-use crate::prompt::{Prompt, PromptParts};
+use crate::prompt::{Prompt, PromptParts, ScatteredParts};
 use crate::reference_span::SpanRule;
-use crate::run_config::{Lengths, ProbeConfig};
+use crate::run_config::{Lengths, ProbeConfig, ProbeSource};
+
+/// What is hidden, in tokens.
+enum Hidden {
+    /// A sentence, at a depth.
+    Sentence(NeedleTokens),
+    /// The facts of a story and which of them are the supporting ones, scattered.
+    Facts(Vec<Vec<u32>>, Vec<usize>),
+}
 
 /// A needle in tokens, with its question and the limit of its answer.
 struct TokenisedNeedle {
-    tokens: NeedleTokens,
+    hidden: Hidden,
     question: Vec<u32>,
     max_new_tokens: usize,
+}
+
+/// What one prompt is put together from.
+enum Parts<'a> {
+    Sentence(PromptParts<'a>),
+    Facts(ScatteredParts<'a>),
 }
 
 /// All probes of a run, ready to be assembled one by one.
@@ -44,7 +58,13 @@ impl Job {
         let tokenised = inputs.needles.iter().map(|needle| {
             let answer_tokens = tokenizer.encode(&needle.answer)?.len();
             Ok(TokenisedNeedle {
-                tokens: needle.tokenise(tokenizer)?,
+                hidden: match &needle.story {
+                    None => Hidden::Sentence(needle.tokenise(tokenizer)?),
+                    Some(story) => Hidden::Facts(
+                        needle.tokenise_facts(tokenizer)?,
+                        story.supporting.clone(),
+                    ),
+                },
                 question: config.template.tokenise(tokenizer, &needle.question)?,
                 max_new_tokens: config.max_new_tokens.of(answer_tokens),
             })
@@ -52,14 +72,17 @@ impl Job {
         let needles = tokenised.collect::<Result<Vec<_>>>()?;
         let longest_answer = needles.iter().map(|n| n.max_new_tokens).max().unwrap_or(0);
         let context_lengths = context_lengths(config, &inputs.model, longest_answer)?;
-        let plan = Plan::new(
-            &fingerprint(config, inputs),
-            &inputs.needles,
-            &context_lengths,
-            &config.depths,
-            config.repeats,
-            config.seed,
-        )?;
+        let common = fingerprint(config, inputs);
+        let (needles_in, lengths) = (&inputs.needles, &context_lengths);
+        let (repeats, seed) = (config.repeats, config.seed);
+        let plan = match config.source {
+            ProbeSource::Needles => {
+                Plan::new(&common, needles_in, lengths, &config.depths, repeats, seed)
+            }
+            ProbeSource::Babilong(_) => {
+                Plan::of_stories(&common, needles_in, lengths, repeats, seed)
+            }
+        }?;
         let stop_ids = config.stop.ids(&inputs.model.config.eos, tokenizer);
         let bos = tokenizer.bos();
         let span_rule = config.span_rule;
@@ -74,7 +97,16 @@ impl Job {
     /// As [`PromptParts::assemble`].
     pub fn prompt(&self, probe: &Probe) -> Result<Prompt> {
         let offset = probe.offset(self.haystack.ids().len());
-        self.parts(probe.needle).assemble(probe.context_length, probe.depth, offset)
+        match (self.parts(probe.needle), probe.depth) {
+            (Parts::Sentence(parts), Some(depth)) => {
+                parts.assemble(probe.context_length, depth, offset)
+            }
+            (Parts::Facts(parts), None) => {
+                let depths = probe.fact_depths(parts.facts.len());
+                parts.assemble(probe.context_length, &depths, offset)
+            }
+            _ => Err(Error::bug("a probe and its needle do not belong together").got(probe.id)),
+        }
     }
 
     /// The needle's spans in `prompt` as the scores are to see them.
@@ -105,19 +137,25 @@ impl Job {
         self.plan.probes.iter().map(|p| p.context_length as u64).sum()
     }
 
-    fn parts(&self, needle: usize) -> PromptParts<'_> {
-        let needle = &self.needles[needle];
-        PromptParts {
-            bos: self.bos,
-            haystack: &self.haystack,
-            needle: &needle.tokens,
-            question: &needle.question,
+    fn parts(&self, needle: usize) -> Parts<'_> {
+        let TokenisedNeedle { hidden, question, .. } = &self.needles[needle];
+        let (bos, haystack) = (self.bos, &self.haystack);
+        match hidden {
+            Hidden::Sentence(needle) => {
+                Parts::Sentence(PromptParts { bos, haystack, needle, question })
+            }
+            Hidden::Facts(facts, supporting) => {
+                Parts::Facts(ScatteredParts { bos, haystack, facts, supporting, question })
+            }
         }
     }
 
     /// Every needle has room in the shortest context.
     fn check_shortest(&self, inputs: &Inputs) -> Result<()> {
-        let smallest = |n: usize| self.parts(n).smallest_context_length();
+        let smallest = |n: usize| match self.parts(n) {
+            Parts::Sentence(parts) => parts.smallest_context_length(),
+            Parts::Facts(parts) => parts.smallest_context_length(),
+        };
         let worst = (0..self.needles.len()).max_by_key(|&n| smallest(n));
         let (Some(worst), Some(&shortest)) = (worst, self.context_lengths.first()) else {
             return Err(Error::bug("a plan without needles or lengths"));
@@ -130,7 +168,7 @@ impl Job {
             .at(format!("needle {}", inputs.needles[worst].id))
             .got(format!("context length {shortest}"))
             .expected(format!("at least {needed} tokens"))
-            .advice(format!("--min-len {needed} or --lengths {needed}, or shorter needles")))
+            .advice(format!("--min-len {needed} or --lengths {needed}, or shorter needles or stories")))
     }
 }
 

@@ -4,7 +4,7 @@ use super::inputs::Inputs;
 use super::job::Job;
 use super::record::{ProbeRecord, ProbeSeconds, Status};
 use crate::error::{Error, Result};
-use crate::gate::{self, AnswerGate};
+use crate::gate::{self, AnswerGate, Expected};
 use crate::generate::{Settings, generate};
 use crate::head_matrix::HeadMatrix;
 use crate::interrupt::Interrupt;
@@ -64,7 +64,8 @@ pub(super) fn run(
     for probe in &job.plan.probes {
         interrupt.check()?;
         let prompt = job.prompt(probe)?;
-        let mut record = ProbeRecord::new(probe, &inputs.needles[probe.needle], &prompt);
+        let needle = &inputs.needles[probe.needle];
+        let mut record = ProbeRecord::new(probe, needle, &prompt);
         let attempt = Attempt { config, inputs, job, model, chunk };
         let answered =
             guarded(model.compute(), || attempt.answer(probe, &prompt, gate.as_mut(), &mut record));
@@ -126,13 +127,14 @@ impl Attempt<'_> {
             top_k: self.config.top_k,
         };
         let mut cache = self.model.new_cache(prompt.ids.len() + settings.max_new_tokens);
-        let needle = self.job.score_spans(prompt);
-        let generation = generate(self.model, &mut cache, &prompt.ids, &needle, &settings)?;
+        let spans = self.job.score_spans(prompt);
+        let generation = generate(self.model, &mut cache, &prompt.ids, &spans, &settings)?;
         record.seconds =
             ProbeSeconds { prefill: generation.prefill_secs, decode: generation.decode_secs };
         record.generated_ids = generation.observation.generated.clone();
         let answer = self.inputs.model.tokenizer.decode(generation.answer_ids())?;
-        let value = gate.value(&answer, &record.gold)?;
+        let needle = &self.inputs.needles[probe.needle];
+        let value = gate.value(&answer, &Expected::from(needle))?;
         record.answer = Some(answer);
         record.gate_value = Some(value);
         if !gate.passes(value) {

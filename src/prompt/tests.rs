@@ -103,7 +103,7 @@ fn a_small_prompt_by_hand() {
     let again = &cycle[..2];
     assert_eq!(p.ids, [&[1], &cycle[..5], &n, &cycle[5..], again, &q].concat());
     assert_eq!((p.needle, p.depth_reached, p.haystack_cycles), (vec![6..12], 5.0 / 12.0, 2));
-    assert_eq!(p.depth_asked, 0.4);
+    assert_eq!(p.depth_asked, Some(0.4));
 
     // Depth 0.8: 9.6 tokens; 10 begins the file again, without a space: the needle stands after
     // the blank line (8 tokens, so m = 10) and then nothing is left for its own blank line. So 8.
@@ -139,7 +139,7 @@ fn sentences_stay_whole_around_the_needle() {
         for i in 0..10 {
             let p = case.parts().assemble(3000, f64::from(i) / 9.0, 0).unwrap();
             check_invariants(&case, &p, 3000);
-            assert!((p.depth_reached - p.depth_asked).abs() < 0.1, "{p:?}");
+            assert!((p.depth_reached - p.depth_asked.unwrap()).abs() < 0.1, "{p:?}");
             let span = p.needle[0].clone();
             let (before, after) = (case.text(&p.ids[..span.start]), case.text(&p.ids[span.end..]));
             if i == 0 {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::compute::ComputeConfig;
 use super::{AtOption, at_least_one};
+use crate::babilong::{Stories, parse_tasks};
 use crate::cli::{ProbeArgs, Switch};
 use crate::error::{Error, Result};
 use crate::gate::{self, GateKind};
@@ -55,6 +56,26 @@ impl ModelChoice {
                 .expected("the folder of a checkpoint")),
             Some(dir) => Ok(Self::Dir(PathBuf::from(dir))),
         }
+    }
+}
+
+/// What is hidden in the haystack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeSource {
+    /// Needles: one sentence each, at a depth.
+    Needles,
+    /// Stories in the forms of bAbI, whose facts are scattered.
+    Babilong(Stories),
+}
+
+impl ProbeSource {
+    /// Stories of the tasks in a list such as `qa1..qa3`, `samples` of each.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming `option`, where the list was given, or `--samples`.
+    pub fn babilong(tasks: &str, option: &str, samples: usize) -> Result<Self> {
+        at_least_one("--samples", Some(samples))?;
+        Ok(Self::Babilong(Stories { tasks: parse_tasks(tasks).at_option(option)?, samples }))
     }
 }
 
@@ -140,7 +161,9 @@ pub struct ProbeConfig {
     pub chunk: Option<usize>,
     /// Context lengths in tokens.
     pub lengths: Lengths,
-    /// Depths, ascending, 0 to 1.
+    /// What is hidden.
+    pub source: ProbeSource,
+    /// Depths of needles, ascending, 0 to 1; stories have none.
     pub depths: Vec<f64>,
     /// Repetitions of each probe, at least 1.
     pub repeats: u32,
@@ -174,7 +197,14 @@ impl ProbeConfig {
     ///
     /// # Errors
     /// [`Error::Usage`] naming the option.
-    pub fn new(args: &ProbeArgs, compat: CompatSet) -> Result<(Self, Vec<String>)> {
+    pub fn new(
+        args: &ProbeArgs,
+        source: ProbeSource,
+        compat: CompatSet,
+    ) -> Result<(Self, Vec<String>)> {
+        if source != ProbeSource::Needles {
+            for_needles_only(args, compat)?;
+        }
         let alone = Defaults::of(compat);
         let model = ModelChoice::new(args.model.as_deref())?;
         let mut notes = Vec::new();
@@ -190,8 +220,15 @@ impl ProbeConfig {
         let compute = ComputeConfig::new(&args.compute)?;
         let gate = match &args.gate {
             Some(name) => name.parse()?,
-            None => alone.gate,
+            None if source == ProbeSource::Needles => alone.gate,
+            None => GateKind::Label,
         };
+        if (gate, &source) == (GateKind::Label, &ProbeSource::Needles) {
+            return Err(Error::usage("needles have no labels to choose from")
+                .at("--gate")
+                .got("label")
+                .expected("rouge, f1, exact or none"));
+        }
         gate::build(gate, args.gate_threshold)?;
         let template = match &args.template {
             Some(text) => PromptTemplate::new(text.replace("\\n", "\n")).at_option("--template")?,
@@ -202,6 +239,7 @@ impl ProbeConfig {
             compute,
             chunk: at_least_one("--chunk", args.chunk)?,
             lengths,
+            source,
             depths,
             repeats: at_least_one("--repeats", Some(args.repeats as usize))?
                 .map_or(1, |n| n as u32),
@@ -239,6 +277,22 @@ impl ProbeConfig {
 /// Prompt tokens per pass where none are asked for: what keeps the CPU's caches warm, or a GPU busy.
 pub fn default_chunk_tokens(compute: &Compute) -> usize {
     if compute.name == "cpu" { 256 } else { 2048 }
+}
+
+/// Refuses what has no meaning for stories.
+fn for_needles_only(args: &ProbeArgs, compat: CompatSet) -> Result<()> {
+    let given = [
+        ("--depths", args.depths.is_some(), "the facts of a story are scattered over all depths"),
+        ("--needles", args.needles.is_some(), "stories are made up, one for each probe"),
+        ("--compat", compat != CompatSet::default(), "the references score heads on needles alone"),
+    ];
+    match given.iter().find(|g| g.1) {
+        None => Ok(()),
+        Some((option, _, why)) => Err(Error::usage(format!("{option} is for needles"))
+            .at(option)
+            .got("stories to probe with")
+            .expected(format!("no {option}: {why}"))),
+    }
 }
 
 /// What a single `--compat` changes besides the scores.
