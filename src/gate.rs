@@ -58,6 +58,14 @@ pub trait AnswerGate {
 
     /// Whether an answer with this value feeds the scores.
     fn passes(&self, value: f64) -> bool;
+
+    /// What an answer has to reach, in words: `gate rouge > 0.5`.
+    fn rule(&self) -> String {
+        match self.name() {
+            name @ ("exact" | "label" | "none") => format!("gate {name}"),
+            name => format!("gate {name} > {}", self.threshold()),
+        }
+    }
 }
 
 /// The gates by name.
@@ -85,7 +93,7 @@ pub enum GateKind {
     /// question names do not count.
     ///
     /// For stories alone. It catches every other label, but not a right one in a wrong sentence
-    /// ("not the kitchen"). See [`babilong::corrected`].
+    /// ("not the kitchen"). See [`babilong::corrected_correct`].
     Label,
     /// No gate: every probe counts, also wrong and empty answers.
     None,
@@ -189,7 +197,9 @@ impl AnswerGate for WordGate {
         let comparable = match self.kind {
             GateKind::Rouge => !rouge::tokens(gold).is_empty(),
             GateKind::F1 | GateKind::Exact => !normalize::normalize_answer(gold).is_empty(),
-            GateKind::Label => gold.split(',').all(|part| labels.contains(&part)) || labels.contains(&gold),
+            GateKind::Label => {
+                gold.split(',').all(|part| labels.contains(&part)) || labels.contains(&gold)
+            }
             GateKind::None => true,
         };
         if !comparable {
@@ -214,7 +224,7 @@ impl AnswerGate for WordGate {
             GateKind::F1 => f1::token_f1(answer, gold).f1,
             GateKind::Exact => f64::from(u8::from(exact::exact_match(answer, gold))),
             GateKind::Label => {
-                f64::from(u8::from(babilong::corrected(answer, question, gold, labels)))
+                f64::from(u8::from(babilong::corrected_correct(answer, gold, question, labels)))
             }
             GateKind::None => 1.0,
         })

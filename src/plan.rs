@@ -122,9 +122,8 @@ impl Plan {
         seed: u64,
     ) -> Result<Self> {
         let depths: Vec<Option<f64>> = depths.iter().copied().map(Some).collect();
-        Sides { inputs, needles, context_lengths, depths: &depths, repeats }.plan(|_, repeat| {
-            haystack_seed(seed, repeat)
-        })
+        Sides { inputs, needles, context_lengths, depths: &depths, repeats }
+            .plan(|_, repeat| haystack_seed(seed, repeat))
     }
 
     /// Every story at every length and repetition, each in another part of the haystack: where many
@@ -314,8 +313,7 @@ mod tests {
     fn probes_are_in_the_order_needle_length_depth_repeat() {
         let needles = [needle("a", "one"), needle("b", "two")];
         let plan = Plan::new("in", &needles, &[512, 1024], &[0.0, 1.0], 2, 0).unwrap();
-        let order: Vec<(usize, usize, f64, u32)> =
-            plan.probes.iter().map(key).collect();
+        let order: Vec<(usize, usize, f64, u32)> = plan.probes.iter().map(key).collect();
         let mut expected = Vec::new();
         for n in 0..2 {
             for t in [512, 1024] {
@@ -339,11 +337,7 @@ mod tests {
         // In a larger plan the same probe has the same id.
         let both = [needle("z", "zero"), a.clone()];
         let large = Plan::new("in", &both, &[256, 512], &[0.1, 0.5], 3, 0);
-        let found = large
-            .unwrap()
-            .probes
-            .into_iter()
-            .find(|p| key(p) == (1, 512, 0.5, 0));
+        let found = large.unwrap().probes.into_iter().find(|p| key(p) == (1, 512, 0.5, 0));
         assert_eq!(found.unwrap().id, base);
         let other_question = Needle { question: "R?".to_owned(), ..a.clone() };
         let other_answer = Needle { answer: "B.".to_owned(), ..a.clone() };

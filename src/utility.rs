@@ -24,7 +24,7 @@ use crate::model::{Llama, RaggedCache};
 use crate::plan::{Probe, check_tokens};
 use crate::profile::{Inputs, Job, check_memory, guarded};
 use crate::progress::Progress;
-use crate::run_config::{AtOption, ProbeConfig, eviction_options};
+use crate::run_config::{AtOption, ProbeConfig, ProbeSource, eviction_options};
 use crate::score::CompatSet;
 use crate::terminal::note;
 
@@ -70,7 +70,8 @@ impl UtilityConfig {
     /// # Errors
     /// [`Error::Usage`] naming the option.
     pub fn new(args: &UtilityArgs) -> Result<Self> {
-        let (probes, notes) = ProbeConfig::new(&args.probes, CompatSet::default())?;
+        let (probes, notes) =
+            ProbeConfig::new(&args.probes, ProbeSource::Needles, CompatSet::default())?;
         // Curves are about every budget; this one only has to hold the window.
         check_tokens("--window-size", args.selection.window_size)?;
         let capacity_tokens = args.selection.window_size + (1 << 20);

@@ -28,10 +28,7 @@ const HABITS: Habits = Habits { moves: 0.6, takes: 1.0, drops: 0.7, gives: 0.0 }
 const BEFORE_THE_PRESENT: f64 = 0.8;
 
 /// qa2: `Where is the milk?`, of things carried and of things put down equally often.
-pub(super) fn where_is_object<R: Rng + ?Sized>(
-    facts: RangeInclusive<usize>,
-    rng: &mut R,
-) -> Story {
+pub(super) fn where_is_object<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng: &mut R) -> Story {
     let carried = rng.random_bool(0.5);
     tell(
         BabiTask::Qa2,

@@ -22,6 +22,7 @@
 
 mod carrying;
 mod scene;
+mod stories;
 mod task;
 mod walking;
 mod words;
@@ -31,6 +32,7 @@ use std::ops::RangeInclusive;
 
 use rand::Rng;
 
+pub use stories::{Stories, parse_tasks};
 pub use task::BabiTask;
 
 /// Facts, a question about them and its answer.
@@ -53,11 +55,7 @@ pub struct Story {
 /// (a range below [`BabiTask::default_facts`]) and ends after the last fact of a pair in qa11 and
 /// qa13; the tasks about how things lie (qa4, qa17, qa18, qa19) and about kinds (qa15, qa16) have
 /// no more than their default.
-pub fn story<R: Rng + ?Sized>(
-    task: BabiTask,
-    facts: RangeInclusive<usize>,
-    rng: &mut R,
-) -> Story {
+pub fn story<R: Rng + ?Sized>(task: BabiTask, facts: RangeInclusive<usize>, rng: &mut R) -> Story {
     match task {
         BabiTask::Qa1 => walking::where_is_person(facts, rng),
         BabiTask::Qa2 => carrying::where_is_object(facts, rng),

@@ -12,10 +12,7 @@ use super::world::{Habits, Told, World};
 use super::{BabiTask, Story};
 
 /// qa1: `Where is Mary?`
-pub(super) fn where_is_person<R: Rng + ?Sized>(
-    facts: RangeInclusive<usize>,
-    rng: &mut R,
-) -> Story {
+pub(super) fn where_is_person<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng: &mut R) -> Story {
     let habits = Habits { moves: 1.0, takes: 0.0, drops: 0.0, gives: 0.0 };
     tell(
         BabiTask::Qa1,
@@ -35,10 +32,7 @@ pub(super) fn where_is_person<R: Rng + ?Sized>(
 
 /// qa6: `Is Mary in the kitchen?`, yes and no equally often. Where it is not so, every second
 /// question is about a place where the person was before, if there is one.
-pub(super) fn is_person_there<R: Rng + ?Sized>(
-    facts: RangeInclusive<usize>,
-    rng: &mut R,
-) -> Story {
+pub(super) fn is_person_there<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng: &mut R) -> Story {
     let habits = Habits { moves: 0.7, takes: 1.0, drops: 0.5, gives: 0.0 };
     let (yes, about_the_past) = (rng.random_bool(0.5), rng.random_bool(0.5));
     tell(

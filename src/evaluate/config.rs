@@ -10,9 +10,7 @@ use crate::error::{Error, Result};
 use crate::eviction::{self, Method};
 use crate::gate::GateKind;
 use crate::plan::check_tokens;
-use crate::run_config::{
-    AtOption, DEFAULT_SAMPLES, ProbeConfig, ProbeSource, eviction_options,
-};
+use crate::run_config::{AtOption, DEFAULT_SAMPLES, ProbeConfig, ProbeSource, eviction_options};
 use crate::score::CompatSet;
 
 /// Methods of a comparison where none are named; those that follow head scores only with them.

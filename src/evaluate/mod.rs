@@ -7,6 +7,7 @@
 //!
 //! Every method answers the same prompts, so that they can be compared prompt by prompt.
 
+mod babilong_task;
 mod bootstrap;
 mod config;
 mod needle_task;
@@ -25,6 +26,7 @@ use std::time::Instant;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+pub use babilong_task::BabilongTask;
 pub use bootstrap::{Estimate, RESAMPLES, Resamples};
 pub use config::EvaluateConfig;
 pub use needle_task::NeedleTask;
@@ -43,6 +45,7 @@ use crate::interrupt::Interrupt;
 use crate::machine;
 use crate::model::ModelConfig;
 use crate::profile::{Inputs, Job, check_memory, needle_sha256};
+use crate::run_config::ProbeSource;
 use crate::terminal::note;
 
 /// What a comparison tells.
@@ -127,7 +130,10 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
 
     let model = inputs.model.load(&compute)?;
     model.warnings().iter().for_each(|text| tell(&format!("warning: {text}")));
-    let mut task = NeedleTask::new(probes, &inputs, &job)?;
+    let mut task: Box<dyn Task> = match probes.source {
+        ProbeSource::Needles => Box::new(NeedleTask::new(probes, &inputs, &job)?),
+        ProbeSource::Babilong(_) => Box::new(BabilongTask::new(probes, &inputs, &job)?),
+    };
     let runner = Runner {
         model: &model,
         tokenizer: &inputs.model.tokenizer,
@@ -137,7 +143,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
         chunk: probes.chunk_tokens(model.compute()),
         quiet: config.quiet,
     };
-    let records = runner.run(&mut task, interrupt)?;
+    let records = runner.run(task.as_mut(), interrupt)?;
     interrupt.begin_writing()?;
 
     let rows = rows(&config.settings, task.metrics(), &records, probes.seed);
@@ -146,7 +152,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
         inputs: &inputs,
         job: &job,
         model: &model,
-        task: &task,
+        task: task.as_ref(),
         records: &records,
         rows: &rows,
         evidence_sha256: [&config.head_score, &config.utility]

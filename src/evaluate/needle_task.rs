@@ -59,10 +59,7 @@ impl Task for NeedleTask<'_> {
     }
 
     fn judged_by(&self) -> String {
-        match self.gate.name() {
-            "exact" => "gate exact".to_owned(),
-            name => format!("gate {name} > {}", self.gate.threshold()),
-        }
+        self.gate.rule()
     }
 
     fn cases(&self) -> usize {

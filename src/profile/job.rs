@@ -60,10 +60,9 @@ impl Job {
             Ok(TokenisedNeedle {
                 hidden: match &needle.story {
                     None => Hidden::Sentence(needle.tokenise(tokenizer)?),
-                    Some(story) => Hidden::Facts(
-                        needle.tokenise_facts(tokenizer)?,
-                        story.supporting.clone(),
-                    ),
+                    Some(story) => {
+                        Hidden::Facts(needle.tokenise_facts(tokenizer)?, story.supporting.clone())
+                    }
                 },
                 question: config.template.tokenise(tokenizer, &needle.question)?,
                 max_new_tokens: config.max_new_tokens.of(answer_tokens),
@@ -168,7 +167,9 @@ impl Job {
             .at(format!("needle {}", inputs.needles[worst].id))
             .got(format!("context length {shortest}"))
             .expected(format!("at least {needed} tokens"))
-            .advice(format!("--min-len {needed} or --lengths {needed}, or shorter needles or stories")))
+            .advice(format!(
+                "--min-len {needed} or --lengths {needed}, or shorter needles or stories"
+            )))
     }
 }
 

@@ -100,7 +100,7 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     interrupt.begin_writing()?;
     out.write_probes(&probed.records)?;
     let statistics = statistics::of_scores(config, &probed).inspect_err(|_| {
-        let earlier = out.earlier_scores(&inputs.model.name);
+        let earlier = out.earlier_scores(&config.probes, &inputs.model.name);
         if let Some(first) = earlier.first() {
             let (n, first) = (earlier.len(), first.display());
             tell(&format!(

@@ -10,7 +10,7 @@ use crate::head_matrix::HeadMatrix;
 use crate::interrupt::Interrupt;
 use crate::model::{Compute, Llama};
 use crate::panics::caught;
-use crate::plan::{Probe, ProbeId};
+use crate::plan::Probe;
 use crate::progress::Progress;
 use crate::prompt::Prompt;
 use crate::run_config::RunConfig;
@@ -33,6 +33,8 @@ pub struct Probed {
     pub gate_name: String,
     /// What answers had to exceed.
     pub gate_threshold: f64,
+    /// What answers had to reach, in words.
+    pub gate_rule: String,
 }
 
 /// Runs every probe of `job`, in order.
@@ -58,6 +60,7 @@ pub(super) fn run(
         decode_secs: 0.0,
         gate_name: gate.name().to_owned(),
         gate_threshold: gate.threshold(),
+        gate_rule: gate.rule(),
     };
     let mut progress = Progress::new(job.plan.probes.len(), job.prompt_tokens(), config.quiet);
     let chunk = config.probes.chunk_tokens(model.compute());
@@ -157,23 +160,9 @@ impl Probed {
         self.records.iter().filter(|r| r.status == status).count()
     }
 
-    /// The ids of the probes that ended like this, in the order of the plan.
-    pub fn ids(&self, status: Status) -> Vec<ProbeId> {
-        self.records.iter().filter(|r| r.status == status).map(|r| r.id).collect()
-    }
-
     /// The accepted probes, in the order of the plan.
     pub fn accepted(&self) -> impl Iterator<Item = &ProbeRecord> {
         self.records.iter().filter(|r| r.status == Status::Accepted)
-    }
-
-    /// What an answer has to reach, in words.
-    pub fn gate_text(&self) -> String {
-        match self.gate_name.as_str() {
-            "none" => "gate none".to_owned(),
-            "exact" => "gate exact".to_owned(),
-            name => format!("gate {name} > {}", self.gate_threshold),
-        }
     }
 
     /// An error if some probes failed.
@@ -224,7 +213,7 @@ impl Probed {
             })
             .collect();
         Error::evidence("no answer passed the gate: there are no scores to write")
-            .at(self.gate_text())
+            .at(&self.gate_rule)
             .got(
                 format!(
                     "{} answers, the best value {:.4}; the nearest answers:\n{}\n{failures}",

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::babilong::BabiTask;
 use crate::error::Error;
 use crate::needle::Needle;
 use crate::plan::{Probe, ProbeId};
@@ -39,6 +40,9 @@ pub struct ProbeRecord {
     pub id: ProbeId,
     /// The name of its needle.
     pub needle_id: String,
+    /// The task of its story; `None` for a needle that is no story.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<BabiTask>,
     /// Context length asked for, in tokens.
     pub context_length: usize,
     /// Depth asked for, 0 to 1; `None` for facts that are scattered.
@@ -84,6 +88,7 @@ impl ProbeRecord {
             index: probe.index,
             id: probe.id,
             needle_id: needle.id.clone(),
+            task: needle.story.as_ref().map(|story| story.task),
             context_length: probe.context_length,
             depth_asked: prompt.depth_asked,
             depth_reached: prompt.depth_reached,

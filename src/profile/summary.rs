@@ -94,7 +94,7 @@ impl Summary {
             accepted: probed.count(Status::Accepted),
             rejected: probed.count(Status::Rejected),
             failed: probed.count(Status::Failed),
-            gate: probed.gate_text(),
+            gate: probed.gate_rule.clone(),
             by_length: by_length.collect(),
             scores: results
                 .iter()

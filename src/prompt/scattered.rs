@@ -61,10 +61,8 @@ impl ScatteredParts<'_> {
         let ascending = depths.windows(2).all(|d| d[0] <= d[1]);
         let fractions = depths.iter().all(|d| (0.0..=1.0).contains(d));
         if depths.len() != self.facts.len() || !ascending || !fractions {
-            return Err(Error::bug("the depths of a story's facts are wrong").got(format!(
-                "{depths:?} for {} facts",
-                self.facts.len()
-            )));
+            return Err(Error::bug("the depths of a story's facts are wrong")
+                .got(format!("{depths:?} for {} facts", self.facts.len())));
         }
         let start = self.haystack.next_sentence_start(offset);
         let m = context_length - self.around();
@@ -123,7 +121,8 @@ impl ScatteredParts<'_> {
                 if exact {
                     return (wanted.round() as usize).max(1);
                 }
-                let right = borders.partition_point(|&b| (b as f64) < wanted).min(borders.len() - 1);
+                let right =
+                    borders.partition_point(|&b| (b as f64) < wanted).min(borders.len() - 1);
                 let left = right.saturating_sub(1);
                 let distance = |i: usize| (borders[i] as f64 - wanted).abs();
                 // Of two as near, the earlier.
@@ -170,13 +169,7 @@ mod tests {
     }
 
     fn parts<'a>(haystack: &'a HaystackTokens, facts: &'a [Vec<u32>]) -> ScatteredParts<'a> {
-        ScatteredParts {
-            bos: Some(1),
-            haystack,
-            facts,
-            supporting: &[0, 2],
-            question: &[900, 901],
-        }
+        ScatteredParts { bos: Some(1), haystack, facts, supporting: &[0, 2], question: &[900, 901] }
     }
 
     #[test]

@@ -22,6 +22,7 @@ fn needle(text: &str) -> Needle {
         question: "Where is it?".to_owned(),
         answer: "There.".to_owned(),
         real_needle: None,
+        story: None,
     }
 }
 
@@ -209,6 +210,7 @@ fn a_depth_that_is_not_a_fraction_is_refused() {
 fn real_needles_have_their_own_span() {
     let n = Needle {
         real_needle: Some("in the bedroom".to_owned()),
+        story: None,
         ..needle("The old map is kept in the bedroom.")
     };
     let case = Case::new(byte_level(), &Haystack::bundled().unwrap(), &n);

@@ -12,6 +12,7 @@
 //! All are pure functions of two strings, `answer` (what the model said) and `gold`, and count
 //! words, so that they say nothing about meaning: a wrong number or a missing "not" costs one word.
 
+pub mod babilong;
 pub mod exact;
 pub mod f1;
 pub mod needle;

@@ -300,6 +300,7 @@ fn a_saved_folder_is_profiled_from_text() {
         question: beginning,
         answer: rest.clone(),
         real_needle: Some(rest.clone()),
+        story: None,
     };
     let question =
         PromptTemplate::new("{question}").unwrap().tokenise(&tokenizer, &needle.question).unwrap();
