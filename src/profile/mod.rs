@@ -13,6 +13,7 @@ mod meta;
 mod outputs;
 mod probes;
 mod provenance;
+mod ranking;
 mod record;
 mod statistics;
 mod summary;
@@ -29,6 +30,7 @@ pub use outputs::OutputDir;
 pub use probes::Probed;
 pub(crate) use probes::guarded;
 pub(crate) use provenance::{Provenance, needle_sha256};
+pub use ranking::Ranking;
 pub use record::{ProbeRecord, Status};
 pub use statistics::{ScoreStatistics, TopHead};
 pub use summary::Summary;
@@ -37,7 +39,7 @@ use crate::error::{Error, Result};
 use crate::export_probes;
 use crate::interrupt::Interrupt;
 use crate::machine;
-use crate::run_config::RunConfig;
+use crate::run_config::{ProbeSource, RunConfig};
 use crate::terminal::note;
 
 /// Where the time went, in seconds.
@@ -110,6 +112,12 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     })?;
     let made = meta::Made { config, inputs: &inputs, job: &job, model: &model, probed: &probed };
     let pictures = if config.plots { out.draw(&made, &statistics)? } else { Vec::new() };
+    let rankings = match config.probes.source {
+        ProbeSource::Needles => Vec::new(),
+        ProbeSource::Babilong(_) => {
+            ranking::against_needles(&statistics, &out.head_score(), &inputs.model.name)?
+        }
+    };
     let seconds = Seconds {
         load,
         prefill: probed.prefill_secs,
@@ -118,6 +126,6 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     };
     let rss = machine::peak_rss_bytes();
     let files = out.write_scores(&made, &statistics, pictures, seconds, rss)?;
-    let summary = Summary::new(&made, &statistics, &files, seconds, rss);
+    let summary = Summary::new(&made, &statistics, rankings, &files, seconds, rss);
     Ok(Finished { summary, shortcoming: probed.shortcoming() })
 }

@@ -46,6 +46,11 @@ impl OutputDir {
         Ok(Self { root: root.to_owned() })
     }
 
+    /// The folder of the head_score files.
+    pub(super) fn head_score(&self) -> PathBuf {
+        self.root.join("head_score")
+    }
+
     /// `probes.jsonl`: one line per probe.
     ///
     /// # Errors
@@ -92,7 +97,7 @@ impl OutputDir {
 
     /// Score files of all probes that an earlier run of the same kind left here.
     pub(super) fn earlier_scores(&self, config: &ProbeConfig, model: &str) -> Vec<PathBuf> {
-        let folder = self.root.join("head_score");
+        let folder = self.head_score();
         let stem = file_stem(model, &config.source, None);
         let names = registry().iter().map(|s| head_score::file_name(&stem, s.name()));
         names.map(|name| folder.join(name)).filter(|path| path.exists()).collect()
@@ -113,7 +118,7 @@ impl OutputDir {
         let mut files = pictures;
         for result in results {
             let name = head_score::file_name(&stem(made, result.task), result.score.name());
-            let path = self.root.join("head_score").join(name);
+            let path = self.head_score().join(name);
             let meta = Meta::new(made, result, seconds, peak_rss_bytes);
             files.push((meta_path(&path), pretty(&meta)?));
             files.push((path, result.file.to_json_line().into_bytes()));
