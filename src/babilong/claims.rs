@@ -12,8 +12,8 @@ use super::words::{self, PEOPLE, ROOMS, TOWN, TOWNSPEOPLE, pick, pick_other};
 use super::{BabiTask, Story};
 
 /// The last statement about somebody.
-#[derive(Debug, Clone, Copy)]
-enum Claim {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
     In(&'static str),
     NotIn(&'static str),
     Either([&'static str; 2]),
@@ -104,10 +104,7 @@ impl Scene for Claims {
 
 /// qa9: `Is Mary in the kitchen?`, yes and no equally often. Half of the noes follow from a
 /// denial, where there is one, the others from another place.
-pub(super) fn with_denials<R: Rng + ?Sized>(
-    facts: RangeInclusive<usize>,
-    rng: &mut R,
-) -> Story {
+pub(super) fn with_denials<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng: &mut R) -> Story {
     let (yes, denied) = (rng.random_bool(0.5), rng.random_bool(0.5));
     tell(
         BabiTask::Qa9,

@@ -17,20 +17,22 @@ use super::words::{ROOMS, pick};
 use super::{BabiTask, Story};
 
 /// Opposite ones differ in the last bit.
-const DIRECTIONS: [&str; 4] = ["north", "south", "east", "west"];
+pub(super) const DIRECTIONS: [&str; 4] = ["north", "south", "east", "west"];
 /// x, y.
 const STEPS: [(i32, i32); 4] = [(0, 1), (0, -1), (1, 0), (-1, 0)];
 
-/// What a fact says: going `direction` (an index into [`DIRECTIONS`]) from `from` leads to `to`.
-#[derive(Debug, Clone, Copy)]
-struct Link {
-    from: &'static str,
-    to: &'static str,
-    direction: usize,
+/// What a fact says: one step in a direction, from one place, leads to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Link {
+    pub from: &'static str,
+    pub to: &'static str,
+    /// An index into [`DIRECTIONS`].
+    pub direction: usize,
 }
 
 impl Link {
-    fn back(self) -> Self {
+    /// The same, said from the other end.
+    pub(super) fn back(self) -> Self {
         Self { from: self.to, to: self.from, direction: self.direction ^ 1 }
     }
 
@@ -92,9 +94,9 @@ fn line<R: Rng + ?Sized>(rng: &mut R) -> Vec<Link> {
     places.shuffle(rng);
     let [from, to, other, ..] = places;
     let direction = rng.random_range(0..DIRECTIONS.len());
-    let mut links = vec![Link { from, to, direction }, Link { from, to: other, direction }];
-    links[1].direction ^= 1;
-    told(links, rng)
+    let ahead = Link { from, to, direction };
+    let behind = Link { from, to: other, direction: direction ^ 1 };
+    told(vec![ahead, behind], rng)
 }
 
 /// As many facts as asked for, five at most, about one place more, in any order.

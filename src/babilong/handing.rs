@@ -11,17 +11,15 @@ use std::ops::RangeInclusive;
 
 use rand::{Rng, RngExt};
 
+use super::deeds::{Deed, Gift, Load, last_gift, load};
 use super::scene::{Asked, tell};
-use super::words::{GIVERS, OBJECTS, PEOPLE, pick};
-use super::world::{Deed, Habits, World};
+use super::words::{GIVERS, PEOPLE, pick};
+use super::world::{Habits, World};
 use super::{BabiTask, Story};
 
 /// qa5: `What did Mary give to Bill?`, `Who gave the milk to Bill?`,
 /// `Who did Mary give the milk to?`, `Who gave the milk?` and `Who received the milk?`.
-pub(super) fn who_gave_what<R: Rng + ?Sized>(
-    facts: RangeInclusive<usize>,
-    rng: &mut R,
-) -> Story {
+pub(super) fn who_gave_what<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng: &mut R) -> Story {
     let habits = Habits { moves: 0.5, takes: 1.0, drops: 0.6, gives: 1.5 };
     let asked_for = rng.random_range(0..5);
     tell(
@@ -30,38 +28,37 @@ pub(super) fn who_gave_what<R: Rng + ?Sized>(
         rng,
         |rng| World::new(GIVERS, habits, rng),
         |world, rng| {
-            let gives = world.deeds().iter().enumerate().filter_map(|(fact, &deed)| match deed {
-                Deed::Give { who, what, to } => Some((fact, (who, what, to))),
+            let gifts = world.deeds().iter().filter_map(|&deed| match deed {
+                Deed::Give(gift) => Some(gift),
                 _ => None,
             });
-            let gives: Vec<_> = gives.collect();
-            if gives.is_empty() {
+            let gifts: Vec<_> = gifts.collect();
+            if gifts.is_empty() {
                 return None;
             }
-            let (_, (who, what, to)) = pick(&gives, rng);
-            let last = |fits: &dyn Fn((&str, &str, &str)) -> bool| {
-                gives.iter().rev().find(|&&(_, give)| fits(give)).copied()
-            };
-            let (question, (fact, give)) = match asked_for {
+            let Gift { who, what, to } = pick(&gifts, rng);
+            let deeds = world.deeds();
+            let (question, last) = match asked_for {
                 0 => (
                     format!("What did {who} give to {to}?"),
-                    last(&|(w, _, t)| (w, t) == (who, to))?,
+                    last_gift(deeds, |g| (g.who, g.to) == (who, to)),
                 ),
                 1 => (
                     format!("Who gave the {what} to {to}?"),
-                    last(&|(_, o, t)| (o, t) == (what, to))?,
+                    last_gift(deeds, |g| (g.what, g.to) == (what, to)),
                 ),
                 2 => (
                     format!("Who did {who} give the {what} to?"),
-                    last(&|(w, o, _)| (w, o) == (who, what))?,
+                    last_gift(deeds, |g| (g.who, g.what) == (who, what)),
                 ),
-                3 => (format!("Who gave the {what}?"), last(&|(_, o, _)| o == what)?),
-                _ => (format!("Who received the {what}?"), last(&|(_, o, _)| o == what)?),
+                3 => (format!("Who gave the {what}?"), last_gift(deeds, |g| g.what == what)),
+                _ => (format!("Who received the {what}?"), last_gift(deeds, |g| g.what == what)),
             };
+            let (fact, gift) = last?;
             let answer = match asked_for {
-                0 => give.1,
-                1 | 3 => give.0,
-                _ => give.2,
+                0 => gift.what,
+                1 | 3 => gift.who,
+                _ => gift.to,
             };
             Some(Asked { question, answer: answer.to_owned(), supporting: vec![fact] })
         },
@@ -92,10 +89,7 @@ pub(super) fn how_many_objects<R: Rng + ?Sized>(
 }
 
 /// qa8: `What is Mary carrying?`, with lists in the order in which the things were had.
-pub(super) fn which_objects<R: Rng + ?Sized>(
-    facts: RangeInclusive<usize>,
-    rng: &mut R,
-) -> Story {
+pub(super) fn which_objects<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng: &mut R) -> Story {
     let number = pick(&[0, 0, 0, 1, 1, 1, 1, 2, 2, 3], rng);
     tell(
         BabiTask::Qa8,
@@ -104,8 +98,7 @@ pub(super) fn which_objects<R: Rng + ?Sized>(
         |rng| World::new(PEOPLE, habits(number), rng),
         |world, rng| {
             let (who, load) = someone_with(world, number, rng)?;
-            let answer =
-                if number == 0 { "nothing".to_owned() } else { load.objects.join(",") };
+            let answer = if number == 0 { "nothing".to_owned() } else { load.objects.join(",") };
             Some(Asked {
                 question: format!("What is {who} carrying?"),
                 answer,
@@ -121,20 +114,13 @@ fn habits(number: usize) -> Habits {
     Habits { moves: 0.5, takes: 1.0, drops, gives: 0.5 }
 }
 
-/// What somebody has, and why.
-struct Load {
-    /// In the order in which they were had.
-    objects: Vec<&'static str>,
-    supporting: Vec<usize>,
-}
-
 fn someone_with<R: Rng + ?Sized>(
     world: &World,
     number: usize,
     rng: &mut R,
 ) -> Option<(&'static str, Load)> {
     let fitting = world.cast().iter().filter(|&&who| {
-        let load = load(world, who);
+        let load = load(world.deeds(), who);
         load.objects.len() == number && !load.supporting.is_empty()
     });
     let fitting: Vec<&'static str> = fitting.copied().collect();
@@ -142,30 +128,5 @@ fn someone_with<R: Rng + ?Sized>(
         return None;
     }
     let who = pick(&fitting, rng);
-    Some((who, load(world, who)))
-}
-
-fn load(world: &World, person: &str) -> Load {
-    let mut objects = Vec::new();
-    let mut last_change = [None; OBJECTS.len()];
-    for (fact, &deed) in world.deeds().iter().enumerate() {
-        let (what, gained) = match deed {
-            Deed::Take { who, what } if who == person => (what, true),
-            Deed::Give { what, to, .. } if to == person => (what, true),
-            Deed::Drop { who, what } if who == person => (what, false),
-            Deed::Give { who, what, .. } if who == person => (what, false),
-            _ => continue,
-        };
-        if gained {
-            objects.push(what);
-        } else {
-            objects.retain(|&held| held != what);
-        }
-        for (object, last) in OBJECTS.iter().zip(&mut last_change) {
-            if *object == what {
-                *last = Some(fact);
-            }
-        }
-    }
-    Load { objects, supporting: last_change.into_iter().flatten().collect() }
+    Some((who, load(world.deeds(), who)))
 }

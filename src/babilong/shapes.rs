@@ -13,8 +13,12 @@ const SHAPES: [&str; 6] =
     ["blue square", "pink rectangle", "red sphere", "red square", "triangle", "yellow square"];
 
 /// Opposite ones differ in the last bit; x to the right, y upwards.
-const RELATIONS: [(&str, (i32, i32)); 4] =
-    [("to the left of", (-1, 0)), ("to the right of", (1, 0)), ("above", (0, 1)), ("below", (0, -1))];
+const RELATIONS: [(&str, (i32, i32)); 4] = [
+    ("to the left of", (-1, 0)),
+    ("to the right of", (1, 0)),
+    ("above", (0, 1)),
+    ("below", (0, -1)),
+];
 
 /// qa17: `Is the triangle above the red square?`, yes and no equally often.
 pub(super) fn positions<R: Rng + ?Sized>(rng: &mut R) -> Story {

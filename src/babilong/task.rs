@@ -73,9 +73,8 @@ tasks! {
 const YES_OR_NO: [&str; 2] = ["no", "yes"];
 const CARRIED: [&str; 4] = [OBJECTS[0], OBJECTS[1], OBJECTS[2], "nothing"];
 /// Two steps that do not undo each other.
-const PATHS: [&str; 12] = [
-    "e,e", "e,n", "e,s", "n,e", "n,n", "n,w", "s,e", "s,s", "s,w", "w,n", "w,s", "w,w",
-];
+const PATHS: [&str; 12] =
+    ["e,e", "e,n", "e,s", "n,e", "n,n", "n,w", "s,e", "s,s", "s,w", "w,n", "w,s", "w,w"];
 
 impl fmt::Display for BabiTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

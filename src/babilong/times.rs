@@ -23,8 +23,7 @@ pub(super) fn where_before<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng: &
     let mut times = [0; TOWNSPEOPLE.len()];
     times[asked] = 2;
     for _ in 2..facts {
-        let free: Vec<usize> =
-            (0..times.len()).filter(|&who| times[who] < TIMES.len()).collect();
+        let free: Vec<usize> = (0..times.len()).filter(|&who| times[who] < TIMES.len()).collect();
         times[pick(&free, rng)] += 1;
     }
 
@@ -39,9 +38,10 @@ pub(super) fn where_before<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng: &
     told.shuffle(rng);
 
     let before = rng.random_range(0..times[asked] - 1);
-    let supporting = told.iter().enumerate().filter(|(_, (who, time, _))| {
-        *who == asked && (*time == before || *time == before + 1)
-    });
+    let supporting = told
+        .iter()
+        .enumerate()
+        .filter(|(_, (who, time, _))| *who == asked && (*time == before || *time == before + 1));
     let asked = Asked {
         question: format!(
             "Where was {} before the {}?",
