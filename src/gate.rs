@@ -34,7 +34,7 @@ pub struct Expected<'a> {
 
 impl<'a> From<&'a Needle> for Expected<'a> {
     fn from(needle: &'a Needle) -> Self {
-        let labels = needle.story.as_ref().map_or(&[][..], |story| story.task.labels());
+        let labels = needle.task().map_or(&[][..], |task| task.labels());
         Self { gold: &needle.answer, question: &needle.question, labels }
     }
 }

@@ -278,7 +278,7 @@ mod tests {
             question: "Q?".to_owned(),
             answer: "A.".to_owned(),
             real_needle: None,
-            story: None,
+            facts: None,
         }
     }
 

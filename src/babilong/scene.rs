@@ -8,7 +8,7 @@ use super::{BabiTask, Story};
 
 /// How many stories are begun in search of one that allows the question after a number of facts
 /// drawn beforehand. The one after them goes on until it does.
-const FRESH_STARTS: usize = 32;
+const FRESH_STARTS: usize = 100;
 
 /// A state of affairs that changes with every fact.
 pub(super) trait Scene {

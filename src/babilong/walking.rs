@@ -6,9 +6,10 @@ use std::ops::RangeInclusive;
 
 use rand::{Rng, RngExt};
 
+use super::deeds::{Told, last_move};
 use super::scene::{Asked, tell};
 use super::words::{PEOPLE, ROOMS, pick, pick_other};
-use super::world::{Habits, Told, World};
+use super::world::{Habits, World};
 use super::{BabiTask, Story};
 
 /// qa1: `Where is Mary?`
@@ -42,7 +43,7 @@ pub(super) fn is_person_there<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng
         |rng| World::new(PEOPLE, habits, rng),
         |world, rng| {
             let (who, told) = someone_told(world, rng)?;
-            let before = world.last_move(who, told.fact).filter(|_| about_the_past);
+            let before = last_move(&world.deeds()[..told.fact], who).filter(|_| about_the_past);
             let place = match (yes, before) {
                 (true, _) => told.place,
                 (false, Some(before)) => before.place,
@@ -59,8 +60,7 @@ pub(super) fn is_person_there<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng
 
 /// Anybody who was seen to move, and the last move.
 fn someone_told<R: Rng + ?Sized>(world: &World, rng: &mut R) -> Option<(&'static str, Told)> {
-    let end = world.deeds().len();
-    let moved = world.cast().iter().filter_map(|&who| Some((who, world.last_move(who, end)?)));
+    let moved = world.cast().iter().filter_map(|&who| Some((who, last_move(world.deeds(), who)?)));
     let moved: Vec<_> = moved.collect();
     (!moved.is_empty()).then(|| pick(&moved, rng))
 }

@@ -27,6 +27,21 @@ pub(super) const DROPS: [&str; 4] = ["discarded", "dropped", "left", "put down"]
 /// `{person} {verb} the {object} to {person}.`
 pub(super) const GIVES: [&str; 3] = ["gave", "handed", "passed"];
 
+/// One of bAbI's people of qa1 to qa10, by the name.
+pub(super) fn person(name: &str) -> Option<&'static str> {
+    PEOPLE.into_iter().chain(GIVERS).chain(TOWNSPEOPLE).find(|one| *one == name)
+}
+
+/// A place, by its name.
+pub(super) fn place(name: &str) -> Option<&'static str> {
+    ROOMS.into_iter().chain(TOWN).find(|one| *one == name)
+}
+
+/// A thing, by its name.
+pub(super) fn object(name: &str) -> Option<&'static str> {
+    OBJECTS.into_iter().find(|one| *one == name)
+}
+
 /// One of them, each as likely.
 pub(super) fn pick<T: Copy, R: Rng + ?Sized>(of: &[T], rng: &mut R) -> T {
     of[rng.random_range(0..of.len())]

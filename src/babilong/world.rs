@@ -7,29 +7,9 @@
 
 use rand::{Rng, RngExt};
 
+use super::deeds::{Deed, Gift};
 use super::scene::Scene;
 use super::words::{self, OBJECTS, ROOMS, pick, pick_other};
-
-/// What happened in one fact. People, objects and places are names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Deed {
-    Move { who: &'static str, to: &'static str },
-    Take { who: &'static str, what: &'static str },
-    Drop { who: &'static str, what: &'static str },
-    Give { who: &'static str, what: &'static str, to: &'static str },
-}
-
-impl Deed {
-    /// The object that it is about.
-    pub(super) fn what(self) -> Option<&'static str> {
-        match self {
-            Self::Move { .. } => None,
-            Self::Take { what, .. } | Self::Drop { what, .. } | Self::Give { what, .. } => {
-                Some(what)
-            }
-        }
-    }
-}
 
 /// How often people do what.
 #[derive(Debug, Clone, Copy)]
@@ -40,14 +20,6 @@ pub(super) struct Habits {
     pub takes: f64,
     pub drops: f64,
     pub gives: f64,
-}
-
-/// A move that the story told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Told {
-    /// The index of the fact.
-    pub fact: usize,
-    pub place: &'static str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,21 +62,6 @@ impl World {
     /// What happened, one deed for each fact.
     pub(super) fn deeds(&self) -> &[Deed] {
         &self.deeds
-    }
-
-    /// The last told move of a person among the first `facts` facts.
-    pub(super) fn last_move(&self, person: &str, facts: usize) -> Option<Told> {
-        let past = self.deeds[..facts].iter().enumerate();
-        past.rev().find_map(|(fact, &deed)| match deed {
-            Deed::Move { who, to } if who == person => Some(Told { fact, place: to }),
-            _ => None,
-        })
-    }
-
-    /// The last deed with an object, and the index of its fact.
-    pub(super) fn last_deed_with(&self, object: &str) -> Option<(usize, Deed)> {
-        let past = self.deeds.iter().copied().enumerate();
-        past.rev().find(|(_, deed)| deed.what() == Some(object))
     }
 
     fn possible_takes(&self) -> Vec<(usize, usize)> {
@@ -160,7 +117,7 @@ impl World {
         self.objects[what] = Whereabouts::With(to);
         let (who, what, to) = (self.cast[who], OBJECTS[what], self.cast[to]);
         self.facts.push(words::gave(who, what, to, rng));
-        self.deeds.push(Deed::Give { who, what, to });
+        self.deeds.push(Deed::Give(Gift { who, what, to }));
     }
 }
 

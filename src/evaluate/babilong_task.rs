@@ -65,11 +65,11 @@ impl Task for BabilongTask<'_> {
         let probe = &self.job.plan.probes[index];
         let needle = self.story(index);
         let prompt = self.job.prompt(probe)?;
-        let story = needle.story.as_ref().ok_or_else(|| Error::bug("a needle is no story"))?;
+        let task = needle.task().ok_or_else(|| Error::bug("a needle is no story"))?;
         Ok(Case {
             haystack_cycles: prompt.haystack_cycles,
             id: probe.id.to_string(),
-            group: story.task.to_string(),
+            group: task.to_string(),
             prompt: prompt.ids,
             depth: None,
             gold: needle.answer.clone(),

@@ -43,6 +43,7 @@ pub struct Job {
     haystack: HaystackTokens,
     needles: Vec<TokenisedNeedle>,
     bos: Option<u32>,
+    prefix: Vec<u32>,
     span_rule: Option<SpanRule>,
 }
 
@@ -84,8 +85,10 @@ impl Job {
         }?;
         let stop_ids = config.stop.ids(&inputs.model.config.eos, tokenizer);
         let bos = tokenizer.bos();
+        let prefix = config.template.tokenise_prefix(tokenizer)?;
         let span_rule = config.span_rule;
-        let job = Self { plan, context_lengths, stop_ids, haystack, needles, bos, span_rule };
+        let job =
+            Self { plan, context_lengths, stop_ids, haystack, needles, bos, prefix, span_rule };
         job.check_shortest(inputs)?;
         Ok(job)
     }
@@ -138,13 +141,13 @@ impl Job {
 
     fn parts(&self, needle: usize) -> Parts<'_> {
         let TokenisedNeedle { hidden, question, .. } = &self.needles[needle];
-        let (bos, haystack) = (self.bos, &self.haystack);
+        let (bos, prefix, haystack) = (self.bos, &self.prefix[..], &self.haystack);
         match hidden {
             Hidden::Sentence(needle) => {
-                Parts::Sentence(PromptParts { bos, haystack, needle, question })
+                Parts::Sentence(PromptParts { bos, prefix, haystack, needle, question })
             }
             Hidden::Facts(facts, supporting) => {
-                Parts::Facts(ScatteredParts { bos, haystack, facts, supporting, question })
+                Parts::Facts(ScatteredParts { bos, prefix, haystack, facts, supporting, question })
             }
         }
     }

@@ -88,7 +88,7 @@ impl ProbeRecord {
             index: probe.index,
             id: probe.id,
             needle_id: needle.id.clone(),
-            task: needle.story.as_ref().map(|story| story.task),
+            task: needle.task(),
             context_length: probe.context_length,
             depth_asked: prompt.depth_asked,
             depth_reached: prompt.depth_reached,

@@ -1,7 +1,7 @@
 //! Reason in a haystack: the facts of a story, scattered over the haystack in their order.
 //!
 //! ```text
-//! [BOS] haystack fact haystack fact fact haystack question part      T = context_length tokens
+//! [BOS] prefix haystack fact haystack fact fact haystack question part      T = context_length tokens
 //! ```
 //!
 //! BABILong (Kuratov et al. 2024, arXiv 2406.10149) strews the facts of a bAbI story among the
@@ -19,6 +19,8 @@ use crate::haystack::HaystackTokens;
 pub struct ScatteredParts<'a> {
     /// [`crate::tokenizer::Tokenizer::bos`].
     pub bos: Option<u32>,
+    /// [`super::PromptTemplate::tokenise_prefix`].
+    pub prefix: &'a [u32],
     /// The text around the facts.
     pub haystack: &'a HaystackTokens,
     /// The facts in the order of the story, each as it stands after a full stop; none is empty.
@@ -69,7 +71,7 @@ impl ScatteredParts<'_> {
         let (haystack, haystack_cycles) = self.haystack.take(start, m);
         let before = self.places(start, m, depths);
 
-        let mut ids: Vec<u32> = self.bos.into_iter().collect();
+        let mut ids: Vec<u32> = self.bos.iter().chain(self.prefix).copied().collect();
         let mut spans: Vec<Range<usize>> = Vec::with_capacity(self.facts.len());
         let mut taken = 0;
         for (fact, &before) in self.facts.iter().zip(&before) {
@@ -102,7 +104,7 @@ impl ScatteredParts<'_> {
     /// Tokens that are not haystack.
     fn around(&self) -> usize {
         let facts: usize = self.facts.iter().map(Vec::len).sum();
-        self.bos.as_slice().len() + facts + self.question.len()
+        self.bos.as_slice().len() + self.prefix.len() + facts + self.question.len()
     }
 
     /// How many of the `m` tokens of haystack from `start` on stand before each fact.

@@ -22,7 +22,7 @@ fn needle(text: &str) -> Needle {
         question: "Where is it?".to_owned(),
         answer: "There.".to_owned(),
         real_needle: None,
-        story: None,
+        facts: None,
     }
 }
 
@@ -46,6 +46,7 @@ impl Case {
 
     fn parts(&self) -> PromptParts<'_> {
         PromptParts {
+            prefix: &[],
             bos: self.tokenizer.bos(),
             haystack: &self.haystack,
             needle: &self.needle,
@@ -87,7 +88,7 @@ fn a_small_prompt_by_hand() {
     let needle = needle("The boat of the wall.").tokenise(t).unwrap();
     let n = [the, boat, id("▁of"), id("▁the"), wall, dot];
     let q = [nl, nl];
-    let parts = PromptParts { bos: Some(1), haystack: &haystack, needle: &needle, question: &q };
+    let parts = PromptParts { bos: Some(1), prefix: &[], haystack: &haystack, needle: &needle, question: &q };
     // Largest placement is after a line (8 tokens: "The" is three), + BOS + question 2 + blank
     // line 2 + 1 of haystack.
     assert_eq!(parts.smallest_context_length(), 14);
@@ -210,7 +211,7 @@ fn a_depth_that_is_not_a_fraction_is_refused() {
 fn real_needles_have_their_own_span() {
     let n = Needle {
         real_needle: Some("in the bedroom".to_owned()),
-        story: None,
+        facts: None,
         ..needle("The old map is kept in the bedroom.")
     };
     let case = Case::new(byte_level(), &Haystack::bundled().unwrap(), &n);
@@ -269,7 +270,7 @@ fn probe_goldens() {
             .unwrap();
         let bos = tokenizer.bos();
         assert_eq!(bos.map(u64::from), golden["bos"].as_u64());
-        let parts = PromptParts { bos, haystack: &haystack, needle: &needle, question: &question };
+        let parts = PromptParts { bos, prefix: &[], haystack: &haystack, needle: &needle, question: &question };
         let length = case["prompt_ids"].as_array().unwrap().len();
         if length >= parts.smallest_context_length() {
             let depth = case["depth_percent"].as_f64().unwrap() / 100.0;

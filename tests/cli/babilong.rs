@@ -188,11 +188,12 @@ fn stories_are_evaluated_as_a_task() {
     let answers: Vec<Value> =
         read("answers.jsonl").lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     // A budget beyond the prompt keeps everything.
-    let of = |setting: &str| -> Vec<&Value> {
-        answers.iter().filter(|a| a["setting"] == setting).map(|a| &a["answer"]).collect()
+    let of = |method: &str, budget: Value| -> Vec<&Value> {
+        let here = |a: &&Value| a["method"] == method && a["budget_tokens"] == budget;
+        answers.iter().filter(here).map(|a| &a["answer"]).collect()
     };
-    assert_eq!(of("full").len(), 4);
-    assert_eq!(of("full"), of("snapkv@300"));
+    assert_eq!(of("full", Value::Null).len(), 4);
+    assert_eq!(of("full", Value::Null), of("snapkv", 300.into()));
     assert!(Path::new(dir.path()).join("plots/needle-llama_babilong_methods_32.png").exists());
 }
 

@@ -300,12 +300,13 @@ fn a_saved_folder_is_profiled_from_text() {
         question: beginning,
         answer: rest.clone(),
         real_needle: Some(rest.clone()),
-        story: None,
+        facts: None,
     };
     let question =
         PromptTemplate::new("{question}").unwrap().tokenise(&tokenizer, &needle.question).unwrap();
     let parts = PromptParts {
-        bos: tokenizer.bos(),
+        prefix: &[],
+            bos: tokenizer.bos(),
         haystack: &haystack,
         needle: &needle.tokenise(&tokenizer).unwrap(),
         question: &question,
