@@ -9,6 +9,7 @@
 
 mod bootstrap;
 mod config;
+pub mod data;
 mod needle_task;
 mod outputs;
 mod pictures;
