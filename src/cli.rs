@@ -122,9 +122,15 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "LIST", help_heading = "Text")]
     pub tasks: Option<String>,
 
-    /// Stories of each task of --probe babilong, told at every length [default: 20]
+    /// Stories of each task of --probe babilong, told at every length [default: 20], or rows of
+    /// each file of --babilong-data [default: all]
     #[arg(long, value_name = "N", help_heading = "Text")]
     pub samples: Option<usize>,
+
+    /// Published rows of BABILong in the place of our own stories: a file or a folder of .json,
+    /// .jsonl or .arrow files whose paths say qa1 to qa20
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Text")]
+    pub babilong_data: Option<PathBuf>,
 
     /// Scores to compute [default: all: retrieval, retrieval_reasoning, dili, lazy, inf and the
     /// counts diligent, subconscious, distracted, diffuse]

@@ -212,7 +212,10 @@ impl Needle {
 
 /// The tokens that share a byte with `bytes`; a token that brings the space before a word counts
 /// to the word.
-pub(crate) fn overlapping(offsets: &[(usize, usize)], bytes: &Range<usize>) -> Option<Range<usize>> {
+pub(crate) fn overlapping(
+    offsets: &[(usize, usize)],
+    bytes: &Range<usize>,
+) -> Option<Range<usize>> {
     let inside = |o: &(usize, usize)| o.0 < bytes.end && o.1 > bytes.start;
     let first = offsets.iter().position(inside)?;
     let last = offsets.iter().rposition(inside)?;

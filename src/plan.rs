@@ -146,9 +146,23 @@ impl Plan {
             },
         )
     }
+
+    /// Every one of `rows`, `(index of the needle, tokens of its prompt)`, once.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if two rows are the same.
+    pub fn of_contexts(inputs: &str, needles: &[Needle], rows: &[(usize, usize)]) -> Result<Self> {
+        let probe = |(index, &(needle, context_length)): (usize, &(usize, usize))| {
+            let id = probe_id(inputs, &needles[needle], context_length, None, 0);
+            Probe { index, id, needle, context_length, depth: None, repeat: 0, seed: 0 }
+        };
+        let probes: Vec<Probe> = rows.iter().enumerate().map(probe).collect();
+        unique(&probes, needles)?;
+        Ok(Self { probes })
+    }
 }
 
-/// All that a plan is made of.
+/// All that a plan with one length for many needles is made of.
 struct Sides<'a> {
     inputs: &'a str,
     needles: &'a [Needle],

@@ -292,8 +292,10 @@ impl PromptParts<'_> {
     }
 }
 
+mod published;
 mod scattered;
 
+pub use published::{ContextParts, ContextTokens};
 pub use scattered::ScatteredParts;
 
 #[cfg(test)]

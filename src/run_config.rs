@@ -13,7 +13,8 @@ mod selection;
 
 pub use compute::ComputeConfig;
 pub use probes::{
-    Lengths, MaxNewTokens, ModelChoice, ProbeConfig, ProbeSource, StopRule, default_chunk_tokens,
+    Lengths, MaxNewTokens, ModelChoice, ProbeConfig, ProbeSource, PublishedRows, StopRule,
+    default_chunk_tokens,
 };
 pub(crate) use selection::eviction_options;
 
@@ -84,24 +85,33 @@ impl RunConfig {
     }
 }
 
-/// What `--probe`, `--tasks` and `--samples` say.
+/// What `--probe`, `--tasks`, `--samples` and `--babilong-data` say.
 fn source(args: &ProfileArgs) -> Result<ProbeSource> {
-    match args.probe {
-        ProbeArg::Babilong => ProbeSource::babilong(
-            args.tasks.as_deref().unwrap_or(DEFAULT_TASKS),
+    let tasks = args.tasks.as_deref();
+    match (args.probe, &args.babilong_data) {
+        (ProbeArg::Babilong, None) => ProbeSource::babilong(
+            tasks.unwrap_or(DEFAULT_TASKS),
             "--tasks",
             args.samples.unwrap_or(DEFAULT_SAMPLES),
+            false,
         ),
-        ProbeArg::Needle => match (&args.tasks, args.samples) {
-            (None, None) => Ok(ProbeSource::Needles),
-            (tasks, _) => {
-                let option = if tasks.is_some() { "--tasks" } else { "--samples" };
-                Err(Error::usage("stories are told for another probe")
+        (ProbeArg::Babilong, Some(path)) => {
+            ProbeSource::published(path, tasks, "--tasks", args.samples)
+        }
+        (ProbeArg::Needle, data) => {
+            let given = [
+                ("--tasks", tasks.is_some()),
+                ("--samples", args.samples.is_some()),
+                ("--babilong-data", data.is_some()),
+            ];
+            match given.iter().find(|g| g.1) {
+                None => Ok(ProbeSource::Needles),
+                Some((option, _)) => Err(Error::usage("stories are told for another probe")
                     .at(option)
                     .got("--probe needle")
-                    .expected("--probe babilong"))
+                    .expected("--probe babilong")),
             }
-        },
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::generate::compressed::{AnswerLimits, Evictor, continue_from};
 use crate::interrupt::Interrupt;
 use crate::model::{Llama, RaggedCache};
 use crate::plan::{Probe, check_tokens};
-use crate::profile::{Inputs, Job, check_memory, guarded};
+use crate::profile::{Inputs, Job, NeedleSpans, check_memory, guarded};
 use crate::progress::Progress;
 use crate::run_config::{AtOption, ProbeConfig, ProbeSource, eviction_options};
 use crate::score::CompatSet;
@@ -115,7 +115,7 @@ pub fn run(config: &UtilityConfig, interrupt: &Interrupt) -> Result<Recorded> {
     let folder = config.out.join("head_score");
     atomic::usable_folder(&folder)?;
     let inputs = Inputs::load(probes)?;
-    let job = Job::new(probes, &inputs)?;
+    let job = Job::new(probes, &inputs, NeedleSpans::Any)?;
     check_window(&job, config.options.budget.window_tokens)?;
     let shape = &inputs.model.config;
     let heads = CacheHeads {

@@ -4,17 +4,16 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::facts::{find_facts, supporting};
-use super::{BabiTask, facts};
+use super::BabiTask;
+use super::facts::{self, find_facts};
 use crate::error::{Error, Result};
-use crate::evaluate::BabilongRow;
+use crate::evaluate::data::BabilongRow;
 use crate::needle::{Facts, Needle};
 
 /// Files with rows, by their extension.
 const EXTENSIONS: [&str; 3] = ["json", "jsonl", "arrow"];
 /// Files that lie beside rows in the published folders.
-const NO_ROWS: [&str; 4] =
-    ["dataset_info.json", "state.json", "dataset_dict.json", "prompts.json"];
+const NO_ROWS: [&str; 4] = ["dataset_info.json", "state.json", "dataset_dict.json", "prompts.json"];
 /// Folders within folders that are looked into.
 const DEEPEST: usize = 4;
 
@@ -61,7 +60,9 @@ impl Published {
         for file in files {
             let task = match task_of(&file) {
                 Some(task) => task,
-                None if given_file && tasks.is_some_and(|t| t.len() == 1) => tasks.unwrap_or(&[])[0],
+                None if given_file && tasks.is_some_and(|t| t.len() == 1) => {
+                    tasks.unwrap_or(&[])[0]
+                }
                 None if !given_file => continue,
                 None => {
                     return Err(Error::data("the file does not say which task its rows are of")
@@ -79,9 +80,23 @@ impl Published {
             return Err(Error::data("there are no rows of BABILong")
                 .at(path.display())
                 .got("no file of the tasks asked for")
-                .expected("files such as qa1/1k.json, 1k_qa1.jsonl or qa1/data-00000-of-00001.arrow"));
+                .expected(
+                    "files such as qa1/1k.json, 1k_qa1.jsonl or qa1/data-00000-of-00001.arrow",
+                ));
         }
         Ok(published)
+    }
+
+    /// How many rows there are and how many of them have no known supporting facts.
+    pub fn notes(&self) -> Vec<String> {
+        let of = |(file, rows, unknown): &(PathBuf, usize, usize)| {
+            let found = rows - unknown;
+            format!(
+                "{}: the facts behind the answer were found in {found} of {rows} rows",
+                file.display()
+            )
+        };
+        self.files.iter().map(of).collect()
     }
 
     /// Adds the rows of a file.
@@ -128,8 +143,7 @@ fn place(task: BabiTask, row: &BabilongRow) -> PublishedContext {
 fn task_of(path: &Path) -> Option<BabiTask> {
     let text = path.to_string_lossy();
     let found = text.match_indices("qa").filter_map(|(at, _)| {
-        let digits: String =
-            text[at + 2..].chars().take_while(char::is_ascii_digit).collect();
+        let digits: String = text[at + 2..].chars().take_while(char::is_ascii_digit).collect();
         format!("qa{digits}").parse().ok()
     });
     found.last()

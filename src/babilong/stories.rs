@@ -19,6 +19,9 @@ pub struct Stories {
     pub tasks: Vec<BabiTask>,
     /// Stories of each task, at least 1.
     pub samples: usize,
+    /// Whether they are other stories than those of the same seed that are not held out: what is
+    /// evaluated should not be what the head scores were made with.
+    pub held_out: bool,
 }
 
 impl Stories {
@@ -31,8 +34,9 @@ impl Stories {
         let mut needles = Vec::with_capacity(self.tasks.len() * self.samples);
         for &task in &self.tasks {
             let number = BabiTask::ALL.iter().position(|&t| t == task).unwrap_or(0) as u64;
-            // A stream of its own for every seed and task.
-            let mut rng = StdRng::seed_from_u64(seed.wrapping_mul(32).wrapping_add(number));
+            // A stream of its own for every seed, task and purpose.
+            let stream = number + if self.held_out { 32 } else { 0 };
+            let mut rng = StdRng::seed_from_u64(seed.wrapping_mul(64).wrapping_add(stream));
             let mut told = BTreeSet::new();
             for i in 0..self.samples {
                 let fresh = (0..MOST_DRAWS).find_map(|_| {
@@ -102,22 +106,24 @@ mod tests {
     #[test]
     fn stories_are_different_and_the_same_in_every_run() {
         let tasks = BabiTask::ALL.to_vec();
-        let told = Stories { tasks: tasks.clone(), samples: 20 }.tell(0).unwrap();
+        let told = Stories { tasks: tasks.clone(), samples: 20, held_out: false }.tell(0).unwrap();
         assert_eq!(told.len(), 400);
         let texts: BTreeSet<String> =
             told.iter().map(|n| format!("{} {}", n.needle, n.question)).collect();
         assert_eq!(texts.len(), 400);
-        assert_eq!(told, Stories { tasks, samples: 20 }.tell(0).unwrap());
+        assert_eq!(told, Stories { tasks, samples: 20, held_out: false }.tell(0).unwrap());
         // Fewer tasks and samples are the beginning of the same.
-        let one = Stories { tasks: vec![BabiTask::Qa2], samples: 3 };
+        let one = Stories { tasks: vec![BabiTask::Qa2], samples: 3, held_out: false };
         assert_eq!(one.tell(0).unwrap(), told[20..23]);
         assert_ne!(one.tell(1).unwrap(), told[20..23]);
         assert_eq!(told[20].id, "qa2-0");
+        let held_out = Stories { held_out: true, ..one }.tell(0).unwrap();
+        assert!(held_out.iter().all(|n| !told.iter().any(|t| t.needle == n.needle)));
     }
 
     #[test]
     fn a_task_without_enough_stories_is_told() {
-        let many = Stories { tasks: vec![BabiTask::Qa4], samples: 100_000 };
+        let many = Stories { tasks: vec![BabiTask::Qa4], samples: 100_000, held_out: false };
         let e = many.tell(0).unwrap_err();
         assert!(e.exit_code() == 2 && e.to_string().contains("qa4"), "{e}");
     }

@@ -104,16 +104,24 @@ impl EvaluateConfig {
 /// What `--task` and `--samples` say.
 fn source(args: &EvaluateArgs) -> Result<ProbeSource> {
     let (task, rest) = args.task.split_once(':').map_or((&*args.task, None), |(t, r)| (t, Some(r)));
-    match (task, rest, args.samples) {
-        ("needle", None, None) => Ok(ProbeSource::Needles),
-        ("needle", None, Some(n)) => Err(Error::usage("needles are not told in samples")
-            .at("--samples")
-            .got(n)
-            .expected("no --samples, or --task babilong")),
-        ("babilong", tasks, samples) => ProbeSource::babilong(
+    let only_babilong =
+        [("--samples", args.samples.is_some()), ("--babilong-data", args.babilong_data.is_some())];
+    match (task, rest, &args.babilong_data) {
+        ("needle", None, _) => match only_babilong.iter().find(|g| g.1) {
+            None => Ok(ProbeSource::Needles),
+            Some((option, _)) => Err(Error::usage("needles are no stories")
+                .at(option)
+                .got("--task needle")
+                .expected("--task babilong")),
+        },
+        ("babilong", tasks, Some(path)) => {
+            ProbeSource::published(path, tasks, "--task", args.samples)
+        }
+        ("babilong", tasks, None) => ProbeSource::babilong(
             tasks.unwrap_or(DEFAULT_TASKS),
             "--task",
-            samples.unwrap_or(DEFAULT_SAMPLES),
+            args.samples.unwrap_or(DEFAULT_SAMPLES),
+            true,
         ),
         _ => Err(Error::usage("there is no such task")
             .at("--task")

@@ -10,6 +10,7 @@
 mod babilong_task;
 mod bootstrap;
 mod config;
+pub mod data;
 mod needle_task;
 mod outputs;
 mod pictures;
@@ -44,7 +45,7 @@ use crate::head_score::{HeadScoreFile, sidecar};
 use crate::interrupt::Interrupt;
 use crate::machine;
 use crate::model::ModelConfig;
-use crate::profile::{Inputs, Job, check_memory, needle_sha256};
+use crate::profile::{Inputs, Job, NeedleSpans, check_memory, needle_sha256};
 use crate::run_config::ProbeSource;
 use crate::terminal::note;
 
@@ -124,7 +125,8 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
     };
     let scores = head_scores(config, &inputs, &tell)?;
     let utility = utility(config, &inputs.model.name, &heads, &tell)?;
-    let job = Job::new(probes, &inputs)?;
+    let job = Job::new(probes, &inputs, NeedleSpans::Any)?;
+    job.notes.iter().for_each(|text| tell(&format!("note: {text}")));
     check_window(&job, config.settings[0].options.budget.window_tokens)?;
     check_memory(probes, &inputs.model, &compute, &job, extra_bytes(shape, config))?;
 
@@ -132,7 +134,9 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
     model.warnings().iter().for_each(|text| tell(&format!("warning: {text}")));
     let mut task: Box<dyn Task> = match probes.source {
         ProbeSource::Needles => Box::new(NeedleTask::new(probes, &inputs, &job)?),
-        ProbeSource::Babilong(_) => Box::new(BabilongTask::new(probes, &inputs, &job)?),
+        ProbeSource::Babilong(_) | ProbeSource::Published(_) => {
+            Box::new(BabilongTask::new(probes, &inputs, &job)?)
+        }
     };
     let runner = Runner {
         model: &model,
@@ -263,7 +267,7 @@ fn utility(
 /// # Errors
 /// [`Error::Usage`] with both numbers.
 pub(crate) fn check_window(job: &Job, window_tokens: usize) -> Result<()> {
-    let shortest = job.context_lengths.first().copied().unwrap_or(0);
+    let shortest = job.plan.probes.iter().map(|p| p.context_length).min().unwrap_or(0);
     match window_tokens < shortest {
         true => Ok(()),
         false => Err(Error::usage("the window leaves no token to choose")

@@ -2,6 +2,8 @@
 //!
 //! Two runs of one program with the same inputs differ under `run` alone.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::Seconds;
@@ -25,6 +27,19 @@ pub(super) struct Made<'a> {
     pub job: &'a Job,
     pub model: &'a Llama,
     pub probed: &'a Probed,
+}
+
+impl Made<'_> {
+    /// The tasks of the probes, ascending; none for needles.
+    pub fn job_tasks(&self) -> Vec<BabiTask> {
+        tasks(&self.probed.records)
+    }
+}
+
+/// The tasks of some probes, ascending.
+pub(super) fn tasks(records: &[ProbeRecord]) -> Vec<BabiTask> {
+    let tasks: BTreeSet<BabiTask> = records.iter().filter_map(|r| r.task).collect();
+    tasks.into_iter().collect()
 }
 
 /// The content of the file.

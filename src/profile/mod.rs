@@ -6,6 +6,7 @@
 //!
 //! Everything that can go wrong without the weights goes wrong before they are read.
 
+mod hidden;
 mod inputs;
 mod job;
 mod memory;
@@ -23,7 +24,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 pub use inputs::{Inputs, ModelFiles};
-pub use job::Job;
+pub use job::{Job, NeedleSpans};
 pub use memory::MemoryEstimate;
 pub(crate) use memory::check as check_memory;
 pub use outputs::OutputDir;
@@ -81,13 +82,15 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     compute.note.iter().for_each(|text| tell(&format!("note: {text}")));
     let out = OutputDir::prepare(&config.out)?;
     let inputs = Inputs::load(&config.probes)?;
+    inputs.notes.iter().for_each(|text| tell(&format!("note: {text}")));
     for file in inputs.haystack.skipped() {
         tell(&format!("warning: {} is left out: {}", file.name, file.reason));
     }
     if let Some(text) = inputs.model.tokenizer_warning() {
         tell(&format!("warning: {text}"));
     }
-    let job = Job::new(&config.probes, &inputs)?;
+    let job = Job::new(&config.probes, &inputs, NeedleSpans::Known)?;
+    job.notes.iter().for_each(|text| tell(&format!("note: {text}")));
     memory::check(&config.probes, &inputs.model, &compute, &job, 0)?;
     if let Some(path) = &config.export_probes {
         export_probes::write(&job, path)?;
@@ -114,7 +117,7 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     let pictures = if config.plots { out.draw(&made, &statistics)? } else { Vec::new() };
     let rankings = match config.probes.source {
         ProbeSource::Needles => Vec::new(),
-        ProbeSource::Babilong(_) => {
+        ProbeSource::Babilong(_) | ProbeSource::Published(_) => {
             ranking::against_needles(&statistics, &out.head_score(), &inputs.model.name)?
         }
     };

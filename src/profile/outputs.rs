@@ -138,8 +138,8 @@ impl OutputDir {
 fn file_stem(model: &str, source: &ProbeSource, task: Option<BabiTask>) -> String {
     match (source, task) {
         (ProbeSource::Needles, _) => model.to_owned(),
-        (ProbeSource::Babilong(_), None) => format!("{model}_babilong"),
-        (ProbeSource::Babilong(_), Some(task)) => format!("{model}_babilong-{task}"),
+        (_, None) => format!("{model}_babilong"),
+        (_, Some(task)) => format!("{model}_babilong-{task}"),
     }
 }
 
@@ -152,8 +152,8 @@ fn whose(made: &Made, task: Option<BabiTask>) -> String {
     let model = &made.inputs.model.name;
     match (&made.config.probes.source, task) {
         (ProbeSource::Needles, _) => model.clone(),
-        (ProbeSource::Babilong(_), None) => format!("{model}, babilong"),
-        (ProbeSource::Babilong(_), Some(task)) => format!("{model}, {task}"),
+        (_, None) => format!("{model}, babilong"),
+        (_, Some(task)) => format!("{model}, {task}"),
     }
 }
 
@@ -215,14 +215,13 @@ fn answers(made: &Made) -> Result<Picture> {
         ProbeSource::Needles => {
             (config.depths.iter().map(|&d| Kind::Depth(d)).collect(), Vec::new())
         }
-        ProbeSource::Babilong(stories) => {
-            stories.tasks.iter().map(|&t| (Kind::Task(t), t.to_string())).unzip()
-        }
+        _ => made.job_tasks().into_iter().map(|t| (Kind::Task(t), t.to_string())).unzip(),
     };
     let mut cells = Vec::new();
     for (row, kind) in kinds.iter().enumerate() {
         for &length in &made.job.context_lengths {
-            let here = |r: &&ProbeRecord| r.context_length == length && kind.has(r);
+            let here =
+                |r: &&ProbeRecord| made.job.length_group(r.context_length) == length && kind.has(r);
             let values: Vec<f64> =
                 probed.records.iter().filter(here).filter_map(|r| r.gate_value).collect();
             let mean = values.iter().sum::<f64>() / values.len() as f64;
@@ -247,7 +246,7 @@ fn answers(made: &Made) -> Result<Picture> {
             value_label: "mean gate value",
             rows: match config.source {
                 ProbeSource::Needles => Rows::Depths,
-                ProbeSource::Babilong(_) => Rows::Kinds { axis: "task", names: &names },
+                _ => Rows::Kinds { axis: "task", names: &names },
             },
         },
     )

@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 
+use super::meta::tasks;
 use super::outputs::is_main;
 use super::probes::Probed;
 use crate::babilong::BabiTask;
 use crate::error::Result;
 use crate::head_matrix::HeadMatrix;
 use crate::head_score::HeadScoreFile;
-use crate::run_config::{ProbeSource, RunConfig};
+use crate::run_config::RunConfig;
 use crate::score::HeadScore;
 use crate::score::aggregate::{Aggregate, RESAMPLES, Spread, TOP_HEADS, aggregate};
 
@@ -103,11 +104,11 @@ pub(super) fn of_scores(config: &RunConfig, probed: &Probed) -> Result<Vec<Score
     for (score, probes) in scores() {
         results.push(result(score, probes, None)?);
     }
-    let tasks = match &config.probes.source {
-        ProbeSource::Babilong(stories) if stories.tasks.len() > 1 => &stories.tasks[..],
-        _ => &[],
+    let tasks = match tasks(&probed.records) {
+        several if several.len() > 1 => several,
+        _ => Vec::new(),
     };
-    for &task in tasks {
+    for task in tasks {
         let of_task: Vec<bool> = probed.accepted().map(|r| r.task == Some(task)).collect();
         for (score, probes) in scores().filter(|(score, _)| is_main(score.name())) {
             let own = probes.iter().zip(&of_task).filter(|(_, of_task)| **of_task);

@@ -12,7 +12,6 @@ use super::ranking::Ranking;
 use super::record::Status;
 use super::statistics::{ScoreResult, ScoreStatistics, TopHead};
 use crate::babilong::BabiTask;
-use crate::run_config::ProbeSource;
 
 /// The results in short.
 #[derive(Debug, Clone, Serialize)]
@@ -100,17 +99,17 @@ impl Summary {
         let probed = made.probed;
         let by_length = made.job.context_lengths.iter().map(|&context_length| {
             let mut here = LengthSummary { context_length, probes: 0, accepted: 0 };
-            for record in probed.records.iter().filter(|r| r.context_length == context_length) {
+            for record in probed
+                .records
+                .iter()
+                .filter(|r| made.job.length_group(r.context_length) == context_length)
+            {
                 here.probes += 1;
                 here.accepted += usize::from(record.status == Status::Accepted);
             }
             here
         });
-        let tasks = match &made.config.probes.source {
-            ProbeSource::Needles => &[],
-            ProbeSource::Babilong(stories) => &stories.tasks[..],
-        };
-        let by_task = tasks.iter().map(|&task| {
+        let by_task = made.job_tasks().into_iter().map(|task| {
             let own = || probed.records.iter().filter(move |r| r.task == Some(task));
             let accepted = own().filter(|r| r.status == Status::Accepted).count();
             TaskSummary { task, probes: own().count(), accepted }

@@ -171,7 +171,14 @@ mod tests {
     }
 
     fn parts<'a>(haystack: &'a HaystackTokens, facts: &'a [Vec<u32>]) -> ScatteredParts<'a> {
-        ScatteredParts { bos: Some(1), haystack, facts, supporting: &[0, 2], question: &[900, 901] }
+        ScatteredParts {
+            bos: Some(1),
+            prefix: &[],
+            haystack,
+            facts,
+            supporting: &[0, 2],
+            question: &[900, 901],
+        }
     }
 
     #[test]

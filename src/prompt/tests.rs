@@ -88,7 +88,13 @@ fn a_small_prompt_by_hand() {
     let needle = needle("The boat of the wall.").tokenise(t).unwrap();
     let n = [the, boat, id("▁of"), id("▁the"), wall, dot];
     let q = [nl, nl];
-    let parts = PromptParts { bos: Some(1), prefix: &[], haystack: &haystack, needle: &needle, question: &q };
+    let parts = PromptParts {
+        bos: Some(1),
+        prefix: &[],
+        haystack: &haystack,
+        needle: &needle,
+        question: &q,
+    };
     // Largest placement is after a line (8 tokens: "The" is three), + BOS + question 2 + blank
     // line 2 + 1 of haystack.
     assert_eq!(parts.smallest_context_length(), 14);
@@ -270,7 +276,13 @@ fn probe_goldens() {
             .unwrap();
         let bos = tokenizer.bos();
         assert_eq!(bos.map(u64::from), golden["bos"].as_u64());
-        let parts = PromptParts { bos, prefix: &[], haystack: &haystack, needle: &needle, question: &question };
+        let parts = PromptParts {
+            bos,
+            prefix: &[],
+            haystack: &haystack,
+            needle: &needle,
+            question: &question,
+        };
         let length = case["prompt_ids"].as_array().unwrap().len();
         if length >= parts.smallest_context_length() {
             let depth = case["depth_percent"].as_f64().unwrap() / 100.0;

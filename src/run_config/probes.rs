@@ -1,11 +1,11 @@
 //! [`ProbeConfig`]: what every command that runs a model over prompts has in common.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::compute::ComputeConfig;
 use super::{AtOption, at_least_one};
-use crate::babilong::{Stories, parse_tasks};
+use crate::babilong::{BabiTask, Stories, parse_tasks};
 use crate::cli::{ProbeArgs, Switch};
 use crate::error::{Error, Result};
 use crate::gate::{self, GateKind};
@@ -66,16 +66,48 @@ pub enum ProbeSource {
     Needles,
     /// Stories in the forms of bAbI, whose facts are scattered.
     Babilong(Stories),
+    /// Published rows of BABILong, each a context with facts in it.
+    Published(PublishedRows),
+}
+
+/// Which published rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedRows {
+    /// A file or a folder of such.
+    pub path: PathBuf,
+    /// Tasks; `None` for all that the files say.
+    pub tasks: Option<Vec<BabiTask>>,
+    /// Most rows of each file; `None` for all.
+    pub samples: Option<usize>,
 }
 
 impl ProbeSource {
-    /// Stories of the tasks in a list such as `qa1..qa3`, `samples` of each.
+    /// Stories of the tasks in a list such as `qa1..qa3`, `samples` of each; `held_out` as
+    /// [`Stories::held_out`].
     ///
     /// # Errors
     /// [`Error::Usage`] naming `option`, where the list was given, or `--samples`.
-    pub fn babilong(tasks: &str, option: &str, samples: usize) -> Result<Self> {
+    pub fn babilong(tasks: &str, option: &str, samples: usize, held_out: bool) -> Result<Self> {
         at_least_one("--samples", Some(samples))?;
-        Ok(Self::Babilong(Stories { tasks: parse_tasks(tasks).at_option(option)?, samples }))
+        let tasks = parse_tasks(tasks).at_option(option)?;
+        Ok(Self::Babilong(Stories { tasks, samples, held_out }))
+    }
+
+    /// Rows of the files in `path`, of all tasks or of those of a list.
+    ///
+    /// # Errors
+    /// As [`ProbeSource::babilong`].
+    pub fn published(
+        path: &Path,
+        tasks: Option<&str>,
+        option: &str,
+        samples: Option<usize>,
+    ) -> Result<Self> {
+        Ok(Self::Published(PublishedRows {
+            path: path.to_owned(),
+            tasks: tasks.map(parse_tasks).transpose().at_option(option)?,
+            samples: at_least_one("--samples", samples)?,
+        }))
     }
 }
 
@@ -202,9 +234,7 @@ impl ProbeConfig {
         source: ProbeSource,
         compat: CompatSet,
     ) -> Result<(Self, Vec<String>)> {
-        if source != ProbeSource::Needles {
-            for_needles_only(args, compat)?;
-        }
+        refuse_for(&source, args, compat)?;
         let alone = Defaults::of(compat);
         let model = ModelChoice::new(args.model.as_deref())?;
         let mut notes = Vec::new();
@@ -279,19 +309,33 @@ pub fn default_chunk_tokens(compute: &Compute) -> usize {
     if compute.name == "cpu" { 256 } else { 2048 }
 }
 
-/// Refuses what has no meaning for stories.
-fn for_needles_only(args: &ProbeArgs, compat: CompatSet) -> Result<()> {
+/// Refuses what has no meaning for the source of the probes.
+fn refuse_for(source: &ProbeSource, args: &ProbeArgs, compat: CompatSet) -> Result<()> {
+    let published = matches!(source, ProbeSource::Published(_));
+    let lengths = args.lengths.is_some()
+        || args.min_len.is_some()
+        || args.max_len.is_some()
+        || args.context_intervals.is_some();
     let given = [
         ("--depths", args.depths.is_some(), "the facts of a story are scattered over all depths"),
-        ("--needles", args.needles.is_some(), "stories are made up, one for each probe"),
+        ("--needles", args.needles.is_some(), "stories bring their own facts"),
         ("--compat", compat != CompatSet::default(), "the references score heads on needles alone"),
+        ("--lengths", published && lengths, "published rows have the lengths that they have"),
+        (
+            "--haystack-dir",
+            published && args.haystack_dir.is_some(),
+            "published rows have their own",
+        ),
+        ("--repeats", published && args.repeats > 1, "published rows are what they are"),
     ];
     match given.iter().find(|g| g.1) {
-        None => Ok(()),
-        Some((option, _, why)) => Err(Error::usage(format!("{option} is for needles"))
-            .at(option)
-            .got("stories to probe with")
-            .expected(format!("no {option}: {why}"))),
+        Some((option, _, why)) if *source != ProbeSource::Needles => {
+            Err(Error::usage(format!("{option} is for other probes"))
+                .at(option)
+                .got("--probe babilong")
+                .expected(format!("no {option}: {why}")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -306,7 +306,7 @@ fn a_saved_folder_is_profiled_from_text() {
         PromptTemplate::new("{question}").unwrap().tokenise(&tokenizer, &needle.question).unwrap();
     let parts = PromptParts {
         prefix: &[],
-            bos: tokenizer.bos(),
+        bos: tokenizer.bos(),
         haystack: &haystack,
         needle: &needle.tokenise(&tokenizer).unwrap(),
         question: &question,
