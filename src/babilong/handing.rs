@@ -110,7 +110,7 @@ pub(super) fn which_objects<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng: 
 
 /// People who pick up the more, the more one of them is to have in the end.
 fn habits(number: usize) -> Habits {
-    let drops = [1.0, 0.6, 0.3, 0.2][number];
+    let drops = [1.0, 0.6, 0.3, 0.1][number];
     Habits { moves: 0.5, takes: 1.0, drops, gives: 0.5 }
 }
 

@@ -18,8 +18,10 @@
 //! | `sizes` | qa18: what fits into what |
 //! | `motives` | qa20: why people do what they do |
 //!
-//! Each file says which facts are the supporting ones of its tasks. [`facts`] finds the facts, and
-//! the supporting ones among them, in a published context, from its text alone.
+//! `world` lets people walk and hand things about, `deeds` says what follows from which of their
+//! deeds, `scene` makes a story of it. Each file says which facts are the supporting ones of its
+//! tasks. [`facts`] finds the facts, and the supporting ones among them, in a published context,
+//! from its text alone.
 
 mod carrying;
 mod claims;

@@ -6,9 +6,8 @@ use rand::{Rng, RngExt};
 
 use super::{BabiTask, Story};
 
-/// How many stories are begun in search of one that allows the question after a number of facts
-/// drawn beforehand. The one after them goes on until it does.
-const FRESH_STARTS: usize = 100;
+/// How many stories are begun of one range of lengths before the next are a fact longer.
+const PATIENCE: usize = 50;
 
 /// A state of affairs that changes with every fact.
 pub(super) trait Scene {
@@ -45,7 +44,7 @@ impl Asked {
 /// question in many of that length.
 ///
 /// Scenes are begun anew rather than continued until something can be asked: in those the
-/// question would be about the last fact.
+/// question would be about the last fact. `ask` has to find one in some scene in the end.
 pub(super) fn tell<S: Scene, R: Rng + ?Sized>(
     task: BabiTask,
     facts: RangeInclusive<usize>,
@@ -53,30 +52,21 @@ pub(super) fn tell<S: Scene, R: Rng + ?Sized>(
     begin: impl Fn(&mut R) -> S,
     ask: impl Fn(&S, &mut R) -> Option<Asked>,
 ) -> Story {
-    for _ in 0..FRESH_STARTS {
-        let mut scene = begin(rng);
-        continue_to(&mut scene, number(&facts, rng), rng);
-        if let Some(asked) = ask(&scene, rng) {
-            return asked.about(task, scene.into_facts());
-        }
-    }
-    let mut scene = begin(rng);
-    continue_to(&mut scene, number(&facts, rng), rng);
+    let mut begun = 0;
     loop {
+        let mut scene = begin(rng);
+        let length = number(&facts, rng) + begun / PATIENCE;
+        while scene.facts().len() < length {
+            scene.go_on(rng);
+        }
         if let Some(asked) = ask(&scene, rng) {
             return asked.about(task, scene.into_facts());
         }
-        scene.go_on(rng);
+        begun += 1;
     }
 }
 
 /// A number of facts; the range's start where the range is empty.
 pub(super) fn number<R: Rng + ?Sized>(facts: &RangeInclusive<usize>, rng: &mut R) -> usize {
     if facts.is_empty() { *facts.start() } else { rng.random_range(facts.clone()) }
-}
-
-fn continue_to<S: Scene, R: Rng + ?Sized>(scene: &mut S, facts: usize, rng: &mut R) {
-    while scene.facts().len() < facts {
-        scene.go_on(rng);
-    }
 }

@@ -6,12 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-type Name = String;
-
-/// The answer that the sentences give to the question, if they do.
-///
-/// # Panics
-/// If a sentence or the question has a form that bAbI does not have.
+/// The answer that the sentences give to the question, if they do; panics at forms that bAbI does
+/// not have.
 pub fn answer<S: AsRef<str>>(sentences: &[S], question: &str) -> Option<String> {
     let mut reader = Reader::default();
     for sentence in sentences {
@@ -23,36 +19,36 @@ pub fn answer<S: AsRef<str>>(sentences: &[S], question: &str) -> Option<String> 
 }
 
 enum Belief {
-    In(Name),
-    NotIn(Name),
-    OneOf(Name, Name),
+    In(String),
+    NotIn(String),
+    OneOf(String, String),
 }
 
 /// What has been read.
 #[derive(Default)]
 struct Reader {
     /// Of people.
-    place: BTreeMap<Name, Belief>,
+    place: BTreeMap<String, Belief>,
     /// Who is meant by the next pronoun.
-    subjects: Vec<Name>,
+    subjects: Vec<String>,
     /// Of people, by the hour.
-    diary: BTreeMap<Name, [Option<Name>; 4]>,
+    diary: BTreeMap<String, [Option<String>; 4]>,
     /// Who has a thing, or else where it was left, if that is known.
-    holder: BTreeMap<Name, Result<Name, Option<Name>>>,
+    holder: BTreeMap<String, Result<String, Option<String>>>,
     /// The places of a thing, one after another.
-    history: BTreeMap<Name, Vec<Name>>,
+    history: BTreeMap<String, Vec<String>>,
     /// What people hold; of those who never held anything nothing.
-    hands: BTreeMap<Name, Vec<Name>>,
-    gifts: Vec<[Name; 3]>,
+    hands: BTreeMap<String, Vec<String>>,
+    gifts: Vec<[String; 3]>,
     /// Of animals, in lower case.
-    kind: BTreeMap<Name, Name>,
-    fear: BTreeMap<Name, Name>,
+    kind: BTreeMap<String, String>,
+    fear: BTreeMap<String, String>,
     /// Colours and moods, by names in lower case.
-    quality: BTreeMap<Name, Name>,
+    quality: BTreeMap<String, String>,
     /// Where something lies, seen from another: `(what, east, north, from)`.
-    layout: Vec<(Name, i32, i32, Name)>,
+    layout: Vec<(String, i32, i32, String)>,
     /// `(smaller, bigger)`
-    sizes: Vec<(Name, Name)>,
+    sizes: Vec<(String, String)>,
 }
 
 fn hour(words: &str) -> Option<usize> {
@@ -163,7 +159,7 @@ impl Reader {
             _ => {}
         }
         let named = if words.get(1) == Some(&"and") { 3 } else { 1 };
-        let subjects: Vec<Name> = match words[0] {
+        let subjects: Vec<String> = match words[0] {
             "he" | "she" => self.subjects.iter().take(1).cloned().collect(),
             "they" => self.subjects.clone(),
             _ => words[..named].iter().step_by(2).map(|w| (*w).into()).collect(),
@@ -292,7 +288,7 @@ impl Reader {
         }
     }
 
-    fn gift(&self, fits: impl Fn(&[Name; 3]) -> bool) -> Option<[Name; 3]> {
+    fn gift(&self, fits: impl Fn(&[String; 3]) -> bool) -> Option<[String; 3]> {
         self.gifts.iter().rev().find(|gift| fits(gift)).cloned()
     }
 
@@ -362,7 +358,7 @@ impl Reader {
     fn colour(&self, who: &str) -> Option<String> {
         let kind = self.kind.get(who)?;
         let alike = self.kind.iter().filter(|(name, k)| *k == kind && *name != who);
-        let colours: BTreeSet<&Name> =
+        let colours: BTreeSet<&String> =
             alike.filter_map(|(name, _)| self.quality.get(name)).collect();
         (colours.len() == 1).then(|| colours.first().map(|c| (*c).clone()))?
     }
@@ -392,7 +388,7 @@ fn yes(so: bool) -> String {
     if so { "yes" } else { "no" }.into()
 }
 
-fn singular(animals: &str) -> Name {
+fn singular(animals: &str) -> String {
     match animals {
         "mice" => "mouse",
         "cats" => "cat",
