@@ -10,14 +10,19 @@
 mod bootstrap;
 mod config;
 pub mod data;
+pub mod longbench;
+mod longbench_task;
 mod needle_task;
 mod outputs;
 mod pictures;
 mod report;
+pub mod ruler;
+mod ruler_task;
 mod run;
 mod setting;
 mod table;
 mod task;
+mod text_prompt;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -28,11 +33,14 @@ use sha2::{Digest, Sha256};
 
 pub use bootstrap::{Estimate, RESAMPLES, Resamples};
 pub use config::EvaluateConfig;
+pub use longbench_task::LongBenchTask;
 pub use needle_task::NeedleTask;
+pub use ruler_task::RulerTask;
 pub use run::{Outcome, Record, Runner};
 pub use setting::Setting;
 pub use table::{MetricEstimate, Row, RowSeconds, rows};
 pub use task::{Case, Metric, Task};
+pub use text_prompt::{TextPromptLimits, middle_truncate};
 
 use crate::budget::{UtilityCurves, UtilityFile};
 use crate::cache_heads::{CacheHeads, Granularity};
