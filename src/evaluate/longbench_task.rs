@@ -170,7 +170,7 @@ mod tests {
     fn cases_are_the_rows_in_order() {
         let tokenizer = samples::byte_level();
         let rows = vec![row("qasper", "1"), row("samsum", "2")];
-        let mut task = task(&tokenizer, rows, 60).unwrap();
+        let mut task = task(tokenizer, rows, 60).unwrap();
         let (first, second) = (task.case(0).unwrap(), task.case(1).unwrap());
         assert_eq!((first.id.as_str(), first.group.as_str()), ("qasper-1", "qasper"));
         assert_eq!((first.max_new_tokens, first.gold.as_str()), (128, "Anna | she"));
@@ -195,7 +195,7 @@ mod tests {
             (vec![row("qasper", "1"), row("qasper", "1")], "qasper-1 twice"),
             (Vec::new(), "no rows"),
         ] {
-            let e = task(&tokenizer, rows, 60).err().unwrap();
+            let e = task(tokenizer, rows, 60).err().unwrap();
             assert_eq!(e.exit_code(), 3);
             assert!(e.to_string().contains(part), "{e}");
         }

@@ -130,7 +130,10 @@ mod tests {
         }
     }
 
-    fn task(tokenizer: &Tokenizer, sets: Vec<(&str, Vec<RulerRow>)>) -> Result<RulerTask<'_>> {
+    fn task<'a>(
+        tokenizer: &'a Tokenizer,
+        sets: Vec<(&str, Vec<RulerRow>)>,
+    ) -> Result<RulerTask<'a>> {
         let sets = sets.into_iter().map(|(name, rows)| (name.to_owned(), rows)).collect();
         let limits = TextPromptLimits { max_prompt_tokens: 10, stop_ids: vec![1] };
         RulerTask::new(sets, tokenizer, limits, 64)
@@ -140,7 +143,7 @@ mod tests {
     fn cases_and_values() {
         let tokenizer = samples::byte_level();
         let sets = vec![("niah_multivalue", vec![row(0), row(7)]), ("qa_1", vec![row(0)])];
-        let mut task = task(&tokenizer, sets).unwrap();
+        let mut task = task(tokenizer, sets).unwrap();
         let case = task.case(1).unwrap();
         assert_eq!(
             (case.id.as_str(), case.group.as_str()),
@@ -158,9 +161,9 @@ mod tests {
     #[test]
     fn rows_with_one_index_are_refused() {
         let tokenizer = samples::byte_level();
-        let e = task(&tokenizer, vec![("vt", vec![row(3), row(3)])]).err().unwrap();
+        let e = task(tokenizer, vec![("vt", vec![row(3), row(3)])]).err().unwrap();
         assert_eq!(e.exit_code(), 3);
         assert!(e.to_string().contains("vt-3 twice"), "{e}");
-        assert_eq!(task(&tokenizer, Vec::new()).err().unwrap().exit_code(), 3);
+        assert_eq!(task(tokenizer, Vec::new()).err().unwrap().exit_code(), 3);
     }
 }

@@ -49,10 +49,10 @@ mod tests {
         let tokenizer = samples::byte_level();
         let bos = tokenizer.bos().unwrap();
         let text = "one two three four five six seven";
-        let whole = prompt_ids(&tokenizer, text, 1000).unwrap();
+        let whole = prompt_ids(tokenizer, text, 1000).unwrap();
         assert_eq!(whole[0], bos);
         assert_eq!(whole[1..], tokenizer.encode(text).unwrap());
-        let short = prompt_ids(&tokenizer, text, 4).unwrap();
+        let short = prompt_ids(tokenizer, text, 4).unwrap();
         assert_eq!(short, [&whole[..2], &whole[whole.len() - 2..]].concat());
     }
 

@@ -36,7 +36,7 @@ pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Fn(usize) -> Made> {
             REPEATED.iter().cycle().take(n).map(|s| (*s).to_owned()).collect();
         let context = insert(&filling, &chain).join(" ");
         let input = format!(
-            "The text below has lines that begin with LET and give a name a value, or the value of \
+            "The text below has sentences that begin with LET and give a name a value, or the value of \
              another name.\n\n{context}\n\nWhich {} names have the value {value} in the end? The \
              names with the value {value} are",
             names.len()
