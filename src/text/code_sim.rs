@@ -10,7 +10,8 @@ use super::difflib;
 /// How two lines are compared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Similarity {
-    /// `2 LCS / (n + m)`: what `python-Levenshtein` computes.
+    /// `2 LCS / (n + m)`: what `python-Levenshtein` computes. Its later versions subtract a share
+    /// from 1 instead, whose rounding gives some exact halves of a percent one percent more.
     #[default]
     Levenshtein,
     /// Ratcliff and Obershelp with the rule about frequent characters, as Python's `difflib`.

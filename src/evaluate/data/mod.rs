@@ -15,5 +15,6 @@ mod ruler;
 
 pub use babilong::BabilongRow;
 pub use longbench::LongBenchRow;
+pub(super) use records::unique;
 pub use records::{Record, read_records};
 pub use ruler::RulerRow;

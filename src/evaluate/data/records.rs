@@ -225,7 +225,9 @@ impl Record {
 ///
 /// # Errors
 /// [`Error::Data`] naming both rows.
-pub(super) fn unique<'a>(rows: impl Iterator<Item = (&'a str, &'a str)>) -> Result<()> {
+pub(in crate::evaluate) fn unique<'a>(
+    rows: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<()> {
     let mut seen = BTreeMap::new();
     for (id, place) in rows {
         if let Some(first) = seen.insert(id, place) {
