@@ -23,14 +23,16 @@ fi
 held_out='"id": "(code-victor|favourite-animal|best-chicago|travel-daniel)"'
 grep -E "$held_out" needles/bundled.jsonl > "$work/needles.jsonl"
 cat needles/*.jsonl | grep -Ev "$held_out" > "$work/others.jsonl"
-"$HEADPROF" --needles "$work/others.jsonl" --lengths 1024 --depths 0.1,0.5,0.9 \
-    --out "$work/profile" --no-plots --quiet >&2
+scores=$out/profile/head_score/needle-llama_inf_heads.json
+# Those of an earlier run into the same folder serve.
+[[ -f $scores ]] || "$HEADPROF" --needles "$work/others.jsonl" --lengths 1024 --depths 0.1,0.5,0.9 \
+    --out "$out/profile" --no-plots --quiet >&2
 for granularity in kv_head query_head; do
     for norm in off l1 projected; do
         "$HEADPROF" evaluate --gate exact --granularity "$granularity" --value-norm "$norm" \
             --methods snapkv+vatp,h2o+vatp,scissorhands+vatp,headkv+vatp --budgets 32,128 \
-            --head-score "$work/profile/head_score/needle-llama_inf_heads.json" \
-            --haystack-dir "$work/haystack" --needles "$work/needles.jsonl" --lengths 512,1024 \
+            --head-score "$scores" --haystack-dir "$work/haystack" \
+            --needles "$work/needles.jsonl" --lengths 256,512 \
             --depths 0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9 \
             --no-plots --quiet --out "$out/$granularity-$norm" >&2
     done
