@@ -20,7 +20,7 @@ use crate::eviction::{self, EvictionOptions, Kept, Method, Rows, TokenScore, Tok
 use crate::gate::{self, Expected};
 use crate::generate::compressed::{AnswerLimits, Evictor, continue_from};
 use crate::interrupt::Interrupt;
-use crate::model::{Llama, RaggedCache};
+use crate::model::{Llama, NewValue, RaggedCache};
 use crate::plan::{Probe, check_tokens};
 use crate::profile::{Inputs, Job, NeedleSpans, check_memory, guarded};
 use crate::progress::Progress;
@@ -270,7 +270,7 @@ impl Worth {
 
 /// Looks, and evicts nothing.
 impl Evictor for Worth {
-    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], _: &[f32]) -> Result<()> {
+    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], _: NewValue) -> Result<()> {
         let readers = self.heads.readers();
         let slots = rows.len() / readers;
         let i = layer * self.heads.stored() + list;
@@ -303,11 +303,13 @@ mod tests {
             tokens: 3,
             row_sums: [(LAST, vec![0.2, 0.3, 0.5, 0.4, 0.5, 0.1])].into(),
             value_norms: None,
+            projected_norms: None,
         };
         let budget = BudgetOptions { reduce: GroupReduce::Mean, ..BudgetOptions::default() };
         let mut worth = Worth::new(&stats, heads, &EvictionOptions::new(budget)).unwrap();
         let rows = [0.1, 0.2, 0.3, 0.4, 0.5, 0.2, 0.1, 0.2];
-        worth.observe(0, 0, &rows, &[]).unwrap();
+        let value = NewValue { entries: &[], projected_norms: &[] };
+        worth.observe(0, 0, &rows, value).unwrap();
         for (got, expected) in worth.sums[0].iter().zip([0.6, 0.6, 0.5]) {
             assert!((got - expected).abs() < 1e-6, "{got} {expected}");
         }

@@ -8,6 +8,7 @@
 //! say, so that two methods can be compared; the *reference* one is the published code's, with its
 //! rounding. To add an allocator: one file with an `impl Allocator`, and one line in [`registry`].
 
+pub mod ada_pyramidkv;
 pub mod adakv;
 pub mod dililazykv;
 pub mod dililazykv_variance;
@@ -176,6 +177,7 @@ pub fn registry() -> &'static [&'static dyn Allocator] {
         &uniform::Uniform,
         &pyramidkv::PyramidKv,
         &adakv::AdaKv,
+        &ada_pyramidkv::AdaPyramidKv,
         &headkv::HeadKv,
         &dililazykv::DiliLazyKv,
         &dililazykv_variance::DiliLazyKvVariance,

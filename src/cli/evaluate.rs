@@ -64,7 +64,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "X", default_value_t = 1.0, help_heading = "Compression")]
     pub temp: f64,
 
-    /// adakv: share of the budget that is the same for all heads
+    /// adakv, ada_pyramidkv: share of the budget that is the same for all heads
     #[arg(long, value_name = "X", default_value_t = 0.2, help_heading = "Compression")]
     pub alpha: f64,
 

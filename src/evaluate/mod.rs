@@ -293,13 +293,16 @@ fn extra_bytes(shape: &ModelConfig, config: &EvaluateConfig) -> u64 {
     let kv_heads = (shape.layers as u64).saturating_mul(shape.kv_heads as u64);
     let sums = heads.saturating_mul(4 * wanted.row_sums.len() as u64);
     let norms = if wanted.value_norms { kv_heads.saturating_mul(12) } else { 0 };
+    let projected = if wanted.projected_norms { heads.saturating_mul(4) } else { 0 };
     let stored = match config.granularity {
         Granularity::KvHead => kv_heads,
         Granularity::QueryHead => heads,
     };
     // The largest compressed cache is FullKV's; token scores are made a method at a time.
     let caches = stored.saturating_mul(8).saturating_mul(shape.head_dim as u64);
-    sums.saturating_add(norms).saturating_add(caches).saturating_add(heads.saturating_mul(8))
+    [sums, norms, projected, caches, heads.saturating_mul(8)]
+        .into_iter()
+        .fold(0, u64::saturating_add)
 }
 
 /// An error if some prompts failed.

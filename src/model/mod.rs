@@ -39,4 +39,4 @@ pub use device::{Compute, DeviceChoice};
 pub use kv_cache::KvCache;
 pub use llama::Llama;
 pub use ragged_cache::RaggedCache;
-pub use ragged_decode::RaggedRows;
+pub use ragged_decode::{NewValue, RaggedRows};

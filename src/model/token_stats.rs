@@ -108,6 +108,10 @@ impl Llama {
             true => Some(value_norms(cache)?),
             false => None,
         };
+        let projected_norms = match wanted.projected_norms {
+            true => Some(self.projected_value_norms(cache)?),
+            false => None,
+        };
         let stats = TokenStats {
             layers: c.layers,
             heads: c.heads,
@@ -115,6 +119,7 @@ impl Llama {
             tokens,
             row_sums: sums.finish()?,
             value_norms,
+            projected_norms,
         };
         Ok((logits, stats))
     }

@@ -124,6 +124,9 @@ proptest! {
                     *norm = rows(norm, heads.kv_heads, tokens, &|g| turned(g, heads.kv_heads));
                 }
             }
+            if let Some(norms) = &mut other.projected_norms {
+                *norms = rows(norms, heads.heads, tokens, &turned_head);
+            }
             let head_scores = sample.head_scores();
             let values = rows(head_scores.values(), heads.heads, 1, &turned_head);
             let other_scores = HeadMatrix::new(heads.layers, heads.heads, values).unwrap();

@@ -7,7 +7,7 @@ use super::*;
 use crate::cache_heads::Granularity;
 use crate::generate::argmax;
 use crate::model::llama::NoRows;
-use crate::model::{Llama, RaggedRows};
+use crate::model::{Llama, NewValue, RaggedRows};
 
 /// Grouped queries, one KV head per query head, biases, windows of 12 and 20, head norms.
 const FIXTURES: [&str; 6] =
@@ -46,13 +46,19 @@ fn relative(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).fold(0f32, |m, (a, b)| m.max((a - b).abs())) / scale
 }
 
-/// Collects the rows of a step, `(layer, list, rows, value)`.
+/// Collects the rows of a step, `(layer, list, rows, value)`, and the norms of projected values,
+/// `[L, H]`.
 #[derive(Default)]
-struct All(Vec<(usize, usize, Vec<f32>, Vec<f32>)>);
+struct All(Vec<(usize, usize, Vec<f32>, Vec<f32>)>, Vec<f32>);
 
 impl RaggedRows for All {
-    fn rows(&mut self, layer: usize, list: usize, rows: &[f32], value: &[f32]) -> Result<()> {
-        self.0.push((layer, list, rows.to_vec(), value.to_vec()));
+    fn projected_norms(&self) -> bool {
+        true
+    }
+
+    fn rows(&mut self, layer: usize, list: usize, rows: &[f32], value: NewValue) -> Result<()> {
+        self.0.push((layer, list, rows.to_vec(), value.entries.to_vec()));
+        self.1.extend(value.projected_norms);
         Ok(())
     }
 }
@@ -153,6 +159,26 @@ fn with_everything_kept_it_is_the_ordinary_cache() {
                 assert_eq!(argmax(&got), argmax(&want), "{name}, step {i}");
             }
             assert_eq!((cache.seen(), cache.room()), (full.len(), 0));
+        }
+    }
+}
+
+/// A new token's norms are those that a full cache with the token has for it.
+#[test]
+fn new_values_are_projected_as_those_of_a_prompt() {
+    const TOKENS: usize = 12;
+    for (name, on_host) in FIXTURES.map(|name| (name, true)).into_iter().chain([("qwen2", false)]) {
+        let model = load(name, on_host);
+        let (prompt, _) = prefilled(&model, TOKENS, 1);
+        let mut full = prompt.clone();
+        model.run(&[5], &mut full, 1, 0, &mut NoRows).unwrap();
+        let norms = model.projected_value_norms(&full).unwrap();
+        let want: Vec<f32> = norms.chunks(TOKENS + 1).map(|row| row[TOKENS]).collect();
+        for granularity in [Granularity::KvHead, Granularity::QueryHead] {
+            let kept = Kept::all(heads(&model, granularity), TOKENS);
+            let (mut cache, mut rows) = (ragged(&model, prompt.clone(), &kept, 1), All::default());
+            model.decode(5, &mut cache, &mut rows).unwrap();
+            assert!(relative(&rows.1, &want) < 1e-5, "{name}, {granularity:?}");
         }
     }
 }
