@@ -206,8 +206,8 @@ fn mistakes_are_told_before_the_weights_are_read() {
         (&["--tasks", ""], "there are no tasks"),
         (&["--samples", "0"], "--samples"),
         (&["--depths", "0.5"], "scattered"),
-        (&["--needles", "x.jsonl"], "--needles is for needles"),
-        (&["--compat", "headkv-r2"], "--compat is for needles"),
+        (&["--needles", "x.jsonl"], "--needles is for other probes"),
+        (&["--compat", "headkv-r2"], "--compat is for other probes"),
     ] {
         fails(&[&stories[..], args].concat(), 2, &[says]);
     }
