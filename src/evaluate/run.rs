@@ -11,8 +11,7 @@
 //! There are two orders, with the same numbers. *Layer by layer*, the prompt passes one layer, all
 //! settings choose from it, and it is freed: one full layer exists at a time, and all compressed
 //! caches do. *Setting by setting*, the prompt passes all layers first, and the compressed caches
-//! exist one after the other. The one that holds fewer bytes is taken; for a single setting that is
-//! the first.
+//! exist one after the other. The one that holds fewer bytes is taken: the first where little is kept.
 
 use std::time::Instant;
 
@@ -72,7 +71,8 @@ pub struct Record {
     /// Seconds for the prompt, the statistics of all methods included.
     pub prefill_secs: f64,
     /// Bytes of keys and values, of all settings together, that existed at a time at most while the
-    /// prompt was read and compressed. What passes through an attention is not counted.
+    /// prompt was read and compressed. What passes through an attention is not counted; what a full
+    /// cache frees while the last setting takes it apart is.
     pub kv_bytes_peak: u64,
     /// One per setting; or why there are none.
     pub outcomes: std::result::Result<Vec<Outcome>, String>,
@@ -162,10 +162,12 @@ impl Runner<'_> {
         }
     }
 
-    /// Whether what all settings keep and one full layer is less than all full layers and what one
-    /// setting keeps.
+    /// Whether one full layer, what all settings keep and the prompt's states between two layers are
+    /// less than all full layers. With FullKV among the settings they never are.
     fn holds_less_by_layer(&self, case: &Case) -> bool {
-        let tokens = case.prompt.len();
+        let (c, tokens) = (self.model.config(), case.prompt.len());
+        // In keys and values of one head.
+        let states = (tokens * c.hidden).div_ceil(2 * c.head_dim);
         let full_layer = self.heads.kv_heads * tokens;
         let kept = |setting: &Setting| {
             let heads = match setting.budget_tokens {
@@ -176,8 +178,7 @@ impl Runner<'_> {
             self.heads.layers * heads * (most + room(setting, case))
         };
         let all: usize = self.settings.iter().map(kept).sum();
-        let largest = self.settings.iter().map(kept).max().unwrap_or(0);
-        full_layer + all <= self.heads.layers * full_layer + largest
+        full_layer + all + states < self.heads.layers * full_layer
     }
 
     /// All settings choose from a layer when the whole prompt has passed it; then it is freed.

@@ -85,21 +85,20 @@ fn one_setting_holds_one_full_layer_and_its_budget_to_the_byte() {
     const LAYERS: u64 = 6;
     const LAYER_TOKEN: u64 = 4 * 256;
     let (t, room) = (TOKENS as u64, ANSWER as u64 - 1);
-    for (method, kept) in [("snapkv", 40), ("adakv", 40), ("full", t)] {
-        let settings = settings(&[method], &[40]);
+    let one_layer = |kept: u64| (t + LAYERS * (kept + room)) * LAYER_TOKEN;
+    let all_layers = |kept: u64| LAYERS * (t + kept + room) * LAYER_TOKEN;
+    for (methods, budgets, expected) in [
+        (&["snapkv"][..], &[40][..], one_layer(40)),
+        (&["adakv"], &[40], one_layer(40)),
+        // What is kept is as much as the full cache, or four times half of it: one after the other.
+        (&["full"], &[40], all_layers(t)),
+        (&["snapkv", "adakv"], &[150, 200], all_layers(200)),
+    ] {
+        let settings = settings(methods, budgets);
         with_runner(&settings, |runner, record| {
             let (case, wanted, interrupt) = (case(), runner.wanted(), Interrupt::default());
             runner.case(&case, &wanted, &interrupt, record).unwrap();
-            let expected = (t + LAYERS * (kept + room)) * LAYER_TOKEN;
-            assert_eq!(record.kv_bytes_peak, expected, "{method}");
+            assert_eq!(record.kv_bytes_peak, expected, "{methods:?}");
         });
     }
-    // Four budgets that together are more than the prompt: one after the other.
-    let settings = settings(&["snapkv", "adakv"], &[150, 200]);
-    with_runner(&settings, |runner, record| {
-        let (case, wanted, interrupt) = (case(), runner.wanted(), Interrupt::default());
-        runner.case(&case, &wanted, &interrupt, record).unwrap();
-        let expected = LAYERS * (t + 200 + room) * LAYER_TOKEN;
-        assert_eq!(record.kv_bytes_peak, expected);
-    });
 }
