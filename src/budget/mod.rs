@@ -128,7 +128,8 @@ pub enum Needs {
     Nothing,
     /// [`Request::head_scores`].
     HeadScores,
-    /// [`Request::token_scores`] and [`Request::prompt_tokens`].
+    /// [`Request::token_scores`] and [`Request::prompt_tokens`]. No layer's budget depends on
+    /// another's: a request may be about one layer alone.
     TokenScores,
     /// [`Request::utility`] and [`Request::prompt_tokens`].
     Utility,

@@ -9,6 +9,7 @@
 
 mod babilong_task;
 mod bootstrap;
+mod compressing;
 mod config;
 pub mod data;
 pub mod longbench;
@@ -72,6 +73,8 @@ pub struct Evaluated {
     pub files: Vec<PathBuf>,
     /// From start to end.
     pub seconds: f64,
+    /// The largest resident memory of the process; `None` where the system does not say.
+    pub peak_rss_bytes: Option<u64>,
     /// What makes an answer accurate.
     pub judged_by: String,
     /// The table for people.
@@ -89,7 +92,11 @@ impl fmt::Display for Evaluated {
         if self.failed > 0 {
             write!(f, ", {} more failed", self.failed)?;
         }
-        writeln!(f, " · {:.1} s\n\n{}", self.seconds, self.table)?;
+        write!(f, " · {:.1} s", self.seconds)?;
+        if let Some(bytes) = self.peak_rss_bytes {
+            write!(f, " · {} MiB of memory at most", bytes >> 20)?;
+        }
+        writeln!(f, "\n\n{}", self.table)?;
         writeln!(
             f,
             "accuracy: {}, mean [95 % interval]; - full, - snapkv: difference, * if its\n\
@@ -175,7 +182,8 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
         false => Vec::new(),
     };
     let seconds = start.elapsed().as_secs_f64();
-    let files = out.write(&made, pictures, seconds, machine::peak_rss_bytes())?;
+    let peak_rss_bytes = machine::peak_rss_bytes();
+    let files = out.write(&made, pictures, seconds, peak_rss_bytes)?;
     let failed = records.iter().filter(|r| r.outcomes.is_err()).count();
     Ok(Evaluated {
         model: inputs.model.name.clone(),
@@ -186,6 +194,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
         failed,
         files,
         seconds,
+        peak_rss_bytes,
         shortcoming: shortcoming(&records),
     })
 }

@@ -85,6 +85,19 @@ impl TokenStats {
         Ok(())
     }
 
+    /// Puts the layers of `next`, statistics of the same prompt, behind these.
+    pub fn append_layers(&mut self, next: Self) {
+        self.layers += next.layers;
+        for (rows, sums) in next.row_sums {
+            self.row_sums.entry(rows).or_default().extend(sums);
+        }
+        if let (Some(norms), Some(next)) = (&mut self.value_norms, next.value_norms) {
+            norms.l1.extend(next.l1);
+            norms.l2.extend(next.l2);
+            norms.linf.extend(next.linf);
+        }
+    }
+
     /// The attention that each token of a layer receives from `rows`, `[H, T]`.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::budget::{Budget, BudgetOptions, UtilityCurves};
+use crate::budget::{Budget, BudgetOptions, Request, UtilityCurves};
 use crate::cache_heads::{Granularity, GroupReduce};
 use crate::head_matrix::HeadMatrix;
 
