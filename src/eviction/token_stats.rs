@@ -96,6 +96,9 @@ impl TokenStats {
             norms.l2.extend(next.l2);
             norms.linf.extend(next.linf);
         }
+        if let (Some(norms), Some(next)) = (&mut self.projected_norms, next.projected_norms) {
+            norms.extend(next);
+        }
     }
 
     /// The attention that each token of a layer receives from `rows`, `[H, T]`.

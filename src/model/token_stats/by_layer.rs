@@ -92,6 +92,8 @@ impl Llama {
                 cache.advance(x.dims()[0]);
             }
             let value_norms = wanted.value_norms.then(|| value_norms(&cache)).transpose()?;
+            let projected = || self.projected_norms(layer, cache.values(0));
+            let projected_norms = wanted.projected_norms.then(projected).transpose()?;
             let stats = TokenStats {
                 layers: 1,
                 heads: c.heads,
@@ -99,6 +101,7 @@ impl Llama {
                 tokens,
                 row_sums: sums.finish()?,
                 value_norms,
+                projected_norms,
             };
             done(layer, cache, stats)?;
         }
@@ -129,7 +132,7 @@ mod tests {
             let model = load(name);
             let ids: Vec<u32> = (0..70u32).map(|i| (i * 37 + i / 5) % 96).collect();
             let rows = [Rows::All, Rows::Last(9)].into_iter().collect();
-            let wanted = Wanted { row_sums: rows, value_norms: true };
+            let wanted = Wanted { row_sums: rows, value_norms: true, projected_norms: true };
             let mut full = model.new_cache(ids.len());
             let want = model.prefill(&ids, &mut full, 16, &wanted).unwrap();
             let mut full = full.into_single_layers();
