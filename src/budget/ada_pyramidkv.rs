@@ -17,7 +17,8 @@
 
 use super::adakv::{checked_scores, competed, competed_as_published};
 use super::pyramidkv::{PyramidKv, published};
-use super::{Allocator, Budget, Needs, Request, Room};
+use super::{Allocator, Budget, LayerPlace, Needs, Request, Room};
+use crate::cache_heads::CacheHeads;
 use crate::error::Result;
 
 /// See the [module](self).
@@ -57,17 +58,21 @@ impl Allocator for AdaPyramidKv {
         if room.limit <= room.mean_past {
             return room.budget(request, vec![room.limit; room.heads]);
         }
+        // The pyramid is the whole model's, whichever layers the request is about.
+        let place = request.place.unwrap_or(LayerPlace { layer: 0, layers: layers.len() });
         let mut past = Vec::with_capacity(room.heads);
         if options.reference {
             let of_layers =
-                published(room.mean_past, room.limit, options.pyramid_beta, layers.len());
-            for (scores, mean) in layers.iter().zip(of_layers) {
+                published(room.mean_past, room.limit, options.pyramid_beta, place.layers);
+            for (scores, mean) in layers.iter().zip(of_layers.into_iter().skip(place.layer)) {
                 let mean = u32::try_from(mean).unwrap_or(room.limit).min(room.limit);
                 past.extend(competed_as_published(scores, stored, mean, &room, options));
             }
         } else {
-            let pyramid = PyramidKv.allocate(request)?;
-            for (scores, of_layer) in layers.iter().zip(pyramid.past_tokens().chunks(stored)) {
+            let whole = CacheHeads { layers: place.layers, ..request.heads };
+            let pyramid = PyramidKv.allocate(&Request { heads: whole, place: None, ..*request })?;
+            let of_layers = pyramid.past_tokens().chunks(stored).skip(place.layer);
+            for (scores, of_layer) in layers.iter().zip(of_layers) {
                 let total = of_layer.iter().map(|n| u64::from(*n)).sum();
                 past.extend(competed(scores, stored, total, &room, options));
             }
@@ -98,6 +103,18 @@ mod tests {
         // Nothing to compete for, then everything.
         assert_eq!(past(&AdaPyramidKv, &case().alpha(1.0)), [3, 3, 1, 1]);
         assert_eq!(past(&AdaPyramidKv, &case().alpha(0.0)), [3, 3, 2, 0]);
+    }
+
+    #[test]
+    fn a_layer_alone_gets_what_it_gets_among_the_others() {
+        let layer = vec![0.9, 0.8, 0.7, 0.1, 0.6, 0.2, 0.15, 0.0];
+        let alone = Case::shaped(1, 2).budget(3, 1).prompt(5).tokens(vec![layer]).pyramid_beta(2);
+        for (number, expected) in [(0, [3, 3]), (1, [2, 0])] {
+            let place = LayerPlace { layer: number, layers: 2 };
+            assert_eq!(past(&AdaPyramidKv, &alone.clone().place(place)), expected);
+        }
+        let last = LayerPlace { layer: 1, layers: 2 };
+        assert_eq!(past(&AdaPyramidKv, &alone.reference().place(last)), [2, 0]);
     }
 
     #[test]

@@ -119,6 +119,18 @@ pub struct Request<'a> {
     pub token_scores: Option<&'a [Vec<f32>]>,
     /// What each stored head's tokens are worth.
     pub utility: Option<&'a UtilityCurves>,
+    /// Which layer of how many it is about, where `heads` and `token_scores` are of one layer of a
+    /// larger model; `None` where they are of all.
+    pub place: Option<LayerPlace>,
+}
+
+/// A layer's place in its model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerPlace {
+    /// The layer, from 0.
+    pub layer: usize,
+    /// Layers of the model, `L`.
+    pub layers: usize,
 }
 
 /// What an allocator looks at besides the heads and the options.
@@ -129,7 +141,7 @@ pub enum Needs {
     /// [`Request::head_scores`].
     HeadScores,
     /// [`Request::token_scores`] and [`Request::prompt_tokens`]. No layer's budget depends on
-    /// another's: a request may be about one layer alone.
+    /// another's scores: a request may be about one layer alone, with its [`Request::place`].
     TokenScores,
     /// [`Request::utility`] and [`Request::prompt_tokens`].
     Utility,

@@ -6,7 +6,7 @@
 
 use super::method::Rule;
 use super::{EvictionOptions, HeadEvidence, Kept, Method, TokenStats};
-use crate::budget::{Budget, Needs, Request};
+use crate::budget::{Budget, LayerPlace, Needs, Request};
 use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
 
@@ -68,6 +68,7 @@ impl Selector {
                         head_scores: evidence.scores,
                         token_scores: None,
                         utility: evidence.utility,
+                        place: None,
                     })?,
                 ),
             },
@@ -108,6 +109,7 @@ impl Selector {
                 head_scores: None,
                 token_scores: Some(&scores),
                 utility: None,
+                place: Some(LayerPlace { layer, layers: self.heads.layers }),
             })?,
         };
         Ok((Kept::best(heads, self.tokens, &scores, &budget, self.protected)?, budget))

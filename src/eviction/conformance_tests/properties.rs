@@ -76,6 +76,7 @@ proptest! {
                 head_scores: Some(&scores),
                 token_scores: Some(&token_scores),
                 utility: Some(&utility),
+                place: None,
             });
             prop_assert_eq!(at_once.unwrap(), budget, "{}", method.name());
         }

@@ -274,6 +274,7 @@ fn assert_adakv_lengths(
         head_scores: None,
         token_scores: Some(&[scores.to_vec()]),
         utility: None,
+        place: None,
     });
     let ours = ours.unwrap();
     let places = adakv_places(scores, theirs.len(), past, alpha, normalize);
