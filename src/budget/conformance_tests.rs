@@ -57,6 +57,7 @@ fn case() -> impl Strategy<Value = Case> {
                     scores: Some(HeadMatrix::new(layers, heads.heads, scores).unwrap()),
                     tokens: Some(tokens),
                     utility: Some(utility.unwrap()),
+                    place: None,
                 }
             })
     })
