@@ -5,11 +5,11 @@
 //! differ where one label is a part of another word: the official check finds "one" in "none", so
 //! that no answer to a question whose answer is "none" can be right, and "no" in "know".
 
-use super::task::{Case, Metric, Task};
+use super::task::{Case, Metric, Part, Task};
 use crate::error::{Error, Result};
 use crate::gate::{self, AnswerGate, Expected};
 use crate::needle::Needle;
-use crate::profile::{Inputs, Job};
+use crate::profile::{Extent, Inputs, Job};
 use crate::run_config::ProbeConfig;
 use crate::text::babilong;
 
@@ -61,6 +61,14 @@ impl Task for BabilongTask<'_> {
         self.job.prompt_tokens()
     }
 
+    fn extent(&self) -> Extent {
+        self.job.extent()
+    }
+
+    fn has_reported_groups(&self) -> bool {
+        true
+    }
+
     fn case(&self, index: usize) -> Result<Case> {
         let probe = &self.job.plan.probes[index];
         let needle = self.story(index);
@@ -70,6 +78,7 @@ impl Task for BabilongTask<'_> {
             haystack_cycles: prompt.haystack_cycles,
             id: probe.id.to_string(),
             group: task.to_string(),
+            part: Some(Part::Tokens(self.job.length_group(probe.context_length))),
             prompt: prompt.ids,
             depth: None,
             gold: needle.answer.clone(),
