@@ -1,5 +1,5 @@
 use super::*;
-use crate::evaluate::longbench::LongBenchDataset;
+use crate::evaluate::longbench::{DATASETS, LongBenchDataset, LongBenchMetric};
 use crate::run_config::ModelChoice;
 use std::path::PathBuf;
 
@@ -106,10 +106,51 @@ fn prompts_have_the_room_beside_the_answer() {
     assert_eq!(most(&probes, Some(5000), 96).unwrap(), 5000);
 }
 
-/// Answers that are the gold ones have the full score, whatever the metric: the published rows of
-/// data sets that can be scored.
+/// Answers that are the gold ones have the full score, whatever the data set's metric.
 #[test]
-fn gold_answers_have_the_full_score() {
+fn gold_answers_have_the_full_score_by_every_metric() {
+    let tokenizer = crate::tokenizer::samples::byte_level();
+    let row = |dataset: &&LongBenchDataset| LongBenchRow {
+        id: "1".to_owned(),
+        input: "q".to_owned(),
+        context: "c".to_owned(),
+        answers: vec![
+            match dataset.metric {
+                LongBenchMetric::QaF1 => "Anna Karenina",
+                LongBenchMetric::RougeL => "Anna met him. He left by train.",
+                LongBenchMetric::Classification => "City",
+                LongBenchMetric::Retrieval => "Paragraph 7",
+                LongBenchMetric::RetrievalZh => "段落7",
+                LongBenchMetric::Count => "7",
+                LongBenchMetric::CodeSim => "let x = f(y);",
+            }
+            .to_owned(),
+        ],
+        length: 1,
+        dataset: dataset.name.to_owned(),
+        all_classes: vec!["City".to_owned(), "State".to_owned()],
+        in_e: false,
+        place: dataset.name.to_owned(),
+    };
+    let sets: Vec<&LongBenchDataset> = DATASETS.iter().collect();
+    let rows: Vec<LongBenchRow> = sets.iter().map(row).collect();
+    let prompts = LongBenchPrompts::own();
+    for similarity in [Similarity::Levenshtein, Similarity::Difflib] {
+        let limits = TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new() };
+        let mut task =
+            LongBenchTask::new(&rows, &prompts, tokenizer, limits, similarity).unwrap();
+        for (i, row) in rows.iter().enumerate() {
+            let value = task.values(i, &row.answers[0]).unwrap()[0];
+            // F of ROUGE has a small number below its fraction bar.
+            assert!((value - 1.0).abs() < 1e-6, "{}: {value}", row.dataset);
+            assert_eq!(task.values(i, "").unwrap(), [0.0], "{}", row.dataset);
+        }
+    }
+}
+
+/// The same over the published rows of data sets that can be scored.
+#[test]
+fn gold_answers_of_published_rows_have_the_full_score() {
     let Some(metrics) = crate::goldens::one("eviction", "metrics_longbench.json") else { return };
     let Some(root) = metrics.ancestors().nth(3) else { return };
     let data = root.join("data");
