@@ -74,7 +74,9 @@ fn group(row: &LongBenchRow) -> String {
 /// # Errors
 /// [`Error::Data`] naming the row.
 pub(super) fn dataset(row: &LongBenchRow) -> Result<&'static LongBenchDataset> {
-    let dataset = LongBenchDataset::find(&row.dataset).map_err(|e| e.at(&row.place))?;
+    let dataset = LongBenchDataset::find(&row.dataset).map_err(|e| {
+        e.at(&row.place).advice("--task longbench:LIST with the data sets to be asked, without it")
+    })?;
     match dataset.metric == LongBenchMetric::Classification && row.all_classes.is_empty() {
         true => Err(Error::data("a row of a classification has no classes")
             .at(format!("{}: all_classes", row.place))

@@ -6,6 +6,7 @@ use super::outputs::Made;
 use super::run::Record;
 use super::setting::{FULL, Setting};
 use super::table::Row;
+use super::task::Part;
 use crate::error::Result;
 use crate::plot::{
     DepthLengthCell, Line, LinePoint, LinesMeta, Panel, PanelsMeta, Picture, Rows, lines, panels,
@@ -87,9 +88,14 @@ fn groups(records: &[Record]) -> Vec<String> {
 /// More lengths than these are no columns that anybody reads.
 const MOST_LENGTHS: usize = 12;
 
-/// The column of each prompt: its length; where there are many, the power of two that it is at most.
+/// The column of each prompt: the length that it was made to, or its own; where there are many, the
+/// power of two that it is at most.
 fn columns(records: &[Record]) -> Vec<usize> {
-    let lengths: Vec<usize> = records.iter().map(|r| r.prompt_tokens).collect();
+    let length = |record: &Record| match record.part {
+        Some(Part::Tokens(tokens)) => tokens,
+        _ => record.prompt_tokens,
+    };
+    let lengths: Vec<usize> = records.iter().map(length).collect();
     match lengths.iter().collect::<BTreeSet<_>>().len() > MOST_LENGTHS {
         true => lengths.into_iter().map(usize::next_power_of_two).collect(),
         false => lengths,

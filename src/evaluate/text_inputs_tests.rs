@@ -137,8 +137,7 @@ fn gold_answers_have_the_full_score_by_every_metric() {
     let prompts = LongBenchPrompts::own();
     for similarity in [Similarity::Levenshtein, Similarity::Difflib] {
         let limits = TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new() };
-        let mut task =
-            LongBenchTask::new(&rows, &prompts, tokenizer, limits, similarity).unwrap();
+        let mut task = LongBenchTask::new(&rows, &prompts, tokenizer, limits, similarity).unwrap();
         for (i, row) in rows.iter().enumerate() {
             let value = task.values(i, &row.answers[0]).unwrap()[0];
             // F of ROUGE has a small number below its fraction bar.
