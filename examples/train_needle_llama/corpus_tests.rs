@@ -118,19 +118,19 @@ fn stories_keep_their_order() {
     for _ in 0..200 {
         let sample = corpus.sample(&mut rng, 500, 2, &mix).expect("samples");
         let text = decode(&sample.ids);
+        let haystack = text.split("\nBased").next().expect("has a haystack");
         for part in text.split("Question: Where is ").skip(1) {
-            let (who, rest) = part.split_once("?\nAnswer: The ").expect("has an answer");
+            let (who, rest) = part.split_once("?\nAnswer: ").expect("has an answer");
             if who.starts_with("the ") {
                 continue;
             }
-            let place = rest.split('.').next().expect("ends with a stop");
-            let last = text.rfind(&format!("{who} ")).map(|at| &text[at..]).expect("a fact");
-            let moves: Vec<&str> = text
+            let answer = rest.split('.').next().expect("ends with a stop");
+            let moves: Vec<&str> = haystack
                 .match_indices(&format!("{who} "))
-                .filter_map(|(at, _)| text[at..].split('.').next()?.split_once(" to the "))
-                .map(|(_, place)| place)
+                .filter_map(|(at, _)| haystack[at..].split('.').next())
+                .filter(|fact| fact.contains(" to the "))
                 .collect();
-            assert_eq!(moves.last(), Some(&place), "{last}");
+            assert_eq!(moves.last(), Some(&answer), "{haystack}");
             people += 1;
         }
     }
