@@ -199,6 +199,35 @@ fn probe(device: &Device) -> std::result::Result<(), String> {
     }
 }
 
+/// For tests of the kernels on machines without a GPU.
+#[cfg(all(test, feature = "vulkan"))]
+impl Compute {
+    /// A Vulkan device, preferably a GPU, in f32; else none, and the test prints that it was skipped.
+    /// With `HEADPROF_REQUIRE_VULKAN=1` in the environment, it fails instead.
+    pub(crate) fn vulkan() -> Option<Self> {
+        use burn::tensor::DeviceType;
+
+        let found = Device::enumerate(DeviceType::Vulkan).into_iter().next();
+        let Some(device) = found else {
+            let missing = "no Vulkan device was found: install mesa-vulkan-drivers and libvulkan1 \
+                           and set VK_ICD_FILENAMES to lvp_icd.x86_64.json";
+            assert!(
+                std::env::var_os("HEADPROF_REQUIRE_VULKAN").is_none_or(|v| v != "1"),
+                "HEADPROF_REQUIRE_VULKAN=1, but {missing}"
+            );
+            eprintln!("skipped on Vulkan: {missing}");
+            return None;
+        };
+        Some(Self {
+            device,
+            name: "vulkan".into(),
+            grouped_attention: false,
+            on_host: false,
+            ..Self::cpu()
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
