@@ -202,21 +202,27 @@ fn probe(device: &Device) -> std::result::Result<(), String> {
 /// For tests of the kernels on machines without a GPU.
 #[cfg(all(test, feature = "vulkan"))]
 impl Compute {
-    /// A Vulkan device, preferably a GPU, in f32; else none, and the test prints that it was skipped.
-    /// With `HEADPROF_REQUIRE_VULKAN=1` in the environment, it fails instead.
+    /// The Vulkan device that `CUBECL_WGPU_DEFAULT_DEVICE` names, or the first, in f32; else none, and
+    /// the test prints that it was skipped. With `HEADPROF_REQUIRE_VULKAN=1` it fails instead.
     pub(crate) fn vulkan() -> Option<Self> {
-        use burn::tensor::DeviceType;
+        use std::sync::OnceLock;
 
-        let found = Device::enumerate(DeviceType::Vulkan).into_iter().next();
-        let Some(device) = found else {
-            let missing = "no Vulkan device was found: install mesa-vulkan-drivers and libvulkan1 \
-                           and set VK_ICD_FILENAMES to lvp_icd.x86_64.json";
-            assert!(
-                std::env::var_os("HEADPROF_REQUIRE_VULKAN").is_none_or(|v| v != "1"),
-                "HEADPROF_REQUIRE_VULKAN=1, but {missing}"
-            );
-            eprintln!("skipped on Vulkan: {missing}");
-            return None;
+        use burn::tensor::wgpu::WgpuBackend;
+
+        static OPENED: OnceLock<std::result::Result<Device, String>> = OnceLock::new();
+        let open = || Device::wgpu_options().graphics_api(WgpuBackend::Vulkan).init();
+        let device = match OPENED.get_or_init(|| open().map_err(|e| e.to_string())) {
+            Ok(device) => device.clone(),
+            Err(e) => {
+                let missing = format!(
+                    "no Vulkan device was found ({e}): install mesa-vulkan-drivers and libvulkan1"
+                );
+                let required =
+                    std::env::var_os("HEADPROF_REQUIRE_VULKAN").is_some_and(|v| v == "1");
+                assert!(!required, "HEADPROF_REQUIRE_VULKAN=1, but {missing}");
+                eprintln!("skipped on Vulkan: {missing}");
+                return None;
+            }
         };
         Some(Self {
             device,

@@ -6,11 +6,7 @@ use crate::model::Compute;
 
 /// What the kernel is to compute, by the formula, in f64 and plain loops: output, `[H, D]`, and
 /// scores as [`attend`] orders them.
-fn by_hand(
-    [query, keys, values]: [&[f32]; 3],
-    dim: usize,
-    lists: &[Seen],
-) -> (Vec<f64>, Vec<f64>) {
+fn by_hand([query, keys, values]: [&[f32]; 3], dim: usize, lists: &[Seen]) -> (Vec<f64>, Vec<f64>) {
     let group = query.len() / dim / lists.len();
     let (mut output, mut all_scores) = (vec![], vec![]);
     for (h, query) in query.chunks_exact(dim).enumerate() {
@@ -46,7 +42,13 @@ fn lists(lens: &[usize]) -> (Vec<Seen>, usize) {
 }
 
 /// The largest differences of output and scores from the formula.
-fn differences(compute: &Compute, dtype: DType, lens: &[usize], group: usize, dim: usize) -> [f64; 2] {
+fn differences(
+    compute: &Compute,
+    dtype: DType,
+    lens: &[usize],
+    group: usize,
+    dim: usize,
+) -> [f64; 2] {
     let mut rng = StdRng::seed_from_u64((lens.len() * 1000 + group * 300 + dim) as u64);
     let mut random = |n: usize, size: f32| -> Vec<f32> {
         let mut number = || half::f16::from_f32((rng.random::<f32>() * 2.0 - 1.0) * size).to_f32();
@@ -103,8 +105,8 @@ fn equals_the_formula_on_uneven_lists() {
     println!("largest differences: output {:e}, scores {:e}", largest[0], largest[1]);
 }
 
-/// More query heads for a list than a cube serves, in even shares and as single heads; a head
-/// dimension that units do not divide, and one beyond them.
+/// More query heads for a list than a cube serves, in even shares and as single heads; head
+/// dimensions that the units of a cube are no multiple of.
 #[test]
 fn serves_groups_and_heads_of_any_size() {
     let Some(compute) = Compute::vulkan() else { return };
@@ -120,6 +122,7 @@ fn serves_groups_and_heads_of_any_size() {
 fn half_precision_is_for_storage_alone() {
     let Some(compute) = Compute::vulkan() else { return };
     if !compute.device.supports_dtype(DType::F16) {
+        eprintln!("skipped: this Vulkan device has no f16");
         return;
     }
     let [output, scores] = differences(&compute, DType::F16, &[700, 1, 64], 4, 64);
