@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # The comparison of compression methods in docs/evaluation.md: head scores from the bundled needles,
-# evaluation on one held-out needle per family in essays 12 to 15. Prints the Markdown table.
+# evaluation on one held-out needle per family in essays 12 to 15. Prints the Markdown table, and the
+# paired differences of methods that the table does not set against each other.
 #
 #     scripts/compare-methods.sh [OUT_DIR]            (default: a temporary folder)
+#
+# It needs python3.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,10 +17,34 @@ cp haystack/12-*.txt haystack/13-*.txt haystack/14-*.txt haystack/15-*.txt "$wor
 cargo run --quiet --release --example train_needle_llama -- needles "$work/two.jsonl" >&2
 awk 'NR % 2 == 1' "$work/two.jsonl" > "$work/needles.jsonl"
 cargo run --quiet --release -- --depths 0.1,0.5,0.9 --out "$work/profile" --no-plots --quiet >&2
-methods=full,streaming_llm,h2o,scissorhands,snapkv,pyramidkv,adakv,headkv,dililazykv
+methods=full,streaming_llm,h2o,scissorhands,snapkv,pyramidkv,adakv,ada_pyramidkv,headkv,dililazykv
 methods+=,dililazykv_variance,h2o+vatp,scissorhands+vatp,snapkv+vatp,headkv+vatp,dililazykv+vatp
 cargo run --quiet --release -- evaluate --gate exact --methods "$methods" --budgets 16,32,64,128 \
     --head-score "$work/profile/head_score/needle-llama_inf_heads.json" \
     --haystack-dir "$work/haystack" --needles "$work/needles.jsonl" --lengths 1024,2048 \
     --depths 0.1,0.5,0.9 --out "$out" --quiet >&2
 cat "$out/evaluate.md"
+
+python3 - "$out/answers.jsonl" <<'PY'
+import json, random, sys
+
+PAIRS = [("dililazykv_variance", "dililazykv"), ("dililazykv", "headkv"), ("ada_pyramidkv", "adakv")]
+RESAMPLES = 2000
+
+found = {}
+for line in open(sys.argv[1]):
+    row = json.loads(line)
+    of_setting = found.setdefault((row["method"], row["budget_tokens"]), {})
+    of_setting[row["id"]] = row["values"]["accuracy"]
+print("\n| pair | budget | difference in points [95 % interval] | better / worse |\n|---|---|---|---|")
+for a, b in PAIRS:
+    for budget in sorted(budget for method, budget in found if method == a):
+        ours, theirs = found[a, budget], found[b, budget]
+        values = [ours[p] - theirs[p] for p in sorted(ours)]
+        rng, n = random.Random(1), len(values)
+        means = sorted(sum(rng.choices(values, k=n)) / n for _ in range(RESAMPLES))
+        low, high = means[int(0.025 * RESAMPLES)], means[int(0.975 * RESAMPLES) - 1]
+        cell = f"{100 * sum(values) / n:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+        won, lost = sum(v > 0 for v in values), sum(v < 0 for v in values)
+        print(f"| `{a}` - `{b}` | {budget} | {cell} | {won} / {lost} |")
+PY

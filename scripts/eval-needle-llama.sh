@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The accuracy of needle-llama on needles and haystack text that training never saw: essays 12 to 15,
-# and two fresh needles of each family whose hash marks them as held out. Prints one row per length.
+# The accuracy of needle-llama on needles, stories and haystack text that training never saw: essays 12
+# to 15, two fresh needles of each family whose hash marks them as held out, and stories that
+# headprof's simulator tells (training has a generator of its own). Prints one column per length.
 #
 #     scripts/eval-needle-llama.sh [MODEL_DIR]        (default: the embedded model)
 set -euo pipefail
@@ -13,11 +14,14 @@ cp haystack/12-*.txt haystack/13-*.txt haystack/14-*.txt haystack/15-*.txt "$wor
 cargo run --quiet --release --example train_needle_llama -- needles "$work/needles.jsonl" >&2
 cargo run --quiet --release -- --model "${1:-needle-llama}" --haystack-dir "$work/haystack" \
     --needles "$work/needles.jsonl" --lengths 256,512,1024,2048 --out "$work/out" --no-plots --quiet >&2
+cargo run --quiet --release -- --model "${1:-needle-llama}" --haystack-dir "$work/haystack" \
+    --probe babilong --tasks qa1,qa2 --samples 50 --seed 7 --lengths 512,1024 \
+    --out "$work/stories" --no-plots --quiet >&2
 
-python3 - "$work/out/probes.jsonl" <<'PY'
+python3 - "$work/out/probes.jsonl" "$work/stories/probes.jsonl" <<'PY'
 import json, sys
 
-probes = [json.loads(line) for line in open(sys.argv[1])]
+probes, stories = ([json.loads(line) for line in open(path)] for path in sys.argv[1:])
 lengths = sorted({p["context_length"] for p in probes})
 family = lambda p: p["needle_id"].rsplit("-", 1)[0]
 exact = lambda p: p["answer"].strip().lower().rstrip(".") == p["gold"].strip().lower().rstrip(".")
@@ -37,4 +41,16 @@ print("|---" * (len(lengths) + 1) + "|")
 row("**all**", probes)
 for name in sorted({family(p) for p in probes}):
     row(name, [p for p in probes if family(p) == name])
+
+lengths = sorted({p["context_length"] for p in stories})
+print("\nPercent of stories whose answer names the right label and no other:\n")
+print("| stories | " + " | ".join(str(l) for l in lengths) + " |")
+print("|---" * (len(lengths) + 1) + "|")
+for task in sorted({p["task"] for p in stories}):
+    cells = []
+    for length in lengths:
+        here = [p for p in stories if p["task"] == task and p["context_length"] == length]
+        right = sum(p["status"] == "accepted" for p in here)
+        cells.append(f"{100 * right / len(here):.0f} ({right} of {len(here)})")
+    print(f"| {task} | " + " | ".join(cells) + " |")
 PY

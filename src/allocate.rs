@@ -42,6 +42,7 @@ pub fn run(args: &AllocateArgs) -> Result<Allocation> {
         head_scores: inputs.scores.as_ref(),
         token_scores: None,
         utility: inputs.curves.as_ref(),
+        place: None,
     })?;
     let mut allocation = Allocation::new(allocator, &options, args, inputs, budget);
     if let Some(dir) = &args.out {

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 mod allocate;
 mod evaluate;
@@ -26,6 +26,8 @@ Examples:
   headprof --model ~/models/Llama-3.2-1B --lengths 1k,2k,4k
       profile a checkpoint of your own
   headprof --model DIR --device cuda --min-len 1024 --max-len 8192 --context-intervals 8
+  headprof --probe babilong --tasks qa1,qa2,qa3 --lengths 512,1k,2k
+      which heads put several facts together
   headprof --haystack-dir texts --needles my-needles.jsonl --gate exact --out results
   headprof --compat headkv-r2 --needles needles.jsonl
       as the reference HeadKV computes it
@@ -55,6 +57,16 @@ pub struct Cli {
     /// The options of a profile.
     #[command(flatten)]
     pub profile: ProfileArgs,
+}
+
+/// Kinds of probes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProbeArg {
+    /// Needle in a haystack.
+    #[default]
+    Needle,
+    /// Reason in a haystack.
+    Babilong,
 }
 
 /// Everything but profiling.
@@ -93,6 +105,32 @@ pub struct ProfileArgs {
     /// The probes.
     #[command(flatten)]
     pub probes: ProbeArgs,
+
+    /// What is hidden: needle (one sentence, at every depth) or babilong (the facts of a story,
+    /// scattered)
+    #[arg(
+        long,
+        value_enum,
+        value_name = "needle|babilong",
+        default_value_t = ProbeArg::Needle,
+        hide_possible_values = true,
+        help_heading = "Text"
+    )]
+    pub probe: ProbeArg,
+
+    /// Tasks of --probe babilong, such as qa1,qa2 or qa1..qa5 [default: qa1..qa3]
+    #[arg(long, value_name = "LIST", help_heading = "Text")]
+    pub tasks: Option<String>,
+
+    /// Stories of each task of --probe babilong, told at every length [default: 20], or rows of
+    /// each file of --babilong-data [default: all]
+    #[arg(long, value_name = "N", help_heading = "Text")]
+    pub samples: Option<usize>,
+
+    /// Published rows of BABILong in the place of our own stories: a file or a folder of .json,
+    /// .jsonl or .arrow files whose paths say qa1 to qa20
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Text")]
+    pub babilong_data: Option<PathBuf>,
 
     /// Scores to compute [default: all: retrieval, retrieval_reasoning, dili, lazy, inf and the
     /// counts diligent, subconscious, distracted, diffuse]

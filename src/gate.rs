@@ -9,15 +9,35 @@
 //! | `rouge` | ROUGE-1 recall of the gold answer, stemmed | value > 0.5 | Retrieval_Head (Wu et al. 2024) |
 //! | `f1` | token F1 | value > 0.5 | HeadKV-R2 (Fu et al. 2024) |
 //! | `exact` | 1 if the normalised texts are the same, else 0 | value = 1 | SQuAD's exact match |
+//! | `label` | 1 if of the task's labels the answer names the gold ones, else 0 | value = 1 | BABILong (Kuratov et al. 2024), corrected |
 //! | `none` | 1 if there is an answer, else 0 | always | |
 //!
 //! No gate here knows what a sentence means; [`GateKind`] says what each lets through. An empty
 //! answer has the value 0 under every gate.
 
 use crate::error::{Error, Result};
-use crate::text::{exact, f1, normalize, rouge};
+use crate::needle::Needle;
+use crate::text::{babilong, exact, f1, normalize, rouge};
 use std::fmt;
 use std::str::FromStr;
+
+/// What an answer is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected<'a> {
+    /// The right answer.
+    pub gold: &'a str,
+    /// What was asked.
+    pub question: &'a str,
+    /// All answers there are, for tasks that choose one of a few; else empty.
+    pub labels: &'a [&'a str],
+}
+
+impl<'a> From<&'a Needle> for Expected<'a> {
+    fn from(needle: &'a Needle) -> Self {
+        let labels = needle.task().map_or(&[][..], |task| task.labels());
+        Self { gold: &needle.answer, question: &needle.question, labels }
+    }
+}
 
 /// Decides whether the answer of a probe counts.
 pub trait AnswerGate {
@@ -27,17 +47,25 @@ pub trait AnswerGate {
     /// What [`value`](Self::value) must exceed; for `exact` reach, for `none` nothing.
     fn threshold(&self) -> f64;
 
-    /// How near `answer` is to `gold`, 0 to 1. An answer that is empty or white space has 0.
+    /// How near `answer` is to the gold answer, 0 to 1. An answer that is empty or white space has 0.
     ///
     /// Takes `&mut self` for gates that keep a model or a cache.
     ///
     /// # Errors
     /// [`Error::Data`] if nothing of `gold` is left for this gate to compare with, so that no
     /// answer could pass or fail.
-    fn value(&mut self, answer: &str, gold: &str) -> Result<f64>;
+    fn value(&mut self, answer: &str, expected: &Expected) -> Result<f64>;
 
     /// Whether an answer with this value feeds the scores.
     fn passes(&self, value: f64) -> bool;
+
+    /// What an answer has to reach, in words: `gate rouge > 0.5`.
+    fn rule(&self) -> String {
+        match self.name() {
+            name @ ("exact" | "label" | "none") => format!("gate {name}"),
+            name => format!("gate {name} > {}", self.threshold()),
+        }
+    }
 }
 
 /// The gates by name.
@@ -61,13 +89,19 @@ pub enum GateKind {
     /// It lets nothing wrong through, but rejects every right answer in other words: for labels
     /// and single values.
     Exact,
+    /// Of the task's labels the answer names exactly those of the gold answer; labels that the
+    /// question names do not count.
+    ///
+    /// For stories alone. It catches every other label, but not a right one in a wrong sentence
+    /// ("not the kitchen"). See [`babilong::corrected_correct`].
+    Label,
     /// No gate: every probe counts, also wrong and empty answers.
     None,
 }
 
 impl GateKind {
     /// Every gate, in the order of the help.
-    pub const ALL: [Self; 4] = [Self::Rouge, Self::F1, Self::Exact, Self::None];
+    pub const ALL: [Self; 5] = [Self::Rouge, Self::F1, Self::Exact, Self::Label, Self::None];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -75,6 +109,7 @@ impl GateKind {
             Self::Rouge => "rouge",
             Self::F1 => "f1",
             Self::Exact => "exact",
+            Self::Label => "label",
             Self::None => "none",
         }
     }
@@ -83,7 +118,7 @@ impl GateKind {
     pub fn default_threshold(self) -> Option<f64> {
         match self {
             Self::Rouge | Self::F1 => Some(0.5),
-            Self::Exact | Self::None => None,
+            Self::Exact | Self::Label | Self::None => None,
         }
     }
 }
@@ -132,8 +167,11 @@ pub fn build(kind: GateKind, threshold: Option<f64>) -> Result<Box<dyn AnswerGat
         }
         (default, given) => Ok(Box::new(WordGate {
             kind,
-            // Exact match takes the values 0 and 1; `none` compares with nothing.
-            threshold: given.or(default).unwrap_or(if kind == GateKind::Exact { 1.0 } else { 0.0 }),
+            // Exact and label take the values 0 and 1; `none` compares with nothing.
+            threshold: given.or(default).unwrap_or(match kind {
+                GateKind::Exact | GateKind::Label => 1.0,
+                _ => 0.0,
+            }),
         })),
     }
 }
@@ -154,20 +192,26 @@ impl AnswerGate for WordGate {
         self.threshold
     }
 
-    fn value(&mut self, answer: &str, gold: &str) -> Result<f64> {
+    fn value(&mut self, answer: &str, expected: &Expected) -> Result<f64> {
+        let Expected { gold, question, labels } = *expected;
         let comparable = match self.kind {
             GateKind::Rouge => !rouge::tokens(gold).is_empty(),
             GateKind::F1 | GateKind::Exact => !normalize::normalize_answer(gold).is_empty(),
+            GateKind::Label => {
+                gold.split(',').all(|part| labels.contains(&part)) || labels.contains(&gold)
+            }
             GateKind::None => true,
         };
         if !comparable {
+            let what = if self.kind == GateKind::Label { "label" } else { "word" };
             return Err(Error::data(format!(
-                "the gate \"{}\" finds no word in the gold answer, so that no answer could pass",
+                "the gate \"{}\" finds no {what} in the gold answer, so that no answer could pass",
                 self.kind
             ))
             .got(format!("{gold:?}"))
             .expected(match self.kind {
                 GateKind::Rouge => "a word of the letters a-z or the digits 0-9",
+                GateKind::Label => "an answer of one of bAbI's tasks",
                 _ => "a word other than a, an and the",
             })
             .advice("choose another --gate, or change the needle's answer"));
@@ -179,6 +223,9 @@ impl AnswerGate for WordGate {
             GateKind::Rouge => rouge::rouge_1(answer, gold).recall,
             GateKind::F1 => f1::token_f1(answer, gold).f1,
             GateKind::Exact => f64::from(u8::from(exact::exact_match(answer, gold))),
+            GateKind::Label => {
+                f64::from(u8::from(babilong::corrected_correct(answer, gold, question, labels)))
+            }
             GateKind::None => 1.0,
         })
     }
@@ -186,7 +233,7 @@ impl AnswerGate for WordGate {
     fn passes(&self, value: f64) -> bool {
         match self.kind {
             GateKind::Rouge | GateKind::F1 => value > self.threshold,
-            GateKind::Exact => value >= self.threshold,
+            GateKind::Exact | GateKind::Label => value >= self.threshold,
             GateKind::None => true,
         }
     }
@@ -196,10 +243,14 @@ impl AnswerGate for WordGate {
 mod tests {
     use super::*;
 
+    fn expected(gold: &str) -> Expected<'_> {
+        Expected { gold, question: "Where is Mary?", labels: &["garden", "kitchen", "office"] }
+    }
+
     /// The value of an answer and whether it passes, with the default threshold.
     fn judge(kind: GateKind, answer: &str, gold: &str) -> (f64, bool) {
         let mut gate = build(kind, None).unwrap();
-        let value = gate.value(answer, gold).unwrap();
+        let value = gate.value(answer, &expected(gold)).unwrap();
         (value, gate.passes(value))
     }
 
@@ -211,7 +262,7 @@ mod tests {
         }
         let e = "ROUGE".parse::<GateKind>().unwrap_err();
         assert_eq!(e.exit_code(), 2);
-        assert!(e.to_string().contains("rouge, f1, exact, none"), "{e}");
+        assert!(e.to_string().contains("rouge, f1, exact, label, none"), "{e}");
     }
 
     #[test]
@@ -239,6 +290,13 @@ mod tests {
     fn exact_passes_the_same_words_only() {
         assert_eq!(judge(GateKind::Exact, " The kitchen.\n", "kitchen"), (1.0, true));
         assert_eq!(judge(GateKind::Exact, "in the kitchen", "kitchen"), (0.0, false));
+    }
+
+    #[test]
+    fn labels_must_be_the_gold_ones_and_no_others() {
+        assert_eq!(judge(GateKind::Label, "Mary went to the kitchen.", "kitchen"), (1.0, true));
+        assert_eq!(judge(GateKind::Label, "the kitchen or the office", "kitchen"), (0.0, false));
+        assert_eq!(judge(GateKind::Label, "the cellar", "kitchen"), (0.0, false));
     }
 
     /// What the documentation of [`GateKind`] says is let through.
@@ -269,8 +327,9 @@ mod tests {
             (GateKind::Rouge, ""),
             (GateKind::F1, "The."),
             (GateKind::Exact, "A"),
+            (GateKind::Label, "cellar"),
         ] {
-            let e = build(kind, None).unwrap().value("some answer", gold).unwrap_err();
+            let e = build(kind, None).unwrap().value("some answer", &expected(gold)).unwrap_err();
             assert_eq!(e.exit_code(), 3, "{kind} {gold}");
             assert!(e.to_string().contains(&format!("{gold:?}")), "{e}");
         }
@@ -291,7 +350,7 @@ mod tests {
                 assert_eq!(e.to_string().contains("0.5 for 50 %"), t == 50.0, "{e}");
             }
         }
-        for kind in [GateKind::Exact, GateKind::None] {
+        for kind in [GateKind::Exact, GateKind::Label, GateKind::None] {
             let e = build(kind, Some(0.5)).err().unwrap();
             assert_eq!(e.exit_code(), 2, "{kind}");
             assert!(e.to_string().contains(kind.name()), "{e}");
@@ -299,7 +358,7 @@ mod tests {
         // A threshold that was given decides: 2 of 4 words exceed 0.4, but no words at all do
         // not exceed 0.
         let mut gate = build(GateKind::Rouge, Some(0.4)).unwrap();
-        let value = gate.value("red cat", "red cat blue dog").unwrap();
+        let value = gate.value("red cat", &expected("red cat blue dog")).unwrap();
         assert!(gate.passes(value));
         assert!(!build(GateKind::F1, Some(0.0)).unwrap().passes(0.0));
     }

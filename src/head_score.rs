@@ -6,8 +6,11 @@
 //! read by [`HeadScoreFile::read`], which also takes the variants that are in circulation.
 
 mod layout;
+mod likeness;
 mod parse;
 pub mod sidecar;
+
+pub use likeness::Likeness;
 
 #[cfg(test)]
 mod golden_tests;

@@ -26,6 +26,7 @@
 //! | [`profile`] | the main job: inputs, job, probes, files, summary |
 //! | [`plan`] | the grid of needles, lengths, depths and repetitions; ids of probes |
 //! | [`haystack`], [`needle`], [`prompt`] | the texts and how token ids become a prompt |
+//! | [`babilong`] | stories in the forms of bAbI, with the facts that their answers need |
 //! | [`tokenizer`] | `tokenizer.json`, BOS, line breaks |
 //! | [`model`] | the Llama family in burn: config, checkpoint, decoder, cache, capture of rows |
 //! | [`mod@generate`] | prefill and greedy decode of one probe; decode from a compressed cache |
@@ -70,6 +71,7 @@
 
 pub mod allocate;
 pub mod atomic;
+pub mod babilong;
 pub mod budget;
 pub mod cache_heads;
 pub mod cli;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use crate::babilong::{BabiTask, PublishedContext, Story};
 use crate::error::{Error, Result};
 use crate::haystack::utf8_text;
 use crate::tokenizer::Tokenizer;
@@ -34,6 +35,28 @@ pub struct Needle {
     pub answer: String,
     /// The part of the needle that holds the answer, if the file names one.
     pub real_needle: Option<String>,
+    /// Facts in the place of one sentence; `needle` is then their text, one after the other, or
+    /// the published context that they stand in.
+    pub facts: Option<Facts>,
+}
+
+/// A needle of several facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Facts {
+    /// A story that we tell: its facts are to be scattered over a haystack.
+    Story(Story),
+    /// A published context that has them.
+    Published(PublishedContext),
+}
+
+impl Facts {
+    /// The task that the question is of.
+    pub fn task(&self) -> BabiTask {
+        match self {
+            Self::Story(story) => story.task,
+            Self::Published(context) => context.task,
+        }
+    }
 }
 
 /// Where a needle is put, which decides how its text is encoded.
@@ -121,6 +144,44 @@ impl Needle {
         unique(needles)
     }
 
+    /// A story under a name.
+    pub fn of_story(id: String, story: Story) -> Self {
+        Self {
+            id,
+            needle: story.facts.join(" "),
+            question: story.question.clone(),
+            answer: story.answer.clone(),
+            real_needle: None,
+            facts: Some(Facts::Story(story)),
+        }
+    }
+
+    /// The tokens of each of `facts` as it stands after a full stop.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`]; [`Error::Data`] if a fact has no tokens.
+    pub fn tokenise_facts(&self, facts: &[String], tokenizer: &Tokenizer) -> Result<Vec<Vec<u32>>> {
+        facts
+            .iter()
+            .map(|fact| match tokenizer.encode_after(".", &format!(" {fact}"))?.ids {
+                ids if ids.is_empty() => Err(self.without_tokens(fact)),
+                ids => Ok(ids),
+            })
+            .collect()
+    }
+
+    /// The task of its facts, if it has any.
+    pub fn task(&self) -> Option<BabiTask> {
+        self.facts.as_ref().map(Facts::task)
+    }
+
+    fn without_tokens(&self, text: &str) -> Error {
+        Error::data("a needle has no tokens")
+            .at(format!("needle {}", self.id))
+            .got(format!("{text:?}"))
+            .expected("text that the tokenizer has tokens for")
+    }
+
     /// The needle's tokens for every placement.
     ///
     /// # Errors
@@ -130,10 +191,7 @@ impl Needle {
             let text = format!("{before}{}", self.needle);
             let encoded = tokenizer.encode_after(anchor, &text)?;
             if encoded.ids.is_empty() {
-                return Err(Error::data("a needle has no tokens")
-                    .at(format!("needle {}", self.id))
-                    .got(format!("{:?}", self.needle))
-                    .expected("text that the tokenizer has tokens for"));
+                return Err(self.without_tokens(&self.needle));
             }
             let span = self
                 .real_needle
@@ -154,7 +212,10 @@ impl Needle {
 
 /// The tokens that share a byte with `bytes`; a token that brings the space before a word counts
 /// to the word.
-fn overlapping(offsets: &[(usize, usize)], bytes: &Range<usize>) -> Option<Range<usize>> {
+pub(crate) fn overlapping(
+    offsets: &[(usize, usize)],
+    bytes: &Range<usize>,
+) -> Option<Range<usize>> {
     let inside = |o: &(usize, usize)| o.0 < bytes.end && o.1 > bytes.start;
     let first = offsets.iter().position(inside)?;
     let last = offsets.iter().rposition(inside)?;
@@ -225,6 +286,7 @@ impl Line {
                 self.missing("answer").advice("add the field \"answer\" or \"real_needle\"")
             })?,
             real_needle,
+            facts: None,
         })
     }
 

@@ -1,11 +1,14 @@
 //! The plan of a run: which probes there are, in which order, and what each is called.
 //!
-//! A probe is a needle at a depth in a context of a length; nothing after the plan invents one.
+//! A probe is a needle at a depth in a context of a length, or a story whose facts are scattered over
+//! one; nothing after the plan invents a probe.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -72,8 +75,8 @@ pub struct Probe {
     pub needle: usize,
     /// Length of the prompt in tokens, `T`.
     pub context_length: usize,
-    /// Depth of the needle, 0 to 1.
-    pub depth: f64,
+    /// Depth of the needle, 0 to 1; `None` for a story, whose facts are scattered.
+    pub depth: Option<f64>,
     /// Which of the repetitions with another part of the haystack, from 0.
     pub repeat: u32,
     /// Decides where in the haystack the probe begins; 0 for its beginning.
@@ -84,6 +87,14 @@ impl Probe {
     /// The token of a haystack of `haystack_tokens` tokens (not 0) at which the probe begins.
     pub fn offset(&self, haystack_tokens: usize) -> usize {
         (self.seed % haystack_tokens as u64) as usize
+    }
+
+    /// Where the `n` facts of a story stand, 0 to 1 each, ascending: drawn evenly, by the probe's id.
+    pub fn fact_depths(&self, n: usize) -> Vec<f64> {
+        let mut rng = StdRng::seed_from_u64(self.id.0);
+        let mut depths: Vec<f64> = (0..n).map(|_| rng.random()).collect();
+        depths.sort_by(f64::total_cmp);
+        depths
     }
 }
 
@@ -110,11 +121,64 @@ impl Plan {
         repeats: u32,
         seed: u64,
     ) -> Result<Self> {
+        let depths: Vec<Option<f64>> = depths.iter().copied().map(Some).collect();
+        Sides { inputs, needles, context_lengths, depths: &depths, repeats }
+            .plan(|_, repeat| haystack_seed(seed, repeat))
+    }
+
+    /// Every story at every length and repetition, each in another part of the haystack: where many
+    /// stories share one beginning, what they find out is about that beginning.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn of_stories(
+        inputs: &str,
+        stories: &[Needle],
+        context_lengths: &[usize],
+        repeats: u32,
+        seed: u64,
+    ) -> Result<Self> {
+        Sides { inputs, needles: stories, context_lengths, depths: &[None], repeats }.plan(
+            |story, repeat| {
+                let text = [story.needle.as_bytes(), story.question.as_bytes()];
+                let numbers = [&seed.to_le_bytes()[..], &repeat.to_le_bytes()];
+                digest(&[b"headprof story", text[0], text[1], numbers[0], numbers[1]])
+            },
+        )
+    }
+
+    /// Every one of `rows`, `(index of the needle, tokens of its prompt)`, once.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if two rows are the same.
+    pub fn of_contexts(inputs: &str, needles: &[Needle], rows: &[(usize, usize)]) -> Result<Self> {
+        let probe = |(index, &(needle, context_length)): (usize, &(usize, usize))| {
+            let id = probe_id(inputs, &needles[needle], context_length, None, 0);
+            Probe { index, id, needle, context_length, depth: None, repeat: 0, seed: 0 }
+        };
+        let probes: Vec<Probe> = rows.iter().enumerate().map(probe).collect();
+        unique(&probes, needles)?;
+        Ok(Self { probes })
+    }
+}
+
+/// All that a plan with one length for many needles is made of.
+struct Sides<'a> {
+    inputs: &'a str,
+    needles: &'a [Needle],
+    context_lengths: &'a [usize],
+    depths: &'a [Option<f64>],
+    repeats: u32,
+}
+
+impl Sides<'_> {
+    /// The plan whose needle and repetition begin in the haystack at what `seed_of` says.
+    fn plan(&self, seed_of: impl Fn(&Needle, u32) -> u64) -> Result<Plan> {
         let counts = [
-            ("needles", needles.len()),
-            ("context lengths", context_lengths.len()),
-            ("depths", depths.len()),
-            ("repetitions", repeats as usize),
+            ("needles", self.needles.len()),
+            ("context lengths", self.context_lengths.len()),
+            ("depths", self.depths.len()),
+            ("repetitions", self.repeats as usize),
         ];
         if let Some((what, _)) = counts.iter().find(|c| c.1 == 0) {
             return Err(Error::usage("there is nothing to probe")
@@ -133,12 +197,12 @@ impl Plan {
             })?;
 
         let mut probes = Vec::new();
-        for (n, needle) in needles.iter().enumerate() {
-            for &context_length in context_lengths {
-                for &depth in depths {
-                    for repeat in 0..repeats {
-                        let seed = haystack_seed(seed, repeat);
-                        let id = probe_id(inputs, needle, context_length, depth, seed);
+        for (n, needle) in self.needles.iter().enumerate() {
+            for &context_length in self.context_lengths {
+                for &depth in self.depths {
+                    for repeat in 0..self.repeats {
+                        let seed = seed_of(needle, repeat);
+                        let id = probe_id(self.inputs, needle, context_length, depth, seed);
                         let index = probes.len();
                         let needle = n;
                         probes.push(Probe {
@@ -154,8 +218,8 @@ impl Plan {
                 }
             }
         }
-        unique(&probes, needles)?;
-        Ok(Self { probes })
+        unique(&probes, self.needles)?;
+        Ok(Plan { probes })
     }
 }
 
@@ -165,9 +229,10 @@ fn unique(probes: &[Probe], needles: &[Needle]) -> Result<()> {
     for p in probes {
         if let Some(first) = seen.insert(p.id, p) {
             let (a, b) = (&needles[first.needle], &needles[p.needle]);
+            let depth = p.depth.map_or(String::new(), |d| format!(", depth {d}"));
             return Err(Error::data("two probes are the same")
                 .at(format!("needles {} and {}", a.id, b.id))
-                .got(format!("{:?}, length {}, depth {}", b.needle, p.context_length, p.depth))
+                .got(format!("{:?}, length {}{depth}", b.needle, p.context_length))
                 .expected("every needle, length and depth once"));
         }
     }
@@ -185,9 +250,13 @@ fn probe_id(
     inputs: &str,
     needle: &Needle,
     context_length: usize,
-    depth: f64,
+    depth: Option<f64>,
     seed: u64,
 ) -> ProbeId {
+    let depth = match depth {
+        Some(depth) => depth.to_bits().to_le_bytes(),
+        None => *b"scatter.",
+    };
     ProbeId(digest(&[
         b"headprof probe",
         inputs.as_bytes(),
@@ -196,7 +265,7 @@ fn probe_id(
         needle.answer.as_bytes(),
         needle.real_needle.as_deref().unwrap_or_default().as_bytes(),
         &(context_length as u64).to_le_bytes(),
-        &depth.to_bits().to_le_bytes(),
+        &depth,
         &seed.to_le_bytes(),
     ]))
 }
@@ -223,15 +292,42 @@ mod tests {
             question: "Q?".to_owned(),
             answer: "A.".to_owned(),
             real_needle: None,
+            facts: None,
         }
+    }
+
+    fn key(p: &Probe) -> (usize, usize, f64, u32) {
+        (p.needle, p.context_length, p.depth.unwrap(), p.repeat)
+    }
+
+    #[test]
+    fn stories_are_scattered_each_in_its_own_part_of_the_haystack() {
+        let stories = [needle("a", "one"), needle("b", "two")];
+        let plan = Plan::of_stories("in", &stories, &[512, 1024], 2, 0).unwrap();
+        assert_eq!(plan.probes.len(), 8);
+        assert!(plan.probes.iter().all(|p| p.depth.is_none()));
+        // The same story begins at the same place at every length.
+        let seeds = |n| -> Vec<u64> {
+            plan.probes.iter().filter(|p| p.needle == n).map(|p| p.seed).collect()
+        };
+        assert_eq!(seeds(0)[..2], seeds(0)[2..]);
+        let distinct: std::collections::BTreeSet<u64> =
+            plan.probes.iter().map(|p| p.seed).collect();
+        assert_eq!(distinct.len(), 4);
+        let depths = plan.probes[0].fact_depths(50);
+        assert!(depths.is_sorted() && depths.iter().all(|d| (0.0..1.0).contains(d)));
+        // Half of the facts on each side, more or less.
+        let early = depths.iter().filter(|&&d| d < 0.5).count();
+        assert!((10..40).contains(&early), "{early}");
+        assert_eq!(depths, plan.probes[0].fact_depths(50));
+        assert_ne!(depths, plan.probes[1].fact_depths(50));
     }
 
     #[test]
     fn probes_are_in_the_order_needle_length_depth_repeat() {
         let needles = [needle("a", "one"), needle("b", "two")];
         let plan = Plan::new("in", &needles, &[512, 1024], &[0.0, 1.0], 2, 0).unwrap();
-        let order: Vec<(usize, usize, f64, u32)> =
-            plan.probes.iter().map(|p| (p.needle, p.context_length, p.depth, p.repeat)).collect();
+        let order: Vec<(usize, usize, f64, u32)> = plan.probes.iter().map(key).collect();
         let mut expected = Vec::new();
         for n in 0..2 {
             for t in [512, 1024] {
@@ -255,11 +351,7 @@ mod tests {
         // In a larger plan the same probe has the same id.
         let both = [needle("z", "zero"), a.clone()];
         let large = Plan::new("in", &both, &[256, 512], &[0.1, 0.5], 3, 0);
-        let found = large
-            .unwrap()
-            .probes
-            .into_iter()
-            .find(|p| (p.needle, p.context_length, p.depth, p.repeat) == (1, 512, 0.5, 0));
+        let found = large.unwrap().probes.into_iter().find(|p| key(p) == (1, 512, 0.5, 0));
         assert_eq!(found.unwrap().id, base);
         let other_question = Needle { question: "R?".to_owned(), ..a.clone() };
         let other_answer = Needle { answer: "B.".to_owned(), ..a.clone() };

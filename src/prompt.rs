@@ -1,7 +1,7 @@
 //! Needle in a haystack, as token ids: [`Prompt`], and how it is put together.
 //!
 //! ```text
-//! [BOS] haystack[..i] needle haystack[i..] question part        T = context_length tokens
+//! [BOS] prefix haystack[..i] needle haystack[i..] question part        T = context_length tokens
 //! ```
 //!
 //! The references cut and join token ids, decode them and encode the text again, so that lengths
@@ -19,6 +19,7 @@ use crate::tokenizer::Tokenizer;
 const DEFAULT_TEMPLATE: &str = "\nBased on the content of the book, Question: {question}\nAnswer:";
 
 const PLACEHOLDER: &str = "{question}";
+const CONTEXT: &str = "{context}";
 
 /// The input of one probe. Assembled from token ids, never by decoding and encoding again.
 ///
@@ -31,9 +32,14 @@ pub struct Prompt {
     /// The needle: token spans in ascending order, not overlapping. One span for a needle in a
     /// haystack, several where the needle is a set of facts.
     pub needle: Vec<Range<usize>>,
-    /// Where in the haystack the needle was asked to be, 0 (start) to 1 (end).
-    pub depth_asked: f64,
-    /// Where it came to stand: tokens of haystack before it over tokens of haystack.
+    /// Facts that the answer does not follow from: token spans in ascending order, none of them
+    /// overlapping another or the needle. Empty for a needle that is one sentence.
+    pub distractors: Vec<Range<usize>>,
+    /// Where in the haystack the needle was asked to be, 0 (start) to 1 (end); `None` where it is
+    /// scattered.
+    pub depth_asked: Option<f64>,
+    /// Where it came to stand: tokens of haystack before it over tokens of haystack; the mean over
+    /// its spans.
     pub depth_reached: f64,
     /// How many times the haystack text was used up to fill the context (1 = once or less).
     pub haystack_cycles: usize,
@@ -46,7 +52,8 @@ impl Prompt {
     }
 }
 
-/// What is put behind the haystack: a text with `{question}` in it, once.
+/// What is put around the haystack: a text with `{question}` in it, once, and with `{context}` for
+/// the haystack, once, or without it where nothing stands before the haystack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PromptTemplate(String);
 
@@ -60,17 +67,40 @@ impl PromptTemplate {
     /// A template of the user's.
     ///
     /// # Errors
-    /// [`Error::Usage`] unless `{question}` is in it exactly once.
+    /// [`Error::Usage`] unless `{question}` is in it exactly once, and `{context}` at most once and
+    /// before the question.
     pub fn new(template: impl Into<String>) -> Result<Self> {
         let template = template.into();
-        match template.matches(PLACEHOLDER).count() {
-            1 => Ok(Self(template)),
-            n => Err(Error::usage("the prompt template does not have one place for the question")
+        let wrong = |what: &str, got: String, expected: &str| {
+            Err(Error::usage(what)
                 .at(format!("{template:?}"))
-                .got(format!("{PLACEHOLDER} {n} times"))
-                .expected(format!("{PLACEHOLDER} once"))
-                .advice(format!("the default is {DEFAULT_TEMPLATE:?}"))),
+                .got(got)
+                .expected(expected)
+                .advice(format!("the default is {DEFAULT_TEMPLATE:?}")))
+        };
+        let [questions, contexts] = [PLACEHOLDER, CONTEXT].map(|p| template.matches(p).count());
+        if questions != 1 {
+            return wrong(
+                "the prompt template does not have one place for the question",
+                format!("{PLACEHOLDER} {questions} times"),
+                "{question} once",
+            );
         }
+        if contexts > 1 {
+            return wrong(
+                "the prompt template has several places for the haystack",
+                format!("{CONTEXT} {contexts} times"),
+                "{context} once, or not at all",
+            );
+        }
+        if template.find(CONTEXT).is_some_and(|at| template[at..].find(PLACEHOLDER).is_none()) {
+            return wrong(
+                "the prompt template asks before the haystack",
+                "{question} before {context}".to_owned(),
+                "{context} before {question}",
+            );
+        }
+        Ok(Self(template))
     }
 
     /// The template's text.
@@ -78,9 +108,14 @@ impl PromptTemplate {
         &self.0
     }
 
-    /// The template with a question in its place.
+    /// What stands before the haystack, and what behind it.
+    fn parts(&self) -> (&str, &str) {
+        self.0.split_once(CONTEXT).unwrap_or(("", &self.0))
+    }
+
+    /// What follows the haystack, with a question in its place.
     pub fn render(&self, question: &str) -> String {
-        self.0.replacen(PLACEHOLDER, question, 1)
+        self.parts().1.replacen(PLACEHOLDER, question, 1)
     }
 
     /// The tokens of the question part as they stand after the haystack, `[q]`.
@@ -90,6 +125,17 @@ impl PromptTemplate {
     pub fn tokenise(&self, tokenizer: &Tokenizer, question: &str) -> Result<Vec<u32>> {
         Ok(tokenizer.encode_after(".", &self.render(question))?.ids)
     }
+
+    /// The tokens between BOS and the haystack.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn tokenise_prefix(&self, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+        match self.parts().0 {
+            "" => Ok(Vec::new()),
+            prefix => tokenizer.encode(prefix),
+        }
+    }
 }
 
 /// The parts of a probe's prompt, all in the ids of one tokenizer.
@@ -97,6 +143,8 @@ impl PromptTemplate {
 pub struct PromptParts<'a> {
     /// [`Tokenizer::bos`].
     pub bos: Option<u32>,
+    /// [`PromptTemplate::tokenise_prefix`].
+    pub prefix: &'a [u32],
     /// The text around the needle.
     pub haystack: &'a HaystackTokens,
     /// The needle.
@@ -115,8 +163,8 @@ struct Slot {
 }
 
 impl PromptParts<'_> {
-    /// The smallest context length that has room for BOS, needle, question part and one token of
-    /// haystack at any depth.
+    /// The smallest context length that has room for BOS, prefix, needle, question part and one
+    /// token of haystack at any depth.
     pub fn smallest_context_length(&self) -> usize {
         let needle = [Placement::Start, Placement::Line, Placement::Sentence]
             .map(|p| self.needle.placed(p).ids.len())
@@ -129,7 +177,7 @@ impl PromptParts<'_> {
     /// The prompt of `context_length` tokens with the needle at `depth` (0 to 1).
     ///
     /// The haystack begins with the first sentence at or after token `offset` of its stream. At
-    /// depth 0 the needle is the first thing after BOS, at depth 1 the last before the question
+    /// depth 0 the needle is the first thing after BOS and prefix, at depth 1 the last before the question
     /// part; in between it stands at the sentence border nearest to `depth · m` (`m` tokens of
     /// haystack; of two as near, the earlier). If no sentence begins within these `m` tokens, it
     /// stands exactly there, inside a sentence. Where the needle is put before a word without a
@@ -165,13 +213,15 @@ impl PromptParts<'_> {
         let (before, after) = haystack.split_at(slot.before);
 
         let bos = self.bos.as_slice();
-        let ids = [bos, before, &placed.ids, blank_line, after, self.question].concat();
-        let at = bos.len() + before.len();
+        let ids =
+            [bos, self.prefix, before, &placed.ids, blank_line, after, self.question].concat();
+        let at = bos.len() + self.prefix.len() + before.len();
         let needle = at + placed.span.start..at + placed.span.end;
         let prompt = Prompt {
             ids,
             needle: vec![needle],
-            depth_asked: depth,
+            distractors: Vec::new(),
+            depth_asked: Some(depth),
             depth_reached: before.len() as f64 / region as f64,
             haystack_cycles,
         };
@@ -181,7 +231,7 @@ impl PromptParts<'_> {
 
     /// Tokens that are neither needle nor haystack.
     fn around(&self) -> usize {
-        self.bos.as_slice().len() + self.question.len()
+        self.bos.as_slice().len() + self.prefix.len() + self.question.len()
     }
 
     /// Tokens left for the haystack and a blank line after the needle, `m`; at least 1 once
@@ -193,8 +243,10 @@ impl PromptParts<'_> {
     /// Chooses where the needle goes in the haystack that begins at token `start`.
     fn slot(&self, context_length: usize, depth: f64, start: usize) -> Slot {
         let m = self.region(context_length, Placement::Sentence);
+        // What stands before the haystack ends in a line break where it is well made.
+        let first = if self.prefix.is_empty() { Placement::Start } else { Placement::Line };
         let at_border = |s: SentenceStart| match (s.token, s.spaced) {
-            (0, spaced) => Slot { before: 0, placement: Placement::Start, blank_line: !spaced },
+            (0, spaced) => Slot { before: 0, placement: first, blank_line: !spaced },
             (before, true) => Slot { before, placement: Placement::Sentence, blank_line: false },
             (before, false) => Slot { before, placement: Placement::Line, blank_line: true },
         };
@@ -239,6 +291,12 @@ impl PromptParts<'_> {
             .expected(format!("{context_length} tokens, {} of needle, one BOS", placed.span.len())))
     }
 }
+
+mod published;
+mod scattered;
+
+pub use published::{ContextParts, ContextTokens};
+pub use scattered::ScatteredParts;
 
 #[cfg(test)]
 mod tests;

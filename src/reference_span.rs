@@ -105,7 +105,8 @@ mod tests {
         Prompt {
             ids,
             needle: vec![needle],
-            depth_asked: 0.5,
+            distractors: Vec::new(),
+            depth_asked: Some(0.5),
             depth_reached: 0.5,
             haystack_cycles: 1,
         }

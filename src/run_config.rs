@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::cli::ProfileArgs;
+use crate::cli::{ProbeArg, ProfileArgs};
 use crate::error::{Error, Result};
 use crate::score::{self, Compat, CompatSet, HeadScore, ScoreOptions, ScoreRows};
 
@@ -12,8 +12,17 @@ mod probes;
 mod selection;
 
 pub use compute::ComputeConfig;
-pub use probes::{Lengths, MaxNewTokens, ModelChoice, ProbeConfig, StopRule, default_chunk_tokens};
+pub use probes::{
+    Lengths, MaxNewTokens, ModelChoice, ProbeConfig, ProbeSource, PublishedRows, StopRule,
+    default_chunk_tokens,
+};
 pub(crate) use selection::eviction_options;
+
+/// Tasks of `--probe babilong` where none are named: one, two and three supporting facts.
+const DEFAULT_TASKS: &str = "qa1..qa3";
+
+/// Stories of each task where no number is given.
+pub(crate) const DEFAULT_SAMPLES: usize = 20;
 
 /// A profile to run, without contradictions.
 pub struct RunConfig {
@@ -49,7 +58,7 @@ impl RunConfig {
     pub fn new(args: &ProfileArgs, command: Vec<String>) -> Result<Self> {
         let compat: CompatSet =
             args.compat.as_deref().unwrap_or("").parse().at_option("--compat")?;
-        let (probes, mut notes) = ProbeConfig::new(&args.probes, compat)?;
+        let (probes, mut notes) = ProbeConfig::new(&args.probes, source(args)?, compat)?;
         if args.score_rows.is_some() && compat.contains(Compat::DililazyKv) {
             notes
                 .push("--compat dililazykv scores row 0 only; --score-rows changes nothing".into());
@@ -73,6 +82,36 @@ impl RunConfig {
             notes,
             command,
         })
+    }
+}
+
+/// What `--probe`, `--tasks`, `--samples` and `--babilong-data` say.
+fn source(args: &ProfileArgs) -> Result<ProbeSource> {
+    let tasks = args.tasks.as_deref();
+    match (args.probe, &args.babilong_data) {
+        (ProbeArg::Babilong, None) => ProbeSource::babilong(
+            tasks.unwrap_or(DEFAULT_TASKS),
+            "--tasks",
+            args.samples.unwrap_or(DEFAULT_SAMPLES),
+            false,
+        ),
+        (ProbeArg::Babilong, Some(path)) => {
+            ProbeSource::published(path, tasks, "--tasks", args.samples)
+        }
+        (ProbeArg::Needle, data) => {
+            let given = [
+                ("--tasks", tasks.is_some()),
+                ("--samples", args.samples.is_some()),
+                ("--babilong-data", data.is_some()),
+            ];
+            match given.iter().find(|g| g.1) {
+                None => Ok(ProbeSource::Needles),
+                Some((option, _)) => Err(Error::usage("stories are told for another probe")
+                    .at(option)
+                    .got("--probe needle")
+                    .expected("--probe babilong")),
+            }
+        }
     }
 }
 

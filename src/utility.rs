@@ -17,14 +17,14 @@ use crate::cli::UtilityArgs;
 use crate::error::{Error, Result};
 use crate::evaluate::check_window;
 use crate::eviction::{self, EvictionOptions, Kept, Method, Rows, TokenScore, TokenStats, utility};
-use crate::gate;
+use crate::gate::{self, Expected};
 use crate::generate::compressed::{AnswerLimits, Evictor, continue_from};
 use crate::interrupt::Interrupt;
-use crate::model::{Llama, RaggedCache};
+use crate::model::{Llama, NewValue, RaggedCache};
 use crate::plan::{Probe, check_tokens};
-use crate::profile::{Inputs, Job, check_memory, guarded};
+use crate::profile::{Inputs, Job, NeedleSpans, check_memory, guarded};
 use crate::progress::Progress;
-use crate::run_config::{AtOption, ProbeConfig, eviction_options};
+use crate::run_config::{AtOption, ProbeConfig, ProbeSource, eviction_options};
 use crate::score::CompatSet;
 use crate::terminal::note;
 
@@ -70,7 +70,8 @@ impl UtilityConfig {
     /// # Errors
     /// [`Error::Usage`] naming the option.
     pub fn new(args: &UtilityArgs) -> Result<Self> {
-        let (probes, notes) = ProbeConfig::new(&args.probes, CompatSet::default())?;
+        let (probes, notes) =
+            ProbeConfig::new(&args.probes, ProbeSource::Needles, CompatSet::default())?;
         // Curves are about every budget; this one only has to hold the window.
         check_tokens("--window-size", args.selection.window_size)?;
         let capacity_tokens = args.selection.window_size + (1 << 20);
@@ -114,7 +115,7 @@ pub fn run(config: &UtilityConfig, interrupt: &Interrupt) -> Result<Recorded> {
     let folder = config.out.join("head_score");
     atomic::usable_folder(&folder)?;
     let inputs = Inputs::load(probes)?;
-    let job = Job::new(probes, &inputs)?;
+    let job = Job::new(probes, &inputs, NeedleSpans::Any)?;
     check_window(&job, config.options.budget.window_tokens)?;
     let shape = &inputs.model.config;
     let heads = CacheHeads {
@@ -182,7 +183,7 @@ impl Recorder<'_> {
             interrupt.check()?;
             let (answer, curves) = guarded(self.model.compute(), || self.probe(probe))?;
             let needle = &self.inputs.needles[probe.needle];
-            let value = gate.value(&answer, &needle.answer)?;
+            let value = gate.value(&answer, &Expected::from(needle))?;
             let passed = gate.passes(value);
             if passed {
                 accepted += 1;
@@ -269,7 +270,7 @@ impl Worth {
 
 /// Looks, and evicts nothing.
 impl Evictor for Worth {
-    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], _: &[f32]) -> Result<()> {
+    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], _: NewValue) -> Result<()> {
         let readers = self.heads.readers();
         let slots = rows.len() / readers;
         let i = layer * self.heads.stored() + list;
@@ -302,11 +303,13 @@ mod tests {
             tokens: 3,
             row_sums: [(LAST, vec![0.2, 0.3, 0.5, 0.4, 0.5, 0.1])].into(),
             value_norms: None,
+            projected_norms: None,
         };
         let budget = BudgetOptions { reduce: GroupReduce::Mean, ..BudgetOptions::default() };
         let mut worth = Worth::new(&stats, heads, &EvictionOptions::new(budget)).unwrap();
         let rows = [0.1, 0.2, 0.3, 0.4, 0.5, 0.2, 0.1, 0.2];
-        worth.observe(0, 0, &rows, &[]).unwrap();
+        let value = NewValue { entries: &[], projected_norms: &[] };
+        worth.observe(0, 0, &rows, value).unwrap();
         for (got, expected) in worth.sums[0].iter().zip([0.6, 0.6, 0.5]) {
             assert!((got - expected).abs() < 1e-6, "{got} {expected}");
         }

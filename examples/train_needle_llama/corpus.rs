@@ -47,13 +47,15 @@ pub struct Mix {
     pub families: [f32; 12],
     /// The share of questions about a bAbI-like story.
     pub babi: f32,
+    /// How many of the stories are of people on the move alone, 0 to 1.
+    pub moves_only: f32,
     /// How many of the questions about needles ask for the whole needle, 0 to 1.
     pub quotes: f32,
 }
 
 impl Default for Mix {
     fn default() -> Self {
-        Self { families: [1.0; 12], babi: 2.0, quotes: 0.0 }
+        Self { families: [1.0; 12], babi: 2.0, moves_only: 0.25, quotes: 0.0 }
     }
 }
 
@@ -204,7 +206,8 @@ impl Corpus {
         }
         let mut story = Vec::new();
         if about_story > 0 {
-            let told = babi::story(rng, about_story);
+            let moves_only = rng.random::<f32>() < mix.moves_only;
+            let told = babi::story(rng, about_story, moves_only);
             let questions = told.questions.into_iter();
             asked.extend(questions.map(|(q, a)| (question_text(&q), a)));
             story = told.facts;

@@ -89,7 +89,7 @@ fn facts_are_in_the_text_and_not_held_out() {
         let mix = Mix {
             families: [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
             babi: 0.0,
-            quotes: 0.0,
+            ..Mix::default()
         };
         let sample = corpus.sample(&mut rng, 400, 4, &mix).expect("samples");
         let text = decode(&sample.ids);
@@ -113,7 +113,7 @@ fn facts_are_in_the_text_and_not_held_out() {
 fn stories_keep_their_order() {
     let corpus = corpus();
     let mut rng = StdRng::seed_from_u64(9);
-    let mix = Mix { families: [0.0; 12], babi: 1.0, quotes: 0.0 };
+    let mix = Mix { families: [0.0; 12], babi: 1.0, ..Mix::default() };
     let mut people = 0;
     for _ in 0..200 {
         let sample = corpus.sample(&mut rng, 500, 2, &mix).expect("samples");

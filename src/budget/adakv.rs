@@ -16,8 +16,10 @@
 //! `--floor` of KVCache-Factory has no effect there; `alpha` has here. AdaKV itself does not
 //! normalize, HeadKV's and KVCache-Factory's copies do.
 
+use std::borrow::Cow;
+
 use super::rounding::round_to_sum;
-use super::{Allocator, Budget, Needs, Request, Room};
+use super::{Allocator, Budget, BudgetOptions, Needs, Request, Room};
 use crate::error::{Error, Result};
 
 /// See the [module](self).
@@ -61,32 +63,48 @@ impl Allocator for AdaKv {
         let stored = request.heads.stored();
         let mut past = Vec::with_capacity(room.heads);
         for scores in layers {
-            let counts = if options.normalize {
-                let mut scores = scores.clone();
-                normalize(&mut scores, stored, mean as usize);
-                counts(&scores, stored, mean as usize)
-            } else {
-                counts(scores, stored, mean as usize)
-            };
-            if options.reference {
-                let floor = (f64::from(mean) * options.alpha).trunc() as f32;
-                let share = (1.0 - options.alpha) as f32;
-                let rounded = |n: u32| f64::from((n as f32 * share + floor).round_ties_even());
-                past.extend(counts.into_iter().map(|n| room.cut(rounded(n))));
-            } else {
-                let floor = options.alpha * f64::from(mean);
-                let amount = |n: u32| floor + (1.0 - options.alpha) * f64::from(n);
-                let amounts: Vec<f64> = counts.into_iter().map(amount).collect();
-                let total = stored as u64 * u64::from(mean);
-                past.extend(round_to_sum(&amounts, total, 0, room.limit));
-            }
+            past.extend(match options.reference {
+                true => competed_as_published(scores, stored, mean, &room, options),
+                false => competed(scores, stored, stored as u64 * u64::from(mean), &room, options),
+            });
         }
         room.budget(request, past)
     }
 }
 
+/// What each of `stored` heads of a layer gets of `total` tokens: exactly that in sum. `scores` are
+/// `[S, N]`.
+pub(super) fn competed(
+    scores: &[f32],
+    stored: usize,
+    total: u64,
+    room: &Room,
+    options: &BudgetOptions,
+) -> Vec<u32> {
+    let mean = total as f64 / stored as f64;
+    let amount = |n: f64| options.alpha * mean + (1.0 - options.alpha) * n;
+    let counts = counts(scores, stored, total as usize, options);
+    let amounts: Vec<f64> = counts.into_iter().map(amount).collect();
+    round_to_sum(&amounts, total, 0, room.limit)
+}
+
+/// The same of `mean` tokens per head with the published rounding.
+pub(super) fn competed_as_published(
+    scores: &[f32],
+    stored: usize,
+    mean: u32,
+    room: &Room,
+    options: &BudgetOptions,
+) -> Vec<u32> {
+    let floor = (f64::from(mean) * options.alpha).trunc() as f32;
+    let share = (1.0 - options.alpha) as f32;
+    let rounded = |n: f64| f64::from((n as f32 * share + floor).round_ties_even());
+    let counts = counts(scores, stored, stored * mean as usize, options);
+    counts.into_iter().map(|n| room.cut(rounded(n))).collect()
+}
+
 /// The token scores, `[S, T - W]` for each layer.
-fn checked_scores<'a>(request: &Request<'a>, room: &Room) -> Result<&'a [Vec<f32>]> {
+pub(super) fn checked_scores<'a>(request: &Request<'a>, room: &Room) -> Result<&'a [Vec<f32>]> {
     let absent = || Error::bug("adakv needs a prompt with its token scores");
     request.prompt_tokens.ok_or_else(absent)?;
     let layers = request.token_scores.ok_or_else(absent)?;
@@ -122,14 +140,18 @@ fn normalize(scores: &mut [f32], stored: usize, best: usize) {
     }
 }
 
-/// How many of the `stored * mean` largest of `scores`, `[S, N]`, each head has; the same for all
-/// where all scores are 0.
-fn counts(scores: &[f32], stored: usize, mean: usize) -> Vec<u32> {
+/// How many of the `wanted` largest of `scores`, `[S, N]`, each head has; the same for all where all
+/// scores are 0.
+fn counts(scores: &[f32], stored: usize, wanted: usize, options: &BudgetOptions) -> Vec<f64> {
     // Attention so sharp that f32 has nothing left for these tokens: no head is worth more.
     if scores.iter().all(|score| *score == 0.0) {
-        return vec![mean as u32; stored];
+        return vec![wanted as f64 / stored as f64; stored];
     }
-    let (tokens, wanted) = (scores.len() / stored, stored * mean);
+    let mut scores = Cow::from(scores);
+    if options.normalize {
+        normalize(scores.to_mut(), stored, wanted / stored);
+    }
+    let tokens = scores.len() / stored;
     let mut order: Vec<usize> = (0..scores.len()).collect();
     if wanted < order.len() {
         // Row-major indices: of equal scores the lower head, then the lower position.
@@ -138,8 +160,8 @@ fn counts(scores: &[f32], stored: usize, mean: usize) -> Vec<u32> {
         });
         order.truncate(wanted);
     }
-    let mut counts = vec![0; stored];
-    order.into_iter().for_each(|i| counts[i / tokens] += 1);
+    let mut counts = vec![0.0; stored];
+    order.into_iter().for_each(|i| counts[i / tokens] += 1.0);
     counts
 }
 

@@ -7,8 +7,8 @@ use super::*;
 use crate::cache_heads::{Granularity, GroupReduce};
 
 /// Budgets that do not depend on the unit of the scores. DiliLazyKV's code adds a share that does.
-const SCALE_FREE: [&str; 6] =
-    ["uniform", "pyramidkv", "adakv", "headkv", "dililazykv_variance", "lukv"];
+const SCALE_FREE: [&str; 7] =
+    ["uniform", "pyramidkv", "adakv", "ada_pyramidkv", "headkv", "dililazykv_variance", "lukv"];
 
 /// A request with everything that any allocator looks at. Token scores and curves have no equal
 /// values, so that no rule about ties decides.
@@ -57,6 +57,7 @@ fn case() -> impl Strategy<Value = Case> {
                     scores: Some(HeadMatrix::new(layers, heads.heads, scores).unwrap()),
                     tokens: Some(tokens),
                     utility: Some(utility.unwrap()),
+                    place: None,
                 }
             })
     })

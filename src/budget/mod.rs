@@ -8,6 +8,7 @@
 //! say, so that two methods can be compared; the *reference* one is the published code's, with its
 //! rounding. To add an allocator: one file with an `impl Allocator`, and one line in [`registry`].
 
+pub mod ada_pyramidkv;
 pub mod adakv;
 pub mod dililazykv;
 pub mod dililazykv_variance;
@@ -118,6 +119,18 @@ pub struct Request<'a> {
     pub token_scores: Option<&'a [Vec<f32>]>,
     /// What each stored head's tokens are worth.
     pub utility: Option<&'a UtilityCurves>,
+    /// Which layer of how many it is about, where `heads` and `token_scores` are of one layer of a
+    /// larger model; `None` where they are of all.
+    pub place: Option<LayerPlace>,
+}
+
+/// A layer's place in its model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerPlace {
+    /// The layer, from 0.
+    pub layer: usize,
+    /// Layers of the model, `L`.
+    pub layers: usize,
 }
 
 /// What an allocator looks at besides the heads and the options.
@@ -127,7 +140,8 @@ pub enum Needs {
     Nothing,
     /// [`Request::head_scores`].
     HeadScores,
-    /// [`Request::token_scores`] and [`Request::prompt_tokens`].
+    /// [`Request::token_scores`] and [`Request::prompt_tokens`]. No layer's budget depends on
+    /// another's scores: a request may be about one layer alone, with its [`Request::place`].
     TokenScores,
     /// [`Request::utility`] and [`Request::prompt_tokens`].
     Utility,
@@ -176,6 +190,7 @@ pub fn registry() -> &'static [&'static dyn Allocator] {
         &uniform::Uniform,
         &pyramidkv::PyramidKv,
         &adakv::AdaKv,
+        &ada_pyramidkv::AdaPyramidKv,
         &headkv::HeadKv,
         &dililazykv::DiliLazyKv,
         &dililazykv_variance::DiliLazyKvVariance,

@@ -1,6 +1,6 @@
 //! Requests as values, for the tests of allocators.
 
-use super::{Allocator, Budget, BudgetOptions, Request, UtilityCurves};
+use super::{Allocator, Budget, BudgetOptions, LayerPlace, Request, UtilityCurves};
 use crate::cache_heads::{CacheHeads, Granularity};
 use crate::error::Result;
 use crate::head_matrix::HeadMatrix;
@@ -14,6 +14,7 @@ pub(super) struct Case {
     pub scores: Option<HeadMatrix>,
     pub tokens: Option<Vec<Vec<f32>>>,
     pub utility: Option<UtilityCurves>,
+    pub place: Option<LayerPlace>,
 }
 
 impl Case {
@@ -27,6 +28,7 @@ impl Case {
             scores: None,
             tokens: None,
             utility: None,
+            place: None,
         }
     }
 
@@ -92,6 +94,11 @@ impl Case {
         self
     }
 
+    pub fn place(mut self, place: LayerPlace) -> Self {
+        self.place = Some(place);
+        self
+    }
+
     pub fn allocate(&self, allocator: &dyn Allocator) -> Result<Budget> {
         allocator.allocate(&Request {
             heads: self.heads,
@@ -100,6 +107,7 @@ impl Case {
             head_scores: self.scores.as_ref(),
             token_scores: self.tokens.as_deref(),
             utility: self.utility.as_ref(),
+            place: self.place,
         })
     }
 

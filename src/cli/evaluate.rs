@@ -13,9 +13,19 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     pub probes: ProbeArgs,
 
-    /// What the model is asked: needle
+    /// What the model is asked: needle, or babilong with tasks behind it such as babilong:qa1..qa5
     #[arg(long, value_name = "TASK", default_value = "needle", help_heading = "Compression")]
     pub task: String,
+
+    /// Stories of each task of babilong, told at every length [default: 20], or rows of each file
+    /// of --babilong-data [default: all]
+    #[arg(long, value_name = "N", help_heading = "Compression")]
+    pub samples: Option<usize>,
+
+    /// Published rows of BABILong in the place of our own stories: a file or a folder of .json,
+    /// .jsonl or .arrow files whose paths say qa1 to qa20
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Compression")]
+    pub babilong_data: Option<PathBuf>,
 
     /// Methods to compare [default: full, streaming_llm, h2o, scissorhands, snapkv, pyramidkv,
     /// adakv and, with --head-score, headkv and dililazykv]; +vatp behind a name weighs attention
@@ -54,7 +64,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "X", default_value_t = 1.0, help_heading = "Compression")]
     pub temp: f64,
 
-    /// adakv: share of the budget that is the same for all heads
+    /// adakv, ada_pyramidkv: share of the budget that is the same for all heads
     #[arg(long, value_name = "X", default_value_t = 0.2, help_heading = "Compression")]
     pub alpha: f64,
 

@@ -123,7 +123,8 @@ pub struct ProbeArgs {
     #[arg(long, help_heading = "Text")]
     pub skip_bad_files: bool,
 
-    /// What follows the haystack, with {question} in it; \n is a line break
+    /// What follows the haystack, with {question} in it; with {context}, for the haystack, also
+    /// what stands before it; \n is a line break
     /// [default: \nBased on the content of the book, Question: {question}\nAnswer:]
     #[arg(long, value_name = "TEXT", help_heading = "Text", allow_hyphen_values = true)]
     pub template: Option<String>,

@@ -31,7 +31,7 @@ pub struct SelectionArgs {
     #[arg(long, value_name = "NAME", default_value = "max", help_heading = "Compression")]
     pub pooling: String,
 
-    /// +vatp: norm of the values, l1, l2, linf or off
+    /// +vatp: norm of the values, l1, l2, linf, projected (l1 behind the output projection) or off
     #[arg(
         long,
         alias = "value_norm",

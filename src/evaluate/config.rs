@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::eviction::{self, Method};
 use crate::gate::GateKind;
 use crate::plan::check_tokens;
-use crate::run_config::{AtOption, ProbeConfig, eviction_options};
+use crate::run_config::{AtOption, DEFAULT_SAMPLES, ProbeConfig, ProbeSource, eviction_options};
 use crate::score::CompatSet;
 
 /// Methods of a comparison where none are named; those that follow head scores only with them.
@@ -25,6 +25,9 @@ const DEFAULT_METHODS: [&str; 9] = [
     "headkv",
     "dililazykv",
 ];
+
+/// Tasks of babilong where none are named: those that the references evaluate.
+const DEFAULT_TASKS: &str = "qa1..qa5";
 
 /// A comparison to run, without contradictions.
 pub struct EvaluateConfig {
@@ -60,13 +63,8 @@ impl EvaluateConfig {
     /// # Errors
     /// [`Error::Usage`] naming the option.
     pub fn new(args: &EvaluateArgs, command: Vec<String>) -> Result<Self> {
-        if args.task != "needle" {
-            return Err(Error::usage("there is no such task")
-                .at("--task")
-                .got(format!("\"{}\"", args.task))
-                .expected("needle"));
-        }
-        let (probes, notes) = ProbeConfig::new(&args.probes, CompatSet::default())?;
+        let source = source(args)?;
+        let (probes, notes) = ProbeConfig::new(&args.probes, source, CompatSet::default())?;
         let budgets = budgets(&args.budgets)?;
         let budget = BudgetOptions {
             capacity_tokens: budgets[0],
@@ -100,6 +98,35 @@ impl EvaluateConfig {
             notes,
             command,
         })
+    }
+}
+
+/// What `--task` and `--samples` say.
+fn source(args: &EvaluateArgs) -> Result<ProbeSource> {
+    let (task, rest) = args.task.split_once(':').map_or((&*args.task, None), |(t, r)| (t, Some(r)));
+    let only_babilong =
+        [("--samples", args.samples.is_some()), ("--babilong-data", args.babilong_data.is_some())];
+    match (task, rest, &args.babilong_data) {
+        ("needle", None, _) => match only_babilong.iter().find(|g| g.1) {
+            None => Ok(ProbeSource::Needles),
+            Some((option, _)) => Err(Error::usage("needles are no stories")
+                .at(option)
+                .got("--task needle")
+                .expected("--task babilong")),
+        },
+        ("babilong", tasks, Some(path)) => {
+            ProbeSource::published(path, tasks, "--task", args.samples)
+        }
+        ("babilong", tasks, None) => ProbeSource::babilong(
+            tasks.unwrap_or(DEFAULT_TASKS),
+            "--task",
+            args.samples.unwrap_or(DEFAULT_SAMPLES),
+            true,
+        ),
+        _ => Err(Error::usage("there is no such task")
+            .at("--task")
+            .got(format!("\"{}\"", args.task))
+            .expected("needle, babilong or babilong:LIST, such as babilong:qa1..qa5")),
     }
 }
 
@@ -213,7 +240,12 @@ mod tests {
             ("--gate none", "--gate"),
             ("--pooling mean", "--pooling"),
             ("--value-norm l3", "--value-norm"),
-            ("--task babilong", "--task"),
+            ("--task longbench", "--task"),
+            ("--task needle:qa1", "--task"),
+            ("--task babilong:qa99", "--task"),
+            ("--task babilong --depths 0.5", "--depths"),
+            ("--task babilong --samples 0", "--samples"),
+            ("--samples 3", "--samples"),
             ("--window-size 0", "--window-size"),
             ("--methods snapkv+vatp --sink-len 99 --budgets 32", "sink"),
         ] {

@@ -7,16 +7,24 @@
 //!
 //! Every method answers the same prompts, so that they can be compared prompt by prompt.
 
+mod babilong_task;
 mod bootstrap;
+mod compressing;
 mod config;
+pub mod data;
+pub mod longbench;
+mod longbench_task;
 mod needle_task;
 mod outputs;
 mod pictures;
 mod report;
+pub mod ruler;
+mod ruler_task;
 mod run;
 mod setting;
 mod table;
 mod task;
+mod text_prompt;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -25,13 +33,17 @@ use std::time::Instant;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+pub use babilong_task::BabilongTask;
 pub use bootstrap::{Estimate, RESAMPLES, Resamples};
 pub use config::EvaluateConfig;
+pub use longbench_task::LongBenchTask;
 pub use needle_task::NeedleTask;
+pub use ruler_task::RulerTask;
 pub use run::{Outcome, Record, Runner};
 pub use setting::Setting;
 pub use table::{MetricEstimate, Row, RowSeconds, rows};
 pub use task::{Case, Metric, Task};
+pub use text_prompt::{TextPromptLimits, middle_truncate};
 
 use crate::budget::{UtilityCurves, UtilityFile};
 use crate::cache_heads::{CacheHeads, Granularity};
@@ -42,7 +54,8 @@ use crate::head_score::{HeadScoreFile, sidecar};
 use crate::interrupt::Interrupt;
 use crate::machine;
 use crate::model::ModelConfig;
-use crate::profile::{Inputs, Job, check_memory, needle_sha256};
+use crate::profile::{Inputs, Job, NeedleSpans, check_memory, needle_sha256};
+use crate::run_config::ProbeSource;
 use crate::terminal::note;
 
 /// What a comparison tells.
@@ -60,6 +73,8 @@ pub struct Evaluated {
     pub files: Vec<PathBuf>,
     /// From start to end.
     pub seconds: f64,
+    /// The largest resident memory of the process; `None` where the system does not say.
+    pub peak_rss_bytes: Option<u64>,
     /// What makes an answer accurate.
     pub judged_by: String,
     /// The table for people.
@@ -77,7 +92,11 @@ impl fmt::Display for Evaluated {
         if self.failed > 0 {
             write!(f, ", {} more failed", self.failed)?;
         }
-        writeln!(f, " · {:.1} s\n\n{}", self.seconds, self.table)?;
+        write!(f, " · {:.1} s", self.seconds)?;
+        if let Some(bytes) = self.peak_rss_bytes {
+            write!(f, " · {} MiB of memory at most", bytes >> 20)?;
+        }
+        writeln!(f, "\n\n{}", self.table)?;
         writeln!(
             f,
             "accuracy: {}, mean [95 % interval]; - full, - snapkv: difference, * if its\n\
@@ -121,13 +140,19 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
     };
     let scores = head_scores(config, &inputs, &tell)?;
     let utility = utility(config, &inputs.model.name, &heads, &tell)?;
-    let job = Job::new(probes, &inputs)?;
+    let job = Job::new(probes, &inputs, NeedleSpans::Any)?;
+    job.notes.iter().for_each(|text| tell(&format!("note: {text}")));
     check_window(&job, config.settings[0].options.budget.window_tokens)?;
     check_memory(probes, &inputs.model, &compute, &job, extra_bytes(shape, config))?;
 
     let model = inputs.model.load(&compute)?;
     model.warnings().iter().for_each(|text| tell(&format!("warning: {text}")));
-    let mut task = NeedleTask::new(probes, &inputs, &job)?;
+    let mut task: Box<dyn Task> = match probes.source {
+        ProbeSource::Needles => Box::new(NeedleTask::new(probes, &inputs, &job)?),
+        ProbeSource::Babilong(_) | ProbeSource::Published(_) => {
+            Box::new(BabilongTask::new(probes, &inputs, &job)?)
+        }
+    };
     let runner = Runner {
         model: &model,
         tokenizer: &inputs.model.tokenizer,
@@ -137,7 +162,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
         chunk: probes.chunk_tokens(model.compute()),
         quiet: config.quiet,
     };
-    let records = runner.run(&mut task, interrupt)?;
+    let records = runner.run(task.as_mut(), interrupt)?;
     interrupt.begin_writing()?;
 
     let rows = rows(&config.settings, task.metrics(), &records, probes.seed);
@@ -146,7 +171,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
         inputs: &inputs,
         job: &job,
         model: &model,
-        task: &task,
+        task: task.as_ref(),
         records: &records,
         rows: &rows,
         evidence_sha256: [&config.head_score, &config.utility]
@@ -157,7 +182,8 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
         false => Vec::new(),
     };
     let seconds = start.elapsed().as_secs_f64();
-    let files = out.write(&made, pictures, seconds, machine::peak_rss_bytes())?;
+    let peak_rss_bytes = machine::peak_rss_bytes();
+    let files = out.write(&made, pictures, seconds, peak_rss_bytes)?;
     let failed = records.iter().filter(|r| r.outcomes.is_err()).count();
     Ok(Evaluated {
         model: inputs.model.name.clone(),
@@ -168,6 +194,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
         failed,
         files,
         seconds,
+        peak_rss_bytes,
         shortcoming: shortcoming(&records),
     })
 }
@@ -257,7 +284,7 @@ fn utility(
 /// # Errors
 /// [`Error::Usage`] with both numbers.
 pub(crate) fn check_window(job: &Job, window_tokens: usize) -> Result<()> {
-    let shortest = job.context_lengths.first().copied().unwrap_or(0);
+    let shortest = job.plan.probes.iter().map(|p| p.context_length).min().unwrap_or(0);
     match window_tokens < shortest {
         true => Ok(()),
         false => Err(Error::usage("the window leaves no token to choose")
@@ -275,13 +302,16 @@ fn extra_bytes(shape: &ModelConfig, config: &EvaluateConfig) -> u64 {
     let kv_heads = (shape.layers as u64).saturating_mul(shape.kv_heads as u64);
     let sums = heads.saturating_mul(4 * wanted.row_sums.len() as u64);
     let norms = if wanted.value_norms { kv_heads.saturating_mul(12) } else { 0 };
+    let projected = if wanted.projected_norms { heads.saturating_mul(4) } else { 0 };
     let stored = match config.granularity {
         Granularity::KvHead => kv_heads,
         Granularity::QueryHead => heads,
     };
     // The largest compressed cache is FullKV's; token scores are made a method at a time.
     let caches = stored.saturating_mul(8).saturating_mul(shape.head_dim as u64);
-    sums.saturating_add(norms).saturating_add(caches).saturating_add(heads.saturating_mul(8))
+    [sums, norms, projected, caches, heads.saturating_mul(8)]
+        .into_iter()
+        .fold(0, u64::saturating_add)
 }
 
 /// An error if some prompts failed.

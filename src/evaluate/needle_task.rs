@@ -6,7 +6,7 @@
 
 use super::task::{Case, Metric, Task};
 use crate::error::Result;
-use crate::gate::{self, AnswerGate};
+use crate::gate::{self, AnswerGate, Expected};
 use crate::needle::Needle;
 use crate::profile::{Inputs, Job};
 use crate::run_config::ProbeConfig;
@@ -59,10 +59,7 @@ impl Task for NeedleTask<'_> {
     }
 
     fn judged_by(&self) -> String {
-        match self.gate.name() {
-            "exact" => "gate exact".to_owned(),
-            name => format!("gate {name} > {}", self.gate.threshold()),
-        }
+        self.gate.rule()
     }
 
     fn cases(&self) -> usize {
@@ -82,7 +79,7 @@ impl Task for NeedleTask<'_> {
             id: probe.id.to_string(),
             group: needle.id.clone(),
             prompt: prompt.ids,
-            depth: Some(probe.depth),
+            depth: probe.depth,
             gold: needle.answer.clone(),
             max_new_tokens: self.job.max_new_tokens(probe),
             stop_ids: self.job.stop_ids.clone(),
@@ -91,7 +88,7 @@ impl Task for NeedleTask<'_> {
 
     fn values(&mut self, index: usize, answer: &str) -> Result<Vec<f64>> {
         let needle = self.needle(index);
-        let value = self.gate.value(answer, &needle.answer)?;
+        let value = self.gate.value(answer, &Expected::from(needle))?;
         Ok(vec![
             f64::from(u8::from(self.gate.passes(value))),
             value,

@@ -121,6 +121,8 @@ struct AnswerLine<'a> {
     kv_bytes: u64,
     kv_bytes_end: u64,
     kv_bytes_allocated: u64,
+    /// Of all settings together, while the prompt was read.
+    kv_bytes_peak: u64,
     new_tokens: usize,
     seconds: AnswerSeconds,
 }
@@ -280,6 +282,7 @@ fn answers(made: &Made) -> Result<Vec<u8>> {
                 kv_bytes: outcome.kv_bytes,
                 kv_bytes_end: outcome.kv_bytes_end,
                 kv_bytes_allocated: outcome.kv_bytes_allocated,
+                kv_bytes_peak: record.kv_bytes_peak,
                 new_tokens: outcome.new_tokens,
                 seconds: AnswerSeconds {
                     prefill: record.prefill_secs,

@@ -1,11 +1,12 @@
 //! The pictures of a comparison: maps side by side, accuracy against budget and against bytes.
 
 use super::outputs::Made;
+use super::run::Record;
 use super::setting::{FULL, Setting};
 use super::table::Row;
 use crate::error::Result;
 use crate::plot::{
-    DepthLengthCell, Line, LinePoint, LinesMeta, Panel, PanelsMeta, Picture, lines, panels,
+    DepthLengthCell, Line, LinePoint, LinesMeta, Panel, PanelsMeta, Picture, Rows, lines, panels,
 };
 
 /// Every picture with the stem of its file name.
@@ -17,9 +18,7 @@ pub(super) fn draw(made: &Made) -> Result<Vec<(String, Picture)>> {
     let budgets = budgets(made.rows);
     for budget in &budgets {
         let rows = at_budget(made, *budget);
-        if made.records.iter().all(|r| r.depth.is_some()) {
-            all.push((stem(&format!("methods_{budget}")), maps(made, *budget, &rows)?));
-        }
+        all.push((stem(&format!("methods_{budget}")), maps(made, *budget, &rows)?));
     }
     if !budgets.is_empty() {
         let by_budget = |row: &Row| row.budget_tokens.map(|b| b as f64);
@@ -52,7 +51,14 @@ fn maps(made: &Made, budget: usize, settings: &[usize]) -> Result<Picture> {
         .iter()
         .map(|&i| format!("{} {:.2}", made.rows[i].method, made.rows[i].accuracy().mean))
         .collect();
-    let cells: Vec<Vec<DepthLengthCell>> = settings.iter().map(|&i| cells(made, i)).collect();
+    let depths = made.records.iter().all(|r| r.depth.is_some());
+    let groups = if depths { Vec::new() } else { groups(made.records) };
+    let rows = match depths {
+        true => Rows::Depths,
+        false => Rows::Kinds { axis: "task", names: &groups },
+    };
+    let cells: Vec<Vec<DepthLengthCell>> =
+        settings.iter().map(|&i| cells(made, i, &groups)).collect();
     let list: Vec<Panel> =
         titles.iter().zip(&cells).map(|(title, cells)| Panel { title, cells }).collect();
     let subtitle =
@@ -61,15 +67,27 @@ fn maps(made: &Made, budget: usize, settings: &[usize]) -> Result<Picture> {
         format!("{} at {budget} tokens per head — {}", made.task.name(), made.inputs.model.name);
     panels(
         &list,
-        &PanelsMeta { title: &title, subtitle: &subtitle, value_label: "accuracy (mean)" },
+        &PanelsMeta { title: &title, subtitle: &subtitle, value_label: "accuracy (mean)", rows },
     )
 }
 
-/// The accuracy of one setting by depth and length.
-fn cells(made: &Made, setting: usize) -> Vec<DepthLengthCell> {
+/// The groups of prompts, in the order of the prompts.
+fn groups(records: &[Record]) -> Vec<String> {
+    let mut groups: Vec<String> = Vec::new();
+    for record in records {
+        if !groups.contains(&record.group) {
+            groups.push(record.group.clone());
+        }
+    }
+    groups
+}
+
+/// The accuracy of one setting by depth, or by the place among `groups`, and length.
+fn cells(made: &Made, setting: usize, groups: &[String]) -> Vec<DepthLengthCell> {
     let mut cells: Vec<(f64, usize, Vec<f64>)> = Vec::new();
     for record in made.records {
-        let depth = record.depth.unwrap_or_default();
+        let group = groups.iter().position(|g| *g == record.group).unwrap_or(0) as f64;
+        let depth = if groups.is_empty() { record.depth.unwrap_or(0.0) } else { group };
         let place = cells.iter().position(|c| c.0 == depth && c.1 == record.prompt_tokens);
         let place = place.unwrap_or_else(|| {
             cells.push((depth, record.prompt_tokens, Vec::new()));

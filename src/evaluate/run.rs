@@ -1,25 +1,31 @@
 //! The loop over all prompts: one prefill, then every method at every budget goes on from it.
 //!
 //! ```text
-//! Case ─► prefill ─► full cache, TokenStats ─┬► select ─► Kept ─► RaggedCache ─► answer ─► values
-//!                                            ├► …  (next setting, from the same prefill)
+//! Case ─► prefill ─► full layers, TokenStats ─┬► select ─► Kept ─► RaggedCache ─► answer ─► values
+//!                                             ├► …  (next setting, from the same prefill)
 //! ```
 //!
 //! All methods here compress after the prompt was read with full attention, as their references
 //! do. What the prefill computes does therefore not depend on the method, and once is enough.
+//!
+//! There are two orders, with the same numbers. *Layer by layer*, the prompt passes one layer, all
+//! settings choose from it, and it is freed: one full layer exists at a time, and all compressed
+//! caches do. *Setting by setting*, the prompt passes all layers first, and the compressed caches
+//! exist one after the other. The one that holds fewer bytes is taken: the first where little is kept.
 
 use std::time::Instant;
 
 use serde::Serialize;
 
+use super::compressing::{Compressed, Compressing, room};
 use super::setting::Setting;
 use super::task::{Case, Task};
-use crate::cache_heads::{CacheHeads, Granularity};
+use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
-use crate::eviction::{DecodeEviction, HeadEvidence, TokenStats, Wanted};
+use crate::eviction::{HeadEvidence, TokenStats, Wanted};
 use crate::generate::compressed::{AnswerLimits, Evictor, continue_from};
 use crate::interrupt::Interrupt;
-use crate::model::{KvCache, Llama, RaggedCache};
+use crate::model::{KvCache, Llama};
 use crate::profile::guarded;
 use crate::progress::Progress;
 use crate::tokenizer::Tokenizer;
@@ -64,6 +70,10 @@ pub struct Record {
     pub haystack_cycles: usize,
     /// Seconds for the prompt, the statistics of all methods included.
     pub prefill_secs: f64,
+    /// Bytes of keys and values, of all settings together, that existed at a time at most while the
+    /// prompt was read and compressed. What passes through an attention is not counted; what a full
+    /// cache frees while the last setting takes it apart is.
+    pub kv_bytes_peak: u64,
     /// One per setting; or why there are none.
     pub outcomes: std::result::Result<Vec<Outcome>, String>,
 }
@@ -109,11 +119,11 @@ impl Runner<'_> {
                 gold: case.gold.clone(),
                 haystack_cycles: case.haystack_cycles,
                 prefill_secs: 0.0,
+                kv_bytes_peak: 0,
                 outcomes: Ok(Vec::new()),
             };
-            let answered = guarded(self.model.compute(), || {
-                self.case(&case, &wanted, interrupt, &mut record.prefill_secs)
-            });
+            let answered =
+                guarded(self.model.compute(), || self.case(&case, &wanted, interrupt, &mut record));
             record.outcomes = match answered {
                 Ok(mut outcomes) => {
                     for outcome in &mut outcomes {
@@ -138,54 +148,110 @@ impl Runner<'_> {
         wanted
     }
 
+    /// What every setting makes of `case`; times and bytes go to `record`.
     fn case(
         &self,
         case: &Case,
         wanted: &Wanted,
         interrupt: &Interrupt,
-        prefill_secs: &mut f64,
+        record: &mut Record,
+    ) -> Result<Vec<Outcome>> {
+        match self.holds_less_by_layer(case) {
+            true => self.layer_by_layer(case, wanted, interrupt, record),
+            false => self.setting_by_setting(case, wanted, interrupt, record),
+        }
+    }
+
+    /// Whether one full layer, what all settings keep and the prompt's states between two layers are
+    /// less than all full layers. With FullKV among the settings they never are.
+    fn holds_less_by_layer(&self, case: &Case) -> bool {
+        let (c, tokens) = (self.model.config(), case.prompt.len());
+        // In keys and values of one head.
+        let states = (tokens * c.hidden).div_ceil(2 * c.head_dim);
+        let full_layer = self.heads.kv_heads * tokens;
+        let kept = |setting: &Setting| {
+            let heads = match setting.budget_tokens {
+                Some(_) => self.heads.stored(),
+                None => self.heads.kv_heads,
+            };
+            let most = setting.budget_tokens.map_or(tokens, |budget| budget.min(tokens));
+            self.heads.layers * heads * (most + room(setting, case))
+        };
+        let all: usize = self.settings.iter().map(kept).sum();
+        full_layer + all + states < self.heads.layers * full_layer
+    }
+
+    /// All settings choose from a layer when the whole prompt has passed it; then it is freed.
+    fn layer_by_layer(
+        &self,
+        case: &Case,
+        wanted: &Wanted,
+        interrupt: &Interrupt,
+        record: &mut Record,
     ) -> Result<Vec<Outcome>> {
         let start = Instant::now();
-        let mut cache = self.model.new_cache(case.prompt.len());
-        let (logits, stats) = self.model.prefill(&case.prompt, &mut cache, self.chunk, wanted)?;
-        *prefill_secs = start.elapsed().as_secs_f64();
-        let mut full = Some(cache);
-        let mut outcomes = Vec::with_capacity(self.settings.len());
-        for (i, setting) in self.settings.iter().enumerate() {
+        let mut settings =
+            self.settings.iter().map(|s| self.compressing(s, case)).collect::<Result<Vec<_>>>()?;
+        let mut done = |layer: usize, full: KvCache, stats: &TokenStats| {
+            let full_bytes = full.allocated_bytes();
+            each(&mut settings, full, |setting, full| {
+                interrupt.check()?;
+                setting.add(layer, full, stats, 0)
+            })?;
+            let kept: u64 = settings.iter().map(Compressing::allocated_bytes).sum();
+            record.kv_bytes_peak = record.kv_bytes_peak.max(full_bytes + kept);
+            Ok(())
+        };
+        let (logits, stats) =
+            self.model.prefill_by_layer(&case.prompt, self.chunk, wanted, &mut done)?;
+        let compress_secs: f64 = settings.iter().map(Compressing::secs).sum();
+        record.prefill_secs = start.elapsed().as_secs_f64() - compress_secs;
+        let mut outcomes = Vec::with_capacity(settings.len());
+        for setting in settings {
             interrupt.check()?;
-            // The last setting gets the only reference, so that what it evicts is freed at once.
-            let last = i + 1 == self.settings.len();
-            let cache = if last { full.take() } else { full.clone() };
-            let cache = cache.ok_or_else(|| Error::bug("a cache was given away early"))?;
-            outcomes.push(self.outcome(setting, case, cache, &logits, &stats)?);
+            outcomes.push(self.answer(case, setting.finish(&stats)?, &logits)?);
         }
         Ok(outcomes)
     }
 
-    fn outcome(
+    /// The full cache stays until the last setting has chosen from it; of compressed caches there is
+    /// one at a time.
+    fn setting_by_setting(
         &self,
-        setting: &Setting,
         case: &Case,
-        cache: KvCache,
-        logits: &[f32],
-        stats: &TokenStats,
-    ) -> Result<Outcome> {
+        wanted: &Wanted,
+        interrupt: &Interrupt,
+        record: &mut Record,
+    ) -> Result<Vec<Outcome>> {
         let start = Instant::now();
-        let (method, options) = (setting.method, &setting.options);
-        let at = |e: Error| e.within(format!("{}, prompt {}", setting.label(), case.id));
-        // What a model without compression holds: each key and value once.
-        let heads = match method.token_score() {
-            Some(_) => self.heads,
-            None => CacheHeads { granularity: Granularity::KvHead, ..self.heads },
-        };
-        let (kept, _) = method.select_by(stats, heads, self.evidence, options).map_err(at)?;
-        let mut eviction = DecodeEviction::new(method, &kept, stats, options)?;
-        let compute = self.model.compute();
-        let room = room(case, setting, eviction.is_some());
-        let mut cache = RaggedCache::from_kept(cache, &kept, room, compute)?;
+        let mut full = self.model.new_cache(case.prompt.len());
+        let (logits, stats) = self.model.prefill(&case.prompt, &mut full, self.chunk, wanted)?;
+        record.prefill_secs = start.elapsed().as_secs_f64();
+        let full_bytes = full.allocated_bytes();
+        let mut outcomes = Vec::with_capacity(self.settings.len());
+        each(self.settings, full, |setting, full| {
+            interrupt.check()?;
+            let mut compressing = self.compressing(setting, case)?;
+            for (layer, full) in full.into_single_layers().enumerate() {
+                compressing.add(layer, full, &stats, layer)?;
+            }
+            let most = full_bytes + compressing.allocated_bytes();
+            record.kv_bytes_peak = record.kv_bytes_peak.max(most);
+            outcomes.push(self.answer(case, compressing.finish(&stats)?, &logits)?);
+            Ok(())
+        })?;
+        Ok(outcomes)
+    }
+
+    fn compressing<'a>(&'a self, setting: &'a Setting, case: &'a Case) -> Result<Compressing<'a>> {
+        Compressing::new(setting, case, self.heads, self.evidence, self.model.compute())
+    }
+
+    fn answer(&self, case: &Case, compressed: Compressed, logits: &[f32]) -> Result<Outcome> {
+        let Compressed { mut cache, mut eviction, secs } = compressed;
         let (kv_tokens, kv_bytes) = (cache.total_tokens(), cache.bytes());
         let kv_bytes_allocated = cache.allocated_bytes();
-        let (compress_secs, start) = (start.elapsed().as_secs_f64(), Instant::now());
+        let start = Instant::now();
         let limits =
             AnswerLimits { max_new_tokens: case.max_new_tokens, stop: case.stop_ids.clone() };
         let evictor = eviction.as_mut().map(|e| e as &mut dyn Evictor);
@@ -198,21 +264,27 @@ impl Runner<'_> {
             kv_bytes_end: cache.bytes(),
             kv_bytes_allocated,
             new_tokens: continuation.ids.len(),
-            compress_secs,
+            compress_secs: secs,
             decode_secs: start.elapsed().as_secs_f64(),
         })
     }
 }
 
-/// Tokens that a list may grow by. The last token of an answer is not fed back. Where each new token
-/// evicts one, a list is at its budget before and one above it for a moment.
-fn room(case: &Case, setting: &Setting, evicts: bool) -> usize {
-    let answer = case.max_new_tokens.saturating_sub(1);
-    match evicts {
-        true => {
-            let spare = setting.options.budget.capacity_tokens.saturating_sub(case.prompt.len());
-            answer.min(spare + 1)
-        }
-        false => answer,
+/// Calls `use_full(item, full)` for each of `items`. The last gets the only reference, so that what
+/// it leaves is freed at once.
+fn each<I: IntoIterator>(
+    items: I,
+    full: KvCache,
+    mut use_full: impl FnMut(I::Item, KvCache) -> Result<()>,
+) -> Result<()> {
+    let mut items = items.into_iter().peekable();
+    let mut full = Some(full);
+    while let Some(item) = items.next() {
+        let full = if items.peek().is_some() { full.clone() } else { full.take() };
+        use_full(item, full.ok_or_else(|| Error::bug("a cache was given away early"))?)?;
     }
+    Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -151,6 +151,7 @@ mod tests {
             depth: Some(0.5),
             gold: "g".into(),
             prefill_secs: 3.0,
+            kv_bytes_peak: 0,
             outcomes,
         }
     }

@@ -1,23 +1,28 @@
-//! The attention that each token received, per stored head: what all attention scores begin with.
+//! The attention that each token received, per stored head, and its product with the norm of the
+//! value: what all attention scores begin with.
 
 use super::{EvictionOptions, Rows, TokenStats, ValueNorm, Wanted};
-use crate::cache_heads::CacheHeads;
+use crate::cache_heads::{CacheHeads, GroupReduce};
 use crate::error::{Error, Result};
 
-/// What [`attention_sums`] needs.
+/// What [`attention_sums`] and, with `vatp`, [`weigh`] need.
 pub(super) fn wanted(rows: Rows, vatp: bool, options: &EvictionOptions) -> Wanted {
-    Wanted { row_sums: [rows].into(), value_norms: vatp && options.value_norm != ValueNorm::Off }
+    let projected = options.value_norm == ValueNorm::Projected;
+    let weighs = vatp && options.value_norm != ValueNorm::Off;
+    Wanted {
+        row_sums: [rows].into(),
+        value_norms: weighs && !projected,
+        projected_norms: weighs && projected,
+    }
 }
 
-/// Sums of attention over `rows`, reduced over the query heads that share a list, and with `vatp`
-/// times the norms of the values: `[S, T - W]`.
+/// Sums of attention over `rows`, reduced over the query heads that share a list, `[S, T - W]`.
 ///
 /// # Errors
 /// [`Error::Bug`] if the statistics are of other heads or were not recorded, [`Error::Model`] if one
 /// is not finite.
 pub(super) fn attention_sums(
     rows: Rows,
-    vatp: bool,
     stats: &TokenStats,
     layer: usize,
     heads: &CacheHeads,
@@ -29,22 +34,54 @@ pub(super) fn attention_sums(
     // Checked before they are reduced and pooled: a maximum hides a NaN.
     let sums = finite("attention", stats.row_sums(rows, layer)?, layer, tokens)?;
     let sums = heads.reduce(sums, tokens, options.budget.reduce)?;
-    let mut scores = Vec::with_capacity(heads.stored() * before_window);
-    let norm = Some(options.value_norm).filter(|norm| vatp && *norm != ValueNorm::Off);
-    let norms = norm
-        .map(|norm| finite("the norm of a value", stats.value_norms(norm, layer)?, layer, tokens))
-        .transpose()?;
-    for (s, row) in sums.chunks(tokens.max(1)).enumerate() {
-        let row = &row[..before_window];
-        match norms {
-            None => scores.extend_from_slice(row),
-            Some(norms) => {
-                let norms = &norms[heads.kv_head(s) * tokens..];
-                scores.extend(row.iter().zip(norms).map(|(sum, norm)| sum * norm));
-            }
+    Ok(sums.chunks(tokens.max(1)).flat_map(|row| &row[..before_window]).copied().collect())
+}
+
+/// Multiplies `scores`, `[S, N]` of the first `N` tokens of a prompt, by the norms of the values.
+///
+/// # Errors
+/// As [`list_norms`].
+pub(super) fn weigh(
+    scores: &mut [f32],
+    stats: &TokenStats,
+    layer: usize,
+    heads: &CacheHeads,
+    options: &EvictionOptions,
+) -> Result<()> {
+    let norm = options.value_norm;
+    let per_list = scores.len() / heads.stored();
+    if norm == ValueNorm::Off || per_list == 0 {
+        return Ok(());
+    }
+    let norms = list_norms(norm, stats, layer, heads)?;
+    for (scores, norms) in scores.chunks_mut(per_list).zip(norms.chunks(stats.tokens)) {
+        for (score, of_value) in scores.iter_mut().zip(norms) {
+            *score = (*score + norm.epsilon()) * of_value;
         }
     }
-    Ok(scores)
+    Ok(())
+}
+
+/// The norm of each token's value in each list of a layer, `[S, T]`: that of its KV head, or of
+/// [`ValueNorm::Projected`] the mean over the query heads that read the list.
+///
+/// # Errors
+/// [`Error::Bug`] if the statistics were not recorded, [`Error::Model`] if one is not finite.
+pub(super) fn list_norms(
+    norm: ValueNorm,
+    stats: &TokenStats,
+    layer: usize,
+    heads: &CacheHeads,
+) -> Result<Vec<f32>> {
+    let tokens = stats.tokens;
+    let norms = finite("the norm of a value", stats.value_norms(norm, layer)?, layer, tokens)?;
+    match norm {
+        ValueNorm::Projected => heads.reduce(norms, tokens, GroupReduce::Mean),
+        _ => Ok((0..heads.stored())
+            .flat_map(|s| &norms[heads.kv_head(s) * tokens..][..tokens])
+            .copied()
+            .collect()),
+    }
 }
 
 fn finite<'a>(what: &str, rows: &'a [f32], layer: usize, tokens: usize) -> Result<&'a [f32]> {

@@ -13,7 +13,7 @@
 //! KVCache-Factory computes the same behind the prompt and stops there; the VATP code goes on while
 //! decoding and masks what it evicts. Both are restored exactly, but for the order of equal scores.
 
-use super::attention_sums::{self, attention_sums};
+use super::attention_sums::{self, attention_sums, weigh};
 use super::{Decoding, EvictionOptions, Rows, TokenScore, TokenStats, Wanted};
 use crate::cache_heads::CacheHeads;
 use crate::error::Result;
@@ -64,6 +64,10 @@ impl TokenScore for ColumnSums {
         heads: &CacheHeads,
         options: &EvictionOptions,
     ) -> Result<Vec<f32>> {
-        attention_sums(Rows::All, self.vatp, stats, layer, heads, options)
+        let mut scores = attention_sums(Rows::All, stats, layer, heads, options)?;
+        if self.vatp {
+            weigh(&mut scores, stats, layer, heads, options)?;
+        }
+        Ok(scores)
     }
 }

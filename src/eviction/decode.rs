@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! a_h[slot]: what the new token's query in head h gives to the list's tokens and to itself
-//! score[slot] += reduce_h a_h[slot] (* ||v[slot]||)
+//! score[slot] += reduce_h a_h[slot] (* ||v[slot]||)       begins with 0 (or epsilon * ||v[slot]||)
 //! longer than the budget?  remove the least of what is neither protected nor among the W latest
 //! ```
 //!
@@ -14,6 +14,7 @@
 //! The reference masks instead of removing. A masked token weighs nothing and its sum is forgotten,
 //! so the outcome is the same.
 
+use super::attention_sums::list_norms;
 use super::top_k::least;
 use super::{Decoding, EvictionOptions, Kept, Method, TokenStats, ValueNorm};
 use crate::cache_heads::GroupReduce;
@@ -87,14 +88,16 @@ impl DecodeEviction {
                 Decoding::Accumulate => token_score.scores(stats, layer, &heads, &all)?,
                 _ => (0..tokens).map(|j| j as f32).collect::<Vec<f32>>().repeat(heads.stored()),
             };
-            let norms = value_norm.map(|norm| stats.value_norms(norm, layer)).transpose()?;
+            let norms =
+                value_norm.map(|norm| list_norms(norm, stats, layer, &heads)).transpose()?;
             for s in 0..heads.stored() {
                 let list = kept.positions(layer, s);
                 let of_list = |row: &[f32]| list.iter().map(|j| row[*j as usize]).collect();
                 lists.push(List {
                     scores: of_list(&scores[s * tokens..]),
                     norms: norms
-                        .map(|norms| of_list(&norms[heads.kv_head(s) * tokens..]))
+                        .as_ref()
+                        .map(|norms| of_list(&norms[s * tokens..]))
                         .unwrap_or_default(),
                     protected: list.partition_point(|j| (*j as usize) < sinks),
                     limit: if list.len() == tokens { capacity.max(tokens) } else { list.len() },
@@ -112,8 +115,9 @@ impl DecodeEviction {
         }))
     }
 
-    /// The norm of a new token's value that [`DecodeEviction::observe`] has to be given; `None`
-    /// where values do not count.
+    /// The norm of a new token's value that [`DecodeEviction::observe`] has to be given, of
+    /// [`ValueNorm::Projected`] the mean over the query heads that read the list; `None` where values
+    /// do not count.
     pub fn value_norm(&self) -> Option<ValueNorm> {
         self.value_norm
     }
@@ -155,8 +159,9 @@ impl DecodeEviction {
             return Ok(());
         }
         list.scores.push(0.0);
-        if self.value_norm.is_some() {
+        if let Some(norm) = self.value_norm {
             list.norms.push(value_norm);
+            list.scores[slots - 1] = norm.epsilon() * value_norm;
         }
         let norms = list.norms.iter().copied().chain(std::iter::repeat(1.0));
         for (slot, (score, norm)) in list.scores.iter_mut().zip(norms).enumerate() {
@@ -208,6 +213,7 @@ mod tests {
                 l2: vec![1.; 5],
                 linf: vec![1.; 5],
             }),
+            projected_norms: Some(vec![2., 0., 1., 4., 1.]),
         }
     }
 
@@ -295,6 +301,23 @@ mod tests {
         let expected = [10. + 0.5 * 10., 3. + 0.1, 2. + 0.2, 0.1, 0.1 * 3.];
         assert_eq!(eviction.scores(0, 0), expected);
         assert_eq!(eviction.evict(0, 0), Some(2));
+    }
+
+    #[test]
+    fn new_values_count_behind_the_output_projection() {
+        // Before the window, 4, 1 and 3, plus e, times 2, 0 and 1: tokens 0 and 2. The sum of a new
+        // token begins with e, too.
+        let projected = EvictionOptions { value_norm: ValueNorm::Projected, ..options(4, 2) };
+        let (kept, mut eviction) = start("h2o+vatp", &projected);
+        assert_eq!(kept, [0, 2, 3, 4]);
+        let e = ValueNorm::Projected.epsilon();
+        eviction.observe(0, 0, &[0.5, 0.1, 0.2, 0.1, 0.1], 3.0).unwrap();
+        let expected =
+            [(4.5 + e) * 2., 3.1 + e, (2.2 + e) * 4., 0.1 + e, (0.1 + e) * 3.].into_iter();
+        for (got, expected) in eviction.scores(0, 0).iter().zip(expected) {
+            assert!((got - expected).abs() < 1e-6 * expected, "{got} {expected}");
+        }
+        assert_eq!(eviction.evict(0, 0), Some(1));
     }
 
     #[test]

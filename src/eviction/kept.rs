@@ -77,6 +77,24 @@ impl Kept {
         Self::new(heads, tokens, positions)
     }
 
+    /// Puts layers of one prompt together.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if there are none, or they are of different prompts or heads.
+    pub fn of_layers(layers: Vec<Self>) -> Result<Self> {
+        let mut layers = layers.into_iter();
+        let mut all = layers.next().ok_or_else(|| Error::bug("no layers of kept tokens"))?;
+        for next in layers {
+            let heads = CacheHeads { layers: all.heads.layers, ..next.heads };
+            if (heads, next.tokens) != (all.heads, all.tokens) {
+                return Err(Error::bug("kept tokens of different prompts or heads"));
+            }
+            all.heads.layers += next.heads.layers;
+            all.positions.extend(next.positions);
+        }
+        Ok(all)
+    }
+
     /// Every token in every head.
     pub fn all(heads: CacheHeads, tokens: usize) -> Self {
         let list: Vec<u32> = (0..tokens as u32).collect();

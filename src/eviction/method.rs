@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{Decoding, EvictionOptions, Kept, TokenScore, TokenStats, Wanted};
-use crate::budget::{Allocator, Budget, BudgetOptions, Needs, Request, UtilityCurves};
+use super::{Decoding, EvictionOptions, Kept, Selector, TokenScore, TokenStats, Wanted};
+use crate::budget::{Allocator, Budget, BudgetOptions, Needs, UtilityCurves};
 use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
 use crate::head_matrix::HeadMatrix;
@@ -188,52 +188,16 @@ impl Method {
         options: &EvictionOptions,
     ) -> Result<(Kept, Budget)> {
         stats.check(&heads)?;
-        let tokens = stats.tokens;
-        let options = self.for_prompt(tokens, options)?;
-        let Some(Rule { token_score, allocator }) = self.rule else {
-            return everything(heads, tokens, &options);
-        };
-        let absent = |what: &str, file: &str| {
-            let error = Error::usage(format!("the method needs {what}"));
-            Err(error.at(self.name).got("none").expected(file))
-        };
-        match allocator.needs() {
-            Needs::HeadScores if evidence.scores.is_none() => {
-                return absent("head scores", "a head_score file");
-            }
-            Needs::Utility if evidence.utility.is_none() => {
-                return absent("utility curves", "curves of the model's stored heads");
-            }
-            _ => {}
+        let selector = Selector::new(self, stats.tokens, heads, evidence, options)?;
+        let mut layers = Vec::with_capacity(heads.layers);
+        let (mut window, mut past) = (0, Vec::with_capacity(heads.layers * heads.stored()));
+        for layer in 0..heads.layers {
+            let (kept, budget) = selector.select(layer, stats, layer)?;
+            layers.push(kept);
+            window = budget.window_tokens();
+            past.extend(budget.past_tokens());
         }
-        if options.budget.capacity_tokens >= tokens {
-            return everything(heads, tokens, &options);
-        }
-        let token_scores = (0..heads.layers)
-            .map(|layer| token_score.scores(stats, layer, &heads, &options))
-            .collect::<Result<Vec<_>>>()?;
-        let budget = allocator.allocate(&Request {
-            heads,
-            prompt_tokens: Some(tokens),
-            options: &options.budget,
-            head_scores: evidence.scores,
-            token_scores: Some(&token_scores),
-            utility: evidence.utility,
-        })?;
-        let protected = if self.vatp() { options.sink_tokens } else { 0 };
-        let kept = Kept::best(heads, tokens, &token_scores, &budget, protected)?;
-        Ok((kept, budget))
+        let budget = Budget::new(heads.layers, heads.stored(), window, past)?;
+        Ok((Kept::of_layers(layers)?, budget))
     }
-}
-
-/// Every token in every head. The window is the prompt where that is shorter.
-fn everything(
-    heads: CacheHeads,
-    tokens: usize,
-    options: &EvictionOptions,
-) -> Result<(Kept, Budget)> {
-    let window = options.budget.window_tokens.min(tokens);
-    let past = vec![(tokens - window) as u32; heads.layers * heads.stored()];
-    let budget = Budget::new(heads.layers, heads.stored(), window, past)?;
-    Ok((Kept::all(heads, tokens), budget))
 }

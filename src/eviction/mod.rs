@@ -29,6 +29,7 @@ pub mod options;
 pub mod pooling;
 pub mod registry;
 pub mod scissorhands;
+pub mod selector;
 pub mod streaming_llm;
 pub mod token_stats;
 pub mod top_k;
@@ -50,6 +51,7 @@ pub use method::{HeadEvidence, Method};
 pub use options::EvictionOptions;
 pub use pooling::Pooling;
 pub use registry::{by_name, registry};
+pub use selector::Selector;
 pub use token_stats::{Rows, TokenStats, ValueNorms, Wanted};
 pub use value_norm::ValueNorm;
 

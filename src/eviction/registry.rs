@@ -7,6 +7,7 @@ use super::scissorhands::Scissorhands;
 use super::streaming_llm::StreamingLlm;
 use super::window_score::WindowScore;
 use crate::budget::Allocator;
+use crate::budget::ada_pyramidkv::AdaPyramidKv;
 use crate::budget::adakv::AdaKv;
 use crate::budget::dililazykv::DiliLazyKv;
 use crate::budget::dililazykv_variance::DiliLazyKvVariance;
@@ -84,6 +85,14 @@ pub fn registry() -> &'static [Method] {
             "AdaKV, https://arxiv.org/abs/2407.11550",
             &WINDOW,
             &AdaKv,
+        ),
+        method(
+            "ada_pyramidkv",
+            &["Ada-PyramidKV", "Ada-Pyramid"],
+            "as pyramidkv, the heads of a layer compete for its places",
+            "AdaKV, https://arxiv.org/abs/2407.11550",
+            &WINDOW,
+            &AdaPyramidKv,
         ),
         method(
             "headkv",
@@ -227,6 +236,8 @@ mod tests {
             ("StreamingLLM", "streaming_llm"),
             ("ReasonKV", "headkv"),
             ("AdativeKV", "adakv"),
+            ("ada-pyramidkv", "ada_pyramidkv"),
+            ("Ada-Pyramid", "ada_pyramidkv"),
             ("SNAPKV", "snapkv"),
             ("ReasonKV+VATP", "headkv+vatp"),
             ("H2O+vatp", "h2o+vatp"),

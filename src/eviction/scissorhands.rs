@@ -13,7 +13,7 @@
 //! counts as much as 400 of the prompt. Ours adds like to like; the reference form divides. Behind
 //! the prompt both keep the same tokens.
 
-use super::attention_sums::{self, attention_sums};
+use super::attention_sums::{self, attention_sums, weigh};
 use super::{Decoding, EvictionOptions, Rows, TokenScore, TokenStats, Wanted};
 use crate::cache_heads::CacheHeads;
 use crate::error::Result;
@@ -69,10 +69,13 @@ impl TokenScore for Scissorhands {
         options: &EvictionOptions,
     ) -> Result<Vec<f32>> {
         let rows = Rows::Last(options.scissorhands_rows);
-        let mut scores = attention_sums(rows, self.vatp, stats, layer, heads, options)?;
+        let mut scores = attention_sums(rows, stats, layer, heads, options)?;
         if options.budget.reference {
             let divisor = options.scissorhands_rows as f32;
             scores.iter_mut().for_each(|score| *score /= divisor);
+        }
+        if self.vatp {
+            weigh(&mut scores, stats, layer, heads, options)?;
         }
         Ok(scores)
     }

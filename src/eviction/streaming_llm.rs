@@ -86,6 +86,7 @@ mod tests {
             tokens: 12,
             row_sums: Default::default(),
             value_norms: None,
+            projected_norms: None,
         };
         let kept = |capacity_tokens, reference| {
             let budget = BudgetOptions {

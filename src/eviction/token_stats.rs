@@ -22,6 +22,9 @@ pub struct Wanted {
     pub row_sums: BTreeSet<Rows>,
     /// Whether norms of the values are needed.
     pub value_norms: bool,
+    /// Whether norms of the values behind the output projection are needed; they cost a product of
+    /// matrices per layer.
+    pub projected_norms: bool,
 }
 
 /// Norms of the values, `[L, G, T]` each, of the value projection's output, before the output
@@ -52,6 +55,9 @@ pub struct TokenStats {
     pub row_sums: BTreeMap<Rows, Vec<f32>>,
     /// Norms of the values, where wanted.
     pub value_norms: Option<ValueNorms>,
+    /// Norms of the values behind each query head's part of the output projection, `[L, H, T]`, where
+    /// wanted; [`ValueNorm::Projected`].
+    pub projected_norms: Option<Vec<f32>>,
 }
 
 impl Wanted {
@@ -59,6 +65,7 @@ impl Wanted {
     pub fn add(&mut self, other: &Self) {
         self.row_sums.extend(&other.row_sums);
         self.value_norms |= other.value_norms;
+        self.projected_norms |= other.projected_norms;
     }
 }
 
@@ -78,6 +85,22 @@ impl TokenStats {
         Ok(())
     }
 
+    /// Puts the layers of `next`, statistics of the same prompt, behind these.
+    pub fn append_layers(&mut self, next: Self) {
+        self.layers += next.layers;
+        for (rows, sums) in next.row_sums {
+            self.row_sums.entry(rows).or_default().extend(sums);
+        }
+        if let (Some(norms), Some(next)) = (&mut self.value_norms, next.value_norms) {
+            norms.l1.extend(next.l1);
+            norms.l2.extend(next.l2);
+            norms.linf.extend(next.linf);
+        }
+        if let (Some(norms), Some(next)) = (&mut self.projected_norms, next.projected_norms) {
+            norms.extend(next);
+        }
+    }
+
     /// The attention that each token of a layer receives from `rows`, `[H, T]`.
     ///
     /// # Errors
@@ -90,18 +113,20 @@ impl TokenStats {
         })
     }
 
-    /// The value norms of a layer, `[G, T]`.
+    /// The value norms of a layer, `[G, T]`; of [`ValueNorm::Projected`] `[H, T]`.
     ///
     /// # Errors
     /// [`Error::Bug`] if they were not recorded, or no norm is asked for.
     pub fn value_norms(&self, norm: ValueNorm, layer: usize) -> Result<&[f32]> {
-        let n = self.kv_heads * self.tokens;
-        let norms = self.value_norms.as_ref().and_then(|norms| match norm {
-            ValueNorm::L1 => Some(&norms.l1),
-            ValueNorm::L2 => Some(&norms.l2),
-            ValueNorm::LInf => Some(&norms.linf),
-            ValueNorm::Off => None,
-        });
+        let plain = self.value_norms.as_ref();
+        let (heads, norms) = match norm {
+            ValueNorm::L1 => (self.kv_heads, plain.map(|norms| &norms.l1)),
+            ValueNorm::L2 => (self.kv_heads, plain.map(|norms| &norms.l2)),
+            ValueNorm::LInf => (self.kv_heads, plain.map(|norms| &norms.linf)),
+            ValueNorm::Projected => (self.heads, self.projected_norms.as_ref()),
+            ValueNorm::Off => (0, None),
+        };
+        let n = heads * self.tokens;
         norms
             .and_then(|all| all.get(layer * n..(layer + 1) * n))
             .ok_or_else(|| Error::bug("value norms were not recorded").at(format!("layer {layer}")))

@@ -21,6 +21,20 @@
 //! The norm is the same for all of a group and not negative, so reducing before or after the
 //! product is the same. The value is the value projection's output, before the output projection.
 //!
+//! What a value adds to the residual stream is not the same for a group: each query head `h` has its
+//! own part `O_h`, `[D, hidden]`, of the output projection. [`ValueNorm::Projected`] takes that norm,
+//! as CriticalKV does (Feng et al. 2025, *Identify Critical KV Cache in LLM Inference from an Output
+//! Perturbation Perspective*, <https://arxiv.org/abs/2502.03805>; kvpress, `CriticalKVPress`):
+//!
+//! ```text
+//! one list per query head:  I_h[j] = (S_h[j] + 1e-4) * ||v_g[j] O_h||_1
+//! one list per KV head:     I_g[j] = (reduce_h(S_h[j]) + 1e-4) * mean_h ||v_g[j] O_h||_1
+//! ```
+//!
+//! The 1e-4 puts tokens without attention into an order. CriticalKV keeps the best of `S` alone for
+//! the first half of a budget; here the product decides for all of it. With `O_h` the identity, and
+//! but for the 1e-4, it is `l1`.
+//!
 //! Where ours differs from the reference: the sinks are a set, not a score of the largest number of
 //! the data type. That number added up or multiplied overflows in half precision, and where sinks
 //! outnumber the places it leaves open which of them stay; here the first ones do. In SnapKV and
@@ -42,13 +56,20 @@ pub enum ValueNorm {
     L2,
     /// `linf`: largest absolute entry.
     LInf,
+    /// `projected`: sum of absolute entries behind the output projection, per query head.
+    Projected,
     /// `off`: none; of VATP only the protected sinks are left.
     Off,
 }
 
 impl ValueNorm {
-    const NAMES: [(&'static str, Self); 4] =
-        [("l1", Self::L1), ("l2", Self::L2), ("linf", Self::LInf), ("off", Self::Off)];
+    const NAMES: [(&'static str, Self); 5] = [
+        ("l1", Self::L1),
+        ("l2", Self::L2),
+        ("linf", Self::LInf),
+        ("projected", Self::Projected),
+        ("off", Self::Off),
+    ];
 
     /// The name in options and files.
     pub fn name(self) -> &'static str {
@@ -56,15 +77,25 @@ impl ValueNorm {
             Self::L1 => "l1",
             Self::L2 => "l2",
             Self::LInf => "linf",
+            Self::Projected => "projected",
             Self::Off => "off",
         }
     }
 
-    /// The norm of one value vector, `[D]`; 1 where there is none to multiply by.
+    /// What is added to a score before it is multiplied by the norm.
+    pub fn epsilon(self) -> f32 {
+        match self {
+            Self::Projected => 1e-4,
+            Self::L1 | Self::L2 | Self::LInf | Self::Off => 0.0,
+        }
+    }
+
+    /// The norm of one value vector, `[D]`, or for `projected` of what the output projection makes of
+    /// it, `[hidden]`; 1 where there is none to multiply by.
     pub fn of(self, value: &[f32]) -> f32 {
         let entries = value.iter().map(|entry| entry.abs());
         match self {
-            Self::L1 => entries.sum(),
+            Self::L1 | Self::Projected => entries.sum(),
             Self::L2 => entries.map(|entry| entry * entry).sum::<f32>().sqrt(),
             Self::LInf => entries.fold(0.0, f32::max),
             Self::Off => 1.0,
@@ -86,7 +117,7 @@ impl FromStr for ValueNorm {
         found.map(|(_, norm)| *norm).ok_or_else(|| {
             Error::usage("there is no such norm of values")
                 .got(format!("\"{text}\""))
-                .expected("l1, l2, linf or off")
+                .expected("l1, l2, linf, projected or off")
         })
     }
 }
@@ -102,7 +133,7 @@ mod tests {
     fn norms_by_hand() {
         let value = [3.0, -4.0, 0.0];
         let norms = ValueNorm::NAMES.map(|(_, norm)| norm.of(&value));
-        assert_eq!(norms, [7.0, 5.0, 4.0, 1.0]);
+        assert_eq!(norms, [7.0, 5.0, 4.0, 7.0, 1.0]);
     }
 
     #[test]
@@ -136,6 +167,7 @@ mod tests {
                 .map(|rows| (rows, vec![4., 3., 2., 1., 0.]))
                 .into(),
             value_norms: Some(ValueNorms { l1: norms.clone(), l2: norms, linf: vec![1.; 5] }),
+            projected_norms: None,
         };
         let kept = |name: &str, options: &EvictionOptions| {
             let method = by_name(name).unwrap();
@@ -167,6 +199,7 @@ mod tests {
             tokens: 2,
             row_sums: [(Rows::All, vec![1., 0., 2., 0., 3., 0., 4., 0.])].into(),
             value_norms: Some(ValueNorms { l1: vec![10., 1., 100., 1.], l2: vec![], linf: vec![] }),
+            projected_norms: None,
         };
         let scores = |granularity, reduce| {
             let budget = BudgetOptions { window_tokens: 1, reduce, ..BudgetOptions::default() };
@@ -183,6 +216,51 @@ mod tests {
             (GroupReduce::Sum, [30., 700.]),
         ] {
             assert_eq!(scores(Granularity::KvHead, reduce), expected);
+        }
+    }
+
+    /// Two query heads on one KV head, D = 2; of three tokens the last is the window. Attention 8 and
+    /// 1 from head 0, 2 and 1 from head 1, mean 5 and 1. Values
+    ///
+    /// ```text
+    /// v_0 = (1, 0), v_1 = (0, 2), v_2 = (1, 1)                        l1: 1 2 2
+    /// O_0 = ((1, 0), (0, 1))    v O_0 = v                       projected: 1 2 2
+    /// O_1 = ((0, 0), (0, 3))    (0, 0), (0, 6), (0, 3)          projected: 0 6 3      mean: .5 4 2.5
+    /// ```
+    ///
+    /// Head 1 does not put out what token 0 holds. By l1 neither head 1 nor the group knows.
+    #[test]
+    fn the_output_projection_decides_per_query_head() {
+        let stats = TokenStats {
+            layers: 1,
+            heads: 2,
+            kv_heads: 1,
+            tokens: 3,
+            row_sums: [(Rows::All, vec![8., 1., 0., 2., 1., 0.])].into(),
+            value_norms: Some(ValueNorms { l1: vec![1., 2., 2.], l2: vec![], linf: vec![] }),
+            projected_norms: Some(vec![1., 2., 2., 0., 6., 3.]),
+        };
+        let method = by_name("h2o+vatp").unwrap();
+        let chosen = |granularity, value_norm| {
+            let budget =
+                BudgetOptions { capacity_tokens: 2, window_tokens: 1, ..BudgetOptions::default() };
+            let options =
+                EvictionOptions { value_norm, sink_tokens: 0, ..EvictionOptions::new(budget) };
+            let heads = CacheHeads { layers: 1, heads: 2, kv_heads: 1, granularity };
+            let (kept, _) = method.select(&stats, heads, None, &options).unwrap();
+            let scores = method.token_score().unwrap().scores(&stats, 0, &heads, &options).unwrap();
+            let first: Vec<u32> = (0..heads.stored()).map(|s| kept.positions(0, s)[0]).collect();
+            (scores, first)
+        };
+        let (own, shared) = (Granularity::QueryHead, Granularity::KvHead);
+        assert_eq!(chosen(own, ValueNorm::L1), (vec![8., 2., 2., 2.], vec![0, 0]));
+        assert_eq!(chosen(shared, ValueNorm::L1), (vec![5., 2.], vec![0]));
+        let e = ValueNorm::Projected.epsilon();
+        for (granularity, scores, kept) in [
+            (own, vec![8. + e, (1. + e) * 2., 0., (1. + e) * 6.], vec![0, 1]),
+            (shared, vec![(5. + e) * 0.5, (1. + e) * 4.], vec![1]),
+        ] {
+            assert_eq!(chosen(granularity, ValueNorm::Projected), (scores, kept));
         }
     }
 }

@@ -15,8 +15,8 @@
 //! HeadKV's SnapKV and KVCache-Factory add the rows up where the others average them. That is the
 //! same order within a head; across heads (AdaKV) all average.
 
-use super::attention_sums::{self, attention_sums};
-use super::{Decoding, EvictionOptions, Rows, TokenScore, TokenStats, Wanted};
+use super::attention_sums::{self, attention_sums, weigh};
+use super::{Decoding, EvictionOptions, Rows, TokenScore, TokenStats, ValueNorm, Wanted};
 use crate::cache_heads::CacheHeads;
 use crate::error::Result;
 
@@ -68,11 +68,24 @@ impl TokenScore for WindowScore {
     ) -> Result<Vec<f32>> {
         let window = options.budget.window_tokens;
         let rows = Rows::Last(window);
-        let mut scores = attention_sums(rows, self.vatp, stats, layer, heads, options)?;
+        let mut scores = attention_sums(rows, stats, layer, heads, options)?;
         let rows = window.clamp(1, stats.tokens.max(1)) as f32;
         scores.iter_mut().for_each(|score| *score /= rows);
         let tokens = stats.tokens.saturating_sub(window);
-        Ok(options.pooling.pool(&scores, tokens, options.kernel_size))
+        let weigh = |scores: &mut [f32]| match self.vatp {
+            true => weigh(scores, stats, layer, heads, options),
+            false => Ok(()),
+        };
+        // CriticalKV weighs what SnapKV has pooled.
+        let behind = options.budget.reference && options.value_norm == ValueNorm::Projected;
+        if !behind {
+            weigh(&mut scores)?;
+        }
+        let mut scores = options.pooling.pool(&scores, tokens, options.kernel_size);
+        if behind {
+            weigh(&mut scores)?;
+        }
+        Ok(scores)
     }
 }
 
@@ -85,6 +98,10 @@ mod tests {
 
     /// Two query heads on one KV head; of six tokens the last two are the window.
     fn scores(name: &str, reduce: GroupReduce) -> Vec<f32> {
+        scores_with(name, |options| options.budget.reduce = reduce)
+    }
+
+    fn scores_with(name: &str, change: impl Fn(&mut EvictionOptions)) -> Vec<f32> {
         let stats = TokenStats {
             layers: 1,
             heads: 2,
@@ -97,9 +114,11 @@ mod tests {
                 l2: vec![],
                 linf: vec![],
             }),
+            projected_norms: Some(vec![0., 2., 2., 2., 9., 9., 1., 4., 0., 0., 9., 9.]),
         };
-        let budget = BudgetOptions { window_tokens: 2, reduce, ..BudgetOptions::default() };
-        let options = EvictionOptions { kernel_size: 3, ..EvictionOptions::new(budget) };
+        let budget = BudgetOptions { window_tokens: 2, ..BudgetOptions::default() };
+        let mut options = EvictionOptions { kernel_size: 3, ..EvictionOptions::new(budget) };
+        change(&mut options);
         let heads =
             CacheHeads { layers: 1, heads: 2, kv_heads: 1, granularity: Granularity::KvHead };
         let token_score = by_name(name).unwrap().token_score().unwrap();
@@ -118,5 +137,21 @@ mod tests {
     fn values_count_before_neighbours_are_pooled() {
         // 2 1 1 0 times .5 3 1 1: 1 3 1 0. (Pooled first it would be 2 2 1 1 times that: 1 6 1 1.)
         assert_eq!(scores("snapkv+vatp", GroupReduce::Mean), [3., 3., 3., 1.]);
+    }
+
+    #[test]
+    fn projected_values_count_behind_pooling_in_reference_form() {
+        // Norms: means of 0 and 1, 2 and 4, 2 and 0, 2 and 0: .5 3 1 1. So 2 1 1 0, plus epsilon, times
+        // that: 1 3 1 0, pooled. Pooled first, 2 2 1 1 times that: 1 6 1 1. Epsilon is added once.
+        let projected = |reference| {
+            scores_with("snapkv+vatp", |options| {
+                options.value_norm = ValueNorm::Projected;
+                options.budget.reference = reference;
+            })
+        };
+        let e = ValueNorm::Projected.epsilon();
+        let fair = [(1. + e) * 3., (1. + e) * 3., (1. + e) * 3., 1. + e];
+        assert_eq!(projected(false), fair);
+        assert_eq!(projected(true), [(2. + e) * 0.5, (2. + e) * 3., 1. + e, 1. + e]);
     }
 }

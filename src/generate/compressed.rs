@@ -1,10 +1,11 @@
 //! Greedy decode from a compressed cache, with eviction between tokens where wanted.
 
 use super::greedy;
+use crate::cache_heads::GroupReduce;
 use crate::error::{Error, Result};
-use crate::eviction::DecodeEviction;
+use crate::eviction::{DecodeEviction, ValueNorm};
 use crate::model::llama::NoRows;
-use crate::model::{Llama, RaggedCache, RaggedRows};
+use crate::model::{Llama, NewValue, RaggedCache, RaggedRows};
 
 /// How far to decode.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,20 +31,35 @@ pub struct Continuation {
 /// has been run, [`Evictor::observe`] is called once for every list, in order of layers and lists;
 /// then, for every list in the same order, [`Evictor::evict`] until it has no more to evict.
 pub trait Evictor {
+    /// Whether it wants [`NewValue::projected_norms`], which cost a product of matrices per layer.
+    fn projected_norms(&self) -> bool {
+        false
+    }
+
     /// The rows, `[readers, len]`, of the newest token over one list, itself included: `len` is one
-    /// more than what the last call left. `value`, `[D]`, is the newest token's.
+    /// more than what the last call left. `value` is the newest token's.
     ///
     /// # Errors
     /// If the rows cannot be used; decoding ends with that error.
-    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], value: &[f32]) -> Result<()>;
+    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], value: NewValue) -> Result<()>;
 
     /// A slot of the list to evict now. The slots behind it move up by one before the next call.
     fn evict(&mut self, layer: usize, list: usize) -> Option<usize>;
 }
 
 impl Evictor for DecodeEviction {
-    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], value: &[f32]) -> Result<()> {
-        let norm = self.value_norm().map_or(1.0, |norm| norm.of(value));
+    fn projected_norms(&self) -> bool {
+        self.value_norm() == Some(ValueNorm::Projected)
+    }
+
+    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], value: NewValue) -> Result<()> {
+        let norm = match self.value_norm() {
+            None => 1.0,
+            Some(ValueNorm::Projected) => {
+                GroupReduce::Mean.of(value.projected_norms.iter().copied())
+            }
+            Some(norm) => norm.of(value.entries),
+        };
         DecodeEviction::observe(self, layer, list, rows, norm)
     }
 
@@ -56,7 +72,11 @@ impl Evictor for DecodeEviction {
 struct Observed<'a>(&'a mut dyn Evictor);
 
 impl RaggedRows for Observed<'_> {
-    fn rows(&mut self, layer: usize, list: usize, rows: &[f32], value: &[f32]) -> Result<()> {
+    fn projected_norms(&self) -> bool {
+        self.0.projected_norms()
+    }
+
+    fn rows(&mut self, layer: usize, list: usize, rows: &[f32], value: NewValue) -> Result<()> {
         self.0.observe(layer, list, rows, value)
     }
 }

@@ -221,17 +221,34 @@ impl Decoder {
         attend: &mut dyn FnMut(usize, Tensor<4>, Tensor<4>, Tensor<4>) -> Result<Tensor<4>>,
         after: &mut dyn FnMut(usize, &Tensor<2>) -> Result<()>,
     ) -> Result<Tensor<2>> {
-        let [batch, n] = ids.dims();
-        let width = self.heads.query * self.heads.dim;
+        let [batch, _] = ids.dims();
         let mut x = self.embed(ids);
-        for (index, layer) in self.layers.iter().enumerate() {
-            let (q, k, v) = layer.project(x.clone(), &self.heads, batch, angles);
-            let heads = attend(index, q, k, v)?.swap_dims(1, 2).reshape([batch * n, width]);
-            x = x + layer.output.forward(heads);
-            x = x.clone() + layer.mlp(x);
-            after(index, &x)?;
+        for layer in 0..self.layers.len() {
+            x = self.layer(layer, x, batch, angles, attend)?;
+            after(layer, &x)?;
         }
         Ok(x)
+    }
+
+    /// The residual stream behind one layer, `[B * n, hidden]`, from that before it; `attend` as in
+    /// [`Decoder::run`].
+    ///
+    /// # Errors
+    /// That of `attend`.
+    pub(super) fn layer(
+        &self,
+        index: usize,
+        x: Tensor<2>,
+        batch: usize,
+        angles: &Angles,
+        attend: &mut dyn FnMut(usize, Tensor<4>, Tensor<4>, Tensor<4>) -> Result<Tensor<4>>,
+    ) -> Result<Tensor<2>> {
+        let layer = &self.layers[index];
+        let (rows, width) = (x.dims()[0], self.heads.query * self.heads.dim);
+        let (q, k, v) = layer.project(x.clone(), &self.heads, batch, angles);
+        let heads = attend(index, q, k, v)?.swap_dims(1, 2).reshape([rows, width]);
+        let x = x + layer.output.forward(heads);
+        Ok(x.clone() + layer.mlp(x))
     }
 
     /// The output projection of one layer's attention, `[H * D, hidden]`.

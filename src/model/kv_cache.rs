@@ -75,6 +75,18 @@ impl KvCache {
         [self.layers.len(), kv_heads, dim]
     }
 
+    /// Bytes that its keys and values take, with the room for further tokens.
+    pub fn allocated_bytes(&self) -> u64 {
+        let bytes = |t: &Tensor<4>| t.dims().into_iter().product::<usize>() * t.dtype().size();
+        self.layers.iter().map(|(k, v)| (bytes(k) + bytes(v)) as u64).sum()
+    }
+
+    /// One cache per layer, so that a layer can be freed before the next is looked at.
+    pub fn into_single_layers(self) -> impl Iterator<Item = Self> {
+        let (len, capacity) = (self.len, self.capacity);
+        self.layers.into_iter().map(move |layer| Self { layers: vec![layer], len, capacity })
+    }
+
     /// Keys and values layer by layer, `[1, G, capacity, D]` each, so that a layer can be freed
     /// before the next is looked at.
     pub(super) fn into_layers(self) -> impl Iterator<Item = (Tensor<4>, Tensor<4>)> {

@@ -11,7 +11,7 @@ use super::config::ModelConfig;
 use super::decoder::Decoder;
 use super::device::Compute;
 use super::kv_cache::KvCache;
-use super::rope::Rope;
+use super::rope::{Angles, Rope};
 use crate::error::{Error, Result};
 
 /// Positions whose logits [`Llama::each_logits`] holds at a time.
@@ -110,6 +110,12 @@ impl Llama {
     /// An empty cache with room for `capacity` tokens.
     pub fn new_cache(&self, capacity: usize) -> KvCache {
         KvCache::new(&self.config, capacity, &self.compute.device, self.compute.dtype)
+    }
+
+    /// An empty cache of a single layer.
+    pub(super) fn new_layer_cache(&self, capacity: usize) -> KvCache {
+        let config = ModelConfig { layers: 1, ..self.config.clone() };
+        KvCache::new(&config, capacity, &self.compute.device, self.compute.dtype)
     }
 
     /// Runs `ids` after what `cache` holds, `chunk` tokens at a time, and returns the logits, `[V]`,
@@ -280,9 +286,13 @@ impl Llama {
         attend: &mut dyn FnMut(usize, Tensor<4>, Tensor<4>, Tensor<4>) -> Result<Tensor<4>>,
         after: &mut dyn FnMut(usize, &Tensor<2>) -> Result<()>,
     ) -> Result<Tensor<2>> {
-        let positions: Vec<f32> = (start..start + ids.len()).map(|p| p as f32).collect();
-        let angles = self.rope.angles(&positions, 1, &self.compute.device);
-        self.decoder.run(self.tokens(ids), &angles, attend, after)
+        self.decoder.run(self.tokens(ids), &self.angles(start, ids.len()), attend, after)
+    }
+
+    /// Angles of the `n` positions from `start` on.
+    pub(super) fn angles(&self, start: usize, n: usize) -> Angles {
+        let positions: Vec<f32> = (start..start + n).map(|p| p as f32).collect();
+        self.rope.angles(&positions, 1, &self.compute.device)
     }
 
     /// Logits, `[n * V]`, of hidden states, `[n, hidden]`, on the host.
@@ -296,7 +306,8 @@ impl Llama {
         })
     }
 
-    fn tokens(&self, ids: &[u32]) -> Tensor<2, Int> {
+    /// `ids` on the device, `[1, n]`.
+    pub(super) fn tokens(&self, ids: &[u32]) -> Tensor<2, Int> {
         let ids: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
         let shape = [1, ids.len()];
         Tensor::from_data(TensorData::new(ids, shape), &self.compute.device)

@@ -5,6 +5,7 @@
 //! *.safetensors ─► Checkpoint ┴► Decoder ─► Llama ── run(ids, KvCache) ─► logits, attention rows
 //!
 //! Llama ── prefill(ids, KvCache) ─► logits, TokenStats
+//! Llama ── prefill_by_layer(ids) ─► a KvCache of one layer and its TokenStats, layer by layer
 //! Llama ── prefill_with_map(ids) ─► TokenStats, AttentionMap of one head
 //! KvCache, Kept ─► RaggedCache ── decode(id, RaggedCache) ─► logits, attention rows
 //! ```
@@ -41,4 +42,4 @@ pub use device::{Compute, DeviceChoice};
 pub use kv_cache::KvCache;
 pub use llama::Llama;
 pub use ragged_cache::RaggedCache;
-pub use ragged_decode::RaggedRows;
+pub use ragged_decode::{NewValue, RaggedRows};

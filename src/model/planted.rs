@@ -149,7 +149,7 @@ pub fn build(seed: u64) -> Result<Planted> {
     Ok(Planted {
         config_json: config_json(),
         tokenizer_json: words::tokenizer_json()?,
-        safetensors: export::to_safetensors(weights(seed, &roles), Precision::F32)?,
+        safetensors: export::to_safetensors(weights(seed, attention(&roles)), Precision::F32)?,
         roles,
     })
 }
@@ -214,7 +214,7 @@ fn config_json() -> String {
 }
 
 /// Every weight under its Hugging Face name.
-fn weights(seed: u64, roles: &Roles) -> Vec<(String, TensorData)> {
+fn weights(seed: u64, layers: [Attention; LAYERS]) -> Vec<(String, TensorData)> {
     let codes = codes::codes(seed);
     let (mut embedding, mut output) = (Matrix::zeros(VOCAB, HIDDEN), Matrix::zeros(VOCAB, HIDDEN));
     for (id, code) in codes.iter().enumerate() {
@@ -233,7 +233,7 @@ fn weights(seed: u64, roles: &Roles) -> Vec<(String, TensorData)> {
         ("lm_head.weight".into(), output.into_data()),
         ("model.norm.weight".into(), ones()),
     ];
-    for (layer, attention) in attention(roles).into_iter().enumerate() {
+    for (layer, attention) in layers.into_iter().enumerate() {
         let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
         all.extend([
             (name("input_layernorm"), ones()),
@@ -290,5 +290,7 @@ impl Matrix {
     }
 }
 
+#[cfg(test)]
+mod sink_values;
 #[cfg(test)]
 mod tests;

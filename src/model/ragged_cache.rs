@@ -125,6 +125,22 @@ impl RaggedCache {
         Ok(Self { heads, head_dim, token_bytes, seen: held, layers })
     }
 
+    /// Puts the layers of `next` behind these; both are of the same prompt.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if they are not.
+    pub fn append_layers(&mut self, next: Self) -> Result<()> {
+        let shape = |cache: &Self| {
+            (CacheHeads { layers: 0, ..cache.heads }, cache.head_dim, cache.token_bytes, cache.seen)
+        };
+        if shape(self) != shape(&next) {
+            return Err(Error::bug("compressed layers belong to different caches"));
+        }
+        self.heads.layers += next.heads.layers;
+        self.layers.extend(next.layers);
+        Ok(())
+    }
+
     /// Whose lists these are.
     pub fn heads(&self) -> CacheHeads {
         self.heads

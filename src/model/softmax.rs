@@ -1,16 +1,23 @@
 //! Softmax of one row on the host.
 
-/// Turns scores into weights that sum to 1. The sum is taken in f64: over many keys of equal weight
-/// a sum in f32 drifts by more than the weights themselves are off.
+/// Turns scores into weights that sum to 1.
 pub(super) fn softmax(row: &mut [f32]) {
+    let (_, sum) = exponentials(row);
+    let scale = (1.0 / sum) as f32;
+    row.iter_mut().for_each(|v| *v *= scale);
+}
+
+/// Turns scores into the exponentials of what they are below the largest; returns that and their
+/// sum. The sum is taken in f64: over many keys of equal weight a sum in f32 drifts by more than the
+/// weights themselves are off.
+pub(super) fn exponentials(row: &mut [f32]) -> (f32, f64) {
     let largest = row.iter().fold(f32::NEG_INFINITY, |m, v| m.max(*v));
     let mut sum = 0f64;
     for v in &mut *row {
         *v = (*v - largest).exp();
         sum += f64::from(*v);
     }
-    let scale = (1.0 / sum) as f32;
-    row.iter_mut().for_each(|v| *v *= scale);
+    (largest, sum)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! stays and no `T x T` matrix exists. For a picture, the rows of one head can be added up per cell
 //! on the way: [`AttentionMap`].
 
+mod by_layer;
 mod row_sums;
 
 #[cfg(test)]
@@ -95,7 +96,7 @@ impl Llama {
         let (before, tokens) = (cache.len(), cache.len() + ids.len());
         self.check_ids(ids, cache)?;
         let c = self.config();
-        let mut sums = RowSums::new(c, self.compute(), wanted, tokens, at_once);
+        let mut sums = RowSums::new([c.layers, c.heads], self.compute(), wanted, tokens, at_once);
         if sums.first_query().is_some_and(|first| first < before) {
             return Err(Error::bug(
                 "the rows to add up belong to tokens that have been run before",
@@ -108,6 +109,10 @@ impl Llama {
             true => Some(value_norms(cache)?),
             false => None,
         };
+        let projected_norms = match wanted.projected_norms {
+            true => Some(self.projected_value_norms(cache)?),
+            false => None,
+        };
         let stats = TokenStats {
             layers: c.layers,
             heads: c.heads,
@@ -115,6 +120,7 @@ impl Llama {
             tokens,
             row_sums: sums.finish()?,
             value_norms,
+            projected_norms,
         };
         Ok((logits, stats))
     }

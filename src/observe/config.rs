@@ -25,7 +25,8 @@ pub struct ObserveConfig {
     pub all: bool,
     /// First tokens that count as sinks, `F`, at least 1.
     pub sinks: usize,
-    /// The norm that goes with the attention; not [`ValueNorm::Off`].
+    /// The norm that goes with the attention: of the value itself, hence not [`ValueNorm::Projected`]
+    /// or [`ValueNorm::Off`].
     pub norm: ValueNorm,
     /// The text; `None` = the bundled essays.
     pub context: Option<PathBuf>,
@@ -44,10 +45,10 @@ impl ObserveConfig {
     /// [`Error::Usage`] naming the option.
     pub fn new(args: &ObserveArgs) -> Result<Self> {
         let norm: ValueNorm = args.value_norm.parse().at_option("--value-norm")?;
-        if norm == ValueNorm::Off {
-            return Err(Error::usage("without a norm there is nothing to observe of the values")
+        if matches!(norm, ValueNorm::Off | ValueNorm::Projected) {
+            return Err(Error::usage("this is no norm of the values that a head reads")
                 .at("--value-norm")
-                .got("off")
+                .got(norm)
                 .expected("l1, l2 or linf"));
         }
         let head = args.layer.zip(args.head);
@@ -168,6 +169,7 @@ mod tests {
     fn mistakes_are_named() {
         for (line, named) in [
             ("--all --value-norm off", "--value-norm"),
+            ("--all --value-norm projected", "--value-norm"),
             ("--all --value-norm l3", "--value-norm"),
             ("--all --sink-len 0", "--sink-len"),
             ("--all --length 0", "--length"),

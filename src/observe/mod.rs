@@ -99,7 +99,7 @@ fn read(
     ids: &[u32],
     head: Option<(usize, usize)>,
 ) -> Result<(TokenStats, Option<AttentionMap>)> {
-    let wanted = Wanted { row_sums: [Rows::All].into(), value_norms: true };
+    let wanted = Wanted { row_sums: [Rows::All].into(), value_norms: true, ..Wanted::default() };
     let chunk = default_chunk_tokens(model.compute());
     match head {
         Some((layer, head)) => {

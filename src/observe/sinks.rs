@@ -148,6 +148,7 @@ mod tests {
                 l2: vec![1.0; 4],
                 linf: vec![0.0; 4],
             }),
+            projected_norms: None,
         };
         let heads = head_sinks(&stats, 2, ValueNorm::L1).unwrap();
         assert!((heads[0].sink_share - 0.8).abs() < 1e-6, "{heads:?}");
@@ -201,7 +202,8 @@ mod tests {
         let model = planted.load(&Compute::cpu()).unwrap();
         let ids: Vec<u32> =
             [planted::BOS].into_iter().chain((1..TOKENS as u32).map(|i| 2 + i * 7 % 590)).collect();
-        let wanted = Wanted { row_sums: [Rows::All].into(), value_norms: true };
+        let wanted =
+            Wanted { row_sums: [Rows::All].into(), value_norms: true, ..Wanted::default() };
         let (_, stats) = model.prefill(&ids, &mut model.new_cache(TOKENS), 64, &wanted).unwrap();
         for sinks in [1, 4, 20] {
             let heads = head_sinks(&stats, sinks, ValueNorm::L1).unwrap();

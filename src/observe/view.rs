@@ -83,6 +83,7 @@ mod tests {
                 l2: vec![0.0; 3],
                 linf: vec![0.5, 2.0, 4.0],
             }),
+            projected_norms: None,
         };
         let close = |got: &[f64], want: [f64; 3]| {
             assert_eq!(got.len(), 3);

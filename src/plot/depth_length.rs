@@ -16,10 +16,25 @@ const HATCH: Rgb = [0xb0, 0xb0, 0xb0];
 /// The scale of gate values and pass rates.
 const SCALE: (f64, f64) = (0.0, 1.0);
 
-/// All probes of one depth and one context length.
+/// What the rows of a map are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows<'a> {
+    /// Depths, 0 (start of the context) on top.
+    Depths,
+    /// Kinds of probes, the first on top.
+    Kinds {
+        /// What they are, for the axis: `task`.
+        axis: &'a str,
+        /// The name of each.
+        names: &'a [String],
+    },
+}
+
+/// All probes of one row and one context length.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DepthLengthCell {
-    /// Depth asked for, 0 (start of the context) to 1 (end).
+    /// Depth asked for, 0 (start of the context) to 1 (end); the index of the name where rows are
+    /// [`Rows::Kinds`].
     pub depth: f64,
     /// Context length, in tokens.
     pub length: usize,
@@ -38,6 +53,8 @@ pub struct DepthLengthMeta<'a> {
     pub subtitle: &'a str,
     /// Beside the colour bar: `mean gate value` or `share of answers that pass`.
     pub value_label: &'a str,
+    /// What the rows are.
+    pub rows: Rows<'a>,
 }
 
 /// The sides of the map: depths and lengths that occur, ascending.
@@ -45,6 +62,16 @@ pub struct DepthLengthMeta<'a> {
 pub(super) struct Sides {
     pub(super) depths: Vec<f64>,
     pub(super) lengths: Vec<usize>,
+}
+
+impl Rows<'_> {
+    /// The name of the axis.
+    pub(super) fn axis(&self) -> &str {
+        match self {
+            Self::Depths => "depth (0 = start)",
+            Self::Kinds { axis, .. } => axis,
+        }
+    }
 }
 
 impl Sides {
@@ -58,7 +85,18 @@ impl Sides {
         Self { depths, lengths }
     }
 
-    pub(super) fn depth_labels(&self) -> Vec<String> {
+    /// The names of the rows.
+    pub(super) fn row_labels(&self, rows: Rows) -> Vec<String> {
+        match rows {
+            Rows::Depths => self.depth_labels(),
+            Rows::Kinds { names, .. } => {
+                let name = |d: &f64| names.get(*d as usize).cloned().unwrap_or_default();
+                self.depths.iter().map(name).collect()
+            }
+        }
+    }
+
+    fn depth_labels(&self) -> Vec<String> {
         // Three decimals tell many even depths (0.111…) apart; fewer where all depths are round.
         let exact = |d: &f64, decimals: i32| {
             let scaled = d * 10_f64.powi(decimals);
@@ -72,12 +110,12 @@ impl Sides {
         self.lengths.iter().map(usize::to_string).collect()
     }
 
-    fn grid(&self) -> Grid {
-        Grid::new(self.lengths.len(), self.depths.len(), widest(&self.depth_labels()))
+    fn grid(&self, rows: Rows) -> Grid {
+        Grid::new(self.lengths.len(), self.depths.len(), widest(&self.row_labels(rows)))
     }
 }
 
-/// Draws the cells: x = context length, y = depth with 0 (start of the context) on top. What the
+/// Draws the cells: x = context length, y = depth with 0 (start of the context) on top, or kinds. What the
 /// grid of depths and lengths has no value for is hatched.
 ///
 /// # Errors
@@ -93,7 +131,7 @@ pub fn cell_center(cells: &[DepthLengthCell], depth: f64, length: usize) -> Opti
     let sides = Sides::of(cells);
     let column = sides.lengths.iter().position(|&l| l == length)?;
     let row = sides.depths.iter().position(|&d| d == depth)?;
-    Some(sides.grid().cell_center(column, row))
+    Some(sides.grid(Rows::Depths).cell_center(column, row))
 }
 
 pub(super) fn scene(cells: &[DepthLengthCell], meta: &DepthLengthMeta) -> Result<Scene> {
@@ -105,7 +143,7 @@ pub(super) fn scene(cells: &[DepthLengthCell], meta: &DepthLengthMeta) -> Result
             .got(format!("{c:?}")));
     }
     let sides = Sides::of(cells);
-    let grid = sides.grid();
+    let grid = sides.grid(meta.rows);
     let values = place(cells, &sides)?;
     let mut scene = Scene::new(meta.title, grid.picture.0, grid.picture.1);
     let left = grid.map.x;
@@ -114,7 +152,7 @@ pub(super) fn scene(cells: &[DepthLengthCell], meta: &DepthLengthMeta) -> Result
     grid.draw_axes(
         &mut scene,
         &Axis { label: "context length (tokens)", ticks: &sides.length_labels(), binary: false },
-        &Axis { label: "depth (0 = start)", ticks: &sides.depth_labels(), binary: false },
+        &Axis { label: meta.rows.axis(), ticks: &sides.row_labels(meta.rows), binary: false },
     );
     color_bar(&mut scene, grid.map, CIVIDIS, SCALE, meta.value_label);
     let next = note(&mut scene, left, grid.note_baseline(), &probes_note(cells), None);

@@ -3,7 +3,7 @@
 
 use super::Picture;
 use super::colormap::{CIVIDIS, text_on};
-use super::depth_length::{DepthLengthCell, Sides, draw_missing, place};
+use super::depth_length::{DepthLengthCell, Rows, Sides, draw_missing, place};
 use super::font;
 use super::furniture::{
     BAR_ROOM, HEADER, LABEL_EM, MARGIN, TICK, TICK_EM, color_bar, header, label_step, outline,
@@ -41,6 +41,8 @@ pub struct PanelsMeta<'a> {
     pub subtitle: &'a str,
     /// Beside the colour bar.
     pub value_label: &'a str,
+    /// What the rows of each map are.
+    pub rows: Rows<'a>,
 }
 
 /// Sizes that all panels share.
@@ -104,10 +106,10 @@ pub(super) fn scene(panels: &[Panel], meta: &PanelsMeta) -> Result<Scene> {
     }
     let cells: Vec<DepthLengthCell> = panels.iter().flat_map(|p| p.cells).copied().collect();
     let sides = Sides::of(&cells);
-    let depths = sides.depth_labels();
+    let labels = sides.row_labels(meta.rows);
     let titles: Vec<String> = panels.iter().map(|p| p.title.to_owned()).collect();
     let titles = widest(&titles).min(WIDEST_TITLE);
-    let layout = Layout::new(panels.len(), &sides, widest(&depths), titles);
+    let layout = Layout::new(panels.len(), &sides, widest(&labels), titles);
     let all = layout.all();
     let width = (all.right() + BAR_ROOM + MARGIN).max(640.0);
     let mut scene = Scene::new(meta.title, width, all.bottom() + FOOT + MARGIN);
@@ -119,7 +121,7 @@ pub(super) fn scene(panels: &[Panel], meta: &PanelsMeta) -> Result<Scene> {
         let (title, em) = font::fit(panel.title, map.width, TICK_EM, 9.0);
         scene.text(Text::new(&title, map.x, map.y - 7.0, em, Align::Start));
     }
-    draw_axes(&mut scene, &layout, panels.len(), &sides);
+    draw_axes(&mut scene, &layout, panels.len(), &sides, meta.rows);
     color_bar(&mut scene, all, CIVIDIS, SCALE, meta.value_label);
     Ok(scene)
 }
@@ -150,16 +152,16 @@ fn draw_map(scene: &mut Scene, layout: &Layout, map: Rect, columns: usize, value
 }
 
 /// Ticks at the left and lower edges of the whole; the axes' names once.
-fn draw_axes(scene: &mut Scene, layout: &Layout, panels: usize, sides: &Sides) {
-    let (lengths, depths) = (sides.length_labels(), sides.depth_labels());
+fn draw_axes(scene: &mut Scene, layout: &Layout, panels: usize, sides: &Sides, rows: Rows) {
+    let (lengths, labels) = (sides.length_labels(), sides.row_labels(rows));
     let (width, height) = layout.cell;
     for i in 0..panels {
         let map = layout.map(i);
         if i % layout.columns == 0 {
-            for row in (0..depths.len()).step_by(label_step(height, 1.25 * TICK_EM, false)) {
+            for row in (0..labels.len()).step_by(label_step(height, 1.25 * TICK_EM, false)) {
                 let y = map.y + (row as f64 + 0.5) * height;
                 scene.fill(Rect::new(map.x - 1.0 - TICK, y - 0.5, TICK, 1.0), AXIS);
-                let text = Text::centered(&depths[row], map.x - TICK - 5.0, y, TICK_EM, Align::End);
+                let text = Text::centered(&labels[row], map.x - TICK - 5.0, y, TICK_EM, Align::End);
                 scene.text(text);
             }
         }
@@ -180,8 +182,8 @@ fn draw_axes(scene: &mut Scene, layout: &Layout, panels: usize, sides: &Sides) {
     let label = "context length (tokens)";
     let (label, em) = font::fit(label, all.width.max(200.0), LABEL_EM, 10.0);
     scene.text(Text::new(&label, x, below, em, Align::Middle).color(GREY_INK));
-    let left = layout.left - TICK - 5.0 - widest(&depths) - 12.0;
-    let (label, em) = font::fit("depth (0 = start)", all.height, LABEL_EM, 10.0);
+    let left = layout.left - TICK - 5.0 - widest(&labels) - 12.0;
+    let (label, em) = font::fit(rows.axis(), all.height, LABEL_EM, 10.0);
     scene.text(Text::new(&label, left, y, em, Align::Middle).upright().color(GREY_INK));
 }
 
@@ -208,7 +210,8 @@ mod tests {
             .enumerate()
             .map(|(i, title)| Panel { title, cells: if i % 2 == 0 { &a } else { &b } })
             .collect();
-        let meta = PanelsMeta { title: "t", subtitle: "s", value_label: "share" };
+        let meta =
+            PanelsMeta { title: "t", subtitle: "s", value_label: "share", rows: Rows::Depths };
         let scene = scene(&list, &meta).unwrap();
         let layout = Layout::new(7, &Sides::of(&a), 20.0, 70.0);
         // 4 x 4 x 2 = 32 >= 21, 3 x 3 x 2 = 18 is not.
@@ -232,7 +235,8 @@ mod tests {
 
     #[test]
     fn no_panels_or_no_numbers_are_bugs() {
-        let meta = PanelsMeta { title: "t", subtitle: "s", value_label: "share" };
+        let meta =
+            PanelsMeta { title: "t", subtitle: "s", value_label: "share", rows: Rows::Depths };
         assert_eq!(scene(&[], &meta).unwrap_err().exit_code(), 1);
         let nan = cells(f64::NAN);
         let panel = Panel { title: "a", cells: &nan };

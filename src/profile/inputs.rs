@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use crate::babilong::Published;
 use crate::error::{Error, Result};
-use crate::gate;
+use crate::gate::{self, Expected};
 use crate::haystack::Haystack;
 use crate::model::{Compute, Llama, ModelConfig, embedded};
 use crate::needle::Needle;
-use crate::run_config::{ModelChoice, ProbeConfig};
+use crate::run_config::{ModelChoice, ProbeConfig, ProbeSource, PublishedRows};
 use crate::tokenizer::Tokenizer;
 
 /// Percentage of an embedding's rows that a tokenizer of the same model has ids for, at least.
@@ -31,6 +32,8 @@ pub struct Inputs {
     pub haystack: Haystack,
     /// The needles.
     pub needles: Vec<Needle>,
+    /// What the user should know about them.
+    pub notes: Vec<String>,
     /// The model.
     pub model: ModelFiles,
 }
@@ -45,17 +48,25 @@ impl Inputs {
             Some(dir) => Haystack::load_dir(dir, config.skip_bad_files)?,
             None => Haystack::bundled()?,
         };
-        let needles = match &config.needles {
-            Some(path) => Needle::load(path)?,
-            None => Needle::bundled()?,
+        let mut notes = Vec::new();
+        let needles = match (&config.source, &config.needles) {
+            (ProbeSource::Babilong(stories), _) => stories.tell(config.seed)?,
+            (ProbeSource::Published(rows), _) => {
+                let PublishedRows { path, tasks, samples } = rows;
+                let published = Published::load(path, tasks.as_deref(), *samples)?;
+                notes.extend(published.notes());
+                published.needles
+            }
+            (ProbeSource::Needles, Some(path)) => Needle::load(path)?,
+            (ProbeSource::Needles, None) => Needle::bundled()?,
         };
         let mut gate = gate::build(config.gate, config.gate_threshold)?;
         for needle in &needles {
             // Fails where no answer could pass, before any is generated.
-            gate.value("answer", &needle.answer)
+            gate.value("answer", &Expected::from(needle))
                 .map_err(|e| e.at(format!("needle {}", needle.id)))?;
         }
-        Ok(Self { haystack, needles, model: ModelFiles::open(&config.model)? })
+        Ok(Self { haystack, needles, notes, model: ModelFiles::open(&config.model)? })
     }
 }
 

@@ -2,33 +2,37 @@
 
 use std::ops::Range;
 
+use super::hidden::{Around, TokenisedNeedle};
 use super::inputs::{Inputs, ModelFiles};
 use crate::error::{Error, Result};
-use crate::haystack::HaystackTokens;
-use crate::needle::NeedleTokens;
+use crate::needle::Facts;
 use crate::plan::{Plan, Probe};
-use crate::prompt::{Prompt, PromptParts};
+use crate::prompt::Prompt;
 use crate::reference_span::SpanRule;
-use crate::run_config::{Lengths, ProbeConfig};
+use crate::run_config::{Lengths, ProbeConfig, ProbeSource};
 
-/// A needle in tokens, with its question and the limit of its answer.
-struct TokenisedNeedle {
-    tokens: NeedleTokens,
-    question: Vec<u32>,
-    max_new_tokens: usize,
+/// Whether probes are run whose needle is known to be somewhere in the prompt, but not where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NeedleSpans {
+    /// Only those whose needle can be scored.
+    Known,
+    /// All: only the answers are of interest.
+    Any,
 }
 
 /// All probes of a run, ready to be assembled one by one.
 pub struct Job {
     /// The probes.
     pub plan: Plan,
-    /// Context lengths that are run, ascending.
+    /// Context lengths that are run, ascending; of published rows the powers of two that theirs are
+    /// at most.
     pub context_lengths: Vec<usize>,
     /// Ids that end an answer, ascending.
     pub stop_ids: Vec<u32>,
-    haystack: HaystackTokens,
+    /// What is left out, and why.
+    pub notes: Vec<String>,
+    around: Around,
     needles: Vec<TokenisedNeedle>,
-    bos: Option<u32>,
     span_rule: Option<SpanRule>,
 }
 
@@ -38,49 +42,72 @@ impl Job {
     /// # Errors
     /// [`Error::Usage`] for a context too short for a needle or too long for the model, and the
     /// errors of [`Plan::new`] and of the tokenizer.
-    pub fn new(config: &ProbeConfig, inputs: &Inputs) -> Result<Self> {
+    pub fn new(config: &ProbeConfig, inputs: &Inputs, spans: NeedleSpans) -> Result<Self> {
         let tokenizer = &inputs.model.tokenizer;
-        let haystack = inputs.haystack.tokenise(tokenizer)?;
-        let tokenised = inputs.needles.iter().map(|needle| {
-            let answer_tokens = tokenizer.encode(&needle.answer)?.len();
-            Ok(TokenisedNeedle {
-                tokens: needle.tokenise(tokenizer)?,
-                question: config.template.tokenise(tokenizer, &needle.question)?,
-                max_new_tokens: config.max_new_tokens.of(answer_tokens),
-            })
-        });
-        let needles = tokenised.collect::<Result<Vec<_>>>()?;
+        let around = Around {
+            bos: tokenizer.bos(),
+            prefix: config.template.tokenise_prefix(tokenizer)?,
+            haystack: inputs.haystack.tokenise(tokenizer)?,
+        };
+        let needles = inputs
+            .needles
+            .iter()
+            .map(|needle| TokenisedNeedle::new(needle, config, tokenizer))
+            .collect::<Result<Vec<_>>>()?;
         let longest_answer = needles.iter().map(|n| n.max_new_tokens).max().unwrap_or(0);
-        let context_lengths = context_lengths(config, &inputs.model, longest_answer)?;
-        let plan = Plan::new(
-            &fingerprint(config, inputs),
-            &inputs.needles,
-            &context_lengths,
-            &config.depths,
-            config.repeats,
-            config.seed,
-        )?;
+        let common = fingerprint(config, inputs);
+        let (repeats, seed) = (config.repeats, config.seed);
+        let mut notes = Vec::new();
+        let (plan, context_lengths) = match config.source {
+            ProbeSource::Published(_) => {
+                let lengths: Vec<usize> =
+                    needles.iter().map(|n| n.smallest_context_length(&around)).collect();
+                let rows = Rows { config, inputs, lengths: &lengths, longest_answer, spans };
+                let chosen = rows.chosen(&mut notes)?;
+                let mut rounded: Vec<usize> =
+                    chosen.iter().map(|&row| lengths[row].next_power_of_two()).collect();
+                rounded.sort_unstable();
+                rounded.dedup();
+                let rows: Vec<(usize, usize)> =
+                    chosen.into_iter().map(|row| (row, lengths[row])).collect();
+                (Plan::of_contexts(&common, &inputs.needles, &rows)?, rounded)
+            }
+            ref source => {
+                let lengths = context_lengths(config, &inputs.model, longest_answer)?;
+                let (texts, depths) = (&inputs.needles, &config.depths);
+                let plan = match source {
+                    ProbeSource::Needles => {
+                        Plan::new(&common, texts, &lengths, depths, repeats, seed)
+                    }
+                    _ => Plan::of_stories(&common, texts, &lengths, repeats, seed),
+                };
+                check_shortest(&lengths, &needles, &around, inputs)?;
+                (plan?, lengths)
+            }
+        };
         let stop_ids = config.stop.ids(&inputs.model.config.eos, tokenizer);
-        let bos = tokenizer.bos();
         let span_rule = config.span_rule;
-        let job = Self { plan, context_lengths, stop_ids, haystack, needles, bos, span_rule };
-        job.check_shortest(inputs)?;
-        Ok(job)
+        Ok(Self { plan, context_lengths, stop_ids, notes, around, needles, span_rule })
     }
 
     /// The prompt of one probe.
     ///
     /// # Errors
-    /// As [`PromptParts::assemble`].
+    /// As [`crate::prompt::PromptParts::assemble`] and its like.
     pub fn prompt(&self, probe: &Probe) -> Result<Prompt> {
-        let offset = probe.offset(self.haystack.ids().len());
-        self.parts(probe.needle).assemble(probe.context_length, probe.depth, offset)
+        self.needles[probe.needle].prompt(probe, &self.around)
+    }
+
+    /// The one of [`Job::context_lengths`] that a probe is counted under.
+    pub fn length_group(&self, context_length: usize) -> usize {
+        let group = self.context_lengths.iter().find(|&&length| length >= context_length);
+        group.copied().unwrap_or(context_length)
     }
 
     /// The needle's spans in `prompt` as the scores are to see them.
     pub fn score_spans(&self, prompt: &Prompt) -> Vec<Range<usize>> {
         match self.span_rule {
-            Some(rule) => rule.spans(prompt, self.bos),
+            Some(rule) => rule.spans(prompt, self.around.bos),
             None => prompt.needle.clone(),
         }
     }
@@ -97,40 +124,88 @@ impl Job {
 
     /// Tokens of the haystack, before it repeats.
     pub fn haystack_tokens(&self) -> usize {
-        self.haystack.ids().len()
+        self.around.haystack.ids().len()
     }
 
     /// Tokens of all prompts.
     pub fn prompt_tokens(&self) -> u64 {
         self.plan.probes.iter().map(|p| p.context_length as u64).sum()
     }
+}
 
-    fn parts(&self, needle: usize) -> PromptParts<'_> {
-        let needle = &self.needles[needle];
-        PromptParts {
-            bos: self.bos,
-            haystack: &self.haystack,
-            needle: &needle.tokens,
-            question: &needle.question,
-        }
+/// Every needle has room in the shortest context.
+fn check_shortest(
+    lengths: &[usize],
+    needles: &[TokenisedNeedle],
+    around: &Around,
+    inputs: &Inputs,
+) -> Result<()> {
+    let smallest = |n: usize| needles[n].smallest_context_length(around);
+    let worst = (0..needles.len()).max_by_key(|&n| smallest(n));
+    let (Some(worst), Some(&shortest)) = (worst, lengths.first()) else {
+        return Err(Error::bug("a plan without needles or lengths"));
+    };
+    let needed = smallest(worst);
+    if needed <= shortest {
+        return Ok(());
     }
+    Err(Error::usage("needle and question do not fit into the context")
+        .at(format!("needle {}", inputs.needles[worst].id))
+        .got(format!("context length {shortest}"))
+        .expected(format!("at least {needed} tokens"))
+        .advice(format!("--min-len {needed} or --lengths {needed}, or shorter needles or stories")))
+}
 
-    /// Every needle has room in the shortest context.
-    fn check_shortest(&self, inputs: &Inputs) -> Result<()> {
-        let smallest = |n: usize| self.parts(n).smallest_context_length();
-        let worst = (0..self.needles.len()).max_by_key(|&n| smallest(n));
-        let (Some(worst), Some(&shortest)) = (worst, self.context_lengths.first()) else {
-            return Err(Error::bug("a plan without needles or lengths"));
+/// Published rows with the lengths of their prompts.
+struct Rows<'a> {
+    config: &'a ProbeConfig,
+    inputs: &'a Inputs,
+    lengths: &'a [usize],
+    longest_answer: usize,
+    spans: NeedleSpans,
+}
+
+impl Rows<'_> {
+    /// The rows that are run, by their index; what is left out is told in `notes`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if none is left.
+    fn chosen(&self, notes: &mut Vec<String>) -> Result<Vec<usize>> {
+        let positions = self.inputs.model.config.max_positions;
+        let most = positions.saturating_sub(self.longest_answer);
+        let placed = |row: &usize| match &self.inputs.needles[*row].facts {
+            Some(Facts::Published(context)) => !context.supporting.is_empty(),
+            _ => true,
         };
-        let needed = smallest(worst);
-        if needed <= shortest {
-            return Ok(());
+        let all = 0..self.lengths.len();
+        let fits = |row: &usize| self.config.allow_extrapolation || self.lengths[*row] <= most;
+        let fitting: Vec<usize> = all.clone().filter(fits).collect();
+        let (found, lost): (Vec<usize>, Vec<usize>) =
+            fitting.iter().partition(|row| self.spans == NeedleSpans::Any || placed(row));
+        let long = all.len() - fitting.len();
+        if long > 0 {
+            notes.push(format!(
+                "{long} of {} rows are left out: their prompts are longer than {most} tokens, what \
+                 {} has room for (--allow-extrapolation runs them)",
+                all.len(),
+                self.inputs.model.name
+            ));
         }
-        Err(Error::usage("needle and question do not fit into the context")
-            .at(format!("needle {}", inputs.needles[worst].id))
-            .got(format!("context length {shortest}"))
-            .expected(format!("at least {needed} tokens"))
-            .advice(format!("--min-len {needed} or --lengths {needed}, or shorter needles")))
+        if !lost.is_empty() {
+            notes.push(format!(
+                "{} of {} rows are left out: where their supporting facts are is not known",
+                lost.len(),
+                all.len()
+            ));
+        }
+        match found.is_empty() {
+            false => Ok(found),
+            true => Err(Error::usage("no row can be run")
+                .at("--babilong-data")
+                .got(format!("{long} rows too long, {} without known facts", lost.len()))
+                .expected(format!("prompts of at most {most} tokens whose facts can be found"))
+                .advice("shorter rows, --allow-extrapolation, or tasks qa1 to qa10")),
+        }
     }
 }
 

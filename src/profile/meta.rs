@@ -2,6 +2,8 @@
 //!
 //! Two runs of one program with the same inputs differ under `run` alone.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::Seconds;
@@ -9,8 +11,9 @@ use super::inputs::Inputs;
 use super::job::Job;
 use super::probes::Probed;
 use super::provenance::Provenance;
-use super::record::Status;
+use super::record::{ProbeRecord, Status};
 use super::statistics::{ScoreResult, ScoreStatistics};
+use crate::babilong::BabiTask;
 use crate::head_matrix::HeadMatrix;
 use crate::machine;
 use crate::model::Llama;
@@ -26,11 +29,26 @@ pub(super) struct Made<'a> {
     pub probed: &'a Probed,
 }
 
+impl Made<'_> {
+    /// The tasks of the probes, ascending; none for needles.
+    pub fn job_tasks(&self) -> Vec<BabiTask> {
+        tasks(&self.probed.records)
+    }
+}
+
+/// The tasks of some probes, ascending.
+pub(super) fn tasks(records: &[ProbeRecord]) -> Vec<BabiTask> {
+    let tasks: BTreeSet<BabiTask> = records.iter().filter_map(|r| r.task).collect();
+    tasks.into_iter().collect()
+}
+
 /// The content of the file.
 #[derive(Debug, Serialize)]
 pub(super) struct Meta<'a> {
     headprof: &'static str,
     command: &'a [String],
+    /// The task whose probes these are; `null` for all probes.
+    task: Option<BabiTask>,
     score: ScoreMeta,
     statistics: &'a ScoreStatistics,
     heads: HeadsMeta,
@@ -109,10 +127,21 @@ impl<'a> Meta<'a> {
         peak_rss_bytes: Option<u64>,
     ) -> Self {
         let Made { config, inputs, job, model, probed } = made;
+        let own: Vec<&ProbeRecord> = probed
+            .records
+            .iter()
+            .filter(|r| result.task.is_none() || r.task == result.task)
+            .collect();
+        let ids = |status| -> Vec<ProbeId> {
+            own.iter().filter(|r| r.status == status).map(|r| r.id).collect()
+        };
+        let (accepted_ids, rejected_ids, failed_ids) =
+            (ids(Status::Accepted), ids(Status::Rejected), ids(Status::Failed));
         let cycles = probed.records.iter().map(|r| r.haystack_cycles).max().unwrap_or(0);
         Self {
             headprof: env!("CARGO_PKG_VERSION"),
             command: &config.command,
+            task: result.task,
             score: ScoreMeta {
                 name: result.score.name(),
                 title: result.score.title(),
@@ -125,12 +154,12 @@ impl<'a> Meta<'a> {
             statistics: &result.statistics,
             heads: HeadsMeta::of(result),
             probes: ProbesMeta {
-                accepted: probed.count(Status::Accepted),
-                rejected: probed.count(Status::Rejected),
-                failed: probed.count(Status::Failed),
-                accepted_ids: probed.ids(Status::Accepted),
-                rejected_ids: probed.ids(Status::Rejected),
-                failed_ids: probed.ids(Status::Failed),
+                accepted: accepted_ids.len(),
+                rejected: rejected_ids.len(),
+                failed: failed_ids.len(),
+                accepted_ids,
+                rejected_ids,
+                failed_ids,
             },
             gate: GateMeta { name: &probed.gate_name, threshold: probed.gate_threshold },
             provenance: Provenance::new(&config.probes, inputs, job, model, cycles),

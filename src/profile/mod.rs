@@ -6,6 +6,7 @@
 //!
 //! Everything that can go wrong without the weights goes wrong before they are read.
 
+mod hidden;
 mod inputs;
 mod job;
 mod memory;
@@ -13,6 +14,7 @@ mod meta;
 mod outputs;
 mod probes;
 mod provenance;
+mod ranking;
 mod record;
 mod statistics;
 mod summary;
@@ -22,13 +24,14 @@ use std::time::Instant;
 use serde::Serialize;
 
 pub use inputs::{Inputs, ModelFiles};
-pub use job::Job;
+pub use job::{Job, NeedleSpans};
 pub use memory::MemoryEstimate;
 pub(crate) use memory::check as check_memory;
 pub use outputs::OutputDir;
 pub use probes::Probed;
 pub(crate) use probes::guarded;
 pub(crate) use provenance::{Provenance, needle_sha256};
+pub use ranking::Ranking;
 pub use record::{ProbeRecord, Status};
 pub use statistics::{ScoreStatistics, TopHead};
 pub use summary::Summary;
@@ -37,7 +40,7 @@ use crate::error::{Error, Result};
 use crate::export_probes;
 use crate::interrupt::Interrupt;
 use crate::machine;
-use crate::run_config::RunConfig;
+use crate::run_config::{ProbeSource, RunConfig};
 use crate::terminal::note;
 
 /// Where the time went, in seconds.
@@ -79,13 +82,15 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     compute.note.iter().for_each(|text| tell(&format!("note: {text}")));
     let out = OutputDir::prepare(&config.out)?;
     let inputs = Inputs::load(&config.probes)?;
+    inputs.notes.iter().for_each(|text| tell(&format!("note: {text}")));
     for file in inputs.haystack.skipped() {
         tell(&format!("warning: {} is left out: {}", file.name, file.reason));
     }
     if let Some(text) = inputs.model.tokenizer_warning() {
         tell(&format!("warning: {text}"));
     }
-    let job = Job::new(&config.probes, &inputs)?;
+    let job = Job::new(&config.probes, &inputs, NeedleSpans::Known)?;
+    job.notes.iter().for_each(|text| tell(&format!("note: {text}")));
     memory::check(&config.probes, &inputs.model, &compute, &job, 0)?;
     if let Some(path) = &config.export_probes {
         export_probes::write(&job, path)?;
@@ -100,7 +105,7 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     interrupt.begin_writing()?;
     out.write_probes(&probed.records)?;
     let statistics = statistics::of_scores(config, &probed).inspect_err(|_| {
-        let earlier = out.earlier_scores(&inputs.model.name);
+        let earlier = out.earlier_scores(&config.probes, &inputs.model.name);
         if let Some(first) = earlier.first() {
             let (n, first) = (earlier.len(), first.display());
             tell(&format!(
@@ -110,6 +115,12 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     })?;
     let made = meta::Made { config, inputs: &inputs, job: &job, model: &model, probed: &probed };
     let pictures = if config.plots { out.draw(&made, &statistics)? } else { Vec::new() };
+    let rankings = match config.probes.source {
+        ProbeSource::Needles => Vec::new(),
+        ProbeSource::Babilong(_) | ProbeSource::Published(_) => {
+            ranking::against_needles(&statistics, &out.head_score(), &inputs.model.name)?
+        }
+    };
     let seconds = Seconds {
         load,
         prefill: probed.prefill_secs,
@@ -118,6 +129,6 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     };
     let rss = machine::peak_rss_bytes();
     let files = out.write_scores(&made, &statistics, pictures, seconds, rss)?;
-    let summary = Summary::new(&made, &statistics, &files, seconds, rss);
+    let summary = Summary::new(&made, &statistics, rankings, &files, seconds, rss);
     Ok(Finished { summary, shortcoming: probed.shortcoming() })
 }

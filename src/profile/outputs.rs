@@ -9,13 +9,15 @@ use super::meta::{Made, Meta};
 use super::record::{ProbeRecord, Status};
 use super::statistics::ScoreResult;
 use crate::atomic;
+use crate::babilong::BabiTask;
 use crate::error::{Error, Result};
 use crate::head_matrix::HeadMatrix;
 use crate::head_score;
 use crate::plot::{
-    CurveMeta, DepthLengthCell, DepthLengthMeta, HeatmapMeta, Picture, depth_length, head_heatmap,
-    score_curve,
+    CurveMeta, DepthLengthCell, DepthLengthMeta, HeatmapMeta, Picture, Rows, depth_length,
+    head_heatmap, score_curve,
 };
+use crate::run_config::{ProbeConfig, ProbeSource};
 use crate::score::registry;
 
 /// The scores of the curve and the table: the first of the registry; the rest are counts.
@@ -44,6 +46,11 @@ impl OutputDir {
         Ok(Self { root: root.to_owned() })
     }
 
+    /// The folder of the head_score files.
+    pub(super) fn head_score(&self) -> PathBuf {
+        self.root.join("head_score")
+    }
+
     /// `probes.jsonl`: one line per probe.
     ///
     /// # Errors
@@ -68,29 +75,31 @@ impl OutputDir {
             files.push((path("png"), picture.png));
             files.push((path("svg"), picture.svg.into_bytes()));
         };
-        let model = &made.inputs.model.name;
         for result in results {
-            add(format!("{model}_{}_heads", result.score.name()), heatmap(made, result)?);
+            let stem = stem(made, result.task);
+            add(format!("{stem}_{}_heads", result.score.name()), heatmap(made, result)?);
         }
-        add(format!("{model}_answers"), answers(made)?);
+        let all = stem(made, None);
+        add(format!("{all}_answers"), answers(made)?);
         let is_main = |r: &&ScoreResult| is_main(r.score.name());
         let main: Vec<(&str, &HeadMatrix)> =
-            results.iter().filter(is_main).map(|r| (r.score.name(), &r.mean)).collect();
+            pooled(results).filter(is_main).map(|r| (r.score.name(), &r.mean)).collect();
         if !main.is_empty() {
             let meta = CurveMeta {
-                title: &format!("head scores, sorted — {model}"),
-                subtitle: &subtitle(made),
+                title: &format!("head scores, sorted — {}", whose(made, None)),
+                subtitle: &subtitle(made, None),
                 score_label: "score (mean per head)",
             };
-            add(format!("{model}_curve"), score_curve(&main, &meta)?);
+            add(format!("{all}_curve"), score_curve(&main, &meta)?);
         }
         Ok(files)
     }
 
-    /// Score files of `model` that an earlier run left here.
-    pub(super) fn earlier_scores(&self, model: &str) -> Vec<PathBuf> {
-        let folder = self.root.join("head_score");
-        let names = registry().iter().map(|s| head_score::file_name(model, s.name()));
+    /// Score files of all probes that an earlier run of the same kind left here.
+    pub(super) fn earlier_scores(&self, config: &ProbeConfig, model: &str) -> Vec<PathBuf> {
+        let folder = self.head_score();
+        let stem = file_stem(model, &config.source, None);
+        let names = registry().iter().map(|s| head_score::file_name(&stem, s.name()));
         names.map(|name| folder.join(name)).filter(|path| path.exists()).collect()
     }
 
@@ -108,8 +117,8 @@ impl OutputDir {
     ) -> Result<Vec<PathBuf>> {
         let mut files = pictures;
         for result in results {
-            let name = head_score::file_name(&made.inputs.model.name, result.score.name());
-            let path = self.root.join("head_score").join(name);
+            let name = head_score::file_name(&stem(made, result.task), result.score.name());
+            let path = self.head_score().join(name);
             let meta = Meta::new(made, result, seconds, peak_rss_bytes);
             files.push((meta_path(&path), pretty(&meta)?));
             files.push((path, result.file.to_json_line().into_bytes()));
@@ -122,6 +131,35 @@ impl OutputDir {
         paths.sort();
         Ok(paths)
     }
+}
+
+/// `<model>`, with what was probed behind it where that is not needles: `<model>_babilong`,
+/// `<model>_babilong-qa1`.
+fn file_stem(model: &str, source: &ProbeSource, task: Option<BabiTask>) -> String {
+    match (source, task) {
+        (ProbeSource::Needles, _) => model.to_owned(),
+        (_, None) => format!("{model}_babilong"),
+        (_, Some(task)) => format!("{model}_babilong-{task}"),
+    }
+}
+
+fn stem(made: &Made, task: Option<BabiTask>) -> String {
+    file_stem(&made.inputs.model.name, &made.config.probes.source, task)
+}
+
+/// The model and what was probed, for titles.
+fn whose(made: &Made, task: Option<BabiTask>) -> String {
+    let model = &made.inputs.model.name;
+    match (&made.config.probes.source, task) {
+        (ProbeSource::Needles, _) => model.clone(),
+        (_, None) => format!("{model}, babilong"),
+        (_, Some(task)) => format!("{model}, {task}"),
+    }
+}
+
+/// The results over all probes.
+pub(super) fn pooled(results: &[ScoreResult]) -> impl Iterator<Item = &ScoreResult> {
+    results.iter().filter(|r| r.task.is_none())
 }
 
 /// A file before it is written.
@@ -142,8 +180,8 @@ fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn subtitle(made: &Made) -> String {
-    let probed = made.probed;
+fn subtitle(made: &Made, task: Option<BabiTask>) -> String {
+    let own = || made.probed.records.iter().filter(|r| task.is_none() || r.task == task);
     let lengths = &made.job.context_lengths;
     let (first, last) = (lengths.first().unwrap_or(&0), lengths.last().unwrap_or(&0));
     let lengths = match lengths.len() {
@@ -152,8 +190,8 @@ fn subtitle(made: &Made) -> String {
     };
     format!(
         "{} of {} probes · {lengths} · mean per head",
-        probed.count(Status::Accepted),
-        probed.records.len()
+        own().filter(|r| r.status == Status::Accepted).count(),
+        own().count()
     )
 }
 
@@ -162,25 +200,33 @@ fn heatmap(made: &Made, result: &ScoreResult) -> Result<Picture> {
     head_heatmap(
         &result.mean,
         &HeatmapMeta {
-            title: &format!("{name} — {}", made.inputs.model.name),
-            subtitle: &subtitle(made),
+            title: &format!("{name} — {}", whose(made, result.task)),
+            subtitle: &subtitle(made, result.task),
             score_label: name,
         },
     )
 }
 
-/// Depth × length: the mean value of the gate, over probes with an answer.
+/// Depth × length, or task × length: the mean value of the gate, over probes with an answer.
 fn answers(made: &Made) -> Result<Picture> {
     let probed = made.probed;
+    let config = &made.config.probes;
+    let (kinds, names): (Vec<Kind>, Vec<String>) = match &config.source {
+        ProbeSource::Needles => {
+            (config.depths.iter().map(|&d| Kind::Depth(d)).collect(), Vec::new())
+        }
+        _ => made.job_tasks().into_iter().map(|t| (Kind::Task(t), t.to_string())).unzip(),
+    };
     let mut cells = Vec::new();
-    for &depth in &made.config.probes.depths {
+    for (row, kind) in kinds.iter().enumerate() {
         for &length in &made.job.context_lengths {
-            let here = |r: &&ProbeRecord| r.context_length == length && r.depth_asked == depth;
+            let here =
+                |r: &&ProbeRecord| made.job.length_group(r.context_length) == length && kind.has(r);
             let values: Vec<f64> =
                 probed.records.iter().filter(here).filter_map(|r| r.gate_value).collect();
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             cells.push(DepthLengthCell {
-                depth,
+                depth: if let Kind::Depth(depth) = kind { *depth } else { row as f64 },
                 length,
                 value: (!values.is_empty()).then_some(mean),
                 probes: values.len(),
@@ -190,16 +236,35 @@ fn answers(made: &Made) -> Result<Picture> {
     depth_length(
         &cells,
         &DepthLengthMeta {
-            title: &format!("answers — {}", made.inputs.model.name),
+            title: &format!("answers — {}", whose(made, None)),
             subtitle: &format!(
                 "{} · {} of {} probes passed",
-                probed.gate_text(),
+                probed.gate_rule.clone(),
                 probed.count(Status::Accepted),
                 probed.records.len()
             ),
             value_label: "mean gate value",
+            rows: match config.source {
+                ProbeSource::Needles => Rows::Depths,
+                _ => Rows::Kinds { axis: "task", names: &names },
+            },
         },
     )
+}
+
+/// What the probes of one row have in common.
+enum Kind {
+    Depth(f64),
+    Task(BabiTask),
+}
+
+impl Kind {
+    fn has(&self, record: &ProbeRecord) -> bool {
+        match self {
+            Self::Depth(depth) => record.depth_asked == Some(*depth),
+            Self::Task(task) => record.task == Some(*task),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@ use super::inputs::Inputs;
 use super::job::Job;
 use super::record::{ProbeRecord, ProbeSeconds, Status};
 use crate::error::{Error, Result};
-use crate::gate::{self, AnswerGate};
+use crate::gate::{self, AnswerGate, Expected};
 use crate::generate::{Settings, generate};
 use crate::head_matrix::HeadMatrix;
 use crate::interrupt::Interrupt;
 use crate::model::{Compute, Llama};
 use crate::panics::caught;
-use crate::plan::{Probe, ProbeId};
+use crate::plan::Probe;
 use crate::progress::Progress;
 use crate::prompt::Prompt;
 use crate::run_config::RunConfig;
@@ -33,6 +33,8 @@ pub struct Probed {
     pub gate_name: String,
     /// What answers had to exceed.
     pub gate_threshold: f64,
+    /// What answers had to reach, in words.
+    pub gate_rule: String,
 }
 
 /// Runs every probe of `job`, in order.
@@ -58,13 +60,15 @@ pub(super) fn run(
         decode_secs: 0.0,
         gate_name: gate.name().to_owned(),
         gate_threshold: gate.threshold(),
+        gate_rule: gate.rule(),
     };
     let mut progress = Progress::new(job.plan.probes.len(), job.prompt_tokens(), config.quiet);
     let chunk = config.probes.chunk_tokens(model.compute());
     for probe in &job.plan.probes {
         interrupt.check()?;
         let prompt = job.prompt(probe)?;
-        let mut record = ProbeRecord::new(probe, &inputs.needles[probe.needle], &prompt);
+        let needle = &inputs.needles[probe.needle];
+        let mut record = ProbeRecord::new(probe, needle, &prompt);
         let attempt = Attempt { config, inputs, job, model, chunk };
         let answered =
             guarded(model.compute(), || attempt.answer(probe, &prompt, gate.as_mut(), &mut record));
@@ -126,13 +130,14 @@ impl Attempt<'_> {
             top_k: self.config.top_k,
         };
         let mut cache = self.model.new_cache(prompt.ids.len() + settings.max_new_tokens);
-        let needle = self.job.score_spans(prompt);
-        let generation = generate(self.model, &mut cache, &prompt.ids, &needle, &settings)?;
+        let spans = self.job.score_spans(prompt);
+        let generation = generate(self.model, &mut cache, &prompt.ids, &spans, &settings)?;
         record.seconds =
             ProbeSeconds { prefill: generation.prefill_secs, decode: generation.decode_secs };
         record.generated_ids = generation.observation.generated.clone();
         let answer = self.inputs.model.tokenizer.decode(generation.answer_ids())?;
-        let value = gate.value(&answer, &record.gold)?;
+        let needle = &self.inputs.needles[probe.needle];
+        let value = gate.value(&answer, &Expected::from(needle))?;
         record.answer = Some(answer);
         record.gate_value = Some(value);
         if !gate.passes(value) {
@@ -155,23 +160,9 @@ impl Probed {
         self.records.iter().filter(|r| r.status == status).count()
     }
 
-    /// The ids of the probes that ended like this, in the order of the plan.
-    pub fn ids(&self, status: Status) -> Vec<ProbeId> {
-        self.records.iter().filter(|r| r.status == status).map(|r| r.id).collect()
-    }
-
     /// The accepted probes, in the order of the plan.
     pub fn accepted(&self) -> impl Iterator<Item = &ProbeRecord> {
         self.records.iter().filter(|r| r.status == Status::Accepted)
-    }
-
-    /// What an answer has to reach, in words.
-    pub fn gate_text(&self) -> String {
-        match self.gate_name.as_str() {
-            "none" => "gate none".to_owned(),
-            "exact" => "gate exact".to_owned(),
-            name => format!("gate {name} > {}", self.gate_threshold),
-        }
     }
 
     /// An error if some probes failed.
@@ -222,7 +213,7 @@ impl Probed {
             })
             .collect();
         Error::evidence("no answer passed the gate: there are no scores to write")
-            .at(self.gate_text())
+            .at(&self.gate_rule)
             .got(
                 format!(
                     "{} answers, the best value {:.4}; the nearest answers:\n{}\n{failures}",

@@ -1,7 +1,10 @@
 //! [`ProbeRecord`]: what became of one probe, one line of `probes.jsonl`.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
+use crate::babilong::BabiTask;
 use crate::error::Error;
 use crate::needle::Needle;
 use crate::plan::{Probe, ProbeId};
@@ -37,11 +40,14 @@ pub struct ProbeRecord {
     pub id: ProbeId,
     /// The name of its needle.
     pub needle_id: String,
+    /// The task of its story; `None` for a needle that is no story.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<BabiTask>,
     /// Context length asked for, in tokens.
     pub context_length: usize,
-    /// Depth asked for, 0 to 1.
-    pub depth_asked: f64,
-    /// Depth of the sentence border where the needle came to stand.
+    /// Depth asked for, 0 to 1; `None` for facts that are scattered.
+    pub depth_asked: Option<f64>,
+    /// Depth of the sentence border where the needle came to stand; the mean over its spans.
     pub depth_reached: f64,
     /// Which of the repetitions, from 0.
     pub repeat: u32,
@@ -50,6 +56,9 @@ pub struct ProbeRecord {
     /// Needle spans in the prompt, `[start, end)` each: where the needle is, whatever a reference
     /// would have found.
     pub needle_spans: Vec<[usize; 2]>,
+    /// Facts that the answer does not follow from, `[start, end)` each; only where there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub distractor_spans: Vec<[usize; 2]>,
     /// How many times the haystack was used up.
     pub haystack_cycles: usize,
     /// What the model wrote.
@@ -68,6 +77,10 @@ pub struct ProbeRecord {
     pub seconds: ProbeSeconds,
 }
 
+fn spans(of: &[Range<usize>]) -> Vec<[usize; 2]> {
+    of.iter().map(|s| [s.start, s.end]).collect()
+}
+
 impl ProbeRecord {
     /// A probe before its answer: failed until it has one.
     pub fn new(probe: &Probe, needle: &Needle, prompt: &Prompt) -> Self {
@@ -75,12 +88,14 @@ impl ProbeRecord {
             index: probe.index,
             id: probe.id,
             needle_id: needle.id.clone(),
+            task: needle.task(),
             context_length: probe.context_length,
             depth_asked: prompt.depth_asked,
             depth_reached: prompt.depth_reached,
             repeat: probe.repeat,
             prompt_tokens: prompt.ids.len(),
-            needle_spans: prompt.needle.iter().map(|s| [s.start, s.end]).collect(),
+            needle_spans: spans(&prompt.needle),
+            distractor_spans: spans(&prompt.distractors),
             haystack_cycles: prompt.haystack_cycles,
             answer: None,
             gold: needle.answer.clone(),

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
+use super::meta::tasks;
+use super::outputs::is_main;
 use super::probes::Probed;
+use crate::babilong::BabiTask;
 use crate::error::Result;
 use crate::head_matrix::HeadMatrix;
 use crate::head_score::HeadScoreFile;
@@ -40,8 +43,10 @@ pub struct ScoreStatistics {
     pub resamples: usize,
 }
 
-/// One score of a run.
+/// One score of a run, over all its probes or over those of one task.
 pub struct ScoreResult {
+    /// The task; `None` for all probes together.
+    pub task: Option<BabiTask>,
     /// Which.
     pub score: &'static dyn HeadScore,
     /// The values per head and probe.
@@ -74,7 +79,8 @@ impl ScoreStatistics {
     }
 }
 
-/// Aggregates every score of a run.
+/// Aggregates every score of a run over all accepted probes; of a run with several tasks behind
+/// that also the main scores over those of each task that has any.
 ///
 /// # Errors
 /// [`Probed::nothing_accepted`] if there is no accepted probe.
@@ -82,15 +88,35 @@ pub(super) fn of_scores(config: &RunConfig, probed: &Probed) -> Result<Vec<Score
     if probed.accepted().next().is_none() {
         return Err(probed.nothing_accepted());
     }
-    let result = |(score, probes): (&&'static dyn HeadScore, &Vec<HeadMatrix>)| {
+    let result = |score: &'static dyn HeadScore, probes: &[HeadMatrix], task| {
         let aggregate = aggregate(probes, config.probes.seed, RESAMPLES)?;
         Ok(ScoreResult {
-            score: *score,
+            task,
+            score,
             file: HeadScoreFile::from_probes(probes)?,
             statistics: ScoreStatistics::of(&aggregate),
             mean: aggregate.mean,
             spread: aggregate.spread,
         })
     };
-    config.scores.iter().zip(&probed.scores).map(result).collect()
+    let scores = || config.scores.iter().copied().zip(&probed.scores);
+    let mut results = Vec::new();
+    for (score, probes) in scores() {
+        results.push(result(score, probes, None)?);
+    }
+    let tasks = match tasks(&probed.records) {
+        several if several.len() > 1 => several,
+        _ => Vec::new(),
+    };
+    for task in tasks {
+        let of_task: Vec<bool> = probed.accepted().map(|r| r.task == Some(task)).collect();
+        for (score, probes) in scores().filter(|(score, _)| is_main(score.name())) {
+            let own = probes.iter().zip(&of_task).filter(|(_, of_task)| **of_task);
+            let own: Vec<HeadMatrix> = own.map(|(matrix, _)| matrix.clone()).collect();
+            if !own.is_empty() {
+                results.push(result(score, &own, Some(task))?);
+            }
+        }
+    }
+    Ok(results)
 }

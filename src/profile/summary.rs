@@ -7,9 +7,11 @@ use serde::Serialize;
 
 use super::Seconds;
 use super::meta::Made;
-use super::outputs::is_main;
+use super::outputs::{is_main, pooled};
+use super::ranking::Ranking;
 use super::record::Status;
 use super::statistics::{ScoreResult, ScoreStatistics, TopHead};
+use crate::babilong::BabiTask;
 
 /// The results in short.
 #[derive(Debug, Clone, Serialize)]
@@ -34,6 +36,12 @@ pub struct Summary {
     pub gate: String,
     /// How many passed at each context length.
     pub by_length: Vec<LengthSummary>,
+    /// How many passed of each task; empty for needles.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_task: Vec<TaskSummary>,
+    /// The scores against those of needles that were found beside them; empty for needles.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rankings: Vec<Ranking>,
     /// Every score, in the order of the registry.
     pub scores: Vec<ScoreSummary>,
     /// What was written.
@@ -58,6 +66,17 @@ pub struct LengthSummary {
     pub accepted: usize,
 }
 
+/// The probes of one task.
+#[derive(Debug, Clone, Serialize)]
+pub struct TaskSummary {
+    /// Which.
+    pub task: BabiTask,
+    /// All of them.
+    pub probes: usize,
+    /// Those that passed.
+    pub accepted: usize,
+}
+
 /// One score.
 #[derive(Debug, Clone, Serialize)]
 pub struct ScoreSummary {
@@ -72,6 +91,7 @@ impl Summary {
     pub(super) fn new(
         made: &Made,
         results: &[ScoreResult],
+        rankings: Vec<Ranking>,
         files: &[PathBuf],
         seconds: Seconds,
         peak_rss_bytes: Option<u64>,
@@ -79,11 +99,20 @@ impl Summary {
         let probed = made.probed;
         let by_length = made.job.context_lengths.iter().map(|&context_length| {
             let mut here = LengthSummary { context_length, probes: 0, accepted: 0 };
-            for record in probed.records.iter().filter(|r| r.context_length == context_length) {
+            for record in probed
+                .records
+                .iter()
+                .filter(|r| made.job.length_group(r.context_length) == context_length)
+            {
                 here.probes += 1;
                 here.accepted += usize::from(record.status == Status::Accepted);
             }
             here
+        });
+        let by_task = made.job_tasks().into_iter().map(|task| {
+            let own = || probed.records.iter().filter(move |r| r.task == Some(task));
+            let accepted = own().filter(|r| r.status == Status::Accepted).count();
+            TaskSummary { task, probes: own().count(), accepted }
         });
         Self {
             model: made.inputs.model.name.clone(),
@@ -94,10 +123,11 @@ impl Summary {
             accepted: probed.count(Status::Accepted),
             rejected: probed.count(Status::Rejected),
             failed: probed.count(Status::Failed),
-            gate: probed.gate_text(),
+            gate: probed.gate_rule.clone(),
+            by_task: by_task.collect(),
+            rankings,
             by_length: by_length.collect(),
-            scores: results
-                .iter()
+            scores: pooled(results)
                 .map(|r| ScoreSummary { name: r.score.name(), statistics: r.statistics.clone() })
                 .collect(),
             files: files.to_vec(),
@@ -135,6 +165,56 @@ impl Summary {
         }));
         rows
     }
+
+    /// One row for all stories and one per task, one column per score.
+    fn ranking_table(&self) -> Vec<Vec<String>> {
+        let mut scores: Vec<&str> = Vec::new();
+        let mut tasks: Vec<Option<BabiTask>> = Vec::new();
+        for ranking in &self.rankings {
+            if !scores.contains(&ranking.score) {
+                scores.push(ranking.score);
+            }
+            if !tasks.contains(&ranking.task) {
+                tasks.push(ranking.task);
+            }
+        }
+        let cell = |task, score| {
+            let found = self.rankings.iter().find(|r| (r.task, r.score) == (task, score));
+            found.map_or("-".to_owned(), |Ranking { likeness, .. }| {
+                let rho = likeness.spearman.map_or("-".into(), |r| format!("rho {r:.2}"));
+                let same = likeness.top_overlap_frac * likeness.top_heads as f64;
+                format!("{rho}, {same:.0} of {}", likeness.top_heads)
+            })
+        };
+        let names = scores.iter().map(|&score| score.to_owned());
+        let mut rows = vec![std::iter::once(String::new()).chain(names).collect::<Vec<_>>()];
+        for task in tasks {
+            let name = task.map_or("all stories".to_owned(), |task| task.to_string());
+            let cells = scores.iter().map(|score| cell(task, *score));
+            rows.push(std::iter::once(name).chain(cells).collect());
+        }
+        rows
+    }
+}
+
+/// Rows of equally many cells, in columns.
+fn write_table(f: &mut fmt::Formatter<'_>, table: &[Vec<String>]) -> fmt::Result {
+    let columns = table.first().map_or(0, Vec::len);
+    let widths: Vec<usize> = (0..columns)
+        .map(|c| table.iter().map(|row| row[c].chars().count()).max().unwrap_or(0))
+        .collect();
+    for row in table {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        writeln!(f, "{}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+/// `512 3/4 (75 %)`.
+fn share(of: &dyn fmt::Display, accepted: usize, probes: usize) -> String {
+    let percent = 100.0 * accepted as f64 / probes.max(1) as f64;
+    format!("{of} {accepted}/{probes} ({percent:.0} %)")
 }
 
 /// `3-5 0.812 ±0.031`: layer, head, mean, half the 95 % interval. A head at 0 is not among the best of
@@ -163,32 +243,35 @@ impl fmt::Display for Summary {
             self.gate,
             self.failed
         )?;
-        let lengths: Vec<String> = self
-            .by_length
-            .iter()
-            .map(|l| {
-                let percent = 100.0 * l.accepted as f64 / l.probes.max(1) as f64;
-                format!("{} {}/{} ({percent:.0} %)", l.context_length, l.accepted, l.probes)
-            })
-            .collect();
-        writeln!(f, "passed by context length: {}\n", lengths.join(", "))?;
+        let lengths: Vec<String> =
+            self.by_length.iter().map(|l| share(&l.context_length, l.accepted, l.probes)).collect();
+        writeln!(f, "passed by context length: {}", lengths.join(", "))?;
+        if !self.by_task.is_empty() {
+            let tasks: Vec<String> =
+                self.by_task.iter().map(|t| share(&t.task, t.accepted, t.probes)).collect();
+            writeln!(f, "passed by task: {}", tasks.join(", "))?;
+        }
+        writeln!(f)?;
 
         writeln!(f, "The ten best heads, layer-head: mean ± half its 95 % bootstrap interval")?;
-        let table = self.table();
-        let columns = table.first().map_or(0, Vec::len);
-        let widths: Vec<usize> = (0..columns)
-            .map(|c| table.iter().map(|row| row[c].chars().count()).max().unwrap_or(0))
-            .collect();
-        for row in &table {
-            let cells: Vec<String> =
-                row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
-            writeln!(f, "{}", cells.join("  ").trim_end())?;
-        }
+        write_table(f, &self.table())?;
         writeln!(
             f,
             "split halves: rank correlation of all heads between random halves of the probes;\n\
              top 10 kept: share of the ten best that stay so in a resample of the probes\n"
         )?;
+
+        if let Some(first) = self.rankings.first() {
+            writeln!(
+                f,
+                "Against the needle scores of {}: rank correlation of all heads, and how many of \
+                 the best {} are the same",
+                relative(&self.out.join("head_score")),
+                first.likeness.top_heads
+            )?;
+            write_table(f, &self.ranking_table())?;
+            writeln!(f)?;
+        }
 
         let memory = self
             .peak_rss_bytes
@@ -243,6 +326,8 @@ mod tests {
             failed: 0,
             gate: "gate rouge > 0.5".into(),
             by_length: vec![LengthSummary { context_length: 512, probes: 4, accepted: 3 }],
+            by_task: Vec::new(),
+            rankings: Vec::new(),
             scores: vec![ScoreSummary { name: "inf", statistics }],
             files: vec!["./head_score/m_inf_heads.json".into(), "./plots/m_curve.svg".into()],
             seconds: Seconds { load: 0.5, prefill: 2.0, decode: 1.0, total: 4.0 },

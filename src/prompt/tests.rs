@@ -22,6 +22,7 @@ fn needle(text: &str) -> Needle {
         question: "Where is it?".to_owned(),
         answer: "There.".to_owned(),
         real_needle: None,
+        facts: None,
     }
 }
 
@@ -45,6 +46,7 @@ impl Case {
 
     fn parts(&self) -> PromptParts<'_> {
         PromptParts {
+            prefix: &[],
             bos: self.tokenizer.bos(),
             haystack: &self.haystack,
             needle: &self.needle,
@@ -86,7 +88,13 @@ fn a_small_prompt_by_hand() {
     let needle = needle("The boat of the wall.").tokenise(t).unwrap();
     let n = [the, boat, id("▁of"), id("▁the"), wall, dot];
     let q = [nl, nl];
-    let parts = PromptParts { bos: Some(1), haystack: &haystack, needle: &needle, question: &q };
+    let parts = PromptParts {
+        bos: Some(1),
+        prefix: &[],
+        haystack: &haystack,
+        needle: &needle,
+        question: &q,
+    };
     // Largest placement is after a line (8 tokens: "The" is three), + BOS + question 2 + blank
     // line 2 + 1 of haystack.
     assert_eq!(parts.smallest_context_length(), 14);
@@ -103,7 +111,7 @@ fn a_small_prompt_by_hand() {
     let again = &cycle[..2];
     assert_eq!(p.ids, [&[1], &cycle[..5], &n, &cycle[5..], again, &q].concat());
     assert_eq!((p.needle, p.depth_reached, p.haystack_cycles), (vec![6..12], 5.0 / 12.0, 2));
-    assert_eq!(p.depth_asked, 0.4);
+    assert_eq!(p.depth_asked, Some(0.4));
 
     // Depth 0.8: 9.6 tokens; 10 begins the file again, without a space: the needle stands after
     // the blank line (8 tokens, so m = 10) and then nothing is left for its own blank line. So 8.
@@ -139,7 +147,7 @@ fn sentences_stay_whole_around_the_needle() {
         for i in 0..10 {
             let p = case.parts().assemble(3000, f64::from(i) / 9.0, 0).unwrap();
             check_invariants(&case, &p, 3000);
-            assert!((p.depth_reached - p.depth_asked).abs() < 0.1, "{p:?}");
+            assert!((p.depth_reached - p.depth_asked.unwrap()).abs() < 0.1, "{p:?}");
             let span = p.needle[0].clone();
             let (before, after) = (case.text(&p.ids[..span.start]), case.text(&p.ids[span.end..]));
             if i == 0 {
@@ -209,6 +217,7 @@ fn a_depth_that_is_not_a_fraction_is_refused() {
 fn real_needles_have_their_own_span() {
     let n = Needle {
         real_needle: Some("in the bedroom".to_owned()),
+        facts: None,
         ..needle("The old map is kept in the bedroom.")
     };
     let case = Case::new(byte_level(), &Haystack::bundled().unwrap(), &n);
@@ -267,7 +276,13 @@ fn probe_goldens() {
             .unwrap();
         let bos = tokenizer.bos();
         assert_eq!(bos.map(u64::from), golden["bos"].as_u64());
-        let parts = PromptParts { bos, haystack: &haystack, needle: &needle, question: &question };
+        let parts = PromptParts {
+            bos,
+            prefix: &[],
+            haystack: &haystack,
+            needle: &needle,
+            question: &question,
+        };
         let length = case["prompt_ids"].as_array().unwrap().len();
         if length >= parts.smallest_context_length() {
             let depth = case["depth_percent"].as_f64().unwrap() / 100.0;

@@ -1,10 +1,11 @@
 //! [`ProbeConfig`]: what every command that runs a model over prompts has in common.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::compute::ComputeConfig;
 use super::{AtOption, at_least_one};
+use crate::babilong::{BabiTask, Stories, parse_tasks};
 use crate::cli::{ProbeArgs, Switch};
 use crate::error::{Error, Result};
 use crate::gate::{self, GateKind};
@@ -55,6 +56,58 @@ impl ModelChoice {
                 .expected("the folder of a checkpoint")),
             Some(dir) => Ok(Self::Dir(PathBuf::from(dir))),
         }
+    }
+}
+
+/// What is hidden in the haystack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeSource {
+    /// Needles: one sentence each, at a depth.
+    Needles,
+    /// Stories in the forms of bAbI, whose facts are scattered.
+    Babilong(Stories),
+    /// Published rows of BABILong, each a context with facts in it.
+    Published(PublishedRows),
+}
+
+/// Which published rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedRows {
+    /// A file or a folder of such.
+    pub path: PathBuf,
+    /// Tasks; `None` for all that the files say.
+    pub tasks: Option<Vec<BabiTask>>,
+    /// Most rows of each file; `None` for all.
+    pub samples: Option<usize>,
+}
+
+impl ProbeSource {
+    /// Stories of the tasks in a list such as `qa1..qa3`, `samples` of each; `held_out` as
+    /// [`Stories::held_out`].
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming `option`, where the list was given, or `--samples`.
+    pub fn babilong(tasks: &str, option: &str, samples: usize, held_out: bool) -> Result<Self> {
+        at_least_one("--samples", Some(samples))?;
+        let tasks = parse_tasks(tasks).at_option(option)?;
+        Ok(Self::Babilong(Stories { tasks, samples, held_out }))
+    }
+
+    /// Rows of the files in `path`, of all tasks or of those of a list.
+    ///
+    /// # Errors
+    /// As [`ProbeSource::babilong`].
+    pub fn published(
+        path: &Path,
+        tasks: Option<&str>,
+        option: &str,
+        samples: Option<usize>,
+    ) -> Result<Self> {
+        Ok(Self::Published(PublishedRows {
+            path: path.to_owned(),
+            tasks: tasks.map(parse_tasks).transpose().at_option(option)?,
+            samples: at_least_one("--samples", samples)?,
+        }))
     }
 }
 
@@ -140,7 +193,9 @@ pub struct ProbeConfig {
     pub chunk: Option<usize>,
     /// Context lengths in tokens.
     pub lengths: Lengths,
-    /// Depths, ascending, 0 to 1.
+    /// What is hidden.
+    pub source: ProbeSource,
+    /// Depths of needles, ascending, 0 to 1; stories have none.
     pub depths: Vec<f64>,
     /// Repetitions of each probe, at least 1.
     pub repeats: u32,
@@ -174,7 +229,12 @@ impl ProbeConfig {
     ///
     /// # Errors
     /// [`Error::Usage`] naming the option.
-    pub fn new(args: &ProbeArgs, compat: CompatSet) -> Result<(Self, Vec<String>)> {
+    pub fn new(
+        args: &ProbeArgs,
+        source: ProbeSource,
+        compat: CompatSet,
+    ) -> Result<(Self, Vec<String>)> {
+        refuse_for(&source, args, compat)?;
         let alone = Defaults::of(compat);
         let model = ModelChoice::new(args.model.as_deref())?;
         let mut notes = Vec::new();
@@ -190,8 +250,15 @@ impl ProbeConfig {
         let compute = ComputeConfig::new(&args.compute)?;
         let gate = match &args.gate {
             Some(name) => name.parse()?,
-            None => alone.gate,
+            None if source == ProbeSource::Needles => alone.gate,
+            None => GateKind::Label,
         };
+        if (gate, &source) == (GateKind::Label, &ProbeSource::Needles) {
+            return Err(Error::usage("needles have no labels to choose from")
+                .at("--gate")
+                .got("label")
+                .expected("rouge, f1, exact or none"));
+        }
         gate::build(gate, args.gate_threshold)?;
         let template = match &args.template {
             Some(text) => PromptTemplate::new(text.replace("\\n", "\n")).at_option("--template")?,
@@ -202,6 +269,7 @@ impl ProbeConfig {
             compute,
             chunk: at_least_one("--chunk", args.chunk)?,
             lengths,
+            source,
             depths,
             repeats: at_least_one("--repeats", Some(args.repeats as usize))?
                 .map_or(1, |n| n as u32),
@@ -239,6 +307,36 @@ impl ProbeConfig {
 /// Prompt tokens per pass where none are asked for: what keeps the CPU's caches warm, or a GPU busy.
 pub fn default_chunk_tokens(compute: &Compute) -> usize {
     if compute.name == "cpu" { 256 } else { 2048 }
+}
+
+/// Refuses what has no meaning for the source of the probes.
+fn refuse_for(source: &ProbeSource, args: &ProbeArgs, compat: CompatSet) -> Result<()> {
+    let published = matches!(source, ProbeSource::Published(_));
+    let lengths = args.lengths.is_some()
+        || args.min_len.is_some()
+        || args.max_len.is_some()
+        || args.context_intervals.is_some();
+    let given = [
+        ("--depths", args.depths.is_some(), "the facts of a story are scattered over all depths"),
+        ("--needles", args.needles.is_some(), "stories bring their own facts"),
+        ("--compat", compat != CompatSet::default(), "the references score heads on needles alone"),
+        ("--lengths", published && lengths, "published rows have the lengths that they have"),
+        (
+            "--haystack-dir",
+            published && args.haystack_dir.is_some(),
+            "published rows have their own",
+        ),
+        ("--repeats", published && args.repeats > 1, "published rows are what they are"),
+    ];
+    match given.iter().find(|g| g.1) {
+        Some((option, _, why)) if *source != ProbeSource::Needles => {
+            Err(Error::usage(format!("{option} is for other probes"))
+                .at(option)
+                .got("--probe babilong")
+                .expected(format!("no {option}: {why}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a single `--compat` changes besides the scores.

@@ -194,7 +194,7 @@ fn split_half_spearman(probes: &[HeadMatrix], rng: &mut StdRng) -> Option<f64> {
 }
 
 /// Spearman's rank correlation with mean ranks for ties; `None` if one side is constant.
-fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
+pub(crate) fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
     let (a, b) = (ranks(a), ranks(b));
     // Mean ranks always average to (n - 1) / 2.
     let mean = (a.len() as f64 - 1.0) / 2.0;

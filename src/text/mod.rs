@@ -7,17 +7,28 @@
 //! | [`f1`] | token F1 of bags (SQuAD) and of sets | HeadKV-R2's gate, LongBench |
 //! | [`exact`] | exact match | short answers, labels |
 //! | [`needle`] | the references' two numbers for a needle | needle evaluation |
+//! | [`rouge_l_summary`] | ROUGE-L of the `rouge` package, summary level | LongBench |
+//! | [`classification`], [`numbers`], [`code_sim`] | classes, paragraphs and counts, lines of code | LongBench |
+//! | [`string_match`] | expected texts that an answer has in it | RULER |
+//! | [`babilong`] | the official check and a corrected one | BABILong |
 //! | [`normalize`] | the normalisation that token F1 and exact match share | |
 //!
 //! All are pure functions of two strings, `answer` (what the model said) and `gold`, and count
 //! words, so that they say nothing about meaning: a wrong number or a missing "not" costs one word.
 
+pub mod babilong;
+pub mod classification;
+pub mod code_sim;
+mod difflib;
 pub mod exact;
 pub mod f1;
 pub mod needle;
 pub mod normalize;
+pub mod numbers;
 pub mod porter;
 pub mod rouge;
+pub mod rouge_l_summary;
+pub mod string_match;
 
 /// How much an answer and a gold answer have in common.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -63,6 +74,8 @@ fn common_words<S: AsRef<str>>(a: &[S], b: &[S]) -> usize {
     common
 }
 
+#[cfg(test)]
+mod benchmark_goldens;
 #[cfg(test)]
 mod goldens;
 

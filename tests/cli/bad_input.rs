@@ -16,7 +16,7 @@ fn bad_arguments_are_told_before_anything_is_read() {
         (["--depths", ""], "there are no depths"),
         (["--lengths", "1k..8k"], "a range has no step"),
         (["--scores", "retreival"], "retrieval_reasoning"),
-        (["--gate", "cosine"], "rouge, f1, exact, none"),
+        (["--gate", "cosine"], "rouge, f1, exact, label, none"),
         (["--device", "tpu"], "cuda:N"),
         (["--compat", "snapkv"], "headkv-r2"),
         (["--gpu", "x"], "--gpu"),

@@ -168,7 +168,9 @@ fn query_heads_of_their_own_cost_the_group_as_many_times() {
     let output = headprof(&[
         "evaluate",
         "--methods",
-        "snapkv,full",
+        "snapkv,full,h2o+vatp",
+        "--value-norm",
+        "projected",
         "--budgets",
         "24",
         "--granularity",
@@ -198,6 +200,12 @@ fn query_heads_of_their_own_cost_the_group_as_many_times() {
         (&rows[0]["against_full"], &rows[1]["against_snapkv"]),
         (&Value::Null, &Value::Null)
     );
+    // Values behind the output projection, of the prompt and of the new token.
+    assert_eq!(rows[2]["method"], "h2o+vatp");
+    assert_eq!(rows[2]["kv_bytes_end"], rows[2]["kv_bytes"]);
+    let file = fs::read_to_string(dir.path().join("evaluate.json")).unwrap();
+    let file: Value = serde_json::from_str(&file).unwrap();
+    assert_eq!(file["compression"]["value_norm"], "projected");
     assert!(!dir.path().join("plots").exists());
 }
 
@@ -211,6 +219,7 @@ fn what_cannot_be_compared_is_refused_before_the_model_is_read() {
     refuses(&["--methods", "snapvk"], 2, &["--methods", "snapvk", "streaming_llm"]);
     refuses(&["--budgets", "4"], 2, &["smaller than the window"]);
     refuses(&["--beta", "1"], 2, &["--beta"]);
+    refuses(&["--value-norm", "output"], 2, &["--value-norm", "projected"]);
     refuses(&["--methods", "headkv"], 2, &["--head-score"]);
     let scores = dir.path().join("other_inf_heads.json");
     let write = |text: &str| fs::write(&scores, text).unwrap();

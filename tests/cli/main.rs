@@ -4,6 +4,7 @@
 //! with any weights.
 
 mod allocate;
+mod babilong;
 mod bad_input;
 mod evaluate;
 mod observe;

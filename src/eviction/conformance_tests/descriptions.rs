@@ -14,7 +14,14 @@ fn names_are_unique_and_every_method_is_described() {
             assert!(token_score.source().contains("https://"));
             assert_eq!(method.vatp(), method.name().ends_with(registry::VATP_SUFFIX));
             assert_eq!(token_score.formula().contains("||v"), method.vatp());
-            assert_eq!(method.wanted(&sample(12, 4).options).value_norms, method.vatp());
+            let mut options = sample(12, 4).options;
+            for norm in NORMS {
+                options.value_norm = norm;
+                let wanted = method.wanted(&options);
+                let (projected, off) = (norm == ValueNorm::Projected, norm == ValueNorm::Off);
+                assert_eq!(wanted.value_norms, method.vatp() && !projected && !off);
+                assert_eq!(wanted.projected_norms, method.vatp() && projected);
+            }
         }
     }
     let all = names.len();

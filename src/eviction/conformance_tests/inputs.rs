@@ -86,9 +86,16 @@ fn a_score_that_is_no_number_is_the_models() {
         let error = result.unwrap_err();
         assert_eq!(error.exit_code(), 4, "{}", method.name());
         assert!(error.to_string().contains("layer 0, head 0"), "{error}");
-        if let Some(norms) = &mut sample.stats(method).value_norms {
-            norms.l1[sample.tokens] = f32::INFINITY;
-            let stats = TokenStats { value_norms: Some(norms.clone()), ..sample.stats(method) };
+        if !method.vatp() {
+            continue;
+        }
+        for norm in [ValueNorm::L1, ValueNorm::Projected] {
+            let mut sample = sample.clone();
+            sample.options.value_norm = norm;
+            let mut stats = sample.stats(method);
+            let l1 = stats.value_norms.as_mut().map(|norms| &mut norms.l1);
+            let norms = l1.or(stats.projected_norms.as_mut()).unwrap();
+            norms[sample.tokens] = f32::INFINITY;
             let error = sample.try_select(method, &stats).unwrap_err();
             assert_eq!(error.exit_code(), 4, "{}", method.name());
             assert!(error.to_string().contains("layer 0, head 1"), "{error}");
@@ -108,6 +115,11 @@ fn statistics_that_are_missing_or_foreign_are_bugs() {
         if method.vatp() {
             let without = TokenStats { value_norms: None, ..stats.clone() };
             let error = sample.try_select(method, &without).unwrap_err();
+            assert_eq!(error.exit_code(), 1, "{}", method.name());
+            // The plain norms do not stand in for the projected ones.
+            let mut sample = sample.clone();
+            sample.options.value_norm = ValueNorm::Projected;
+            let error = sample.try_select(method, &stats).unwrap_err();
             assert_eq!(error.exit_code(), 1, "{}", method.name());
         }
         let foreign = TokenStats { kv_heads: 4, ..stats.clone() };

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::budget::{Budget, BudgetOptions, UtilityCurves};
+use crate::budget::{Budget, BudgetOptions, Request, UtilityCurves};
 use crate::cache_heads::{Granularity, GroupReduce};
 use crate::head_matrix::HeadMatrix;
 
@@ -22,11 +22,14 @@ struct Sample {
     seed: u64,
 }
 
+const NORMS: [ValueNorm; 5] =
+    [ValueNorm::L1, ValueNorm::L2, ValueNorm::LInf, ValueNorm::Projected, ValueNorm::Off];
+
 /// Models of up to 3 layers and 6 query heads, prompts of up to 40 tokens, all options.
 fn samples() -> impl Strategy<Value = Sample> {
     let shape = (1..=3usize, 1..=3usize, 1..=2usize, any::<bool>(), 1..=40usize);
     let sizes = (1..=8usize, 0..=36usize, any::<prop::sample::Index>());
-    let choices = (0..3usize, 0..3usize, 0..4usize, 0..3usize, any::<u64>());
+    let choices = (0..3usize, 0..3usize, 0..NORMS.len(), 0..3usize, any::<u64>());
     (shape, sizes, choices).prop_map(
         |((layers, kv_heads, group, by_kv_head, tokens), (window, past, sinks), choices)| {
             let (reduce, pooling, norm, kernel, seed) = choices;
@@ -41,7 +44,7 @@ fn samples() -> impl Strategy<Value = Sample> {
             let options = EvictionOptions {
                 pooling: [Pooling::Max, Pooling::Avg, Pooling::None][pooling],
                 kernel_size: [1, 3, 7][kernel],
-                value_norm: [ValueNorm::L1, ValueNorm::L2, ValueNorm::LInf, ValueNorm::Off][norm],
+                value_norm: NORMS[norm],
                 sink_tokens: sinks.index(past + 1),
                 scissorhands_rows: 5,
                 ..EvictionOptions::new(budget)
@@ -73,7 +76,9 @@ impl Sample {
             l2: numbers(norms),
             linf: numbers(norms),
         });
-        TokenStats { layers, heads, kv_heads, tokens: self.tokens, row_sums, value_norms }
+        let projected_norms = wanted.projected_norms.then(|| numbers(sums));
+        let tokens = self.tokens;
+        TokenStats { layers, heads, kv_heads, tokens, row_sums, value_norms, projected_norms }
     }
 
     fn head_scores(&self) -> HeadMatrix {

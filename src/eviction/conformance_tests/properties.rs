@@ -21,6 +21,67 @@ proptest! {
         }
     }
 
+    /// From statistics of one layer at a time, and with the budget of all layers at once where
+    /// budgets follow the token scores.
+    #[test]
+    fn layer_by_layer_it_is_the_same(sample in samples(), reference in any::<bool>()) {
+        let mut sample = sample;
+        sample.options.budget.reference = reference;
+        let (scores, utility) = (sample.head_scores(), sample.utility());
+        let evidence = HeadEvidence { scores: Some(&scores), utility: Some(&utility) };
+        let CacheHeads { layers, heads, kv_heads, .. } = sample.heads;
+        for method in registry() {
+            let (kept, budget) = sample.select(method);
+            let stats = sample.stats(method);
+            let cut = |all: &[f32], of: usize, layer: usize| -> Vec<f32> {
+                all[layer * of * sample.tokens..][..of * sample.tokens].to_vec()
+            };
+            let of_layer = |layer: usize| TokenStats {
+                layers: 1,
+                row_sums: stats
+                    .row_sums
+                    .iter()
+                    .map(|(rows, all)| (*rows, cut(all, heads, layer)))
+                    .collect(),
+                value_norms: stats.value_norms.as_ref().map(|norms| ValueNorms {
+                    l1: cut(&norms.l1, kv_heads, layer),
+                    l2: cut(&norms.l2, kv_heads, layer),
+                    linf: cut(&norms.linf, kv_heads, layer),
+                }),
+                ..stats.clone()
+            };
+            let mut joined = of_layer(0);
+            (1..layers).for_each(|layer| joined.append_layers(of_layer(layer)));
+            prop_assert_eq!(&joined, &stats);
+            let options = &sample.options;
+            let selector =
+                Selector::new(method, sample.tokens, sample.heads, evidence, options).unwrap();
+            let one_by_one: Vec<Kept> = (0..layers)
+                .map(|layer| selector.select(layer, &of_layer(layer), 0).unwrap().0)
+                .collect();
+            prop_assert_eq!(Kept::of_layers(one_by_one).unwrap(), kept, "{}", method.name());
+            let (Some(score), Some(allocator)) = (method.token_score(), method.allocator()) else {
+                continue;
+            };
+            if sample.tokens <= sample.capacity() {
+                continue;
+            }
+            let token_scores: Vec<Vec<f32>> = (0..layers)
+                .map(|layer| score.scores(&stats, layer, &sample.heads, options).unwrap())
+                .collect();
+            let at_once = allocator.allocate(&Request {
+                heads: sample.heads,
+                prompt_tokens: Some(sample.tokens),
+                options: &options.budget,
+                head_scores: Some(&scores),
+                token_scores: Some(&token_scores),
+                utility: Some(&utility),
+                place: None,
+            });
+            prop_assert_eq!(at_once.unwrap(), budget, "{}", method.name());
+        }
+    }
+
     #[test]
     fn lists_ascend_hold_the_window_and_their_sinks(
         sample in samples(),
@@ -123,6 +184,9 @@ proptest! {
                 for norm in [&mut norms.l1, &mut norms.l2, &mut norms.linf] {
                     *norm = rows(norm, heads.kv_heads, tokens, &|g| turned(g, heads.kv_heads));
                 }
+            }
+            if let Some(norms) = &mut other.projected_norms {
+                *norms = rows(norms, heads.heads, tokens, &turned_head);
             }
             let head_scores = sample.head_scores();
             let values = rows(head_scores.values(), heads.heads, 1, &turned_head);

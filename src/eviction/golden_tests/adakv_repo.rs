@@ -39,6 +39,7 @@ fn selections() {
     let (h, g) = (inputs.q.len(), inputs.k.len());
     let attention = attention(&inputs.q, &inputs.k);
     let mut tally = Tally::default();
+    let (mut competitions, mut as_long, mut pyramids) = (0, 0, 0);
     for case in &golden.cases {
         let layers = case.params.layers.unwrap_or(1);
         let window = case.params.window.unwrap_or(12);
@@ -68,12 +69,28 @@ fn selections() {
                 options.budget.normalize = case.normalize.unwrap_or(false);
                 let token_score = by_name("adakv").unwrap().token_score().unwrap();
                 let scores = token_score.scores(&stats, 0, &heads, &options).unwrap();
-                assert_adakv_lengths(&scores, heads, past, &options, theirs);
+                let lengths = assert_adakv_lengths(&scores, heads, past, &options, theirs);
+                let lists = lengths.iter().zip(theirs);
+                as_long += usize::from(lists.clone().all(|(n, list)| n + window == list.len()));
+                if case.method == "Ada-PyramidKV" {
+                    // The layer's share of the pyramid is the golden's, and so is who wins it.
+                    let method = by_name(&case.method).unwrap();
+                    let (_, budget) = method.select(&stats, heads, None, &options).unwrap();
+                    let got = (0..heads.stored()).map(|s| budget.past(case.layer, s));
+                    assert_eq!(got.collect::<Vec<_>>(), lengths, "{about}");
+                    pyramids += 1;
+                }
+                competitions += 1;
                 tally.select_as_many(&stats, heads, &options, theirs, &about);
             }
             other => panic!("{other}"),
         }
     }
-    tally.report("adakv_repo.json", golden.cases.len(), "0 are left out");
+    let rest = format!(
+        "0 are left out; of {competitions} competitions, {pyramids} under Ada-Pyramid, {as_long} give \
+         every list the same number of tokens, the rest up to equal scores"
+    );
+    tally.report("adakv_repo.json", golden.cases.len(), &rest);
     assert_eq!(tally.cases, golden.cases.len());
+    assert_eq!(pyramids, golden.cases.iter().filter(|c| c.method == "Ada-PyramidKV").count());
 }

@@ -2,20 +2,90 @@
 //! shares of the prompt, so the numbers of tokens are taken from the golden.
 
 use super::*;
+use crate::eviction::top_k::top_k;
 
 #[derive(Deserialize)]
 struct Golden {
     attentions: Cube,
     keys: Cube,
+    values: Cube,
+    /// `[hidden][H * D]`.
+    o_proj_weight: Vec<Vec<f64>>,
     cases: Vec<Case>,
 }
 
 #[derive(Deserialize)]
 struct Case {
     press: String,
+    compression_ratio: f64,
     scores: Option<Vec<Vec<f32>>>,
     kept_in_cache_order: Option<Lists>,
     masked_positions_per_kv_head: Option<Lists>,
+}
+
+impl Golden {
+    /// `‖v_j · O_h‖₁`, `[H, T]`.
+    fn projected(&self) -> Vec<f32> {
+        let (heads, dim) = (self.attentions.len(), self.values[0][0].len());
+        let group = heads / self.values.len();
+        let norm = |h: usize, value: &Vec<f64>| {
+            let entry = |row: &Vec<f64>| {
+                let of_head = &row[h * dim..(h + 1) * dim];
+                of_head.iter().zip(value).map(|(w, v)| w * v).sum::<f64>().abs()
+            };
+            self.o_proj_weight.iter().map(entry).sum::<f64>() as f32
+        };
+        (0..heads).flat_map(|h| self.values[h / group].iter().map(move |v| norm(h, v))).collect()
+    }
+}
+
+/// CriticalKV around SnapKV. It keeps the best of SnapKV's scores for the first half of its budget,
+/// which are marked by the largest number of the data type; the products of the others are ours, and
+/// so is the selection under both. Returns the lists of scores compared.
+fn critical(
+    case: &Case,
+    stats: &TokenStats,
+    heads: CacheHeads,
+    options: &EvictionOptions,
+    theirs: &Lists,
+    tally: &mut Tally,
+) -> usize {
+    let scores = |name: &str| {
+        let token_score = by_name(name).unwrap().token_score().unwrap();
+        token_score.scores(stats, 0, &heads, options).unwrap()
+    };
+    let (plain, mut ours) = (scores("snapkv"), scores("snapkv+vatp"));
+    let (tokens, window) = (stats.tokens, options.budget.window_tokens);
+    let before_window = tokens - window;
+    // The window comes first, with the largest of all scores.
+    let half = ((1.0 - case.compression_ratio) * tokens as f64 * 0.5) as usize;
+    let first = half.saturating_sub(window);
+    let given = case.scores.as_ref().unwrap();
+    for (s, given) in given.iter().enumerate() {
+        let of_list = s * before_window..(s + 1) * before_window;
+        let best = top_k(&plain[of_list.clone()], first);
+        for (j, (ours, given)) in ours[of_list].iter_mut().zip(given).enumerate() {
+            // In the file with seven digits.
+            let marked = *given > 0.9 * f32::MAX;
+            assert_eq!(marked, best.contains(&(j as u32)), "list {s}, token {j}");
+            if marked {
+                *ours = f32::MAX;
+            } else {
+                let off = (*ours - given).abs();
+                assert!(off <= given * RELATIVE, "list {s}, token {j}: {ours}, {given}");
+            }
+        }
+    }
+    if first == 0 {
+        tally.select("snapkv+vatp", stats, heads, options, 0, theirs);
+    } else {
+        let past = vec![(theirs[0].len() - window) as u32; heads.stored()];
+        let budget = Budget::new(1, heads.stored(), window, past).unwrap();
+        let kept = Kept::best(heads, tokens, std::slice::from_ref(&ours), &budget, 0).unwrap();
+        let kept: Lists = (0..heads.stored()).map(|s| kept.positions(0, s).to_vec()).collect();
+        tally.compare(&ours, window, &kept, theirs, &case.press);
+    }
+    given.len()
 }
 
 #[test]
@@ -58,7 +128,13 @@ fn selections() {
                 options.budget.window_tokens = 4;
                 tally.select("streaming_llm", &stats, heads, &options, 0, &theirs);
             }
-            "ObservedAttention" | "Knorm" | "CriticalKV" | "TOVA" => other_methods += 1,
+            "CriticalKV" => {
+                let stats = TokenStats { projected_norms: Some(golden.projected()), ..stats };
+                let options =
+                    EvictionOptions { value_norm: ValueNorm::Projected, sink_tokens: 0, ..options };
+                scores_compared += critical(case, &stats, heads, &options, &theirs, &mut tally);
+            }
+            "ObservedAttention" | "Knorm" | "TOVA" => other_methods += 1,
             other => panic!("{other}"),
         }
     }

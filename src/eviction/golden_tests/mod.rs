@@ -83,6 +83,7 @@ fn stats_of(attention: &Cube, layers: usize, kv_heads: usize, rows: &[Rows]) -> 
         tokens,
         row_sums: rows.iter().map(|&rows| (rows, sum(rows))).collect(),
         value_norms: None,
+        projected_norms: None,
     }
 }
 
@@ -256,13 +257,14 @@ fn adakv_places(
 
 /// Checks that a reference's lists, and ours, are as long as AdaKV's competition over our scores may
 /// make them; `options` are those of a layer that keeps `past` tokens before the window per head.
+/// Returns ours, without the window.
 fn assert_adakv_lengths(
     scores: &[f32],
     heads: CacheHeads,
     past: usize,
     options: &EvictionOptions,
     theirs: &Lists,
-) {
+) -> Vec<usize> {
     let BudgetOptions { window_tokens: window, alpha, normalize, .. } = options.budget;
     let heads = CacheHeads { layers: 1, ..heads };
     let ours = AdaKv.allocate(&Request {
@@ -272,6 +274,7 @@ fn assert_adakv_lengths(
         head_scores: None,
         token_scores: Some(&[scores.to_vec()]),
         utility: None,
+        place: None,
     });
     let ours = ours.unwrap();
     let places = adakv_places(scores, theirs.len(), past, alpha, normalize);
@@ -280,4 +283,5 @@ fn assert_adakv_lengths(
             assert!((least..=most).contains(&got), "{options:?}: {got} not in {least}..={most}");
         }
     }
+    (0..theirs.len()).map(|s| ours.past(0, s)).collect()
 }

@@ -1,8 +1,9 @@
 use std::path::Path;
 
 use super::*;
+use crate::budget::BudgetOptions;
 use crate::cache_heads::{CacheHeads, Granularity};
-use crate::eviction::{Kept, Wanted};
+use crate::eviction::{EvictionOptions, Kept, Wanted, by_name};
 use crate::generate::{Settings, generate};
 use crate::model::Compute;
 
@@ -72,12 +73,13 @@ struct Recent {
 }
 
 impl Evictor for Recent {
-    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], value: &[f32]) -> Result<()> {
+    fn observe(&mut self, layer: usize, list: usize, rows: &[f32], value: NewValue) -> Result<()> {
         let i = layer * self.lists + list;
         assert_eq!(self.calls % self.held.len(), i);
         self.calls += 1;
         self.held[i] += 1;
-        assert_eq!((rows.len(), value.len()), (2 * self.held[i], 8));
+        assert_eq!((rows.len(), value.entries.len()), (2 * self.held[i], 8));
+        assert!(value.projected_norms.is_empty());
         let sums = rows.chunks(self.held[i]).map(|row| row.iter().sum::<f32>());
         assert!(sums.into_iter().all(|sum| (sum - 1.0).abs() < 1e-5));
         Ok(())
@@ -126,7 +128,7 @@ struct Broken {
 }
 
 impl Evictor for Broken {
-    fn observe(&mut self, _: usize, _: usize, _: &[f32], _: &[f32]) -> Result<()> {
+    fn observe(&mut self, _: usize, _: usize, _: &[f32], _: NewValue) -> Result<()> {
         match self.fails {
             true => Err(Error::data("no use for these rows")),
             false => Ok(()),
@@ -157,4 +159,47 @@ fn what_cannot_go_on_is_an_error() {
     let (code, text) = fails(2, &logits, Some(&mut Broken { slot: 0, fails: false }));
     assert!(code == 1 && text.contains("no such token"), "{text}");
     assert_eq!(fails(2, &logits, Some(&mut Broken { slot: 0, fails: true })).0, 3);
+}
+
+/// In lists that never fill up, prompt and answer are worth in the end what a prompt of both is.
+#[test]
+fn new_tokens_are_weighed_like_those_of_a_prompt() {
+    let model = model();
+    let c = model.config();
+    let method = by_name("h2o+vatp").unwrap();
+    let token_score = method.token_score().unwrap();
+    let budget =
+        BudgetOptions { capacity_tokens: 100, window_tokens: 1, ..BudgetOptions::default() };
+    for value_norm in [ValueNorm::L1, ValueNorm::Projected, ValueNorm::Off] {
+        let options = EvictionOptions { value_norm, ..EvictionOptions::new(budget.clone()) };
+        let wanted = method.wanted(&options);
+        for granularity in [Granularity::KvHead, Granularity::QueryHead] {
+            let (layers, heads, kv_heads) = (c.layers, c.heads, c.kv_heads);
+            let heads = CacheHeads { layers, heads, kv_heads, granularity };
+            let mut cache = model.new_cache(TOKENS);
+            let (logits, stats) = model.prefill(&prompt(), &mut cache, 16, &wanted).unwrap();
+            let (kept, _) = method.select(&stats, heads, None, &options).unwrap();
+            let eviction = DecodeEviction::new(method, &kept, &stats, &options).unwrap();
+            let mut eviction = eviction.unwrap();
+            let mut cache = RaggedCache::from_kept(cache, &kept, 5, model.compute()).unwrap();
+            let answer =
+                continue_from(&model, &mut cache, &logits, &limits(6, &[]), Some(&mut eviction));
+            let whole = [&prompt()[..], &answer.unwrap().ids[..5]].concat();
+            let mut cache = model.new_cache(whole.len());
+            let (_, stats) = model.prefill(&whole, &mut cache, 16, &wanted).unwrap();
+            let mut all = options.clone();
+            all.budget.window_tokens = 0;
+            for layer in 0..layers {
+                let want = token_score.scores(&stats, layer, &heads, &all).unwrap();
+                for (s, want) in want.chunks(whole.len()).enumerate() {
+                    let got = eviction.scores(layer, s);
+                    assert_eq!(got.len(), want.len());
+                    for (got, want) in got.iter().zip(want) {
+                        let near = (got - want).abs() <= 1e-4 * want.max(0.01);
+                        assert!(near, "{value_norm}, {granularity:?}: {got} {want}");
+                    }
+                }
+            }
+        }
+    }
 }

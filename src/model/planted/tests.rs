@@ -241,7 +241,7 @@ fn every_head_attends_to_what_its_role_says() {
 
 /// The planted model with the columns of one head's output projection set to zero.
 fn without(planted: &Planted, (layer, head): (usize, usize)) -> Llama {
-    let mut weights = weights(1, &planted.roles);
+    let mut weights = weights(1, attention(&planted.roles));
     let name = format!("model.layers.{layer}.self_attn.o_proj.weight");
     let (_, data) = weights.iter_mut().find(|(n, _)| *n == name).unwrap();
     let shape = data.shape().to_vec();
@@ -300,10 +300,12 @@ fn a_saved_folder_is_profiled_from_text() {
         question: beginning,
         answer: rest.clone(),
         real_needle: Some(rest.clone()),
+        facts: None,
     };
     let question =
         PromptTemplate::new("{question}").unwrap().tokenise(&tokenizer, &needle.question).unwrap();
     let parts = PromptParts {
+        prefix: &[],
         bos: tokenizer.bos(),
         haystack: &haystack,
         needle: &needle.tokenise(&tokenizer).unwrap(),

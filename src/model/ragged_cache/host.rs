@@ -1,4 +1,16 @@
 //! [`HostStore`]: a layer's lists in host memory, attention over slices of them.
+//!
+//! ```text
+//! list   = piece 0 | piece 1 | ...          of PIECE tokens each
+//! piece:   m = max s,  e_j = exp(s_j - m),  z = sum e_j,  o = sum e_j v_j        side by side
+//! list:    M = max m,  output = sum exp(m - M) o  /  sum exp(m - M) z            in order
+//! ```
+//!
+//! So a single long list is work for all threads (split along the keys as in Flash-Decoding, Dao et
+//! al. 2023, <https://pytorch.org/blog/flash-decoding/>). Neither the pieces nor the order in which
+//! they are put together depend on the number of threads: the result does not either, to the bit.
+
+use std::ops::Range;
 
 use burn::prelude::*;
 use burn::tensor::DType;
@@ -7,13 +19,16 @@ use rayon::prelude::*;
 use super::{Attended, List};
 use crate::error::Result;
 use crate::model::read_back;
-use crate::model::softmax::softmax;
+use crate::model::softmax::exponentials;
+
+#[cfg(test)]
+mod tests;
 
 /// Lanes of a product: independent sums, which a compiler can put into vector registers.
 const LANES: usize = 16;
-/// Tokens whose weighted values are summed before they join the rest: a sum of very many small
-/// shares loses digits.
-const BLOCK: usize = 256;
+/// Tokens of a piece; a list of no more is not split. A longer sum of small shares in f32 loses
+/// digits, and the values of a piece should stay in the nearest cache.
+const PIECE: usize = 256;
 /// Multiplications for which a thread is worth waking.
 const WORTH_A_THREAD: usize = 1 << 16;
 
@@ -23,6 +38,27 @@ pub(super) struct HostStore {
     dim: usize,
     keys: Vec<f32>,
     values: Vec<f32>,
+}
+
+/// Tokens of one list that are attended to in one go.
+struct Piece {
+    list: usize,
+    /// Slots of the list.
+    slots: Range<usize>,
+    /// The first of them in the store.
+    start: usize,
+}
+
+/// What the readers of a list make of one piece.
+struct Share {
+    /// Exponentials of the scores less the largest, `[readers, n]`.
+    weights: Vec<f32>,
+    /// The largest score, `[readers]`.
+    largest: Vec<f32>,
+    /// Sums of the exponentials, `[readers]`.
+    sums: Vec<f64>,
+    /// The values weighted with them, `[readers, D]`.
+    mixed: Vec<f32>,
 }
 
 impl HostStore {
@@ -77,54 +113,111 @@ impl HostStore {
         want_rows: bool,
     ) -> Result<Attended> {
         let (shape, dtype, device) = (q.dims(), q.dtype(), q.device());
-        let dim = self.dim;
-        let q = q.cast(DType::F32).mul_scalar(1.0 / (dim as f64).sqrt());
+        let q = q.cast(DType::F32).mul_scalar(1.0 / (self.dim as f64).sqrt());
         let q = read_back::floats(q, "a query")?;
-        let readers = q.len() / dim / lists.len();
-        let work = lists.iter().map(|list| list.len() * readers * dim).sum::<usize>();
-        let lists_per_thread = (WORTH_A_THREAD * lists.len()).div_ceil(work.max(1));
-        let (output, rows): (Vec<Vec<f32>>, Vec<Vec<f32>>) = lists
-            .par_iter()
-            .zip(q.par_chunks(readers * dim))
-            .with_min_len(lists_per_thread)
-            .map(|(list, queries)| {
-                let (output, rows) = self.attend_to_list(list, queries, oldest);
-                (output, if want_rows { rows } else { Vec::new() })
-            })
-            .unzip();
-        let output = TensorData::new(output.concat(), shape);
-        Ok(Attended {
-            output: Tensor::from_data(output, (&device, dtype)),
-            rows: if want_rows { rows } else { Vec::new() },
-        })
+        let (output, rows) = self.attend_to_lists(lists, &q, oldest, want_rows);
+        let output = TensorData::new(output, shape);
+        Ok(Attended { output: Tensor::from_data(output, (&device, dtype)), rows })
     }
 
-    /// Output, `[readers, D]`, and rows, `[readers, len]`, of one list; `queries`, `[readers, D]`,
-    /// are scaled.
-    fn attend_to_list(&self, list: &List, queries: &[f32], oldest: usize) -> (Vec<f32>, Vec<f32>) {
-        let (dim, len, hidden) = (self.dim, list.len(), list.first_seen(oldest));
-        let seen = (list.start + hidden) * dim..(list.start + len) * dim;
-        let mut rows = vec![0.0; queries.len() / dim * len];
-        for (j, key) in self.keys[seen.clone()].chunks_exact(dim).enumerate() {
-            for (row, query) in rows.chunks_exact_mut(len).zip(queries.chunks_exact(dim)) {
-                row[hidden + j] = dot(query, key);
-            }
-        }
-        rows.chunks_exact_mut(len).for_each(|row| softmax(&mut row[hidden..]));
-        let mut output = vec![0.0; queries.len()];
-        let mut share = vec![0.0; queries.len()];
-        for (block, values) in self.values[seen].chunks(BLOCK * dim).enumerate() {
-            share.fill(0.0);
-            for (j, value) in values.chunks_exact(dim).enumerate() {
-                let slot = hidden + block * BLOCK + j;
-                for (share, row) in share.chunks_exact_mut(dim).zip(rows.chunks_exact(len)) {
-                    add_scaled(share, row[slot], value);
-                }
-            }
-            add_scaled(&mut output, 1.0, &share);
+    /// Output, `[H, D]`, and, if wanted, the rows of each list, `[readers, len]`. The queries `q`,
+    /// `[H, D]`, are scaled.
+    fn attend_to_lists(
+        &self,
+        lists: &[List],
+        q: &[f32],
+        oldest: usize,
+        want_rows: bool,
+    ) -> (Vec<f32>, Vec<Vec<f32>>) {
+        let width = q.len() / lists.len();
+        let pieces: Vec<Piece> =
+            lists.iter().enumerate().flat_map(|(l, list)| pieces(l, list, oldest)).collect();
+        let tokens: usize = pieces.iter().map(|piece| piece.slots.len()).sum();
+        let pieces_per_thread = (WORTH_A_THREAD * pieces.len()).div_ceil((tokens * width).max(1));
+        let shares: Vec<Share> = pieces
+            .par_iter()
+            .with_min_len(pieces_per_thread)
+            .map(|piece| self.attend_to_piece(piece, &q[piece.list * width..][..width]))
+            .collect();
+        let (mut output, mut rows) = (Vec::with_capacity(q.len()), Vec::new());
+        let mut shares = &shares[..];
+        // Every list has a piece: a query sees its own token.
+        for pieces in pieces.chunk_by(|a, b| a.list == b.list) {
+            let (own, rest) = shares.split_at(pieces.len());
+            shares = rest;
+            let list_rows =
+                want_rows.then(|| vec![0.0; width / self.dim * lists[pieces[0].list].len()]);
+            rows.extend(put_together(pieces, own, self.dim, &mut output, list_rows));
         }
         (output, rows)
     }
+
+    /// The share of one piece; `queries`, `[readers, D]`, are its list's.
+    fn attend_to_piece(&self, piece: &Piece, queries: &[f32]) -> Share {
+        let (dim, n) = (self.dim, piece.slots.len());
+        let stored = piece.start * dim..(piece.start + n) * dim;
+        let mut weights = vec![0.0; queries.len() / dim * n];
+        for (j, key) in self.keys[stored.clone()].chunks_exact(dim).enumerate() {
+            for (row, query) in weights.chunks_exact_mut(n).zip(queries.chunks_exact(dim)) {
+                row[j] = dot(query, key);
+            }
+        }
+        let (largest, sums) = weights.chunks_exact_mut(n).map(exponentials).unzip();
+        let mut mixed = vec![0.0; queries.len()];
+        let (fours, rest) = (n - n % 4, &self.values[stored.clone()]);
+        let (fours_of_values, rest) = rest.split_at(fours * dim);
+        for (mixed, row) in mixed.chunks_exact_mut(dim).zip(weights.chunks_exact(n)) {
+            let (row, row_rest) = row.split_at(fours);
+            for (values, weights) in fours_of_values.chunks_exact(4 * dim).zip(row.as_chunks().0) {
+                add_four(mixed, weights, values);
+            }
+            for (value, weight) in rest.chunks_exact(dim).zip(row_rest) {
+                mixed.iter_mut().zip(value).for_each(|(to, v)| *to += weight * v);
+            }
+        }
+        Share { weights, largest, sums, mixed }
+    }
+}
+
+/// What a query that sees positions from `oldest` on sees of list number `l`, cut into pieces.
+fn pieces(l: usize, list: &List, oldest: usize) -> impl Iterator<Item = Piece> {
+    let (hidden, len, start) = (list.first_seen(oldest), list.len(), list.start);
+    (hidden..len).step_by(PIECE).map(move |from| Piece {
+        list: l,
+        slots: from..len.min(from + PIECE),
+        start: start + from,
+    })
+}
+
+/// Appends the output of one list, `[readers, D]`, to `output`, and fills its `rows`,
+/// `[readers, len]`, which hold zeros.
+fn put_together(
+    pieces: &[Piece],
+    shares: &[Share],
+    dim: usize,
+    output: &mut Vec<f32>,
+    mut rows: Option<Vec<f32>>,
+) -> Option<Vec<f32>> {
+    let readers = shares[0].sums.len();
+    for r in 0..readers {
+        let largest = shares.iter().fold(f32::NEG_INFINITY, |m, share| m.max(share.largest[r]));
+        let factor = |share: &Share| f64::from(share.largest[r] - largest).exp();
+        let sum: f64 = shares.iter().map(|share| factor(share) * share.sums[r]).sum();
+        let mut mixed = vec![0f64; dim];
+        for (piece, share) in pieces.iter().zip(shares) {
+            let factor = factor(share) / sum;
+            let own = &share.mixed[r * dim..][..dim];
+            mixed.iter_mut().zip(own).for_each(|(to, v)| *to += factor * f64::from(*v));
+            if let Some(rows) = &mut rows {
+                let (len, n) = (rows.len() / readers, piece.slots.len());
+                let row = &mut rows[r * len..][piece.slots.clone()];
+                let weights = &share.weights[r * n..][..n];
+                row.iter_mut().zip(weights).for_each(|(to, w)| *to = factor as f32 * w);
+            }
+        }
+        output.extend(mixed.into_iter().map(|v| v as f32));
+    }
+    rows
 }
 
 /// `a · b`.
@@ -136,28 +229,25 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
             *sum += a * b;
         }
     }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f32>() + rest
-}
-
-/// `to += factor * x`.
-fn add_scaled(to: &mut [f32], factor: f32, x: &[f32]) {
-    to.iter_mut().zip(x).for_each(|(to, x)| *to += factor * x);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn products_have_lanes_and_a_rest() {
-        for n in [1, 15, 16, 17, 40] {
-            // 1·1 + 2·1 + … + n·1.
-            let (a, b): (Vec<f32>, Vec<f32>) = ((1..=n).map(|i| i as f32).collect(), vec![1.0; n]);
-            assert_eq!(dot(&a, &b), (n * (n + 1) / 2) as f32);
+    // By halves: one sum after the other would take longer than the products.
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            sums[i] += sums[i + half];
         }
-        let mut to = [1.0, 2.0, 3.0];
-        add_scaled(&mut to, 2.0, &[10.0, 0.0, -1.0]);
-        assert_eq!(to, [21.0, 2.0, 1.0]);
+        half /= 2;
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums[0] + rest
+}
+
+/// `to += sum_i weights[i] * values[i]`, with `values` `[4, D]`: a fourth of the reads and writes of
+/// `to` that one value after the other takes.
+fn add_four(to: &mut [f32], weights: &[f32; 4], values: &[f32]) {
+    let [w0, w1, w2, w3] = weights;
+    let (first, second) = values.split_at(2 * to.len());
+    let ((v0, v1), (v2, v3)) = (first.split_at(to.len()), second.split_at(to.len()));
+    for ((((to, v0), v1), v2), v3) in to.iter_mut().zip(v0).zip(v1).zip(v2).zip(v3) {
+        *to += (w0 * v0 + w1 * v1) + (w2 * v2 + w3 * v3);
     }
 }

@@ -9,7 +9,7 @@ use crate::generate::argmax;
 #[cfg(feature = "vulkan")]
 use crate::model::embedded::needle_llama;
 use crate::model::llama::NoRows;
-use crate::model::{Llama, RaggedRows};
+use crate::model::{Llama, NewValue, RaggedRows};
 
 /// Grouped queries, one KV head per query head, biases, windows of 12 and 20, head norms.
 const FIXTURES: [&str; 6] =
@@ -56,13 +56,19 @@ fn relative(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).fold(0f32, |m, (a, b)| m.max((a - b).abs())) / scale
 }
 
-/// Collects the rows of a step, `(layer, list, rows, value)`.
+/// Collects the rows of a step, `(layer, list, rows, value)`, and the norms of projected values,
+/// `[L, H]`.
 #[derive(Default)]
-struct All(Vec<(usize, usize, Vec<f32>, Vec<f32>)>);
+struct All(Vec<(usize, usize, Vec<f32>, Vec<f32>)>, Vec<f32>);
 
 impl RaggedRows for All {
-    fn rows(&mut self, layer: usize, list: usize, rows: &[f32], value: &[f32]) -> Result<()> {
-        self.0.push((layer, list, rows.to_vec(), value.to_vec()));
+    fn projected_norms(&self) -> bool {
+        true
+    }
+
+    fn rows(&mut self, layer: usize, list: usize, rows: &[f32], value: NewValue) -> Result<()> {
+        self.0.push((layer, list, rows.to_vec(), value.entries.to_vec()));
+        self.1.extend(value.projected_norms);
         Ok(())
     }
 }
@@ -196,6 +202,28 @@ fn a_vulkan_device_decodes_as_the_processor() {
             let off = want.iter().zip(got).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
             assert!(off < 1e-4, "{granularity:?}: logits off by {off}");
             println!("{granularity:?}: logits off by {off:e}");
+        }
+    }
+}
+
+/// A new token's norms are those that a full cache with the token has for it.
+#[test]
+fn new_values_are_projected_as_those_of_a_prompt() {
+    const TOKENS: usize = 12;
+    for (name, compute) in
+        FIXTURES.iter().flat_map(|name| devices().into_iter().map(move |d| (name, d)))
+    {
+        let model = load(name, &compute);
+        let (prompt, _) = prefilled(&model, TOKENS, 1);
+        let mut full = prompt.clone();
+        model.run(&[5], &mut full, 1, 0, &mut NoRows).unwrap();
+        let norms = model.projected_value_norms(&full).unwrap();
+        let want: Vec<f32> = norms.chunks(TOKENS + 1).map(|row| row[TOKENS]).collect();
+        for granularity in [Granularity::KvHead, Granularity::QueryHead] {
+            let kept = Kept::all(heads(&model, granularity), TOKENS);
+            let (mut cache, mut rows) = (ragged(&model, prompt.clone(), &kept, 1), All::default());
+            model.decode(5, &mut cache, &mut rows).unwrap();
+            assert!(relative(&rows.1, &want) < 1e-5, "{name}, {granularity:?}");
         }
     }
 }

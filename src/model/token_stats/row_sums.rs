@@ -9,7 +9,6 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::eviction::{Rows, Wanted};
 use crate::model::attention;
-use crate::model::config::ModelConfig;
 use crate::model::device::Compute;
 use crate::model::read_back;
 use crate::model::softmax::softmax;
@@ -54,15 +53,14 @@ struct Block {
 }
 
 impl RowSums {
-    /// Zeros for a prompt of `tokens` tokens.
+    /// Zeros for a prompt of `tokens` tokens and `[L, H]` heads.
     pub fn new(
-        config: &ModelConfig,
+        [layers, heads]: [usize; 2],
         compute: &Compute,
         wanted: &Wanted,
         tokens: usize,
         at_once: usize,
     ) -> Self {
-        let (layers, heads) = (config.layers, config.heads);
         let set = |rows: &Rows| {
             let from = match rows {
                 Rows::All => 0,

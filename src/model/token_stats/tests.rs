@@ -22,7 +22,7 @@ fn prompt(tokens: usize) -> Vec<u32> {
 }
 
 fn wanted(rows: &[Rows]) -> Wanted {
-    Wanted { row_sums: rows.iter().copied().collect(), value_norms: true }
+    Wanted { row_sums: rows.iter().copied().collect(), value_norms: true, projected_norms: false }
 }
 
 /// The rows of all of `ids`, one [`LayerRows`] per layer.

@@ -1,0 +1,20 @@
+//! The rows of published benchmarks, read from files that the user has.
+//!
+//! ```text
+//! file ─► records (JSON lines, JSON, Arrow; found by content) ─► LongBenchRow, BabilongRow, RulerRow
+//! ```
+//!
+//! Every error names the file and the row. No model is needed here.
+
+mod arrow;
+mod babilong;
+mod flatbuffer;
+mod longbench;
+mod records;
+mod ruler;
+
+pub use babilong::BabilongRow;
+pub use longbench::LongBenchRow;
+pub(super) use records::unique;
+pub use records::{Record, read_records};
+pub use ruler::RulerRow;

@@ -1,0 +1,203 @@
+//! LongBench as a task: rows that the user has, in the wording of the user's file or our own.
+//!
+//! No chat template is applied: a chat model's scores are below those published with one
+//! ([`LongBenchDataset::chat_template`] says for which data sets LongBench does).
+
+use super::data::{LongBenchRow, unique};
+use super::longbench::{LongBenchDataset, LongBenchMetric, LongBenchPrompts, score};
+use super::task::{Case, Metric, Task};
+use super::text_prompt::{TextPromptLimits, prompt_ids};
+use crate::error::{Error, Result};
+use crate::text::code_sim::Similarity;
+use crate::tokenizer::Tokenizer;
+
+const METRICS: &[Metric] = &[Metric {
+    name: "score",
+    title: "LongBench's metric of the data set, the best over the expected answers",
+    highest: 1.0,
+}];
+
+/// Rows of one or several data sets.
+pub struct LongBenchTask<'a> {
+    rows: Vec<LongBenchRow>,
+    /// Per row.
+    datasets: Vec<&'static LongBenchDataset>,
+    /// Per row: its name.
+    ids: Vec<String>,
+    prompts: LongBenchPrompts,
+    tokenizer: &'a Tokenizer,
+    limits: TextPromptLimits,
+    similarity: Similarity,
+    prompt_tokens: u64,
+}
+
+impl<'a> LongBenchTask<'a> {
+    /// The task of `rows`, in their order. Every prompt is encoded once, to know its length.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there are no rows, if a row is of a data set that is not known or cannot
+    /// be scored, if a classification has no classes, and if two rows of a data set have one id; as
+    /// [`Tokenizer::encode`].
+    pub fn new(
+        rows: Vec<LongBenchRow>,
+        prompts: LongBenchPrompts,
+        tokenizer: &'a Tokenizer,
+        limits: TextPromptLimits,
+        similarity: Similarity,
+    ) -> Result<Self> {
+        let datasets: Vec<&'static LongBenchDataset> =
+            rows.iter().map(dataset).collect::<Result<_>>()?;
+        let ids: Vec<String> = rows.iter().map(|r| format!("{}-{}", r.dataset, r.id)).collect();
+        unique(ids.iter().zip(&rows).map(|(id, row)| (id.as_str(), row.place.as_str())))?;
+        if rows.is_empty() {
+            return Err(Error::data("there are no rows of LongBench"));
+        }
+        let mut task =
+            Self { rows, datasets, ids, prompts, tokenizer, limits, similarity, prompt_tokens: 0 };
+        for index in 0..task.rows.len() {
+            task.prompt_tokens += task.prompt(index)?.len() as u64;
+        }
+        Ok(task)
+    }
+
+    /// The rows, in the order of the cases.
+    pub fn rows(&self) -> &[LongBenchRow] {
+        &self.rows
+    }
+
+    fn prompt(&self, index: usize) -> Result<Vec<u32>> {
+        let text = self.prompts.render(self.datasets[index], &self.rows[index]);
+        prompt_ids(self.tokenizer, &text, self.limits.max_prompt_tokens)
+    }
+}
+
+/// The data set of a row that can be scored.
+fn dataset(row: &LongBenchRow) -> Result<&'static LongBenchDataset> {
+    let dataset = LongBenchDataset::find(&row.dataset).map_err(|e| e.at(&row.place))?;
+    match dataset.metric == LongBenchMetric::Classification && row.all_classes.is_empty() {
+        true => Err(Error::data("a row of a classification has no classes")
+            .at(format!("{}: all_classes", row.place))
+            .expected("a list of class names")),
+        false => Ok(dataset),
+    }
+}
+
+impl Task for LongBenchTask<'_> {
+    fn name(&self) -> &str {
+        "longbench"
+    }
+
+    fn metrics(&self) -> &'static [Metric] {
+        METRICS
+    }
+
+    fn judged_by(&self) -> String {
+        let mut parts: Vec<String> = Vec::new();
+        for dataset in &self.datasets {
+            let wording = match self.prompts.wording(dataset) {
+                "headprof" => "headprof's own wording".to_owned(),
+                file => format!("wording of {file}"),
+            };
+            let part = format!("{} ({}, {wording})", dataset.name, dataset.metric.name());
+            if !parts.contains(&part) {
+                parts.push(part);
+            }
+        }
+        parts.join(", ")
+    }
+
+    fn cases(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn prompt_tokens(&self) -> u64 {
+        self.prompt_tokens
+    }
+
+    fn case(&self, index: usize) -> Result<Case> {
+        let (row, dataset) = (&self.rows[index], self.datasets[index]);
+        let mut stop_ids = self.limits.stop_ids.clone();
+        if dataset.stop_at_line_break {
+            stop_ids.extend(self.tokenizer.newline_ids());
+            stop_ids.sort_unstable();
+            stop_ids.dedup();
+        }
+        Ok(Case {
+            id: self.ids[index].clone(),
+            group: dataset.name.to_owned(),
+            prompt: self.prompt(index)?,
+            depth: None,
+            gold: row.answers.join(" | "),
+            haystack_cycles: 0,
+            max_new_tokens: self.prompts.max_new_tokens(dataset),
+            stop_ids,
+        })
+    }
+
+    fn values(&mut self, index: usize, answer: &str) -> Result<Vec<f64>> {
+        Ok(vec![score(self.datasets[index], &self.rows[index], answer, self.similarity)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenizer::samples;
+
+    fn row(dataset: &str, id: &str) -> LongBenchRow {
+        LongBenchRow {
+            id: id.to_owned(),
+            input: "Who left?".to_owned(),
+            context: "Anna left the house. ".repeat(20),
+            answers: vec!["Anna".to_owned(), "she".to_owned()],
+            length: 80,
+            dataset: dataset.to_owned(),
+            all_classes: Vec::new(),
+            place: format!("rows.jsonl:{id}"),
+        }
+    }
+
+    fn task(
+        tokenizer: &Tokenizer,
+        rows: Vec<LongBenchRow>,
+        most: usize,
+    ) -> Result<LongBenchTask<'_>> {
+        let limits = TextPromptLimits { max_prompt_tokens: most, stop_ids: vec![1] };
+        LongBenchTask::new(rows, LongBenchPrompts::own(), tokenizer, limits, Similarity::default())
+    }
+
+    #[test]
+    fn cases_are_the_rows_in_order() {
+        let tokenizer = samples::byte_level();
+        let rows = vec![row("qasper", "1"), row("samsum", "2")];
+        let mut task = task(tokenizer, rows, 60).unwrap();
+        let (first, second) = (task.case(0).unwrap(), task.case(1).unwrap());
+        assert_eq!((first.id.as_str(), first.group.as_str()), ("qasper-1", "qasper"));
+        assert_eq!((first.max_new_tokens, first.gold.as_str()), (128, "Anna | she"));
+        assert_eq!((first.prompt.len(), first.prompt[0]), (60, tokenizer.bos().unwrap()));
+        assert_eq!(first.stop_ids, [1]);
+        // samsum also ends at a line break.
+        assert!(tokenizer.newline_ids().iter().all(|id| second.stop_ids.contains(id)));
+        assert!(second.stop_ids.contains(&1) && second.stop_ids.len() > 1);
+        assert_eq!(task.prompt_tokens(), 120);
+        assert_eq!(task.values(0, "she").unwrap(), [1.0]);
+        assert_eq!(task.values(0, "Anna and Ben").unwrap(), [0.5]);
+        let judged = task.judged_by();
+        assert!(judged.contains("qasper (qa_f1_score, headprof's own wording)"), "{judged}");
+    }
+
+    #[test]
+    fn rows_that_cannot_be_scored_are_named() {
+        let tokenizer = samples::byte_level();
+        for (rows, part) in [
+            (vec![row("qasper", "1"), row("vcsum", "2")], "rows.jsonl:2"),
+            (vec![row("trec", "1")], "rows.jsonl:1: all_classes"),
+            (vec![row("qasper", "1"), row("qasper", "1")], "qasper-1 twice"),
+            (Vec::new(), "no rows"),
+        ] {
+            let e = task(tokenizer, rows, 60).err().unwrap();
+            assert_eq!(e.exit_code(), 3);
+            assert!(e.to_string().contains(part), "{e}");
+        }
+    }
+}
