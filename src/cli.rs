@@ -13,7 +13,7 @@ mod selection;
 mod utility;
 
 pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
-pub use evaluate::EvaluateArgs;
+pub use evaluate::{CodeSimilarityArg, EvaluateArgs};
 pub use observe::ObserveArgs;
 pub use probes::{ComputeArgs, DtypeArg, ProbeArgs, Switch};
 pub use selection::SelectionArgs;

@@ -116,7 +116,7 @@ pub fn run(config: &UtilityConfig, interrupt: &Interrupt) -> Result<Recorded> {
     atomic::usable_folder(&folder)?;
     let inputs = Inputs::load(probes)?;
     let job = Job::new(probes, &inputs, NeedleSpans::Any)?;
-    check_window(&job, config.options.budget.window_tokens)?;
+    check_window(job.extent(), config.options.budget.window_tokens)?;
     let shape = &inputs.model.config;
     let heads = CacheHeads {
         layers: shape.layers,
@@ -127,7 +127,7 @@ pub fn run(config: &UtilityConfig, interrupt: &Interrupt) -> Result<Recorded> {
     // A second cache, sums of attention, scores and worth.
     let lists = (heads.layers * heads.stored()) as u64;
     let extra = lists.saturating_mul(8 * (shape.head_dim as u64).saturating_add(8));
-    check_memory(probes, &inputs.model, &compute, &job, extra)?;
+    check_memory(probes, &inputs.model, &compute, job.extent(), extra)?;
     let model = inputs.model.load(&compute)?;
     model.warnings().iter().for_each(|text| tell(&format!("warning: {text}")));
 

@@ -2,9 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 
 use super::{FormArg, ProbeArgs, SelectionArgs};
+
+/// Values of `--code-similarity`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CodeSimilarityArg {
+    /// As with python-Levenshtein installed.
+    Levenshtein,
+    /// As without it.
+    Difflib,
+}
 
 /// `headprof evaluate`. Lists and names are still text here.
 #[derive(Debug, Args)]
@@ -13,19 +22,36 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     pub probes: ProbeArgs,
 
-    /// What the model is asked: needle, or babilong with tasks behind it such as babilong:qa1..qa5
+    /// What the model is asked: needle, babilong, longbench or ruler; with tasks or data sets behind
+    /// it such as babilong:qa1..qa5, longbench:hotpotqa,qasper or ruler:niah_single_1,vt
     #[arg(long, value_name = "TASK", default_value = "needle", help_heading = "Compression")]
     pub task: String,
 
-    /// Stories of each task of babilong, told at every length [default: 20], or rows of each file
-    /// of --babilong-data [default: all]
+    /// Rows of each task of babilong and ruler at every length [default: 20]; of --task-data rows of
+    /// each file, or of each data set of longbench [default: all]
     #[arg(long, value_name = "N", help_heading = "Compression")]
     pub samples: Option<usize>,
 
-    /// Published rows of BABILong in the place of our own stories: a file or a folder of .json,
-    /// .jsonl or .arrow files whose paths say qa1 to qa20
-    #[arg(long, value_name = "FILE|DIR", help_heading = "Compression")]
-    pub babilong_data: Option<PathBuf>,
+    /// Published rows: a file of LongBench, or of RULER or BABILong whose path says the task
+    /// (niah_single_1, qa1), or a folder of such (.jsonl; of BABILong also .json and .arrow).
+    /// Without it, babilong and ruler make rows of their own
+    #[arg(long, alias = "babilong-data", value_name = "FILE|DIR", help_heading = "Compression")]
+    pub task_data: Option<PathBuf>,
+
+    /// longbench: a JSON file with prompts (dataset2prompt.json) or lengths of answers
+    /// (dataset2maxlen.json) by data set; several with commas or one by one [default: headprof's
+    /// own wording]
+    #[arg(long, value_name = "FILE", value_delimiter = ',', help_heading = "Compression")]
+    pub prompts: Vec<PathBuf>,
+
+    /// longbench: how lines of code are compared [default: levenshtein]
+    #[arg(long, value_enum, value_name = "NAME", help_heading = "Compression")]
+    pub code_similarity: Option<CodeSimilarityArg>,
+
+    /// longbench and published rows of ruler: longer prompts are shortened in the middle [default:
+    /// what the model has room for beside the answer]
+    #[arg(long, value_name = "TOKENS", help_heading = "Compression")]
+    pub max_prompt_tokens: Option<usize>,
 
     /// Methods to compare [default: full, streaming_llm, h2o, scissorhands, snapkv, pyramidkv,
     /// adakv and, with --head-score, headkv and dililazykv]; +vatp behind a name weighs attention

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::setting::Setting;
+use super::text_source::TextSource;
 use crate::budget::BudgetOptions;
 use crate::cache_heads::Granularity;
 use crate::cli::{EvaluateArgs, FormArg};
@@ -10,7 +11,9 @@ use crate::error::{Error, Result};
 use crate::eviction::{self, Method};
 use crate::gate::GateKind;
 use crate::plan::check_tokens;
-use crate::run_config::{AtOption, DEFAULT_SAMPLES, ProbeConfig, ProbeSource, eviction_options};
+use crate::run_config::{
+    AtOption, DEFAULT_SAMPLES, ProbeConfig, ProbeSource, StopRule, eviction_options,
+};
 use crate::score::CompatSet;
 
 /// Methods of a comparison where none are named; those that follow head scores only with them.
@@ -31,8 +34,11 @@ const DEFAULT_TASKS: &str = "qa1..qa5";
 
 /// A comparison to run, without contradictions.
 pub struct EvaluateConfig {
-    /// The prompts.
+    /// The prompts; of a task of whole texts only what is not about needles: model, device,
+    /// lengths, texts, seed, and how answers end.
     pub probes: ProbeConfig,
+    /// A task of whole texts in the place of probes.
+    pub text: Option<TextSource>,
     /// Methods and budgets, FullKV first if it is among them.
     pub settings: Vec<Setting>,
     /// Which heads keep tokens of their own.
@@ -63,8 +69,13 @@ impl EvaluateConfig {
     /// # Errors
     /// [`Error::Usage`] naming the option.
     pub fn new(args: &EvaluateArgs, command: Vec<String>) -> Result<Self> {
-        let source = source(args)?;
-        let (probes, notes) = ProbeConfig::new(&args.probes, source, CompatSet::default())?;
+        let text = TextSource::new(args)?;
+        let source = if text.is_some() { ProbeSource::Needles } else { source(args)? };
+        let (mut probes, notes) = ProbeConfig::new(&args.probes, source, CompatSet::default())?;
+        if text.is_some() && args.probes.stop_newline.is_none() {
+            // As the benchmarks have it.
+            probes.stop = StopRule::Eos;
+        }
         let budgets = budgets(&args.budgets)?;
         let budget = BudgetOptions {
             capacity_tokens: budgets[0],
@@ -86,6 +97,7 @@ impl EvaluateConfig {
         needs(&methods, args)?;
         Ok(Self {
             probes,
+            text,
             settings: Setting::all(&methods, &budgets, &options, args.beta)?,
             granularity: args.selection.granularity.into(),
             head_score: args.head_score.clone(),
@@ -101,19 +113,25 @@ impl EvaluateConfig {
     }
 }
 
-/// What `--task` and `--samples` say.
+/// What `--task`, `--task-data` and `--samples` say about probes.
 fn source(args: &EvaluateArgs) -> Result<ProbeSource> {
     let (task, rest) = args.task.split_once(':').map_or((&*args.task, None), |(t, r)| (t, Some(r)));
-    let only_babilong =
-        [("--samples", args.samples.is_some()), ("--babilong-data", args.babilong_data.is_some())];
-    match (task, rest, &args.babilong_data) {
-        ("needle", None, _) => match only_babilong.iter().find(|g| g.1) {
-            None => Ok(ProbeSource::Needles),
-            Some((option, _)) => Err(Error::usage("needles are no stories")
-                .at(option)
-                .got("--task needle")
-                .expected("--task babilong")),
-        },
+    let of_rows = [
+        ("--samples", args.samples.is_some(), "babilong"),
+        ("--task-data", args.task_data.is_some(), "babilong"),
+        ("--prompts", !args.prompts.is_empty(), "longbench"),
+        ("--code-similarity", args.code_similarity.is_some(), "longbench"),
+        ("--max-prompt-tokens", args.max_prompt_tokens.is_some(), "longbench"),
+    ];
+    let other = of_rows.iter().find(|g| g.1 && (task == "needle" || g.2 != "babilong"));
+    if let (Some((option, _, of)), "needle" | "babilong") = (other, task) {
+        return Err(Error::usage(format!("{option} is for other tasks"))
+            .at(option)
+            .got(format!("--task {task}"))
+            .expected(format!("--task {of}")));
+    }
+    match (task, rest, &args.task_data) {
+        ("needle", None, _) => Ok(ProbeSource::Needles),
         ("babilong", tasks, Some(path)) => {
             ProbeSource::published(path, tasks, "--task", args.samples)
         }
@@ -126,7 +144,7 @@ fn source(args: &EvaluateArgs) -> Result<ProbeSource> {
         _ => Err(Error::usage("there is no such task")
             .at("--task")
             .got(format!("\"{}\"", args.task))
-            .expected("needle, babilong or babilong:LIST, such as babilong:qa1..qa5")),
+            .expected("needle, babilong, longbench or ruler, or a list such as babilong:qa1..qa5")),
     }
 }
 
@@ -190,6 +208,8 @@ fn needs(methods: &[&'static Method], args: &EvaluateArgs) -> Result<()> {
 mod tests {
     use clap::Parser;
 
+    use super::super::ruler::RulerKind;
+    use super::super::text_source::MadeRuler;
     use super::*;
     use crate::cli::{Cli, Command};
 
@@ -212,6 +232,26 @@ mod tests {
             ["full", "snapkv@16", "snapkv@64", "streaming_llm@16", "streaming_llm@64"]
         );
         assert_eq!(labels("--max_capacity_prompts 32 --methods h2o"), ["h2o@32"]);
+    }
+
+    #[test]
+    fn tasks_of_whole_texts_have_their_own_defaults() {
+        let ruler = parse("--task ruler:vt,vt --lengths 256").unwrap();
+        let kinds = vec![RulerKind::VariableTracking];
+        let made = MadeRuler { kinds, samples: 20, max_new_tokens: None };
+        assert_eq!(ruler.text, Some(TextSource::MadeRuler(made)));
+        assert_eq!(ruler.probes.stop, StopRule::Eos);
+        let asked = parse("--task ruler --stop-newline on --max-new-tokens 9").unwrap();
+        assert_eq!(asked.probes.stop, StopRule::EosOrLineBreak);
+        assert_eq!(asked.text.unwrap().max_new_tokens(), Some(9));
+        let line = "--task longbench --task-data x --prompts a,b --prompts c --samples 2";
+        let Some(TextSource::LongBench(source)) = parse(line).unwrap().text else {
+            panic!("not longbench")
+        };
+        assert_eq!((source.prompts.len(), source.samples), (3, Some(2)));
+        // The older name of the option.
+        let old = parse("--task babilong:qa1 --babilong-data x").unwrap();
+        assert!(matches!(old.probes.source, ProbeSource::Published(_)) && old.text.is_none());
     }
 
     #[test]
@@ -240,7 +280,26 @@ mod tests {
             ("--gate none", "--gate"),
             ("--pooling mean", "--pooling"),
             ("--value-norm l3", "--value-norm"),
-            ("--task longbench", "--task"),
+            ("--task longbench", "--task-data"),
+            ("--task longbenhc --task-data x", "longbenhc"),
+            ("--task longbench:vcsum --task-data x", "Chinese words"),
+            ("--task longbench: --task-data x", "behind the colon"),
+            ("--task longbench --task-data x --depths 0.5", "--depths"),
+            ("--task longbench --task-data x --lengths 256", "--lengths"),
+            ("--task longbench --task-data x --max-new-tokens 9", "dataset2maxlen.json"),
+            ("--task longbench --task-data x --max-prompt-tokens 0", "--max-prompt-tokens"),
+            ("--task ruler:qa_1", "niah_single_1"),
+            ("--task ruler:vt --gate exact", "--gate"),
+            ("--task ruler --needles x", "--needles"),
+            ("--task ruler --template x", "--template"),
+            ("--task ruler --repeats 2", "--repeats"),
+            ("--task ruler --prompts x", "--prompts"),
+            ("--task ruler --code-similarity difflib", "--code-similarity"),
+            ("--task ruler --max-prompt-tokens 9", "--max-prompt-tokens"),
+            ("--task ruler --task-data x --haystack-dir y", "--haystack-dir"),
+            ("--task ruler --samples 0", "--samples"),
+            ("--task needle --task-data x", "--task-data"),
+            ("--task babilong --prompts x", "--prompts"),
             ("--task needle:qa1", "--task"),
             ("--task babilong:qa99", "--task"),
             ("--task babilong --depths 0.5", "--depths"),

@@ -4,10 +4,13 @@
 //! ([`LongBenchDataset::chat_template`] says for which data sets LongBench does).
 
 use super::data::{LongBenchRow, unique};
-use super::longbench::{LongBenchDataset, LongBenchMetric, LongBenchPrompts, score};
-use super::task::{Case, Metric, Task};
-use super::text_prompt::{TextPromptLimits, prompt_ids};
+use super::longbench::{
+    LongBenchDataset, LongBenchMetric, LongBenchPrompts, group_of_length, score,
+};
+use super::task::{Case, Metric, Part, Task};
+use super::text_prompt::{Measured, TextPromptLimits};
 use crate::error::{Error, Result};
+use crate::profile::Extent;
 use crate::text::code_sim::Similarity;
 use crate::tokenizer::Tokenizer;
 
@@ -19,16 +22,16 @@ const METRICS: &[Metric] = &[Metric {
 
 /// Rows of one or several data sets.
 pub struct LongBenchTask<'a> {
-    rows: Vec<LongBenchRow>,
+    rows: &'a [LongBenchRow],
     /// Per row.
     datasets: Vec<&'static LongBenchDataset>,
     /// Per row: its name.
     ids: Vec<String>,
-    prompts: LongBenchPrompts,
+    prompts: &'a LongBenchPrompts,
     tokenizer: &'a Tokenizer,
     limits: TextPromptLimits,
     similarity: Similarity,
-    prompt_tokens: u64,
+    measured: Measured,
 }
 
 impl<'a> LongBenchTask<'a> {
@@ -39,41 +42,41 @@ impl<'a> LongBenchTask<'a> {
     /// be scored, if a classification has no classes, and if two rows of a data set have one id; as
     /// [`Tokenizer::encode`].
     pub fn new(
-        rows: Vec<LongBenchRow>,
-        prompts: LongBenchPrompts,
+        rows: &'a [LongBenchRow],
+        prompts: &'a LongBenchPrompts,
         tokenizer: &'a Tokenizer,
         limits: TextPromptLimits,
         similarity: Similarity,
     ) -> Result<Self> {
         let datasets: Vec<&'static LongBenchDataset> =
             rows.iter().map(dataset).collect::<Result<_>>()?;
-        let ids: Vec<String> = rows.iter().map(|r| format!("{}-{}", r.dataset, r.id)).collect();
-        unique(ids.iter().zip(&rows).map(|(id, row)| (id.as_str(), row.place.as_str())))?;
+        let ids: Vec<String> = rows.iter().map(|r| format!("{}-{}", group(r), r.id)).collect();
+        unique(ids.iter().zip(rows).map(|(id, row)| (id.as_str(), row.place.as_str())))?;
         if rows.is_empty() {
             return Err(Error::data("there are no rows of LongBench"));
         }
-        let mut task =
-            Self { rows, datasets, ids, prompts, tokenizer, limits, similarity, prompt_tokens: 0 };
-        for index in 0..task.rows.len() {
-            task.prompt_tokens += task.prompt(index)?.len() as u64;
+        let mut measured = Measured::default();
+        for (row, dataset) in rows.iter().zip(&datasets) {
+            let text = prompts.render(dataset, row);
+            measured.add(tokenizer, &text, &limits, prompts.max_new_tokens(dataset))?;
         }
-        Ok(task)
-    }
-
-    /// The rows, in the order of the cases.
-    pub fn rows(&self) -> &[LongBenchRow] {
-        &self.rows
-    }
-
-    fn prompt(&self, index: usize) -> Result<Vec<u32>> {
-        let text = self.prompts.render(self.datasets[index], &self.rows[index]);
-        prompt_ids(self.tokenizer, &text, self.limits.max_prompt_tokens)
+        Ok(Self { rows, datasets, ids, prompts, tokenizer, limits, similarity, measured })
     }
 }
 
+/// What a row is counted under: its data set, `hotpotqa_e` for those of LongBench-E.
+fn group(row: &LongBenchRow) -> String {
+    format!("{}{}", row.dataset, if row.in_e { "_e" } else { "" })
+}
+
 /// The data set of a row that can be scored.
-fn dataset(row: &LongBenchRow) -> Result<&'static LongBenchDataset> {
-    let dataset = LongBenchDataset::find(&row.dataset).map_err(|e| e.at(&row.place))?;
+///
+/// # Errors
+/// [`Error::Data`] naming the row.
+pub(super) fn dataset(row: &LongBenchRow) -> Result<&'static LongBenchDataset> {
+    let dataset = LongBenchDataset::find(&row.dataset).map_err(|e| {
+        e.at(&row.place).advice("--task longbench:LIST with the data sets to be asked, without it")
+    })?;
     match dataset.metric == LongBenchMetric::Classification && row.all_classes.is_empty() {
         true => Err(Error::data("a row of a classification has no classes")
             .at(format!("{}: all_classes", row.place))
@@ -111,7 +114,19 @@ impl Task for LongBenchTask<'_> {
     }
 
     fn prompt_tokens(&self) -> u64 {
-        self.prompt_tokens
+        self.measured.prompt_tokens
+    }
+
+    fn extent(&self) -> Extent {
+        self.measured.extent
+    }
+
+    fn has_reported_groups(&self) -> bool {
+        true
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.measured.notes()
     }
 
     fn case(&self, index: usize) -> Result<Case> {
@@ -124,8 +139,9 @@ impl Task for LongBenchTask<'_> {
         }
         Ok(Case {
             id: self.ids[index].clone(),
-            group: dataset.name.to_owned(),
-            prompt: self.prompt(index)?,
+            group: group(row),
+            part: row.in_e.then(|| Part::LengthGroup(group_of_length(row.length))),
+            prompt: self.limits.prompt(self.tokenizer, &self.prompts.render(dataset, row))?,
             depth: None,
             gold: row.answers.join(" | "),
             haystack_cycles: 0,
@@ -153,24 +169,26 @@ mod tests {
             length: 80,
             dataset: dataset.to_owned(),
             all_classes: Vec::new(),
+            in_e: false,
             place: format!("rows.jsonl:{id}"),
         }
     }
 
-    fn task(
-        tokenizer: &Tokenizer,
-        rows: Vec<LongBenchRow>,
-        most: usize,
-    ) -> Result<LongBenchTask<'_>> {
-        let limits = TextPromptLimits { max_prompt_tokens: most, stop_ids: vec![1] };
-        LongBenchTask::new(rows, LongBenchPrompts::own(), tokenizer, limits, Similarity::default())
+    fn task<'a>(
+        tokenizer: &'a Tokenizer,
+        rows: &'a [LongBenchRow],
+        prompts: &'a LongBenchPrompts,
+    ) -> Result<LongBenchTask<'a>> {
+        let limits = TextPromptLimits { max_prompt_tokens: 60, stop_ids: vec![1] };
+        LongBenchTask::new(rows, prompts, tokenizer, limits, Similarity::default())
     }
 
     #[test]
     fn cases_are_the_rows_in_order() {
         let tokenizer = samples::byte_level();
-        let rows = vec![row("qasper", "1"), row("samsum", "2")];
-        let mut task = task(tokenizer, rows, 60).unwrap();
+        let rows = [row("qasper", "1"), row("samsum", "2")];
+        let prompts = LongBenchPrompts::own();
+        let mut task = task(tokenizer, &rows, &prompts).unwrap();
         let (first, second) = (task.case(0).unwrap(), task.case(1).unwrap());
         assert_eq!((first.id.as_str(), first.group.as_str()), ("qasper-1", "qasper"));
         assert_eq!((first.max_new_tokens, first.gold.as_str()), (128, "Anna | she"));
@@ -180,10 +198,29 @@ mod tests {
         assert!(tokenizer.newline_ids().iter().all(|id| second.stop_ids.contains(id)));
         assert!(second.stop_ids.contains(&1) && second.stop_ids.len() > 1);
         assert_eq!(task.prompt_tokens(), 120);
+        let extent = Extent { shortest_prompt: 60, longest_prompt: 60, longest_answer: 128 };
+        assert_eq!((task.extent(), first.part), (extent, None));
         assert_eq!(task.values(0, "she").unwrap(), [1.0]);
         assert_eq!(task.values(0, "Anna and Ben").unwrap(), [0.5]);
         let judged = task.judged_by();
         assert!(judged.contains("qasper (qa_f1_score, headprof's own wording)"), "{judged}");
+    }
+
+    /// 80 words are below 4000; a row of both benchmarks is two rows.
+    #[test]
+    fn rows_of_longbench_e_are_counted_by_length() {
+        let tokenizer = samples::byte_level();
+        let long = LongBenchRow { length: 8000, ..row("qasper", "2") };
+        let mut rows = [row("qasper", "1"), row("qasper", "1"), long];
+        rows[1..].iter_mut().for_each(|row| row.in_e = true);
+        let prompts = LongBenchPrompts::own();
+        let task = task(tokenizer, &rows, &prompts).unwrap();
+        let of = |i: usize| task.case(i).map(|c| (c.id, c.group, c.part)).unwrap();
+        assert_eq!(of(0), ("qasper-1".to_owned(), "qasper".to_owned(), None));
+        let (id, group, part) = of(1);
+        assert_eq!((id.as_str(), group.as_str()), ("qasper_e-1", "qasper_e"));
+        assert_eq!((part, of(2).2), (Some(Part::LengthGroup(0)), Some(Part::LengthGroup(2))));
+        assert_eq!(of(2).2.unwrap().to_string(), "8k+");
     }
 
     #[test]
@@ -195,7 +232,7 @@ mod tests {
             (vec![row("qasper", "1"), row("qasper", "1")], "qasper-1 twice"),
             (Vec::new(), "no rows"),
         ] {
-            let e = task(tokenizer, rows, 60).err().unwrap();
+            let e = task(tokenizer, &rows, &LongBenchPrompts::own()).err().unwrap();
             assert_eq!(e.exit_code(), 3);
             assert!(e.to_string().contains(part), "{e}");
         }

@@ -1,8 +1,8 @@
 //! `headprof evaluate`: what compression of the KV cache does to accuracy and memory.
 //!
 //! ```text
-//! EvaluateConfig ─► Inputs, Job ─► Task {Case…} ─► Runner ─► Record… ─► rows ─► files, table
-//!                                   head_score ─► HeadEvidence ─┘
+//! EvaluateConfig ─► TaskInputs ─► Task {Case…} ─► Runner ─► Record… ─► rows ─► files, table
+//!                                  head_score ─► HeadEvidence ─┘
 //! ```
 //!
 //! Every method answers the same prompts, so that they can be compared prompt by prompt.
@@ -12,6 +12,7 @@ mod bootstrap;
 mod compressing;
 mod config;
 pub mod data;
+mod groups;
 pub mod longbench;
 mod longbench_task;
 mod needle_task;
@@ -24,7 +25,10 @@ mod run;
 mod setting;
 mod table;
 mod task;
+mod task_inputs;
+mod text_inputs;
 mod text_prompt;
+mod text_source;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -36,14 +40,18 @@ use sha2::{Digest, Sha256};
 pub use babilong_task::BabilongTask;
 pub use bootstrap::{Estimate, RESAMPLES, Resamples};
 pub use config::EvaluateConfig;
+pub use groups::{Group, GroupScore, groups};
 pub use longbench_task::LongBenchTask;
 pub use needle_task::NeedleTask;
-pub use ruler_task::RulerTask;
+pub use ruler_task::{RulerSet, RulerTask};
 pub use run::{Outcome, Record, Runner};
 pub use setting::Setting;
 pub use table::{MetricEstimate, Row, RowSeconds, rows};
-pub use task::{Case, Metric, Task};
+pub use task::{Case, Metric, Part, Task};
 pub use text_prompt::{TextPromptLimits, middle_truncate};
+pub use text_source::{LongBenchSource, MadeRuler, PublishedRuler, TextSource};
+
+use task_inputs::TaskInputs;
 
 use crate::budget::{UtilityCurves, UtilityFile};
 use crate::cache_heads::{CacheHeads, Granularity};
@@ -54,8 +62,7 @@ use crate::head_score::{HeadScoreFile, sidecar};
 use crate::interrupt::Interrupt;
 use crate::machine;
 use crate::model::ModelConfig;
-use crate::profile::{Inputs, Job, NeedleSpans, check_memory, needle_sha256};
-use crate::run_config::ProbeSource;
+use crate::profile::{Extent, check_memory, needle_sha256};
 use crate::terminal::note;
 
 /// What a comparison tells.
@@ -130,8 +137,8 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
     let compute = probes.compute.open()?;
     compute.note.iter().for_each(|text| tell(&format!("note: {text}")));
     let out = outputs::EvaluateDir::prepare(&config.out, config.plots)?;
-    let inputs = Inputs::load(probes)?;
-    let shape = &inputs.model.config;
+    let inputs = TaskInputs::load(config)?;
+    let (files, shape) = (inputs.model(), &inputs.model().config);
     let heads = CacheHeads {
         layers: shape.layers,
         heads: shape.heads,
@@ -139,23 +146,18 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
         granularity: config.granularity,
     };
     let scores = head_scores(config, &inputs, &tell)?;
-    let utility = utility(config, &inputs.model.name, &heads, &tell)?;
-    let job = Job::new(probes, &inputs, NeedleSpans::Any)?;
-    job.notes.iter().for_each(|text| tell(&format!("note: {text}")));
-    check_window(&job, config.settings[0].options.budget.window_tokens)?;
-    check_memory(probes, &inputs.model, &compute, &job, extra_bytes(shape, config))?;
+    let utility = utility(config, &files.name, &heads, &tell)?;
+    let mut task = inputs.task(probes)?;
+    let notes = inputs.notes().iter().cloned().chain(task.notes());
+    notes.for_each(|text| tell(&format!("note: {text}")));
+    check_window(task.extent(), config.settings[0].options.budget.window_tokens)?;
+    check_memory(probes, files, &compute, task.extent(), extra_bytes(shape, config))?;
 
-    let model = inputs.model.load(&compute)?;
+    let model = files.load(&compute)?;
     model.warnings().iter().for_each(|text| tell(&format!("warning: {text}")));
-    let mut task: Box<dyn Task> = match probes.source {
-        ProbeSource::Needles => Box::new(NeedleTask::new(probes, &inputs, &job)?),
-        ProbeSource::Babilong(_) | ProbeSource::Published(_) => {
-            Box::new(BabilongTask::new(probes, &inputs, &job)?)
-        }
-    };
     let runner = Runner {
         model: &model,
-        tokenizer: &inputs.model.tokenizer,
+        tokenizer: &files.tokenizer,
         settings: &config.settings,
         heads,
         evidence: HeadEvidence { scores: scores.as_ref(), utility: utility.as_ref() },
@@ -166,14 +168,18 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
     interrupt.begin_writing()?;
 
     let rows = rows(&config.settings, task.metrics(), &records, probes.seed);
+    let groups = match task.has_reported_groups() {
+        true => groups(&config.settings, &records),
+        false => Vec::new(),
+    };
     let made = outputs::Made {
         config,
         inputs: &inputs,
-        job: &job,
         model: &model,
         task: task.as_ref(),
         records: &records,
         rows: &rows,
+        groups: &groups,
         evidence_sha256: [&config.head_score, &config.utility]
             .map(|f| f.as_deref().and_then(sha256)),
     };
@@ -183,16 +189,16 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
     };
     let seconds = start.elapsed().as_secs_f64();
     let peak_rss_bytes = machine::peak_rss_bytes();
-    let files = out.write(&made, pictures, seconds, peak_rss_bytes)?;
+    let written = out.write(&made, pictures, seconds, peak_rss_bytes)?;
     let failed = records.iter().filter(|r| r.outcomes.is_err()).count();
     Ok(Evaluated {
-        model: inputs.model.name.clone(),
+        model: files.name.clone(),
         task: task.name().to_owned(),
         judged_by: task.judged_by(),
         table: report::terminal(&rows),
         rows,
         failed,
-        files,
+        files: written,
         seconds,
         peak_rss_bytes,
         shortcoming: shortcoming(&records),
@@ -202,24 +208,25 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
 /// The head scores of the file that `config` names.
 fn head_scores(
     config: &EvaluateConfig,
-    inputs: &Inputs,
+    inputs: &TaskInputs,
     tell: &dyn Fn(&str),
 ) -> Result<Option<HeadMatrix>> {
     let Some(path) = &config.head_score else { return Ok(None) };
-    let shape = &inputs.model.config;
+    let (model, needles) = (inputs.model(), inputs.needles());
+    let shape = &model.config;
     let read = HeadScoreFile::read(path, Some((shape.layers, shape.heads)))?;
     let mut warnings: Vec<String> =
         read.warnings.iter().map(|text| format!("{}: {text}", path.display())).collect();
     let expected = (shape.layers, shape.heads);
-    sidecar::kv_heads(path, expected, Some(&inputs.model.name), config.force, &mut warnings)?;
+    sidecar::kv_heads(path, expected, Some(&model.name), config.force, &mut warnings)?;
     let seen = sidecar::needles(path);
-    let evaluated = inputs.needles.iter().filter(|n| seen.contains(&needle_sha256(n))).count();
+    let evaluated = needles.iter().filter(|n| seen.contains(&needle_sha256(n))).count();
     if evaluated > 0 {
         warnings.push(format!(
             "{evaluated} of {} needles are those that the head scores were made with: methods that \
              follow the scores have seen them, the others have not. Better evaluate with other \
              --needles",
-            inputs.needles.len()
+            needles.len()
         ));
     }
     warnings.iter().for_each(|text| tell(&format!("warning: {text}")));
@@ -283,14 +290,14 @@ fn utility(
 ///
 /// # Errors
 /// [`Error::Usage`] with both numbers.
-pub(crate) fn check_window(job: &Job, window_tokens: usize) -> Result<()> {
-    let shortest = job.plan.probes.iter().map(|p| p.context_length).min().unwrap_or(0);
+pub(crate) fn check_window(extent: Extent, window_tokens: usize) -> Result<()> {
+    let shortest = extent.shortest_prompt;
     match window_tokens < shortest {
         true => Ok(()),
         false => Err(Error::usage("the window leaves no token to choose")
             .at("--window-size")
             .got(window_tokens)
-            .expected(format!("less than {shortest}, the shortest context length"))),
+            .expected(format!("less than {shortest}, the length of the shortest prompt"))),
     }
 }
 

@@ -8,7 +8,7 @@ use super::task::{Case, Metric, Task};
 use crate::error::Result;
 use crate::gate::{self, AnswerGate, Expected};
 use crate::needle::Needle;
-use crate::profile::{Inputs, Job};
+use crate::profile::{Extent, Inputs, Job};
 use crate::run_config::ProbeConfig;
 use crate::text::needle::{rouge_1_f_x10, word_recall};
 
@@ -70,6 +70,14 @@ impl Task for NeedleTask<'_> {
         self.job.prompt_tokens()
     }
 
+    fn extent(&self) -> Extent {
+        self.job.extent()
+    }
+
+    fn has_reported_groups(&self) -> bool {
+        false
+    }
+
     fn case(&self, index: usize) -> Result<Case> {
         let probe = &self.job.plan.probes[index];
         let needle = self.needle(index);
@@ -78,6 +86,7 @@ impl Task for NeedleTask<'_> {
             haystack_cycles: prompt.haystack_cycles,
             id: probe.id.to_string(),
             group: needle.id.clone(),
+            part: None,
             prompt: prompt.ids,
             depth: probe.depth,
             gold: needle.answer.clone(),

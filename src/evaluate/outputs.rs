@@ -6,27 +6,29 @@ use serde::Serialize;
 
 use super::bootstrap::RESAMPLES;
 use super::config::EvaluateConfig;
+use super::groups::Group;
 use super::report;
 use super::run::Record;
 use super::table::Row;
-use super::task::{Metric, Task};
+use super::task::{Metric, Part, Task};
+use super::task_inputs::{TaskInputs, TaskProvenance};
 use crate::atomic;
 use crate::error::{Error, Result};
 use crate::machine;
 use crate::model::Llama;
 use crate::plot::Picture;
-use crate::profile::{Inputs, Job, Provenance};
 use crate::terminal::json_line;
 
 /// What a comparison was made of and what came out.
 pub(super) struct Made<'a> {
     pub config: &'a EvaluateConfig,
-    pub inputs: &'a Inputs,
-    pub job: &'a Job,
+    pub inputs: &'a TaskInputs,
     pub model: &'a Llama,
     pub task: &'a dyn Task,
     pub records: &'a [Record],
     pub rows: &'a [Row],
+    /// None where groups are not reported one by one.
+    pub groups: &'a [Group],
     /// SHA-256 of the head scores and of the utility curves, where there are any.
     pub evidence_sha256: [Option<String>; 2],
 }
@@ -48,9 +50,11 @@ struct Evaluation<'a> {
     failed: usize,
     bootstrap_resamples: usize,
     rows: &'a [Row],
+    #[serde(skip_serializing_if = "<[Group]>::is_empty")]
+    groups: &'a [Group],
     compression: CompressionMeta<'a>,
     #[serde(flatten)]
-    provenance: Provenance<'a>,
+    provenance: TaskProvenance<'a>,
     run: RunMeta,
 }
 
@@ -110,6 +114,8 @@ struct RunMeta {
 struct AnswerLine<'a> {
     id: &'a str,
     group: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<Part>,
     prompt_tokens: usize,
     depth: Option<f64>,
     method: &'static str,
@@ -139,6 +145,8 @@ struct AnswerSeconds {
 struct FailedLine<'a> {
     id: &'a str,
     group: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<Part>,
     prompt_tokens: usize,
     depth: Option<f64>,
     failed: &'a str,
@@ -179,7 +187,7 @@ impl EvaluateDir {
         json.push(b'\n');
         files.push((self.root.join("answers.jsonl"), answers(made)?));
         files.push((self.root.join("evaluate.csv"), report::csv(made.rows).into_bytes()));
-        files.push((self.root.join("evaluate.md"), report::markdown(made.rows).into_bytes()));
+        files.push((self.root.join("evaluate.md"), markdown(made).into_bytes()));
         files.push((self.root.join("evaluate.json"), json));
         for (path, bytes) in &files {
             atomic::write(path, bytes)?;
@@ -190,8 +198,18 @@ impl EvaluateDir {
     }
 }
 
+/// The table, and where groups are reported another of them.
+fn markdown(made: &Made) -> String {
+    let mut text = report::markdown(made.rows);
+    if !made.groups.is_empty() {
+        text.push('\n');
+        text.push_str(&report::groups_markdown(made.task.metrics()[0].name, made.groups));
+    }
+    text
+}
+
 fn evaluation<'a>(made: &'a Made<'a>, seconds: f64, peak_rss_bytes: Option<u64>) -> Evaluation<'a> {
-    let Made { config, inputs, job, model, task, records, rows, evidence_sha256 } = made;
+    let Made { config, inputs, model, task, records, rows, groups, evidence_sha256 } = made;
     // The constants are those of every setting; only the budget differs.
     let options = &config.settings[0].options;
     let mut methods: Vec<MethodMeta> = Vec::new();
@@ -225,6 +243,7 @@ fn evaluation<'a>(made: &'a Made<'a>, seconds: f64, peak_rss_bytes: Option<u64>)
         failed: records.iter().filter(|r| r.outcomes.is_err()).count(),
         bootstrap_resamples: RESAMPLES,
         rows,
+        groups,
         compression: CompressionMeta {
             methods,
             granularity: config.granularity.name(),
@@ -243,7 +262,7 @@ fn evaluation<'a>(made: &'a Made<'a>, seconds: f64, peak_rss_bytes: Option<u64>)
             streaming_sinks: options.streaming_sinks,
             scissorhands_rows: options.scissorhands_rows,
         },
-        provenance: Provenance::new(&config.probes, inputs, job, model, cycles),
+        provenance: inputs.provenance(config, model, cycles),
         run: RunMeta {
             created: machine::utc_now(),
             seconds,
@@ -256,12 +275,12 @@ fn evaluation<'a>(made: &'a Made<'a>, seconds: f64, peak_rss_bytes: Option<u64>)
 fn answers(made: &Made) -> Result<Vec<u8>> {
     let mut lines = Vec::new();
     for record in made.records {
-        let Record { id, group, prompt_tokens, depth, .. } = record;
-        let (prompt_tokens, depth) = (*prompt_tokens, *depth);
+        let Record { id, group, part, prompt_tokens, depth, .. } = record;
+        let (part, prompt_tokens, depth) = (*part, *prompt_tokens, *depth);
         let outcomes = match &record.outcomes {
             Ok(outcomes) => outcomes,
             Err(failed) => {
-                let line = FailedLine { id, group, prompt_tokens, depth, failed };
+                let line = FailedLine { id, group, part, prompt_tokens, depth, failed };
                 push_line(&mut lines, &line)?;
                 continue;
             }
@@ -271,6 +290,7 @@ fn answers(made: &Made) -> Result<Vec<u8>> {
             let line = AnswerLine {
                 id,
                 group,
+                part,
                 prompt_tokens,
                 depth,
                 method: setting.method.name(),

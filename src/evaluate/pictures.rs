@@ -1,9 +1,12 @@
 //! The pictures of a comparison: maps side by side, accuracy against budget and against bytes.
 
+use std::collections::BTreeSet;
+
 use super::outputs::Made;
 use super::run::Record;
 use super::setting::{FULL, Setting};
 use super::table::Row;
+use super::task::Part;
 use crate::error::Result;
 use crate::plot::{
     DepthLengthCell, Line, LinePoint, LinesMeta, Panel, PanelsMeta, Picture, Rows, lines, panels,
@@ -11,7 +14,7 @@ use crate::plot::{
 
 /// Every picture with the stem of its file name.
 pub(super) fn draw(made: &Made) -> Result<Vec<(String, Picture)>> {
-    let model = &made.inputs.model.name;
+    let model = &made.inputs.model().name;
     let task = made.task.name();
     let stem = |what: &str| format!("{model}_{task}_{what}");
     let mut all = Vec::new();
@@ -64,7 +67,7 @@ fn maps(made: &Made, budget: usize, settings: &[usize]) -> Result<Picture> {
     let subtitle =
         format!("{} · {} prompts", made.task.metrics()[0].title, made.rows[settings[0]].prompts);
     let title =
-        format!("{} at {budget} tokens per head — {}", made.task.name(), made.inputs.model.name);
+        format!("{} at {budget} tokens per head — {}", made.task.name(), made.inputs.model().name);
     panels(
         &list,
         &PanelsMeta { title: &title, subtitle: &subtitle, value_label: "accuracy (mean)", rows },
@@ -82,15 +85,32 @@ fn groups(records: &[Record]) -> Vec<String> {
     groups
 }
 
+/// More lengths than these are no columns that anybody reads.
+const MOST_LENGTHS: usize = 12;
+
+/// The column of each prompt: the length that it was made to, or its own; where there are many, the
+/// power of two that it is at most.
+fn columns(records: &[Record]) -> Vec<usize> {
+    let length = |record: &Record| match record.part {
+        Some(Part::Tokens(tokens)) => tokens,
+        _ => record.prompt_tokens,
+    };
+    let lengths: Vec<usize> = records.iter().map(length).collect();
+    match lengths.iter().collect::<BTreeSet<_>>().len() > MOST_LENGTHS {
+        true => lengths.into_iter().map(usize::next_power_of_two).collect(),
+        false => lengths,
+    }
+}
+
 /// The accuracy of one setting by depth, or by the place among `groups`, and length.
 fn cells(made: &Made, setting: usize, groups: &[String]) -> Vec<DepthLengthCell> {
     let mut cells: Vec<(f64, usize, Vec<f64>)> = Vec::new();
-    for record in made.records {
+    for (record, column) in made.records.iter().zip(columns(made.records)) {
         let group = groups.iter().position(|g| *g == record.group).unwrap_or(0) as f64;
         let depth = if groups.is_empty() { record.depth.unwrap_or(0.0) } else { group };
-        let place = cells.iter().position(|c| c.0 == depth && c.1 == record.prompt_tokens);
+        let place = cells.iter().position(|c| c.0 == depth && c.1 == column);
         let place = place.unwrap_or_else(|| {
-            cells.push((depth, record.prompt_tokens, Vec::new()));
+            cells.push((depth, column, Vec::new()));
             cells.len() - 1
         });
         if let Ok(outcomes) = &record.outcomes {
@@ -129,7 +149,7 @@ fn curves(made: &Made, x: &dyn Fn(&Row) -> Option<f64>, x_label: &str) -> Result
             title: &format!(
                 "{}: accuracy and cache — {}",
                 made.task.name(),
-                made.inputs.model.name
+                made.inputs.model().name
             ),
             subtitle: &subtitle,
             x_label,

@@ -1,6 +1,7 @@
 //! The table of a comparison as Markdown, as CSV and on the terminal.
 
 use super::bootstrap::Estimate;
+use super::groups::Group;
 use super::table::Row;
 
 /// What the columns of the CSV are called.
@@ -32,6 +33,25 @@ pub fn markdown(rows: &[Row]) -> String {
             row.seconds.decode_per_token.map_or_else(String::new, |s| format!("{:.2}", 1e3 * s)),
         ];
         lines.push(format!("| {} |", cells.join(" | ")));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// One line per setting and a column per group; `metric` is what the scores are of.
+pub fn groups_markdown(metric: &str, groups: &[Group]) -> String {
+    let columns: Vec<String> =
+        groups.iter().map(|group| format!("{group} ({})", group.prompts)).collect();
+    let mut lines = vec![
+        format!("`{metric}` x 100 of each group (prompts), mean to two decimals:\n"),
+        format!("| method | budget | {} |", columns.join(" | ")),
+        format!("|---|---{}|", "|---".repeat(columns.len())),
+    ];
+    // Every group has a score of every setting.
+    for (i, setting) in groups.iter().take(1).flat_map(|g| g.scores.iter().enumerate()) {
+        let budget = setting.budget_tokens.map_or_else(|| "all".to_owned(), |b| b.to_string());
+        let scores: Vec<String> =
+            groups.iter().map(|group| format!("{:.2}", group.scores[i].score)).collect();
+        lines.push(format!("| {} | {budget} | {} |", setting.method, scores.join(" | ")));
     }
     lines.join("\n") + "\n"
 }
@@ -129,7 +149,9 @@ fn signed_percent(e: Estimate) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::groups::GroupScore;
     use super::super::table::{MetricEstimate, RowSeconds};
+    use super::super::task::Part;
     use super::*;
 
     fn row() -> Row {
@@ -166,6 +188,24 @@ mod tests {
         );
         let widths: Vec<usize> = text.lines().map(|l| l.matches('|').count()).collect();
         assert_eq!(widths, [12; 3]);
+    }
+
+    #[test]
+    fn groups_by_hand() {
+        let score = |method, budget_tokens, score| GroupScore { method, budget_tokens, score };
+        let group =
+            |name: &str, part, scores| Group { group: name.to_owned(), part, prompts: 3, scores };
+        let part = Some(Part::Tokens(256));
+        let all = [
+            group("vt", part, vec![score("full", None, 66.67), score("snapkv", Some(64), 0.0)]),
+            group("cwe", None, vec![score("full", None, 100.0), score("snapkv", Some(64), 5.5)]),
+        ];
+        let text = groups_markdown("string_match", &all);
+        let lines: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(lines[0], "| method | budget | vt 256 (3) | cwe (3) |");
+        assert_eq!(lines[1], "|---|---|---|---|");
+        assert_eq!(lines[2], "| full | all | 66.67 | 100.00 |");
+        assert_eq!(lines[3], "| snapkv | 64 | 0.00 | 5.50 |");
     }
 
     #[test]

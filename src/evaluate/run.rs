@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use super::compressing::{Compressed, Compressing, room};
 use super::setting::Setting;
-use super::task::{Case, Task};
+use super::task::{Case, Part, Task};
 use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
 use crate::eviction::{HeadEvidence, TokenStats, Wanted};
@@ -60,6 +60,8 @@ pub struct Record {
     pub id: String,
     /// What it is about.
     pub group: String,
+    /// Which part of that, if it has parts.
+    pub part: Option<Part>,
     /// Tokens of the prompt, `T`.
     pub prompt_tokens: usize,
     /// Where the answer stands, 0 to 1.
@@ -114,6 +116,7 @@ impl Runner<'_> {
             let mut record = Record {
                 id: case.id.clone(),
                 group: case.group.clone(),
+                part: case.part,
                 prompt_tokens: case.prompt.len(),
                 depth: case.depth,
                 gold: case.gold.clone(),

@@ -147,6 +147,7 @@ mod tests {
             id: index.to_string(),
             haystack_cycles: 1,
             group: "a".into(),
+            part: None,
             prompt_tokens: 100,
             depth: Some(0.5),
             gold: "g".into(),

@@ -2,7 +2,13 @@
 //!
 //! To add a task: one file with an `impl Task`, and one line where tasks are chosen by name.
 
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::longbench::LENGTH_GROUPS;
 use crate::error::Result;
+use crate::profile::Extent;
 
 /// A number that a task gives every answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,6 +21,30 @@ pub struct Metric {
     pub highest: f64,
 }
 
+/// A part of a group of prompts that is reported apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Prompts made to a length, in tokens.
+    Tokens(usize),
+    /// One of [`LENGTH_GROUPS`] of LongBench-E, by its index.
+    LengthGroup(usize),
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tokens(tokens) => write!(f, "{tokens}"),
+            Self::LengthGroup(index) => f.write_str(LENGTH_GROUPS[*index]),
+        }
+    }
+}
+
+impl Serialize for Part {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// One prompt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
@@ -22,6 +52,8 @@ pub struct Case {
     pub id: String,
     /// What it is about, for grouping: the needle's id, the subset of a benchmark.
     pub group: String,
+    /// Which part of the group it is in, if the group has parts.
+    pub part: Option<Part>,
     /// Token ids, `[T]`.
     pub prompt: Vec<u32>,
     /// Where in the context the answer stands, 0 to 1, if there is one such place.
@@ -53,6 +85,17 @@ pub trait Task {
 
     /// Tokens of all prompts.
     fn prompt_tokens(&self) -> u64;
+
+    /// How long prompts and answers are.
+    fn extent(&self) -> Extent;
+
+    /// Whether the groups are tasks or data sets, whose scores are reported one by one.
+    fn has_reported_groups(&self) -> bool;
+
+    /// What the user should know about the prompts.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// One prompt. Assembled when asked for: all of them together may not fit the memory.
     ///

@@ -2,6 +2,7 @@
 //! LongBench and RULER shorten them.
 
 use crate::error::Result;
+use crate::profile::Extent;
 use crate::tokenizer::Tokenizer;
 
 /// What holds for every prompt of such a task.
@@ -13,15 +14,75 @@ pub struct TextPromptLimits {
     pub stop_ids: Vec<u32>,
 }
 
-/// The tokens of a prompt: BOS where the tokenizer has one, then `text`; at most `most` of them, by
-/// [`middle_truncate`].
-///
-/// # Errors
-/// As [`Tokenizer::encode`].
-pub(super) fn prompt_ids(tokenizer: &Tokenizer, text: &str, most: usize) -> Result<Vec<u32>> {
+impl TextPromptLimits {
+    /// The tokens of a prompt: BOS where the tokenizer has one, then `text`; at most
+    /// `max_prompt_tokens` of them, by [`middle_truncate`].
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub(super) fn prompt(&self, tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
+        Ok(middle_truncate(&whole_prompt(tokenizer, text)?, self.max_prompt_tokens))
+    }
+}
+
+/// The tokens of a prompt that is not shortened.
+fn whole_prompt(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
     let mut ids: Vec<u32> = tokenizer.bos().into_iter().collect();
     ids.extend(tokenizer.encode(text)?);
-    Ok(middle_truncate(&ids, most))
+    Ok(ids)
+}
+
+/// How long the prompts of a task are together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Measured {
+    /// Prompts and answers.
+    pub extent: Extent,
+    /// Tokens of all prompts.
+    pub prompt_tokens: u64,
+    /// Number of prompts.
+    prompts: usize,
+    /// How many of them are shortened, and to how many tokens.
+    shortened: (usize, usize),
+}
+
+impl Measured {
+    /// Adds a prompt whose answer has at most `answer` tokens.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn add(
+        &mut self,
+        tokenizer: &Tokenizer,
+        text: &str,
+        limits: &TextPromptLimits,
+        answer: usize,
+    ) -> Result<()> {
+        let (whole, most) = (whole_prompt(tokenizer, text)?.len(), limits.max_prompt_tokens);
+        let tokens = whole.min(most);
+        let Extent { shortest_prompt, longest_prompt, longest_answer } = self.extent;
+        let shortest = if self.prompts == 0 { tokens } else { shortest_prompt };
+        self.extent = Extent {
+            shortest_prompt: shortest.min(tokens),
+            longest_prompt: longest_prompt.max(tokens),
+            longest_answer: longest_answer.max(answer),
+        };
+        self.prompt_tokens += tokens as u64;
+        self.prompts += 1;
+        self.shortened = (self.shortened.0 + usize::from(whole > most), most);
+        Ok(())
+    }
+
+    /// What the user should know.
+    pub fn notes(&self) -> Vec<String> {
+        match self.shortened {
+            (0, _) => Vec::new(),
+            (n, most) => vec![format!(
+                "{n} of {} prompts are shortened in the middle to {most} tokens \
+                 (--max-prompt-tokens)",
+                self.prompts
+            )],
+        }
+    }
 }
 
 /// `ids`, if there are at most `most` of them; else the first `most / 2` and the last
@@ -49,11 +110,29 @@ mod tests {
         let tokenizer = samples::byte_level();
         let bos = tokenizer.bos().unwrap();
         let text = "one two three four five six seven";
-        let whole = prompt_ids(tokenizer, text, 1000).unwrap();
+        let of = |max_prompt_tokens| {
+            let limits = TextPromptLimits { max_prompt_tokens, stop_ids: Vec::new() };
+            limits.prompt(tokenizer, text).unwrap()
+        };
+        let whole = of(1000);
         assert_eq!(whole[0], bos);
         assert_eq!(whole[1..], tokenizer.encode(text).unwrap());
-        let short = prompt_ids(tokenizer, text, 4).unwrap();
+        let short = of(4);
         assert_eq!(short, [&whole[..2], &whole[whole.len() - 2..]].concat());
+    }
+
+    #[test]
+    fn lengths_are_those_of_the_prompts_as_they_are_asked() {
+        let tokenizer = samples::byte_level();
+        let mut measured = Measured::default();
+        let limits = TextPromptLimits { max_prompt_tokens: 6, stop_ids: Vec::new() };
+        for (text, answer) in [("one two three four five six seven", 3), ("x", 9)] {
+            measured.add(tokenizer, text, &limits, answer).unwrap();
+        }
+        // BOS and one letter.
+        let extent = Extent { shortest_prompt: 2, longest_prompt: 6, longest_answer: 9 };
+        assert_eq!((measured.extent, measured.prompt_tokens), (extent, 8));
+        assert!(measured.notes()[0].contains("1 of 2 prompts"), "{:?}", measured.notes());
     }
 
     #[test]

@@ -20,6 +20,17 @@ pub enum NeedleSpans {
     Any,
 }
 
+/// How long prompts and answers are, in tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Of the shortest prompt.
+    pub shortest_prompt: usize,
+    /// Of the longest prompt.
+    pub longest_prompt: usize,
+    /// Most of any answer.
+    pub longest_answer: usize,
+}
+
 /// All probes of a run, ready to be assembled one by one.
 pub struct Job {
     /// The probes.
@@ -117,9 +128,14 @@ impl Job {
         self.needles[probe.needle].max_new_tokens
     }
 
-    /// Most tokens of any answer.
-    pub fn longest_answer(&self) -> usize {
-        self.needles.iter().map(|n| n.max_new_tokens).max().unwrap_or(0)
+    /// How long prompts and answers are.
+    pub fn extent(&self) -> Extent {
+        let lengths = || self.plan.probes.iter().map(|p| p.context_length);
+        Extent {
+            shortest_prompt: lengths().min().unwrap_or(0),
+            longest_prompt: lengths().max().unwrap_or(0),
+            longest_answer: self.needles.iter().map(|n| n.max_new_tokens).max().unwrap_or(0),
+        }
     }
 
     /// Tokens of the haystack, before it repeats.
@@ -217,7 +233,10 @@ fn fingerprint(config: &ProbeConfig, inputs: &Inputs) -> String {
 }
 
 /// The lengths to run: those asked for, or of the default ones those that the model is made for.
-fn context_lengths(
+///
+/// # Errors
+/// [`Error::Usage`] for one that leaves no room for `longest_answer` tokens.
+pub(crate) fn context_lengths(
     config: &ProbeConfig,
     model: &ModelFiles,
     longest_answer: usize,

@@ -1,7 +1,7 @@
 //! How much memory a run will take, before it takes it.
 
 use super::inputs::ModelFiles;
-use super::job::Job;
+use super::job::Extent;
 use crate::error::{Error, Result};
 use crate::machine;
 use crate::model::{Compute, KvCache, ModelConfig};
@@ -105,20 +105,19 @@ fn sum<const N: usize>(bytes: [u64; N]) -> u64 {
     bytes.iter().fold(0, |s, &b| s.saturating_add(b))
 }
 
-/// Checks the longest context of `job` against the memory that is free, where every prompt token
+/// Checks the longest prompt against the memory that is free, where every prompt token
 /// takes `extra_per_token_bytes` beside the model's own. Only where tensors lie in the machine's own
 /// memory: a GPU tells when a probe does not fit, and the others go on.
 pub(crate) fn check(
     config: &ProbeConfig,
     model: &ModelFiles,
     compute: &Compute,
-    job: &Job,
+    extent: Extent,
     extra_per_token_bytes: u64,
 ) -> Result<()> {
-    let longest = job.context_lengths.last().copied().unwrap_or(0);
     let mut estimate = MemoryEstimate::new(&model.config, compute, config.chunk_tokens(compute));
     estimate.per_token_bytes = sum([estimate.per_token_bytes, extra_per_token_bytes]);
-    estimate.check_free(compute, longest, job.longest_answer())
+    estimate.check_free(compute, extent.longest_prompt, extent.longest_answer)
 }
 
 #[cfg(test)]

@@ -24,13 +24,14 @@ use std::time::Instant;
 use serde::Serialize;
 
 pub use inputs::{Inputs, ModelFiles};
-pub use job::{Job, NeedleSpans};
+pub(crate) use job::context_lengths;
+pub use job::{Extent, Job, NeedleSpans};
 pub use memory::MemoryEstimate;
 pub(crate) use memory::check as check_memory;
 pub use outputs::OutputDir;
 pub use probes::Probed;
 pub(crate) use probes::guarded;
-pub(crate) use provenance::{Provenance, needle_sha256};
+pub(crate) use provenance::{HaystackMeta, ModelMeta, Provenance, TokenizerMeta, needle_sha256};
 pub use ranking::Ranking;
 pub use record::{ProbeRecord, Status};
 pub use statistics::{ScoreStatistics, TopHead};
@@ -91,7 +92,7 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     }
     let job = Job::new(&config.probes, &inputs, NeedleSpans::Known)?;
     job.notes.iter().for_each(|text| tell(&format!("note: {text}")));
-    memory::check(&config.probes, &inputs.model, &compute, &job, 0)?;
+    memory::check(&config.probes, &inputs.model, &compute, job.extent(), 0)?;
     if let Some(path) = &config.export_probes {
         export_probes::write(&job, path)?;
     }

@@ -3,8 +3,9 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::inputs::Inputs;
+use super::inputs::{Inputs, ModelFiles};
 use super::job::Job;
+use crate::haystack::Haystack;
 use crate::model::Llama;
 use crate::needle::Needle;
 use crate::run_config::{MaxNewTokens, ProbeConfig};
@@ -22,8 +23,9 @@ pub(crate) struct Provenance<'a> {
     dtype: String,
 }
 
+/// A model and its shape.
 #[derive(Debug, Serialize)]
-struct ModelMeta<'a> {
+pub(crate) struct ModelMeta<'a> {
     name: &'a str,
     dir: Option<String>,
     sha256: &'a str,
@@ -36,22 +38,27 @@ struct ModelMeta<'a> {
     parameters: u64,
 }
 
+/// A tokenizer.
 #[derive(Debug, Serialize)]
-struct TokenizerMeta<'a> {
+pub(crate) struct TokenizerMeta<'a> {
     sha256: &'a str,
     vocab_size: usize,
     bos: Option<u32>,
 }
 
+/// The texts around what is asked for.
 #[derive(Debug, Serialize)]
-struct HaystackMeta<'a> {
+pub(crate) struct HaystackMeta<'a> {
     /// `None` for the bundled essays.
     dir: Option<String>,
     files: Vec<FileMeta<'a>>,
     skipped: Vec<SkippedMeta<'a>>,
-    tokens: usize,
-    /// The most times that one prompt used the haystack up.
-    cycles: usize,
+    /// In tokens, where it was taken as such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<usize>,
+    /// The most times that one prompt used the haystack up, where that is counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cycles: Option<usize>,
 }
 
 #[derive(Debug, Serialize)]
@@ -111,39 +118,12 @@ impl<'a> Provenance<'a> {
     ) -> Self {
         let shape = model.config();
         Self {
-            model: ModelMeta {
-                name: &inputs.model.name,
-                dir: inputs.model.dir.as_ref().map(|d| d.display().to_string()),
-                sha256: model.sha256(),
-                model_type: shape.family.name(),
-                layers: shape.layers,
-                heads: shape.heads,
-                kv_heads: shape.kv_heads,
-                head_dim: shape.head_dim,
-                max_position_embeddings: shape.max_positions,
-                parameters: shape.parameters(),
-            },
-            tokenizer: TokenizerMeta {
-                sha256: inputs.model.tokenizer.sha256(),
-                vocab_size: inputs.model.tokenizer.vocab_size(),
-                bos: inputs.model.tokenizer.bos(),
-            },
+            model: ModelMeta::new(&inputs.model, model),
+            tokenizer: TokenizerMeta::new(&inputs.model),
             haystack: HaystackMeta {
-                dir: config.haystack_dir.as_ref().map(|d| d.display().to_string()),
-                files: inputs
-                    .haystack
-                    .files()
-                    .iter()
-                    .map(|f| FileMeta { name: &f.name, sha256: &f.sha256, words: f.words })
-                    .collect(),
-                skipped: inputs
-                    .haystack
-                    .skipped()
-                    .iter()
-                    .map(|f| SkippedMeta { name: &f.name, reason: &f.reason })
-                    .collect(),
-                tokens: job.haystack_tokens(),
-                cycles,
+                tokens: Some(job.haystack_tokens()),
+                cycles: Some(cycles),
+                ..HaystackMeta::new(config, &inputs.haystack)
             },
             needles: NeedlesMeta {
                 path: config.needles.as_ref().map(|p| p.display().to_string()),
@@ -171,6 +151,54 @@ impl<'a> Provenance<'a> {
             },
             device: &model.compute().name,
             dtype: format!("{:?}", model.compute().dtype).to_lowercase(),
+        }
+    }
+}
+
+impl<'a> ModelMeta<'a> {
+    /// Of a model that was loaded from `files`.
+    pub fn new(files: &'a ModelFiles, model: &'a Llama) -> Self {
+        let shape = model.config();
+        Self {
+            name: &files.name,
+            dir: files.dir.as_ref().map(|d| d.display().to_string()),
+            sha256: model.sha256(),
+            model_type: shape.family.name(),
+            layers: shape.layers,
+            heads: shape.heads,
+            kv_heads: shape.kv_heads,
+            head_dim: shape.head_dim,
+            max_position_embeddings: shape.max_positions,
+            parameters: shape.parameters(),
+        }
+    }
+}
+
+impl<'a> TokenizerMeta<'a> {
+    /// Of a model's tokenizer.
+    pub fn new(files: &'a ModelFiles) -> Self {
+        let tokenizer = &files.tokenizer;
+        Self {
+            sha256: tokenizer.sha256(),
+            vocab_size: tokenizer.vocab_size(),
+            bos: tokenizer.bos(),
+        }
+    }
+}
+
+impl<'a> HaystackMeta<'a> {
+    /// Of the files alone.
+    pub fn new(config: &ProbeConfig, haystack: &'a Haystack) -> Self {
+        let files = haystack.files().iter();
+        let skipped = haystack.skipped().iter();
+        Self {
+            dir: config.haystack_dir.as_ref().map(|d| d.display().to_string()),
+            files: files
+                .map(|f| FileMeta { name: &f.name, sha256: &f.sha256, words: f.words })
+                .collect(),
+            skipped: skipped.map(|f| SkippedMeta { name: &f.name, reason: &f.reason }).collect(),
+            tokens: None,
+            cycles: None,
         }
     }
 }

@@ -9,6 +9,7 @@ mod bad_input;
 mod evaluate;
 mod observe;
 mod outputs;
+mod tasks;
 
 use std::fs;
 use std::path::{Path, PathBuf};

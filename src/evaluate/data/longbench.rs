@@ -22,6 +22,8 @@ pub struct LongBenchRow {
     pub dataset: String,
     /// All class names of a classification, empty elsewhere.
     pub all_classes: Vec<String>,
+    /// Whether the row is of LongBench-E: its file is called `hotpotqa_e`.
+    pub in_e: bool,
     /// The file and the row in it.
     pub place: String,
 }
@@ -33,13 +35,14 @@ impl LongBenchRow {
     /// [`crate::Error::Data`] as [`read_records`], naming the row whose column is missing or has
     /// something else in it, and if two rows have the same id.
     pub fn read(path: &Path) -> Result<Vec<Self>> {
-        let rows: Vec<Self> =
-            read_records(path)?.iter().map(Self::from_record).collect::<Result<_>>()?;
+        let in_e = path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("_e"));
+        let row = |record: &Record| Self::from_record(record, in_e);
+        let rows: Vec<Self> = read_records(path)?.iter().map(row).collect::<Result<_>>()?;
         unique(rows.iter().map(|row| (row.id.as_str(), row.place.as_str())))?;
         Ok(rows)
     }
 
-    fn from_record(record: &Record) -> Result<Self> {
+    fn from_record(record: &Record, in_e: bool) -> Result<Self> {
         Ok(Self {
             id: record.text("_id")?.to_owned(),
             input: record.text("input")?.to_owned(),
@@ -51,6 +54,7 @@ impl LongBenchRow {
                 true => record.texts("all_classes")?,
                 false => Vec::new(),
             },
+            in_e,
             place: record.place().to_owned(),
         })
     }

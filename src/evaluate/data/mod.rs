@@ -8,12 +8,14 @@
 
 mod arrow;
 mod babilong;
+mod files;
 mod flatbuffer;
 mod longbench;
 mod records;
 mod ruler;
 
 pub use babilong::BabilongRow;
+pub use files::data_files;
 pub use longbench::LongBenchRow;
 pub(super) use records::unique;
 pub use records::{Record, read_records};

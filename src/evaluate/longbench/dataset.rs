@@ -93,13 +93,25 @@ impl LongBenchDataset {
     /// [`Error::Data`] with all names; also for those that are scored by Chinese words, for which a
     /// segmenter would be needed.
     pub fn find(name: &str) -> Result<&'static Self> {
+        Self::named(name, |what| Error::data(what))
+    }
+
+    /// The same for a name that the user typed.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] as [`LongBenchDataset::find`].
+    pub fn parse(name: &str) -> Result<&'static Self> {
+        Self::named(name, |what| Error::usage(what))
+    }
+
+    fn named(name: &str, error: fn(&str) -> Error) -> Result<&'static Self> {
         DATASETS.iter().find(|dataset| dataset.name == name).ok_or_else(|| {
             let names: Vec<&str> = DATASETS.iter().map(|dataset| dataset.name).collect();
             let what = match SEGMENTED.contains(&name) {
                 true => "a data set is scored by Chinese words, which cannot be told apart here",
                 false => "there is no such data set in LongBench",
             };
-            Error::data(what).got(name).expected(names.join(", "))
+            error(what).got(name).expected(names.join(", "))
         })
     }
 }

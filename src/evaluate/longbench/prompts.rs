@@ -5,7 +5,7 @@
 //! other scores.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
@@ -22,8 +22,8 @@ const INPUT: &str = "{input}";
 pub struct LongBenchPrompts {
     templates: BTreeMap<String, String>,
     max_new_tokens: BTreeMap<String, usize>,
-    /// Where the templates are from; `None`: our own.
-    source: Option<String>,
+    /// The file that a template is from, by data set.
+    sources: BTreeMap<String, String>,
 }
 
 impl LongBenchPrompts {
@@ -44,8 +44,24 @@ impl LongBenchPrompts {
             Error::data("the prompts cannot be read").at(&place).got(e).expected("a JSON file")
         })?;
         let mut prompts = Self::parse(utf8_text(&bytes, &place)?).map_err(|e| e.within(&place))?;
-        prompts.source = Some(place);
+        let named = prompts.templates.keys().map(|name| (name.clone(), place.clone()));
+        prompts.sources = named.collect();
         Ok(prompts)
+    }
+
+    /// What all files of a list say; of two that name a data set, the last.
+    ///
+    /// # Errors
+    /// As [`LongBenchPrompts::read`].
+    pub fn read_all(paths: &[PathBuf]) -> Result<Self> {
+        let mut all = Self::own();
+        for path in paths {
+            let Self { templates, max_new_tokens, sources } = Self::read(path)?;
+            all.templates.extend(templates);
+            all.max_new_tokens.extend(max_new_tokens);
+            all.sources.extend(sources);
+        }
+        Ok(all)
     }
 
     fn parse(text: &str) -> Result<Self> {
@@ -133,10 +149,7 @@ impl LongBenchPrompts {
 
     /// Whose wording the prompt of a data set has: a file, or headprof.
     pub fn wording(&self, dataset: &LongBenchDataset) -> &str {
-        match (&self.source, self.templates.contains_key(dataset.name)) {
-            (Some(source), true) => source,
-            _ => "headprof",
-        }
+        self.sources.get(dataset.name).map_or("headprof", String::as_str)
     }
 
     fn template(&self, dataset: &LongBenchDataset) -> &str {
@@ -218,6 +231,7 @@ mod tests {
             length: 1,
             dataset: "lcc".to_owned(),
             all_classes: Vec::new(),
+            in_e: false,
             place: String::new(),
         }
     }
@@ -276,5 +290,12 @@ mod tests {
         let prompts = LongBenchPrompts::read(&path).unwrap();
         assert!(prompts.wording(set("lcc")).ends_with("prompts.json"));
         assert_eq!(prompts.wording(set("trec")), "headprof");
+        // Lengths of a second file beside the wording of the first.
+        let lengths = dir.path().join("lengths.json");
+        std::fs::write(&lengths, r#"{"lcc": 7, "trec": 8}"#).unwrap();
+        let both = LongBenchPrompts::read_all(&[path, lengths]).unwrap();
+        assert!(both.wording(set("lcc")).ends_with("prompts.json"));
+        assert_eq!((both.max_new_tokens(set("lcc")), both.max_new_tokens(set("trec"))), (7, 8));
+        assert_eq!(both.wording(set("trec")), "headprof");
     }
 }

@@ -79,6 +79,7 @@ mod tests {
             length: 1,
             dataset: String::new(),
             all_classes: owned(classes),
+            in_e: false,
             place: String::new(),
         }
     }

@@ -7,6 +7,7 @@
 //! The two tasks of question answering (`qa_1`, `qa_2`) need data sets and are not made here.
 
 mod fit;
+mod names;
 mod needles;
 mod variables;
 mod word_counts;
@@ -17,6 +18,7 @@ use rand::rngs::StdRng;
 
 use super::data::RulerRow;
 use crate::error::{Error, Result};
+pub use names::{max_new_tokens, task_in, task_names};
 use needles::Niah;
 
 /// A task that can be made.

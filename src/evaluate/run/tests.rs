@@ -17,6 +17,7 @@ fn case() -> Case {
     Case {
         id: "a".into(),
         group: "g".into(),
+        part: None,
         prompt: (0..TOKENS as u32).map(|i| 2 + i * 7919 % 2000).collect(),
         depth: None,
         gold: String::new(),
@@ -49,6 +50,7 @@ fn with_runner<R>(settings: &[Setting], with: impl FnOnce(&Runner, &mut Record) 
     let mut record = Record {
         id: String::new(),
         group: String::new(),
+        part: None,
         prompt_tokens: TOKENS,
         depth: None,
         gold: String::new(),

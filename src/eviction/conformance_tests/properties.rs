@@ -48,6 +48,7 @@ proptest! {
                     l2: cut(&norms.l2, kv_heads, layer),
                     linf: cut(&norms.linf, kv_heads, layer),
                 }),
+                projected_norms: stats.projected_norms.as_ref().map(|all| cut(all, heads, layer)),
                 ..stats.clone()
             };
             let mut joined = of_layer(0);
