@@ -199,6 +199,41 @@ fn probe(device: &Device) -> std::result::Result<(), String> {
     }
 }
 
+/// For tests of the kernels on machines without a GPU.
+#[cfg(all(test, feature = "vulkan"))]
+impl Compute {
+    /// The Vulkan device that `CUBECL_WGPU_DEFAULT_DEVICE` names, or the first, in f32; else none, and
+    /// the test prints that it was skipped. With `HEADPROF_REQUIRE_VULKAN=1` it fails instead.
+    pub(crate) fn vulkan() -> Option<Self> {
+        use std::sync::OnceLock;
+
+        use burn::tensor::wgpu::WgpuBackend;
+
+        static OPENED: OnceLock<std::result::Result<Device, String>> = OnceLock::new();
+        let open = || Device::wgpu_options().graphics_api(WgpuBackend::Vulkan).init();
+        let device = match OPENED.get_or_init(|| open().map_err(|e| e.to_string())) {
+            Ok(device) => device.clone(),
+            Err(e) => {
+                let missing = format!(
+                    "no Vulkan device was found ({e}): install mesa-vulkan-drivers and libvulkan1"
+                );
+                let required =
+                    std::env::var_os("HEADPROF_REQUIRE_VULKAN").is_some_and(|v| v == "1");
+                assert!(!required, "HEADPROF_REQUIRE_VULKAN=1, but {missing}");
+                eprintln!("skipped on Vulkan: {missing}");
+                return None;
+            }
+        };
+        Some(Self {
+            device,
+            name: "vulkan".into(),
+            grouped_attention: false,
+            on_host: false,
+            ..Self::cpu()
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -27,6 +27,8 @@ pub mod planted;
 pub mod projected_norms;
 pub mod ragged_cache;
 pub mod ragged_decode;
+#[cfg(feature = "kernels")]
+mod ragged_kernel;
 mod read_back;
 pub mod rope;
 mod safetensors_error;

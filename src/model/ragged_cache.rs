@@ -12,6 +12,7 @@
 //! With one list per query head the keys and values of a KV head are stored once for each of its
 //! query heads, as the references do, and cost that much more.
 
+#[cfg(feature = "kernels")]
 mod device;
 mod host;
 
@@ -22,6 +23,7 @@ mod tests;
 
 use burn::prelude::*;
 
+#[cfg(feature = "kernels")]
 use device::DeviceStore;
 use host::HostStore;
 
@@ -59,10 +61,11 @@ struct List {
     positions: Vec<u32>,
 }
 
-/// The keys and values of a layer.
+/// The keys and values of a layer: in host memory, or with the kernels in a device's.
 #[derive(Debug, Clone)]
 enum Store {
     Host(HostStore),
+    #[cfg(feature = "kernels")]
     Device(Box<DeviceStore>),
 }
 
@@ -109,10 +112,12 @@ impl RaggedCache {
         }
         let gather = |(layer, (keys, values))| {
             let lists = lists(kept, layer, room)?;
-            let store = match compute.on_host {
-                true => Store::Host(HostStore::gather(&lists, keys, values)?),
-                false => Store::Device(Box::new(DeviceStore::gather(&lists, keys, values))),
-            };
+            #[cfg(feature = "kernels")]
+            if !compute.on_host {
+                let store = Store::Device(Box::new(DeviceStore::gather(&lists, keys, values)));
+                return Ok(Layer { lists, store });
+            }
+            let store = Store::Host(HostStore::gather(&lists, keys, values)?);
             Ok(Layer { lists, store })
         };
         let layers = cache.into_layers().enumerate().map(gather).collect::<Result<_>>()?;
@@ -197,6 +202,7 @@ impl RaggedCache {
         };
         match store {
             Store::Host(store) => store.close_gap(list, slot),
+            #[cfg(feature = "kernels")]
             Store::Device(store) => store.close_gap(list, slot),
         }
         list.positions.remove(slot);
@@ -222,12 +228,14 @@ impl RaggedCache {
         let Layer { lists, store } = &mut self.layers[layer];
         match store {
             Store::Host(store) => store.append(lists, k, v)?,
+            #[cfg(feature = "kernels")]
             Store::Device(store) => store.append(lists, k, v),
         }
         lists.iter_mut().for_each(|list| list.positions.push(self.seen as u32));
         let oldest = window.map_or(0, |w| (self.seen + 1).saturating_sub(w));
         match store {
             Store::Host(store) => store.attend(lists, q, oldest, want_rows),
+            #[cfg(feature = "kernels")]
             Store::Device(store) => store.attend(lists, q, oldest, want_rows),
         }
     }

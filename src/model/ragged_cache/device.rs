@@ -1,15 +1,14 @@
-//! [`DeviceStore`]: a layer's lists in a device's memory, attention by tensor operations.
-//!
-//! One small matrix product per list, over a view of its slots: nothing is padded, and the cache is
-//! not copied where the device can view a range of rows. Many heads mean many small kernels.
+//! [`DeviceStore`]: a layer's lists in a device's memory, attention by the kernel of
+//! [`ragged_kernel`].
 
 use burn::prelude::*;
-use burn::tensor::DType;
-use burn::tensor::activation::softmax;
+use burn::tensor::{DType, IndexingUpdateOp};
 
 use super::{Attended, List};
 use crate::error::Result;
+use crate::model::ragged_kernel::{self, Seen};
 use crate::model::read_back;
+use crate::model::softmax::softmax;
 
 /// Keys and values of all lists of a layer, `[slots, D]` each, in the model's dtype.
 #[derive(Debug, Clone)]
@@ -29,9 +28,7 @@ impl DeviceStore {
             tokens.extend(list.positions.iter().map(|p| (first + *p as usize) as i32));
             tokens.resize(list.start + list.slots, 0);
         }
-        let slots = tokens.len();
-        let tokens: Tensor<1, Int> =
-            Tensor::from_data(TensorData::new(tokens, [slots]), &keys.device());
+        let tokens = indices(tokens, &keys.device());
         let gather =
             |all: Tensor<4>| all.reshape([kv_heads * capacity, dim]).select(0, tokens.clone());
         Self { keys: gather(keys), values: gather(values) }
@@ -39,15 +36,18 @@ impl DeviceStore {
 
     /// Writes one token's `keys` and `values`, `[1, G, 1, D]`, behind the tokens of every list.
     pub fn append(&mut self, lists: &[List], keys: Tensor<4>, values: Tensor<4>) {
+        let slots = lists.iter().map(|list| (list.start + list.len()) as i32).collect();
+        let slots = indices(slots, &keys.device());
         for (all, new) in [(&mut self.keys, keys), (&mut self.values, values)] {
             let [_, kv_heads, _, dim] = new.dims();
-            let new = new.reshape([kv_heads, dim]);
-            for list in lists {
-                let slot = list.start + list.len();
-                let token = new.clone().narrow(0, list.kv_head, 1);
-                // `inplace` hands over the only reference, so that the write copies no cache.
-                all.inplace(|all| all.slice_assign([slot..slot + 1, 0..dim], token));
-            }
+            let lists_of_one = lists.len() / kv_heads;
+            let new = new
+                .reshape([kv_heads, 1, dim])
+                .expand([kv_heads, lists_of_one, dim])
+                .reshape([lists.len(), dim]);
+            // `inplace` hands over the only reference, so that the write copies no cache.
+            let slots = slots.clone();
+            all.inplace(|all| all.select_assign(0, slots, new, IndexingUpdateOp::Assign));
         }
     }
 
@@ -76,43 +76,43 @@ impl DeviceStore {
         want_rows: bool,
     ) -> Result<Attended> {
         let [_, heads, _, dim] = q.dims();
-        let readers = heads / lists.len();
-        let dtype = q.dtype();
-        let q = q.cast(DType::F32).mul_scalar(1.0 / (dim as f64).sqrt()).reshape([heads, dim]);
-        let (mut outputs, mut rows) = (Vec::new(), Vec::new());
-        for (s, list) in lists.iter().enumerate() {
+        let seen = |list: &List| {
             let hidden = list.first_seen(oldest);
-            let (first, seen) = (list.start + hidden, list.len() - hidden);
-            let keys = self.keys.clone().narrow(0, first, seen).cast(DType::F32);
-            let scores = q.clone().narrow(0, s * readers, readers).matmul(keys.transpose());
-            let weights = softmax(scores, 1);
-            if want_rows {
-                rows.push(weights.clone().reshape([readers * seen]));
-            }
-            outputs.push(weights.cast(dtype).matmul(self.values.clone().narrow(0, first, seen)));
-        }
+            Seen { first: list.start + hidden, tokens: list.len() - hidden }
+        };
+        let seen: Vec<Seen> = lists.iter().map(seen).collect();
+        let q = q.reshape([heads, dim]);
+        let (keys, values) = (self.keys.clone(), self.values.clone());
+        let (output, scores) = ragged_kernel::attend(q, keys, values, &seen, want_rows);
         let rows = match want_rows {
             true => {
-                let seen = read_back::floats(Tensor::cat(rows, 0), "attention rows")?;
-                whole_rows(&seen, lists, readers, oldest)
+                let scores = read_back::floats(scores, "attention rows")?;
+                rows(&scores, lists, &seen, heads / lists.len())
             }
             false => vec![],
         };
-        Ok(Attended { output: Tensor::cat(outputs, 0).reshape([1, heads, 1, dim]), rows })
+        Ok(Attended { output: output.reshape([1, heads, 1, dim]), rows })
     }
 }
 
-/// Rows of each list, `[readers, len]`, of their weights from `oldest` on, one list behind the
-/// other; 0 before.
-fn whole_rows(mut weights: &[f32], lists: &[List], readers: usize, oldest: usize) -> Vec<Vec<f32>> {
+fn indices(indices: Vec<i32>, device: &Device) -> Tensor<1, Int> {
+    let n = indices.len();
+    Tensor::from_data(TensorData::new(indices, [n]), (device, DType::I32))
+}
+
+/// Rows of each list, `[readers, len]`, of the scores of what is `seen`, one list behind the other;
+/// 0 before.
+fn rows(mut scores: &[f32], lists: &[List], seen: &[Seen], readers: usize) -> Vec<Vec<f32>> {
     let mut all = Vec::with_capacity(lists.len());
-    for list in lists {
-        let (len, hidden) = (list.len(), list.first_seen(oldest));
+    for (list, seen) in lists.iter().zip(seen) {
+        let len = list.len();
         let mut rows = vec![0.0; readers * len];
         for row in rows.chunks_exact_mut(len) {
-            let (seen, rest) = weights.split_at(len - hidden);
-            row[hidden..].copy_from_slice(seen);
-            weights = rest;
+            let (own, rest) = scores.split_at(seen.tokens);
+            let row = &mut row[len - seen.tokens..];
+            row.copy_from_slice(own);
+            softmax(row);
+            scores = rest;
         }
         all.push(rows);
     }

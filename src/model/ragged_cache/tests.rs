@@ -6,6 +6,8 @@ use super::masked::MaskedCache;
 use super::*;
 use crate::cache_heads::Granularity;
 use crate::generate::argmax;
+#[cfg(feature = "vulkan")]
+use crate::model::embedded::needle_llama;
 use crate::model::llama::NoRows;
 use crate::model::{Llama, NewValue, RaggedRows};
 
@@ -13,9 +15,17 @@ use crate::model::{Llama, NewValue, RaggedRows};
 const FIXTURES: [&str; 6] =
     ["llama-biases", "llama-mha", "mistral-window", "qwen2", "qwen2-window-above", "qwen3"];
 
-fn load(name: &str, on_host: bool) -> Llama {
+fn load(name: &str, compute: &Compute) -> Llama {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name);
-    Llama::from_dir(&dir, &Compute { on_host, ..Compute::cpu() }).unwrap()
+    Llama::from_dir(&dir, compute).unwrap()
+}
+
+/// The processor and, in builds that test the kernels, a Vulkan device.
+fn devices() -> Vec<Compute> {
+    let devices = vec![Compute::cpu()];
+    #[cfg(feature = "vulkan")]
+    let devices = devices.into_iter().chain(Compute::vulkan()).collect();
+    devices
 }
 
 fn heads(model: &Llama, granularity: Granularity) -> CacheHeads {
@@ -123,7 +133,7 @@ proptest! {
     fn equals_a_full_cache_whose_evicted_entries_are_masked(
         fixture in 0..FIXTURES.len(),
         by_query_head in any::<bool>(),
-        on_host in any::<bool>(),
+        device in any::<prop::sample::Index>(),
         chances in prop::collection::vec(0..100u8, 8 * 40),
         threshold in 0..101u8,
         steps in prop::collection::vec(
@@ -131,7 +141,7 @@ proptest! {
     ) {
         let granularity =
             if by_query_head { Granularity::QueryHead } else { Granularity::KvHead };
-        let model = load(FIXTURES[fixture], on_host);
+        let model = load(FIXTURES[fixture], device.get(&devices()));
         equals_masked(&model, granularity, &chances, threshold, &steps);
     }
 }
@@ -141,13 +151,11 @@ fn with_everything_kept_it_is_the_ordinary_cache() {
     const NEW: usize = 8;
     // 600 tokens: values are summed in several blocks.
     for (name, tokens) in FIXTURES.map(|name| (name, 50)).into_iter().chain([(FIXTURES[0], 600)]) {
-        for (granularity, on_host) in [
-            (Granularity::KvHead, true),
-            (Granularity::QueryHead, true),
-            (Granularity::KvHead, false),
-            (Granularity::QueryHead, false),
-        ] {
-            let model = load(name, on_host);
+        let granularities = [Granularity::KvHead, Granularity::QueryHead];
+        for (compute, granularity) in
+            devices().iter().flat_map(|device| granularities.map(|g| (device, g)))
+        {
+            let model = load(name, compute);
             let (mut full, mut want) = prefilled(&model, tokens, NEW);
             let kept = Kept::all(heads(&model, granularity), tokens);
             let mut cache = ragged(&model, full.clone(), &kept, NEW);
@@ -163,12 +171,49 @@ fn with_everything_kept_it_is_the_ordinary_cache() {
     }
 }
 
+/// Uneven lists of several chunks of the kernel; each device goes on with the tokens it chose.
+#[cfg(feature = "vulkan")]
+#[test]
+fn a_vulkan_device_decodes_as_the_processor() {
+    const TOKENS: usize = 600;
+    const NEW: usize = 6;
+    let Some(vulkan) = Compute::vulkan() else { return };
+    let answer = |compute: &Compute, granularity| {
+        let model = needle_llama(compute).unwrap();
+        let heads = heads(&model, granularity);
+        let every = |n: u32| (0..TOKENS as u32).filter(|p| p % n == n - 1).collect();
+        let lists = (1..=(heads.layers * heads.stored()) as u32).map(every).collect();
+        let kept = Kept::new(heads, TOKENS, lists).unwrap();
+        let ids: Vec<u32> = (0..TOKENS as u32).map(|i| 10 + i * 37 % 400).collect();
+        let mut cache = model.new_cache(TOKENS);
+        let mut logits = model.run(&ids, &mut cache, 256, 0, &mut NoRows).unwrap();
+        let mut cache = ragged(&model, cache, &kept, NEW);
+        let step = |_| {
+            let id = argmax(&logits);
+            logits = model.decode(id, &mut cache, &mut NoRows).unwrap();
+            (id, logits.clone())
+        };
+        (0..NEW).map(step).collect::<Vec<_>>()
+    };
+    for granularity in [Granularity::KvHead, Granularity::QueryHead] {
+        let (want, got) = (answer(&Compute::cpu(), granularity), answer(&vulkan, granularity));
+        for ((id, want), (got_id, got)) in want.iter().zip(&got) {
+            assert_eq!(id, got_id, "{granularity:?}");
+            let off = want.iter().zip(got).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+            assert!(off < 1e-4, "{granularity:?}: logits off by {off}");
+            println!("{granularity:?}: logits off by {off:e}");
+        }
+    }
+}
+
 /// A new token's norms are those that a full cache with the token has for it.
 #[test]
 fn new_values_are_projected_as_those_of_a_prompt() {
     const TOKENS: usize = 12;
-    for (name, on_host) in FIXTURES.map(|name| (name, true)).into_iter().chain([("qwen2", false)]) {
-        let model = load(name, on_host);
+    for (name, compute) in
+        FIXTURES.iter().flat_map(|name| devices().into_iter().map(move |d| (name, d)))
+    {
+        let model = load(name, &compute);
         let (prompt, _) = prefilled(&model, TOKENS, 1);
         let mut full = prompt.clone();
         model.run(&[5], &mut full, 1, 0, &mut NoRows).unwrap();
@@ -187,7 +232,7 @@ fn new_values_are_projected_as_those_of_a_prompt() {
 /// value.
 #[test]
 fn bytes_are_those_of_the_tokens_held() {
-    let model = load("llama-biases", true);
+    let model = load("llama-biases", &Compute::cpu());
     let (full, _) = prefilled(&model, 10, 0);
     let lists = vec![vec![0, 4, 9], vec![9], vec![2, 3], vec![0, 1, 2, 3, 4]];
     let kept = Kept::new(heads(&model, Granularity::KvHead), 10, lists).unwrap();
@@ -209,8 +254,8 @@ fn bytes_are_those_of_the_tokens_held() {
 
 #[test]
 fn a_fork_does_not_disturb_the_original() {
-    for on_host in [true, false] {
-        let model = load("mistral-window", on_host);
+    for compute in devices() {
+        let model = load("mistral-window", &compute);
         let (full, _) = prefilled(&model, 20, 0);
         let kept = Kept::all(heads(&model, Granularity::KvHead), 20);
         let cache = ragged(&model, full, &kept, 3);
@@ -227,7 +272,7 @@ fn a_fork_does_not_disturb_the_original() {
 
 #[test]
 fn what_does_not_fit_together_is_refused() {
-    let model = load("llama-biases", true);
+    let model = load("llama-biases", &Compute::cpu());
     let (full, _) = prefilled(&model, 10, 0);
     let by_kv_head = heads(&model, Granularity::KvHead);
     for kept in [
@@ -247,7 +292,7 @@ fn what_does_not_fit_together_is_refused() {
         assert_eq!(cache.remove(layer, s, slot).unwrap_err().exit_code(), 1);
     }
     assert_eq!(model.decode(96, &mut cache, &mut NoRows).unwrap_err().exit_code(), 4);
-    let other = load("llama-mha", true).decode(5, &mut cache, &mut NoRows).unwrap_err();
+    let other = load("llama-mha", &Compute::cpu()).decode(5, &mut cache, &mut NoRows).unwrap_err();
     assert_eq!(other.exit_code(), 1);
     model.decode(5, &mut cache, &mut NoRows).unwrap();
     // One list has room again, the others have none.
