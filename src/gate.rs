@@ -198,7 +198,8 @@ impl AnswerGate for WordGate {
             GateKind::Rouge => !rouge::tokens(gold).is_empty(),
             GateKind::F1 | GateKind::Exact => !normalize::normalize_answer(gold).is_empty(),
             GateKind::Label => {
-                gold.split(',').all(|part| labels.contains(&part)) || labels.contains(&gold)
+                let gold = gold.to_lowercase();
+                labels.contains(&&*gold) || gold.split(',').all(|part| labels.contains(&part))
             }
             GateKind::None => true,
         };
@@ -214,7 +215,7 @@ impl AnswerGate for WordGate {
                 GateKind::Label => "an answer of one of bAbI's tasks",
                 _ => "a word other than a, an and the",
             })
-            .advice("choose another --gate, or change the needle's answer"));
+            .advice("choose another --gate, or change the answer that is expected"));
         }
         if answer.trim().is_empty() {
             return Ok(0.0);

@@ -47,7 +47,7 @@ use std::ops::RangeInclusive;
 
 use rand::Rng;
 
-pub use published::{Published, PublishedContext};
+pub use published::{Published, PublishedContext, PublishedFile};
 pub use stories::{Stories, parse_tasks};
 pub use task::BabiTask;
 

@@ -4,6 +4,8 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::BabiTask;
 use super::facts::{self, find_facts};
 use crate::error::{Error, Result};
@@ -22,6 +24,8 @@ const DEEPEST: usize = 4;
 pub struct PublishedContext {
     /// The task that the question is of.
     pub task: BabiTask,
+    /// The file and the row in it.
+    pub place: String,
     /// Everything the model may read.
     pub text: String,
     /// The bytes of the facts that the answer follows from, ascending; empty where they are not
@@ -36,9 +40,21 @@ pub struct PublishedContext {
 pub struct Published {
     /// One per row, in the order of the files' paths and of their rows.
     pub needles: Vec<Needle>,
-    /// The files with the number of their rows, and how many of these have no known supporting
-    /// facts.
-    pub files: Vec<(PathBuf, usize, usize)>,
+    /// The files.
+    pub files: Vec<PublishedFile>,
+}
+
+/// A file with rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Hash of its content.
+    pub sha256: String,
+    /// Rows taken.
+    pub rows: usize,
+    /// How many of them have no known supporting facts.
+    pub unknown: usize,
 }
 
 impl Published {
@@ -48,6 +64,14 @@ impl Published {
     /// # Errors
     /// [`Error::Data`] naming the file and the row, if a file says no task, and if there are no rows.
     pub fn load(path: &Path, tasks: Option<&[BabiTask]>, most: Option<usize>) -> Result<Self> {
+        if !path.exists() {
+            return Err(Error::data("there is no such file or folder")
+                .at(path.display())
+                .got("nothing")
+                .expected(
+                    "rows of BABILong: a .json, .jsonl or .arrow file, or a folder of such",
+                ));
+        }
         let mut files = Vec::new();
         let given_file = !path.is_dir();
         if given_file {
@@ -89,11 +113,11 @@ impl Published {
 
     /// How many rows there are and how many of them have no known supporting facts.
     pub fn notes(&self) -> Vec<String> {
-        let of = |(file, rows, unknown): &(PathBuf, usize, usize)| {
-            let found = rows - unknown;
+        let of = |file: &PublishedFile| {
+            let (path, found) = (file.path.display(), file.rows - file.unknown);
             format!(
-                "{}: the facts behind the answer were found in {found} of {rows} rows",
-                file.display()
+                "{path}: the facts behind the answer were found in {found} of {} rows",
+                file.rows
             )
         };
         self.files.iter().map(of).collect()
@@ -117,7 +141,10 @@ impl Published {
                 facts: Some(Facts::Published(context)),
             });
         }
-        self.files.push((file.to_owned(), count, unknown));
+        let bytes = std::fs::read(file)
+            .map_err(|e| Error::data("the file cannot be read again").at(file.display()).got(e))?;
+        let sha256 = format!("{:x}", Sha256::digest(bytes));
+        self.files.push(PublishedFile { path: file.to_owned(), sha256, rows: count, unknown });
         Ok(())
     }
 }
@@ -133,6 +160,7 @@ fn place(task: BabiTask, row: &BabilongRow) -> PublishedContext {
     let ranges = |of: Vec<(usize, Range<usize>)>| of.into_iter().map(|(_, r)| r).collect();
     PublishedContext {
         task,
+        place: row.place.clone(),
         text: row.input.clone(),
         supporting: ranges(supporting),
         distractors: ranges(distractors),
@@ -209,7 +237,9 @@ mod tests {
         std::fs::write(dir.path().join("qa1/1k.json"), lines.join("\n")).unwrap();
         std::fs::write(dir.path().join("qa1/dataset_info.json"), "{}").unwrap();
         let published = Published::load(dir.path(), None, None).unwrap();
-        assert_eq!(published.files, [(dir.path().join("qa1/1k.json"), 2, 1)]);
+        let file = &published.files[0];
+        assert_eq!(file.path, dir.path().join("qa1/1k.json"));
+        assert_eq!((file.rows, file.unknown, published.files.len()), (2, 1, 1));
         let first = &published.needles[0];
         assert!(first.id.ends_with("qa1/1k-1"), "{}", first.id);
         assert_eq!((first.question.as_str(), first.answer.as_str()), ("Where is Mary?", "kitchen"));
@@ -237,7 +267,7 @@ mod tests {
         let e = Published::load(&file, None, None).unwrap_err();
         assert!(e.exit_code() == 3 && e.to_string().contains("--tasks"), "{e}");
         let told = Published::load(&file, Some(&[BabiTask::Qa1]), None).unwrap();
-        assert_eq!(told.files, [(file, 1, 0)]);
+        assert_eq!((told.files[0].rows, told.files[0].unknown), (1, 0));
     }
 
     #[test]

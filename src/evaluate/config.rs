@@ -117,13 +117,13 @@ impl EvaluateConfig {
 fn source(args: &EvaluateArgs) -> Result<ProbeSource> {
     let (task, rest) = args.task.split_once(':').map_or((&*args.task, None), |(t, r)| (t, Some(r)));
     let of_rows = [
-        ("--samples", args.samples.is_some(), "babilong"),
-        ("--task-data", args.task_data.is_some(), "babilong"),
+        ("--samples", args.samples.is_some(), "babilong, longbench or ruler"),
+        ("--task-data", args.task_data.is_some(), "babilong, longbench or ruler"),
         ("--prompts", !args.prompts.is_empty(), "longbench"),
         ("--code-similarity", args.code_similarity.is_some(), "longbench"),
         ("--max-prompt-tokens", args.max_prompt_tokens.is_some(), "longbench"),
     ];
-    let other = of_rows.iter().find(|g| g.1 && (task == "needle" || g.2 != "babilong"));
+    let other = of_rows.iter().find(|g| g.1 && (task == "needle" || !g.2.starts_with("babilong")));
     if let (Some((option, _, of)), "needle" | "babilong") = (other, task) {
         return Err(Error::usage(format!("{option} is for other tasks"))
             .at(option)

@@ -68,10 +68,7 @@ fn maps(made: &Made, budget: usize, settings: &[usize]) -> Result<Picture> {
         format!("{} · {} prompts", made.task.metrics()[0].title, made.rows[settings[0]].prompts);
     let title =
         format!("{} at {budget} tokens per head — {}", made.task.name(), made.inputs.model().name);
-    panels(
-        &list,
-        &PanelsMeta { title: &title, subtitle: &subtitle, value_label: "accuracy (mean)", rows },
-    )
+    panels(&list, &PanelsMeta { title: &title, subtitle: &subtitle, value_label: "accuracy", rows })
 }
 
 /// The groups of prompts, in the order of the prompts.

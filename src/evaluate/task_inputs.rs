@@ -60,7 +60,7 @@ impl TaskInputs {
     pub fn notes(&self) -> &[String] {
         match self {
             Self::Probes(probes) => &probes.1.notes,
-            Self::Texts(_) => &[],
+            Self::Texts(texts) => &texts.notes,
         }
     }
 

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::config::EvaluateConfig;
 use super::data::{LongBenchRow, RulerRow, data_files};
-use super::longbench::LongBenchPrompts;
+use super::longbench::{LongBenchDataset, LongBenchPrompts};
 use super::longbench_task::LongBenchTask;
 use super::ruler::{RulerGenerator, max_new_tokens, task_in};
 use super::ruler_task::{RulerSet, RulerTask};
@@ -35,6 +35,8 @@ pub(super) struct TextInputs {
     pub prompt_files: Vec<DataFile>,
     /// How prompts and answers end.
     pub limits: TextPromptLimits,
+    /// What the user should know about them.
+    pub notes: Vec<String>,
     rows: Rows,
 }
 
@@ -70,7 +72,8 @@ impl TextInputs {
 
     fn longbench(probes: &ProbeConfig, source: &LongBenchSource) -> Result<Self> {
         let prompts = LongBenchPrompts::read_all(&source.prompts)?;
-        let (rows, files) = longbench_rows(source)?;
+        let mut notes = Vec::new();
+        let (rows, files) = longbench_rows(source, &mut notes)?;
         let datasets: Vec<_> =
             rows.iter().map(super::longbench_task::dataset).collect::<Result<_>>()?;
         let longest = datasets.iter().map(|d| prompts.max_new_tokens(d)).max().unwrap_or(0);
@@ -86,6 +89,7 @@ impl TextInputs {
                 .iter()
                 .map(|path| DataFile::new(path, None))
                 .collect::<Result<_>>()?,
+            notes,
             rows: Rows::LongBench { rows, prompts, similarity: source.similarity },
         })
     }
@@ -102,6 +106,7 @@ impl TextInputs {
             context_lengths: Vec::new(),
             files,
             prompt_files: Vec::new(),
+            notes: Vec::new(),
             rows: Rows::Ruler { sets, max_new_tokens: asked },
         })
     }
@@ -143,6 +148,7 @@ impl TextInputs {
             context_lengths: lengths,
             files: Vec::new(),
             prompt_files: Vec::new(),
+            notes: Vec::new(),
             rows: Rows::Ruler { sets, max_new_tokens: asked },
         })
     }
@@ -184,14 +190,24 @@ impl DataFile {
 }
 
 /// The rows that are asked, and the files that they are from.
-fn longbench_rows(source: &LongBenchSource) -> Result<(Vec<LongBenchRow>, Vec<DataFile>)> {
+fn longbench_rows(
+    source: &LongBenchSource,
+    notes: &mut Vec<String>,
+) -> Result<(Vec<LongBenchRow>, Vec<DataFile>)> {
     let (mut rows, mut files) = (Vec::new(), Vec::new());
+    // A folder as distributed has them; who names a file or a data set is told instead.
+    let leave_out = source.datasets.is_none() && source.path.is_dir();
+    let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
     let mut of_dataset: BTreeMap<(String, bool), usize> = BTreeMap::new();
     for file in data_files(&source.path)? {
         let before = rows.len();
         for row in LongBenchRow::read(&file)? {
             let all = source.datasets.as_ref();
             if all.is_some_and(|sets| sets.iter().all(|set| set.name != row.dataset)) {
+                continue;
+            }
+            if leave_out && LongBenchDataset::needs_segmenter(&row.dataset) {
+                *left_out.entry(row.dataset).or_default() += 1;
                 continue;
             }
             let count = of_dataset.entry((row.dataset.clone(), row.in_e)).or_default();
@@ -204,6 +220,9 @@ fn longbench_rows(source: &LongBenchSource) -> Result<(Vec<LongBenchRow>, Vec<Da
             files.push(DataFile::new(&file, Some(rows.len() - before))?);
         }
     }
+    notes.extend(left_out.iter().map(|(name, rows)| {
+        format!("{rows} rows of {name} are left out: it is scored by Chinese words, which cannot be told apart here")
+    }));
     match rows.is_empty() {
         false => Ok((rows, files)),
         true => Err(no_rows(&source.path, "of the data sets asked for")),

@@ -37,7 +37,7 @@ fn samples_and_names_choose_rows() {
     write(dir.path(), "hotpotqa_e.jsonl", "hotpotqa", &["1", "4"]);
     write(dir.path(), "qasper.jsonl", "qasper", &["1"]);
     let ids = |source: &LongBenchSource| -> Vec<(String, String, bool)> {
-        let (rows, _) = longbench_rows(source).unwrap();
+        let (rows, _) = longbench_rows(source, &mut Vec::new()).unwrap();
         rows.into_iter().map(|r| (r.dataset, r.id, r.in_e)).collect()
     };
     assert_eq!(ids(&source(dir.path())).len(), 6);
@@ -47,10 +47,12 @@ fn samples_and_names_choose_rows() {
     assert_eq!(ids(&one), [&expected[..], &[row("qasper", "1", false)]].concat());
     let datasets = Some(vec![LongBenchDataset::find("qasper").unwrap()]);
     let named = LongBenchSource { datasets, ..source(dir.path()) };
-    let (rows, files) = longbench_rows(&named).unwrap();
+    let (rows, files) = longbench_rows(&named, &mut Vec::new()).unwrap();
     assert_eq!((rows.len(), files.len(), files[0].rows), (1, 1, Some(1)));
     let datasets = Some(vec![LongBenchDataset::find("lcc").unwrap()]);
-    let e = longbench_rows(&LongBenchSource { datasets, ..source(dir.path()) }).err().unwrap();
+    let e = longbench_rows(&LongBenchSource { datasets, ..source(dir.path()) }, &mut Vec::new())
+        .err()
+        .unwrap();
     assert_eq!(e.exit_code(), 3);
     assert!(e.to_string().contains("no row of the data sets"), "{e}");
 }
@@ -162,7 +164,7 @@ fn gold_answers_of_published_rows_have_the_full_score() {
         if !path.is_file() {
             continue;
         }
-        let (rows, _) = longbench_rows(&source(&path)).unwrap();
+        let (rows, _) = longbench_rows(&source(&path), &mut Vec::new()).unwrap();
         let mut task =
             LongBenchTask::new(&rows, &prompts, tokenizer, limits.clone(), Similarity::default())
                 .unwrap();

@@ -80,6 +80,13 @@ pub fn kv_heads(
     Ok(Some(model.kv_heads))
 }
 
+/// The hash of the weights that a head_score file was made with, where the file beside it says so.
+pub fn model_sha256(path: &Path) -> Option<String> {
+    let bytes = std::fs::read(path.with_extension("meta.json")).ok()?;
+    let meta: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    meta["model"]["sha256"].as_str().map(str::to_owned)
+}
+
 /// The SHA-256 of the needles that the scores in `path` were made with, as its meta file names them;
 /// none where it does not.
 pub fn needles(path: &Path) -> HashSet<String> {

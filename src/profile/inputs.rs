@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::babilong::Published;
+use crate::babilong::{Published, PublishedFile};
 use crate::error::{Error, Result};
 use crate::gate::{self, Expected};
 use crate::haystack::Haystack;
 use crate::model::{Compute, Llama, ModelConfig, embedded};
-use crate::needle::Needle;
+use crate::needle::{Facts, Needle};
 use crate::run_config::{ModelChoice, ProbeConfig, ProbeSource, PublishedRows};
 use crate::tokenizer::Tokenizer;
 
@@ -32,6 +32,8 @@ pub struct Inputs {
     pub haystack: Haystack,
     /// The needles.
     pub needles: Vec<Needle>,
+    /// The files of published rows.
+    pub published: Vec<PublishedFile>,
     /// What the user should know about them.
     pub notes: Vec<String>,
     /// The model.
@@ -48,13 +50,14 @@ impl Inputs {
             Some(dir) => Haystack::load_dir(dir, config.skip_bad_files)?,
             None => Haystack::bundled()?,
         };
-        let mut notes = Vec::new();
+        let (mut notes, mut files) = (Vec::new(), Vec::new());
         let needles = match (&config.source, &config.needles) {
             (ProbeSource::Babilong(stories), _) => stories.tell(config.seed)?,
             (ProbeSource::Published(rows), _) => {
                 let PublishedRows { path, tasks, samples } = rows;
                 let published = Published::load(path, tasks.as_deref(), *samples)?;
                 notes.extend(published.notes());
+                files = published.files;
                 published.needles
             }
             (ProbeSource::Needles, Some(path)) => Needle::load(path)?,
@@ -63,10 +66,18 @@ impl Inputs {
         let mut gate = gate::build(config.gate, config.gate_threshold)?;
         for needle in &needles {
             // Fails where no answer could pass, before any is generated.
-            gate.value("answer", &Expected::from(needle))
-                .map_err(|e| e.at(format!("needle {}", needle.id)))?;
+            gate.value("answer", &Expected::from(needle)).map_err(|e| match &needle.facts {
+                Some(Facts::Published(context)) => e.at(&context.place),
+                _ => e.at(format!("needle {}", needle.id)),
+            })?;
         }
-        Ok(Self { haystack, needles, notes, model: ModelFiles::open(&config.model)? })
+        Ok(Self {
+            haystack,
+            needles,
+            published: files,
+            notes,
+            model: ModelFiles::open(&config.model)?,
+        })
     }
 }
 

@@ -119,7 +119,8 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     let rankings = match config.probes.source {
         ProbeSource::Needles => Vec::new(),
         ProbeSource::Babilong(_) | ProbeSource::Published(_) => {
-            ranking::against_needles(&statistics, &out.head_score(), &inputs.model.name)?
+            let name = &inputs.model.name;
+            ranking::against_needles(&statistics, &out.head_score(), &model, name, &tell)
         }
     };
     let seconds = Seconds {

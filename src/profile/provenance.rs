@@ -5,17 +5,20 @@ use sha2::{Digest, Sha256};
 
 use super::inputs::{Inputs, ModelFiles};
 use super::job::Job;
+use crate::babilong::{BabiTask, Stories};
 use crate::haystack::Haystack;
 use crate::model::Llama;
 use crate::needle::Needle;
-use crate::run_config::{MaxNewTokens, ProbeConfig};
+use crate::run_config::{MaxNewTokens, ProbeConfig, ProbeSource};
 
 /// Model, texts, grid, prompts and device. The same for the same inputs on the same device.
 #[derive(Debug, Serialize)]
 pub(crate) struct Provenance<'a> {
     model: ModelMeta<'a>,
     tokenizer: TokenizerMeta<'a>,
-    haystack: HaystackMeta<'a>,
+    source: SourceMeta<'a>,
+    /// `None` where the prompts bring their own text.
+    haystack: Option<HaystackMeta<'a>>,
     needles: NeedlesMeta<'a>,
     grid: GridMeta<'a>,
     prompt: PromptMeta<'a>,
@@ -88,9 +91,50 @@ struct NeedleMeta<'a> {
     sha256: String,
 }
 
+/// What is hidden, or asked.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum SourceMeta<'a> {
+    Needles,
+    Stories { tasks: &'a [BabiTask], samples: usize, held_out: bool },
+    Published { path: String, files: Vec<PublishedMeta> },
+}
+
+#[derive(Debug, Serialize)]
+struct PublishedMeta {
+    path: String,
+    sha256: String,
+    rows: usize,
+}
+
+impl<'a> SourceMeta<'a> {
+    fn of(config: &'a ProbeConfig, inputs: &Inputs) -> Self {
+        match &config.source {
+            ProbeSource::Needles => Self::Needles,
+            ProbeSource::Babilong(Stories { tasks, samples, held_out }) => {
+                Self::Stories { tasks, samples: *samples, held_out: *held_out }
+            }
+            ProbeSource::Published(rows) => Self::Published {
+                path: rows.path.display().to_string(),
+                files: inputs
+                    .published
+                    .iter()
+                    .map(|file| PublishedMeta {
+                        path: file.path.display().to_string(),
+                        sha256: file.sha256.clone(),
+                        rows: file.rows,
+                    })
+                    .collect(),
+            },
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct GridMeta<'a> {
+    /// Of published rows the powers of two that theirs are at most.
     context_lengths: &'a [usize],
+    /// None for stories, whose facts are scattered.
     depths: &'a [f64],
     repeats: u32,
     seed: u64,
@@ -120,11 +164,12 @@ impl<'a> Provenance<'a> {
         Self {
             model: ModelMeta::new(&inputs.model, model),
             tokenizer: TokenizerMeta::new(&inputs.model),
-            haystack: HaystackMeta {
+            source: SourceMeta::of(config, inputs),
+            haystack: (!matches!(config.source, ProbeSource::Published(_))).then(|| HaystackMeta {
                 tokens: Some(job.haystack_tokens()),
                 cycles: Some(cycles),
                 ..HaystackMeta::new(config, &inputs.haystack)
-            },
+            }),
             needles: NeedlesMeta {
                 path: config.needles.as_ref().map(|p| p.display().to_string()),
                 needles: inputs
@@ -135,7 +180,7 @@ impl<'a> Provenance<'a> {
             },
             grid: GridMeta {
                 context_lengths: &job.context_lengths,
-                depths: &config.depths,
+                depths: if config.source == ProbeSource::Needles { &config.depths } else { &[] },
                 repeats: config.repeats,
                 seed: config.seed,
             },

@@ -182,8 +182,11 @@ impl Summary {
             let found = self.rankings.iter().find(|r| (r.task, r.score) == (task, score));
             found.map_or("-".to_owned(), |Ranking { likeness, .. }| {
                 let rho = likeness.spearman.map_or("-".into(), |r| format!("rho {r:.2}"));
-                let same = likeness.top_overlap_frac * likeness.top_heads as f64;
-                format!("{rho}, {same:.0} of {}", likeness.top_heads)
+                let heads = likeness.top_heads;
+                let same = likeness
+                    .top_overlap_frac
+                    .map_or("-".into(), |share| format!("{:.0} of {heads}", share * heads as f64));
+                format!("{rho}, {same}")
             })
         };
         let names = scores.iter().map(|&score| score.to_owned());
@@ -261,13 +264,12 @@ impl fmt::Display for Summary {
              top 10 kept: share of the ten best that stay so in a resample of the probes\n"
         )?;
 
-        if let Some(first) = self.rankings.first() {
+        if !self.rankings.is_empty() {
             writeln!(
                 f,
                 "Against the needle scores of {}: rank correlation of all heads, and how many of \
-                 the best {} are the same",
-                relative(&self.out.join("head_score")),
-                first.likeness.top_heads
+                 the best tenth are the same",
+                relative(&self.out.join("head_score"))
             )?;
             write_table(f, &self.ranking_table())?;
             writeln!(f)?;

@@ -106,6 +106,7 @@ mod tests {
         };
         let context = PublishedContext {
             task: BabiTask::Qa1,
+            place: "qa1.json:1".to_owned(),
             text: text.to_owned(),
             supporting: vec![at("Mary went to the office.")],
             distractors: vec![at("John left.")],

@@ -197,6 +197,35 @@ fn published_rows_of_ruler_are_asked() {
 }
 
 /// Told before the weights are read: the model has none.
+/// The folder as distributed has data sets that cannot be scored here.
+#[test]
+fn a_folder_leaves_out_what_cannot_be_scored_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    write_rows(&dir.path().join("hotpotqa.jsonl"), &[row("hotpotqa", "1")]);
+    write_rows(&dir.path().join("vcsum.jsonl"), &[row("vcsum", "1"), row("vcsum", "2")]);
+    let out = dir.path().join("out");
+    let output = headprof(&[
+        "evaluate",
+        "--task",
+        "longbench",
+        "--task-data",
+        text(dir.path()),
+        "--methods",
+        "full",
+        "--max-prompt-tokens",
+        "120",
+        "--no-plots",
+        "--out",
+        text(&out),
+    ]);
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("2 rows of vcsum are left out"), "{said}");
+    let results: Value =
+        serde_json::from_str(&fs::read_to_string(out.join("evaluate.json")).unwrap()).unwrap();
+    assert_eq!(results["prompts"], 1);
+}
+
 #[test]
 fn bad_rows_are_named() {
     let dir = tempfile::tempdir().unwrap();

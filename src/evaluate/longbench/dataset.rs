@@ -104,10 +104,15 @@ impl LongBenchDataset {
         Self::named(name, |what| Error::usage(what))
     }
 
+    /// Whether a data set of LongBench is not here because its words would have to be told apart.
+    pub fn needs_segmenter(name: &str) -> bool {
+        SEGMENTED.contains(&name)
+    }
+
     fn named(name: &str, error: fn(&str) -> Error) -> Result<&'static Self> {
         DATASETS.iter().find(|dataset| dataset.name == name).ok_or_else(|| {
             let names: Vec<&str> = DATASETS.iter().map(|dataset| dataset.name).collect();
-            let what = match SEGMENTED.contains(&name) {
+            let what = match Self::needs_segmenter(name) {
                 true => "a data set is scored by Chinese words, which cannot be told apart here",
                 false => "there is no such data set in LongBench",
             };

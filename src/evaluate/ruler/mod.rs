@@ -88,7 +88,10 @@ impl RulerKind {
     pub fn parse(name: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
             let names = Self::ALL.map(Self::name);
-            Error::usage("there is no such task of RULER").got(name).expected(names.join(", "))
+            Error::usage("there is no such task of RULER that can be made here")
+                .got(name)
+                .expected(names.join(", "))
+                .advice("rows of other tasks come from files: --task-data")
         })
     }
 }
@@ -161,7 +164,10 @@ impl<'a> RulerGenerator<'a> {
             None => Err(Error::usage("the shortest prompt of this task is too long")
                 .at(kind.name())
                 .got(format!("{} tokens asked for", self.target_tokens))
-                .expected(format!("at least {}", (self.count)(&prompt(0).input)?))),
+                .expected(format!("at least {}", (self.count)(&prompt(0).input)?))
+                .advice(
+                    "longer --lengths, or a list of tasks such as --task ruler:niah_single_1,vt",
+                )),
         }
     }
 }

@@ -24,8 +24,9 @@ const SHORT_TOKENS: usize = 4096;
 /// Words to be found in a text; RULER's default.
 const FREQUENT: usize = 3;
 
-/// A prompt of this many parts or more has [`FREQUENT`] words with counts of their own.
-const FEWEST: usize = 9;
+/// With so many of the first word the ranks behind it have counts of their own, down to one behind
+/// [`FREQUENT`]: 18, 4, 2, 1. With 16 the third and the fourth would both stand once.
+const FEWEST: usize = 18;
 
 /// Draws the common words; the prompt with `n` other words follows from them.
 pub(super) fn common(rng: &mut StdRng, target_tokens: usize) -> Box<dyn Fn(usize) -> Made> {
