@@ -198,8 +198,8 @@ impl AnswerGate for WordGate {
             GateKind::Rouge => !rouge::tokens(gold).is_empty(),
             GateKind::F1 | GateKind::Exact => !normalize::normalize_answer(gold).is_empty(),
             GateKind::Label => {
-                let gold = gold.to_lowercase();
-                labels.contains(&&*gold) || gold.split(',').all(|part| labels.contains(&part))
+                let known = |part: &str| labels.iter().any(|l| l.eq_ignore_ascii_case(part));
+                known(gold) || gold.split(',').all(known)
             }
             GateKind::None => true,
         };
