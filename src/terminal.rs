@@ -25,6 +25,22 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
+/// `text` with its spaces turned into line breaks where a line would be longer than `width`
+/// characters; a longer word stands alone.
+pub fn wrapped(text: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join("\n")
+}
+
 /// One JSON object on a line of its own.
 ///
 /// # Errors
@@ -32,4 +48,17 @@ pub fn print(text: &str) -> Result<()> {
 pub fn json_line(value: &impl Serialize) -> Result<String> {
     let text = serde_json::to_string(value);
     text.map(|t| t + "\n").map_err(|e| Error::bug("a result cannot be written as JSON").got(e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_broken_at_spaces_alone() {
+        assert_eq!(wrapped("one two three four", 9), "one two\nthree\nfour");
+        assert_eq!(wrapped("one two", 7), "one two");
+        assert_eq!(wrapped("a verylongword b", 6), "a\nverylongword\nb");
+        assert_eq!(wrapped("", 5), "");
+    }
 }

@@ -63,7 +63,7 @@ use crate::interrupt::Interrupt;
 use crate::machine;
 use crate::model::ModelConfig;
 use crate::profile::{Extent, check_memory, needle_sha256};
-use crate::terminal::note;
+use crate::terminal::{note, wrapped};
 
 /// What a comparison tells.
 #[derive(Debug, Serialize)]
@@ -104,12 +104,12 @@ impl fmt::Display for Evaluated {
             write!(f, " · {} MiB of memory at most", bytes >> 20)?;
         }
         writeln!(f, "\n\n{}", self.table)?;
-        writeln!(
-            f,
-            "accuracy: {}, mean [95 % interval]; - full, - snapkv: difference, * if its\n\
-             interval does not contain 0; KV: keys and values held after the prompt",
+        let legend = format!(
+            "accuracy: {}, mean [95 % interval]; - full, - snapkv: difference, * if its interval \
+             does not contain 0; KV: keys and values held after the prompt",
             self.judged_by
-        )?;
+        );
+        writeln!(f, "{}", wrapped(&legend, COLUMNS))?;
         let folder = self.files.iter().filter_map(|file| file.parent()).min();
         let folder = folder.filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
         writeln!(
@@ -120,6 +120,9 @@ impl fmt::Display for Evaluated {
         )
     }
 }
+
+/// Columns of a terminal.
+const COLUMNS: usize = 80;
 
 /// Compares the settings of `config` and writes the files.
 ///
