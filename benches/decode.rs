@@ -38,12 +38,7 @@ fn compare(model: &Llama, tokens: usize) -> Result<()> {
     let ids: Vec<u32> = (0..tokens).map(|i| 2 + (i * 7919 % 2000) as u32).collect();
     let mut full = model.new_cache(tokens + ROUNDS);
     model.prefill(&ids, &mut full, 256, &Wanted::default())?;
-    let heads = |granularity| CacheHeads {
-        layers: c.layers,
-        heads: c.heads,
-        kv_heads: c.kv_heads,
-        granularity,
-    };
+    let heads = |granularity| c.cache_heads(granularity);
     let recent = |heads: CacheHeads| {
         let first = tokens.saturating_sub(BUDGET) as u32;
         let list: Vec<u32> = (first..tokens as u32).collect();

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::babilong::{BabiTask, PublishedContext, Story};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, json_kind};
 use crate::haystack::utf8_text;
 use crate::tokenizer::Tokenizer;
 
@@ -255,7 +255,7 @@ fn parse_lines(text: &str, place: &str, stem: &str, needles: &mut Vec<Located>) 
         let Value::Object(fields) = value else {
             return Err(Error::data("a line of the needles is not an object")
                 .at(format!("{place}:{number}"))
-                .got(kind(&value))
+                .got(json_kind(&value))
                 .expected("an object with the fields needle, question and answer"));
         };
         let line = Line { fields, place: format!("{place}:{number}") };
@@ -297,7 +297,7 @@ impl Line {
             Some(Value::String(s)) => Ok(Some(s.trim().to_owned()).filter(|s| !s.is_empty())),
             Some(other) => Err(Error::data(format!("the needle's {field} is not a text"))
                 .at(format!("{}: {field}", self.place))
-                .got(kind(other))
+                .got(json_kind(other))
                 .expected("a string")),
         }
     }
@@ -312,17 +312,6 @@ impl Line {
             .at(format!("{}: {field}", self.place))
             .got(got)
             .expected("a string that is not empty")
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
     }
 }
 

@@ -10,13 +10,12 @@ use crate::score::{self, Compat, CompatSet, HeadScore, ScoreOptions, ScoreRows};
 mod compute;
 mod probes;
 mod selection;
+mod source;
 
 pub use compute::ComputeConfig;
-pub use probes::{
-    Lengths, MaxNewTokens, ModelChoice, ProbeConfig, ProbeSource, PublishedRows, StopRule,
-    default_chunk_tokens,
-};
+pub use probes::{Lengths, MaxNewTokens, ModelChoice, ProbeConfig, StopRule, default_chunk_tokens};
 pub(crate) use selection::eviction_options;
+pub use source::{ProbeSource, PublishedRows};
 
 /// Tasks of `--probe babilong` where none are named: one, two and three supporting facts.
 const DEFAULT_TASKS: &str = "qa1..qa3";

@@ -108,22 +108,15 @@ pub fn run(config: &UtilityConfig, interrupt: &Interrupt) -> Result<Recorded> {
             note(text)
         }
     };
-    config.notes.iter().for_each(|text| tell(&format!("note: {text}")));
     let probes = &config.probes;
-    let compute = probes.compute.open()?;
-    compute.note.iter().for_each(|text| tell(&format!("note: {text}")));
+    let compute = probes.compute.open_telling(&config.notes, &tell)?;
     let folder = config.out.join("head_score");
     atomic::usable_folder(&folder)?;
     let inputs = Inputs::load(probes)?;
     let job = Job::new(probes, &inputs, NeedleSpans::Any)?;
     check_window(job.extent(), config.options.budget.window_tokens)?;
     let shape = &inputs.model.config;
-    let heads = CacheHeads {
-        layers: shape.layers,
-        heads: shape.heads,
-        kv_heads: shape.kv_heads,
-        granularity: config.granularity,
-    };
+    let heads = shape.cache_heads(config.granularity);
     // A second cache, sums of attention, scores and worth.
     let lists = (heads.layers * heads.stored()) as u64;
     let extra = lists.saturating_mul(8 * (shape.head_dim as u64).saturating_add(8));

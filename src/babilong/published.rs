@@ -9,15 +9,13 @@ use sha2::{Digest, Sha256};
 use super::BabiTask;
 use super::facts::{self, find_facts};
 use crate::error::{Error, Result};
-use crate::evaluate::data::BabilongRow;
+use crate::evaluate::data::{BabilongRow, files_below};
 use crate::needle::{Facts, Needle};
 
 /// Files with rows, by their extension.
 const EXTENSIONS: [&str; 3] = ["json", "jsonl", "arrow"];
 /// Files that lie beside rows in the published folders.
 const NO_ROWS: [&str; 4] = ["dataset_info.json", "state.json", "dataset_dict.json", "prompts.json"];
-/// Folders within folders that are looked into.
-const DEEPEST: usize = 4;
 
 /// A context with facts in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,14 +70,11 @@ impl Published {
                     "rows of BABILong: a .json, .jsonl or .arrow file, or a folder of such",
                 ));
         }
-        let mut files = Vec::new();
         let given_file = !path.is_dir();
-        if given_file {
-            files.push(path.to_owned());
-        } else {
-            collect(path, DEEPEST, &mut files)?;
-            files.sort();
-        }
+        let files = match given_file {
+            true => vec![path.to_owned()],
+            false => files_below(path, &has_rows)?,
+        };
         let mut published = Self { needles: Vec::new(), files: Vec::new() };
         for file in files {
             let task = match task_of(&file) {
@@ -191,28 +186,11 @@ fn name_of(file: &Path) -> String {
     name
 }
 
-/// The files with rows in a folder and `depth` folders below it.
-fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
-    let unreadable = |e: std::io::Error| {
-        Error::data("the folder cannot be read")
-            .at(folder.display())
-            .got(e)
-            .expected("files of BABILong")
-    };
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() {
-            if depth > 0 {
-                collect(&path, depth - 1, files)?;
-            }
-        } else if path.extension().is_some_and(|e| EXTENSIONS.iter().any(|x| e == *x))
-            && !NO_ROWS.iter().any(|no| name.ends_with(no))
-        {
-            files.push(path);
-        }
-    }
-    Ok(())
+/// Whether a file has rows, by its name.
+fn has_rows(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    file.extension().is_some_and(|e| EXTENSIONS.iter().any(|x| e == *x))
+        && !NO_ROWS.iter().any(|no| name.ends_with(no))
 }
 
 #[cfg(test)]

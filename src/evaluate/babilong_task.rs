@@ -5,10 +5,10 @@
 //! differ where one label is a part of another word: the official check finds "one" in "none", so
 //! that no answer to a question whose answer is "none" can be right, and "no" in "know".
 
-use super::task::{Case, Metric, Part, Task};
+use super::probe_cases::ProbeCases;
+use super::task::{Case, Metric, Task};
 use crate::error::{Error, Result};
-use crate::gate::{self, AnswerGate, Expected};
-use crate::needle::Needle;
+use crate::gate::Expected;
 use crate::profile::{Extent, Inputs, Job};
 use crate::run_config::ProbeConfig;
 use crate::text::babilong;
@@ -19,11 +19,7 @@ const METRICS: &[Metric] = &[
 ];
 
 /// All stories of a grid, one prompt for each length.
-pub struct BabilongTask<'a> {
-    stories: &'a [Needle],
-    job: &'a Job,
-    gate: Box<dyn AnswerGate>,
-}
+pub struct BabilongTask<'a>(ProbeCases<'a>);
 
 impl<'a> BabilongTask<'a> {
     /// The probes of `job`, which was made of `config` and `inputs`.
@@ -31,12 +27,7 @@ impl<'a> BabilongTask<'a> {
     /// # Errors
     /// If the gate's threshold is out of range.
     pub fn new(config: &ProbeConfig, inputs: &'a Inputs, job: &'a Job) -> Result<Self> {
-        let gate = gate::build(config.gate, config.gate_threshold)?;
-        Ok(Self { stories: &inputs.needles, job, gate })
-    }
-
-    fn story(&self, index: usize) -> &'a Needle {
-        &self.stories[self.job.plan.probes[index].needle]
+        Ok(Self(ProbeCases::new(config, inputs, job)?))
     }
 }
 
@@ -50,19 +41,19 @@ impl Task for BabilongTask<'_> {
     }
 
     fn judged_by(&self) -> String {
-        self.gate.rule()
+        self.0.gate.rule()
     }
 
     fn cases(&self) -> usize {
-        self.job.plan.probes.len()
+        self.0.len()
     }
 
     fn prompt_tokens(&self) -> u64 {
-        self.job.prompt_tokens()
+        self.0.job.prompt_tokens()
     }
 
     fn extent(&self) -> Extent {
-        self.job.extent()
+        self.0.job.extent()
     }
 
     fn has_reported_groups(&self) -> bool {
@@ -70,27 +61,14 @@ impl Task for BabilongTask<'_> {
     }
 
     fn case(&self, index: usize) -> Result<Case> {
-        let probe = &self.job.plan.probes[index];
-        let needle = self.story(index);
-        let prompt = self.job.prompt(probe)?;
-        let task = needle.task().ok_or_else(|| Error::bug("a needle is no story"))?;
-        Ok(Case {
-            haystack_cycles: prompt.haystack_cycles,
-            id: probe.id.to_string(),
-            group: task.to_string(),
-            part: Some(Part::Tokens(self.job.length_group(probe.context_length))),
-            prompt: prompt.ids,
-            depth: None,
-            gold: needle.answer.clone(),
-            max_new_tokens: self.job.max_new_tokens(probe),
-            stop_ids: self.job.stop_ids.clone(),
-        })
+        let task = self.0.needle(index).task();
+        let task = task.ok_or_else(|| Error::bug("a needle is no story"))?;
+        self.0.case(index, task.to_string(), true)
     }
 
     fn values(&mut self, index: usize, answer: &str) -> Result<Vec<f64>> {
-        let expected = Expected::from(self.story(index));
-        let passes = self.gate.value(answer, &expected).map(|value| self.gate.passes(value))?;
-        let Expected { gold, question, labels } = expected;
+        let (_, passes) = self.0.judge(index, answer)?;
+        let Expected { gold, question, labels } = Expected::from(self.0.needle(index));
         let official = babilong::official_correct(answer, gold, question, labels);
         Ok([passes, official].map(|right| f64::from(u8::from(right))).to_vec())
     }
@@ -100,7 +78,7 @@ impl Task for BabilongTask<'_> {
 mod tests {
     use super::*;
     use crate::babilong::Published;
-    use crate::gate::GateKind;
+    use crate::gate::{self, GateKind};
 
     /// The check of BABILong itself refuses some answers that are the gold ones.
     #[test]

@@ -18,6 +18,7 @@ mod longbench_task;
 mod needle_task;
 mod outputs;
 mod pictures;
+mod probe_cases;
 mod report;
 pub mod ruler;
 mod ruler_task;
@@ -135,19 +136,12 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
             note(text)
         }
     };
-    config.notes.iter().for_each(|text| tell(&format!("note: {text}")));
     let probes = &config.probes;
-    let compute = probes.compute.open()?;
-    compute.note.iter().for_each(|text| tell(&format!("note: {text}")));
+    let compute = probes.compute.open_telling(&config.notes, &tell)?;
     let out = outputs::EvaluateDir::prepare(&config.out, config.plots)?;
     let inputs = TaskInputs::load(config)?;
     let (files, shape) = (inputs.model(), &inputs.model().config);
-    let heads = CacheHeads {
-        layers: shape.layers,
-        heads: shape.heads,
-        kv_heads: shape.kv_heads,
-        granularity: config.granularity,
-    };
+    let heads = shape.cache_heads(config.granularity);
     let scores = head_scores(config, &inputs, &tell)?;
     let utility = utility(config, &files.name, &heads, &tell)?;
     let mut task = inputs.task(probes)?;

@@ -4,10 +4,9 @@
 //! and the two of the references, [`rouge_1_f_x10`] and [`word_recall`], which are no shares of
 //! right answers ([`crate::text::needle`] says why).
 
+use super::probe_cases::ProbeCases;
 use super::task::{Case, Metric, Task};
 use crate::error::Result;
-use crate::gate::{self, AnswerGate, Expected};
-use crate::needle::Needle;
 use crate::profile::{Extent, Inputs, Job};
 use crate::run_config::ProbeConfig;
 use crate::text::needle::{rouge_1_f_x10, word_recall};
@@ -28,11 +27,7 @@ const METRICS: &[Metric] = &[
 ];
 
 /// All probes of a grid, one prompt each.
-pub struct NeedleTask<'a> {
-    needles: &'a [Needle],
-    job: &'a Job,
-    gate: Box<dyn AnswerGate>,
-}
+pub struct NeedleTask<'a>(ProbeCases<'a>);
 
 impl<'a> NeedleTask<'a> {
     /// The probes of `job`, which was made of `config` and `inputs`.
@@ -40,12 +35,7 @@ impl<'a> NeedleTask<'a> {
     /// # Errors
     /// If the gate's threshold is out of range.
     pub fn new(config: &ProbeConfig, inputs: &'a Inputs, job: &'a Job) -> Result<Self> {
-        let gate = gate::build(config.gate, config.gate_threshold)?;
-        Ok(Self { needles: &inputs.needles, job, gate })
-    }
-
-    fn needle(&self, index: usize) -> &'a Needle {
-        &self.needles[self.job.plan.probes[index].needle]
+        Ok(Self(ProbeCases::new(config, inputs, job)?))
     }
 }
 
@@ -59,19 +49,19 @@ impl Task for NeedleTask<'_> {
     }
 
     fn judged_by(&self) -> String {
-        self.gate.rule()
+        self.0.gate.rule()
     }
 
     fn cases(&self) -> usize {
-        self.job.plan.probes.len()
+        self.0.len()
     }
 
     fn prompt_tokens(&self) -> u64 {
-        self.job.prompt_tokens()
+        self.0.job.prompt_tokens()
     }
 
     fn extent(&self) -> Extent {
-        self.job.extent()
+        self.0.job.extent()
     }
 
     fn has_reported_groups(&self) -> bool {
@@ -79,27 +69,14 @@ impl Task for NeedleTask<'_> {
     }
 
     fn case(&self, index: usize) -> Result<Case> {
-        let probe = &self.job.plan.probes[index];
-        let needle = self.needle(index);
-        let prompt = self.job.prompt(probe)?;
-        Ok(Case {
-            haystack_cycles: prompt.haystack_cycles,
-            id: probe.id.to_string(),
-            group: needle.id.clone(),
-            part: None,
-            prompt: prompt.ids,
-            depth: probe.depth,
-            gold: needle.answer.clone(),
-            max_new_tokens: self.job.max_new_tokens(probe),
-            stop_ids: self.job.stop_ids.clone(),
-        })
+        self.0.case(index, self.0.needle(index).id.clone(), false)
     }
 
     fn values(&mut self, index: usize, answer: &str) -> Result<Vec<f64>> {
-        let needle = self.needle(index);
-        let value = self.gate.value(answer, &Expected::from(needle))?;
+        let (value, passes) = self.0.judge(index, answer)?;
+        let needle = self.0.needle(index);
         Ok(vec![
-            f64::from(u8::from(self.gate.passes(value))),
+            f64::from(u8::from(passes)),
             value,
             rouge_1_f_x10(answer, &needle.needle),
             word_recall(answer, &needle.answer),

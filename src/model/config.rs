@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::cache_heads::{CacheHeads, Granularity};
 use crate::error::{Error, Result};
 
 mod keys;
@@ -122,6 +123,11 @@ const MAX_DIMENSION: u64 = 1 << 24;
 const MAX_LAYERS: u64 = 4096;
 
 impl ModelConfig {
+    /// Whose caches there are: of `granularity`.
+    pub fn cache_heads(&self, granularity: Granularity) -> CacheHeads {
+        CacheHeads { layers: self.layers, heads: self.heads, kv_heads: self.kv_heads, granularity }
+    }
+
     /// Reads `config.json` and, if present, `generation_config.json` of a checkpoint folder.
     ///
     /// # Errors

@@ -77,10 +77,7 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
             note(text)
         }
     };
-    config.notes.iter().for_each(|text| tell(&format!("note: {text}")));
-
-    let compute = config.probes.compute.open()?;
-    compute.note.iter().for_each(|text| tell(&format!("note: {text}")));
+    let compute = config.probes.compute.open_telling(&config.notes, &tell)?;
     let out = OutputDir::prepare(&config.out)?;
     let inputs = Inputs::load(&config.probes)?;
     inputs.notes.iter().for_each(|text| tell(&format!("note: {text}")));

@@ -1,11 +1,11 @@
 //! [`ProbeConfig`]: what every command that runs a model over prompts has in common.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::compute::ComputeConfig;
+use super::source::{ProbeSource, refuse_for};
 use super::{AtOption, at_least_one};
-use crate::babilong::{BabiTask, Stories, parse_tasks};
 use crate::cli::{ProbeArgs, Switch};
 use crate::error::{Error, Result};
 use crate::gate::{self, GateKind};
@@ -56,58 +56,6 @@ impl ModelChoice {
                 .expected("the folder of a checkpoint")),
             Some(dir) => Ok(Self::Dir(PathBuf::from(dir))),
         }
-    }
-}
-
-/// What is hidden in the haystack.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProbeSource {
-    /// Needles: one sentence each, at a depth.
-    Needles,
-    /// Stories in the forms of bAbI, whose facts are scattered.
-    Babilong(Stories),
-    /// Published rows of BABILong, each a context with facts in it.
-    Published(PublishedRows),
-}
-
-/// Which published rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublishedRows {
-    /// A file or a folder of such.
-    pub path: PathBuf,
-    /// Tasks; `None` for all that the files say.
-    pub tasks: Option<Vec<BabiTask>>,
-    /// Most rows of each file; `None` for all.
-    pub samples: Option<usize>,
-}
-
-impl ProbeSource {
-    /// Stories of the tasks in a list such as `qa1..qa3`, `samples` of each; `held_out` as
-    /// [`Stories::held_out`].
-    ///
-    /// # Errors
-    /// [`Error::Usage`] naming `option`, where the list was given, or `--samples`.
-    pub fn babilong(tasks: &str, option: &str, samples: usize, held_out: bool) -> Result<Self> {
-        at_least_one("--samples", Some(samples))?;
-        let tasks = parse_tasks(tasks).at_option(option)?;
-        Ok(Self::Babilong(Stories { tasks, samples, held_out }))
-    }
-
-    /// Rows of the files in `path`, of all tasks or of those of a list.
-    ///
-    /// # Errors
-    /// As [`ProbeSource::babilong`].
-    pub fn published(
-        path: &Path,
-        tasks: Option<&str>,
-        option: &str,
-        samples: Option<usize>,
-    ) -> Result<Self> {
-        Ok(Self::Published(PublishedRows {
-            path: path.to_owned(),
-            tasks: tasks.map(parse_tasks).transpose().at_option(option)?,
-            samples: at_least_one("--samples", samples)?,
-        }))
     }
 }
 
@@ -307,36 +255,6 @@ impl ProbeConfig {
 /// Prompt tokens per pass where none are asked for: what keeps the CPU's caches warm, or a GPU busy.
 pub fn default_chunk_tokens(compute: &Compute) -> usize {
     if compute.name == "cpu" { 256 } else { 2048 }
-}
-
-/// Refuses what has no meaning for the source of the probes.
-fn refuse_for(source: &ProbeSource, args: &ProbeArgs, compat: CompatSet) -> Result<()> {
-    let published = matches!(source, ProbeSource::Published(_));
-    let lengths = args.lengths.is_some()
-        || args.min_len.is_some()
-        || args.max_len.is_some()
-        || args.context_intervals.is_some();
-    let given = [
-        ("--depths", args.depths.is_some(), "the facts of a story are scattered over all depths"),
-        ("--needles", args.needles.is_some(), "stories bring their own facts"),
-        ("--compat", compat != CompatSet::default(), "the references score heads on needles alone"),
-        ("--lengths", published && lengths, "published rows have the lengths that they have"),
-        (
-            "--haystack-dir",
-            published && args.haystack_dir.is_some(),
-            "published rows have their own",
-        ),
-        ("--repeats", published && args.repeats > 1, "published rows are what they are"),
-    ];
-    match given.iter().find(|g| g.1) {
-        Some((option, _, why)) if *source != ProbeSource::Needles => {
-            Err(Error::usage(format!("{option} is for other probes"))
-                .at(option)
-                .got("--probe babilong")
-                .expected(format!("no {option}: {why}")))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// What a single `--compat` changes besides the scores.

@@ -19,9 +19,7 @@ pub fn data_files(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let mut files = Vec::new();
-    collect(path, DEEPEST, &mut files)?;
-    files.sort();
+    let files = files_below(path, &|file| file.extension().is_some_and(|e| e == EXTENSION))?;
     match files.is_empty() {
         false => Ok(files),
         true => Err(Error::data("the folder has no data in it")
@@ -32,7 +30,23 @@ pub fn data_files(path: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
+/// The files in a folder and below it that are wanted, by their paths.
+///
+/// # Errors
+/// [`Error::Data`] naming the folder that cannot be read.
+pub fn files_below(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    collect(folder, DEEPEST, wanted, &mut files)?;
+    files.sort();
+    Ok(files)
+}
+
+fn collect(
+    folder: &Path,
+    depth: usize,
+    wanted: &dyn Fn(&Path) -> bool,
+    files: &mut Vec<PathBuf>,
+) -> Result<()> {
     let unreadable = |e: std::io::Error| {
         Error::data("the folder cannot be read").at(folder.display()).got(e).expected("data files")
     };
@@ -40,9 +54,9 @@ fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> 
         let path = entry.map_err(unreadable)?.path();
         if path.is_dir() {
             if depth > 0 {
-                collect(&path, depth - 1, files)?;
+                collect(&path, depth - 1, wanted, files)?;
             }
-        } else if path.extension().is_some_and(|e| e == EXTENSION) {
+        } else if wanted(&path) {
             files.push(path);
         }
     }

@@ -15,7 +15,7 @@ mod records;
 mod ruler;
 
 pub use babilong::BabilongRow;
-pub use files::data_files;
+pub use files::{data_files, files_below};
 pub use longbench::LongBenchRow;
 pub(super) use records::unique;
 pub use records::{Record, read_records};

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::arrow;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, json_kind};
 use crate::haystack::utf8_text;
 
 /// What is read, for errors.
@@ -118,18 +118,7 @@ fn objects(rows: Vec<Value>, place: &str) -> Result<Vec<Record>> {
 }
 
 fn no_object(value: &Value, place: &str) -> Error {
-    Error::data("a row is not an object").at(place).got(kind(value)).expected("named fields")
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
+    Error::data("a row is not an object").at(place).got(json_kind(value)).expected("named fields")
 }
 
 impl Record {
@@ -212,7 +201,7 @@ impl Record {
     fn wrong(&self, column: &str, value: &Value, expected: &str) -> Error {
         let got = match value {
             Value::Number(number) => format!("the number {number}"),
-            other => kind(other).to_owned(),
+            other => json_kind(other).to_owned(),
         };
         Error::data("a column has something else in it")
             .at(format!("{}: {column}", self.place))

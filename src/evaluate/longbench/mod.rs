@@ -7,4 +7,4 @@ mod score;
 
 pub use dataset::{DATASETS, LongBenchDataset, LongBenchMetric};
 pub use prompts::LongBenchPrompts;
-pub use score::{LENGTH_GROUPS, group_of_length, mean_score, mean_score_by_length, score};
+pub use score::{LENGTH_GROUPS, group_of_length, mean_score, score};

@@ -42,14 +42,6 @@ pub fn mean_score(scores: &[f64]) -> Option<f64> {
     }
 }
 
-/// [`mean_score`] of each of [`LENGTH_GROUPS`]; `None` for a group without rows. One score per
-/// length.
-pub fn mean_score_by_length(lengths: &[usize], scores: &[f64]) -> [Option<f64>; 3] {
-    let mut groups: [Vec<f64>; 3] = Default::default();
-    lengths.iter().zip(scores).for_each(|(length, s)| groups[group_of_length(*length)].push(*s));
-    groups.map(|scores| mean_score(&scores))
-}
-
 /// Index in [`LENGTH_GROUPS`].
 pub fn group_of_length(length: usize) -> usize {
     match length {
@@ -68,6 +60,17 @@ fn two_decimals(x: f64) -> f64 {
 mod tests {
     use super::*;
     use serde_json::Value;
+
+    /// [`mean_score`] of each of [`LENGTH_GROUPS`]; `None` for a group without rows. One score per
+    /// length.
+    fn mean_score_by_length(lengths: &[usize], scores: &[f64]) -> [Option<f64>; 3] {
+        let mut groups: [Vec<f64>; 3] = Default::default();
+        lengths
+            .iter()
+            .zip(scores)
+            .for_each(|(length, s)| groups[group_of_length(*length)].push(*s));
+        groups.map(|scores| mean_score(&scores))
+    }
 
     fn row(answers: &[&str], classes: &[&str]) -> LongBenchRow {
         let owned = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect();

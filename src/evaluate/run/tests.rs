@@ -32,12 +32,7 @@ fn with_runner<R>(settings: &[Setting], with: impl FnOnce(&Runner, &mut Record) 
     let model = embedded::needle_llama(&Compute::cpu()).unwrap();
     let tokenizer = embedded::needle_llama_tokenizer().unwrap();
     let c = model.config();
-    let heads = CacheHeads {
-        layers: c.layers,
-        heads: c.heads,
-        kv_heads: c.kv_heads,
-        granularity: Granularity::KvHead,
-    };
+    let heads = c.cache_heads(Granularity::KvHead);
     let runner = Runner {
         model: &model,
         tokenizer: &tokenizer,

@@ -23,12 +23,7 @@ fn compressed(model: &Llama, n: usize, room: usize) -> (RaggedCache, Vec<f32>) {
     let mut cache = model.new_cache(TOKENS);
     let (logits, _) = model.prefill(&prompt(), &mut cache, 16, &Wanted::default()).unwrap();
     let c = model.config();
-    let heads = CacheHeads {
-        layers: c.layers,
-        heads: c.heads,
-        kv_heads: c.kv_heads,
-        granularity: Granularity::KvHead,
-    };
+    let heads = c.cache_heads(Granularity::KvHead);
     let last: Vec<u32> = (TOKENS as u32 - n as u32..TOKENS as u32).collect();
     let kept = Kept::new(heads, TOKENS, vec![last; c.layers * c.kv_heads]).unwrap();
     (RaggedCache::from_kept(cache, &kept, room, model.compute()).unwrap(), logits)

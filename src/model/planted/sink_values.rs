@@ -7,7 +7,7 @@
 
 use super::*;
 use crate::budget::BudgetOptions;
-use crate::cache_heads::{CacheHeads, Granularity};
+use crate::cache_heads::Granularity;
 use crate::eviction::{EvictionOptions, Pooling, ValueNorm, Wanted, by_name};
 
 const KV_HEADS: usize = 2;
@@ -70,8 +70,7 @@ fn keeps_bos(model: &Llama, norm: ValueNorm, sink_tokens: usize) -> [bool; 3] {
     let (_, stats) = model.prefill(&ids, &mut model.new_cache(TOKENS), 16, &wanted).unwrap();
     let keeps = |granularity, list| {
         let c = model.config();
-        let heads =
-            CacheHeads { layers: c.layers, heads: c.heads, kv_heads: c.kv_heads, granularity };
+        let heads = c.cache_heads(granularity);
         let (kept, _) = method.select(&stats, heads, None, &options).unwrap();
         assert_eq!(kept.positions(LAYER, list).len(), 9);
         kept.positions(LAYER, list)[0] == 0

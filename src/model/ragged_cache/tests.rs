@@ -30,7 +30,7 @@ fn devices() -> Vec<Compute> {
 
 fn heads(model: &Llama, granularity: Granularity) -> CacheHeads {
     let c = model.config();
-    CacheHeads { layers: c.layers, heads: c.heads, kv_heads: c.kv_heads, granularity }
+    c.cache_heads(granularity)
 }
 
 fn prompt(tokens: usize) -> Vec<u32> {
