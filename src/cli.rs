@@ -132,6 +132,11 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "FILE|DIR", help_heading = "Text")]
     pub babilong_data: Option<PathBuf>,
 
+    /// A JSON file with what is put around stories, by task, such as BABILong's own prompts; several
+    /// with commas or one by one [default: --template]
+    #[arg(long, value_name = "FILE", value_delimiter = ',', help_heading = "Text")]
+    pub prompts: Vec<PathBuf>,
+
     /// Scores to compute [default: all: retrieval, retrieval_reasoning, dili, lazy, inf and the
     /// counts diligent, subconscious, distracted, diffuse]
     #[arg(long, value_name = "LIST", help_heading = "Scores")]

@@ -294,9 +294,11 @@ impl PromptParts<'_> {
 
 mod published;
 mod scattered;
+mod task_templates;
 
 pub use published::{ContextParts, ContextTokens};
 pub use scattered::ScatteredParts;
+pub use task_templates::TaskTemplates;
 
 #[cfg(test)]
 mod tests;

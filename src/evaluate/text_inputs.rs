@@ -1,4 +1,4 @@
-//! [`TextInputs`]: what LongBench and RULER read before the weights.
+//! [`TextInputs`]: what LongBench, LooGLE and RULER read before the weights.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,8 +7,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::config::EvaluateConfig;
-use super::data::{LongBenchRow, RulerRow, data_files};
-use super::longbench::{LongBenchDataset, LongBenchPrompts};
+use super::data::{LongBenchRow, RulerRow, data_files, read_loogle};
+use super::longbench::{Benchmark, LongBenchDataset, LongBenchPrompts};
 use super::longbench_task::LongBenchTask;
 use super::ruler::{RulerGenerator, max_new_tokens, task_in};
 use super::ruler_task::{RulerSet, RulerTask};
@@ -51,8 +51,16 @@ pub(super) struct DataFile {
 }
 
 enum Rows {
-    LongBench { rows: Vec<LongBenchRow>, prompts: LongBenchPrompts, similarity: Similarity },
-    Ruler { sets: Vec<RulerSet>, max_new_tokens: Option<usize> },
+    LongBench {
+        benchmark: Benchmark,
+        rows: Vec<LongBenchRow>,
+        prompts: LongBenchPrompts,
+        similarity: Similarity,
+    },
+    Ruler {
+        sets: Vec<RulerSet>,
+        max_new_tokens: Option<usize>,
+    },
 }
 
 impl TextInputs {
@@ -74,9 +82,12 @@ impl TextInputs {
         let prompts = LongBenchPrompts::read_all(&source.prompts)?;
         let mut notes = Vec::new();
         let (rows, files) = longbench_rows(source, &mut notes)?;
-        let datasets: Vec<_> =
-            rows.iter().map(super::longbench_task::dataset).collect::<Result<_>>()?;
-        let longest = datasets.iter().map(|d| prompts.max_new_tokens(d)).max().unwrap_or(0);
+        let benchmark = source.benchmark;
+        let mut longest = 0;
+        for row in &rows {
+            let dataset = super::longbench_task::dataset(benchmark, row)?;
+            longest = longest.max(prompts.max_new_tokens(dataset));
+        }
         let model = ModelFiles::open(&probes.model)?;
         Ok(Self {
             limits: limits(probes, &model, source.max_prompt_tokens, longest)?,
@@ -90,7 +101,7 @@ impl TextInputs {
                 .map(|path| DataFile::new(path, None))
                 .collect::<Result<_>>()?,
             notes,
-            rows: Rows::LongBench { rows, prompts, similarity: source.similarity },
+            rows: Rows::LongBench { benchmark, rows, prompts, similarity: source.similarity },
         })
     }
 
@@ -160,9 +171,9 @@ impl TextInputs {
     pub fn task(&self) -> Result<Box<dyn Task + '_>> {
         let (tokenizer, limits) = (&self.model.tokenizer, self.limits.clone());
         Ok(match &self.rows {
-            Rows::LongBench { rows, prompts, similarity } => {
-                Box::new(LongBenchTask::new(rows, prompts, tokenizer, limits, *similarity)?)
-            }
+            Rows::LongBench { benchmark, rows, prompts, similarity } => Box::new(
+                LongBenchTask::new(*benchmark, rows, prompts, tokenizer, limits, *similarity)?,
+            ),
             Rows::Ruler { sets, max_new_tokens } => {
                 Box::new(RulerTask::new(sets, tokenizer, limits, *max_new_tokens)?)
             }
@@ -172,9 +183,9 @@ impl TextInputs {
     /// How code is compared, if that plays a part.
     pub fn code_similarity(&self) -> Option<&'static str> {
         match self.rows {
+            Rows::LongBench { benchmark: Benchmark::LooGle, .. } | Rows::Ruler { .. } => None,
             Rows::LongBench { similarity: Similarity::Levenshtein, .. } => Some("levenshtein"),
             Rows::LongBench { similarity: Similarity::Difflib, .. } => Some("difflib"),
-            Rows::Ruler { .. } => None,
         }
     }
 }
@@ -201,7 +212,11 @@ fn longbench_rows(
     let mut of_dataset: BTreeMap<(String, bool), usize> = BTreeMap::new();
     for file in data_files(&source.path)? {
         let before = rows.len();
-        for row in LongBenchRow::read(&file)? {
+        let read = match source.benchmark {
+            Benchmark::LongBench => LongBenchRow::read(&file)?,
+            Benchmark::LooGle => read_loogle(&file, &source.benchmark.names())?,
+        };
+        for row in read {
             let all = source.datasets.as_ref();
             if all.is_some_and(|sets| sets.iter().all(|set| set.name != row.dataset)) {
                 continue;

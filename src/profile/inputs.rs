@@ -8,6 +8,7 @@ use crate::gate::{self, Expected};
 use crate::haystack::Haystack;
 use crate::model::{Compute, Llama, ModelConfig, embedded};
 use crate::needle::{Facts, Needle};
+use crate::prompt::{PromptTemplate, TaskTemplates};
 use crate::run_config::{ModelChoice, ProbeConfig, ProbeSource, PublishedRows};
 use crate::tokenizer::Tokenizer;
 
@@ -34,6 +35,8 @@ pub struct Inputs {
     pub needles: Vec<Needle>,
     /// The files of published rows.
     pub published: Vec<PublishedFile>,
+    /// What is put around stories, by task.
+    pub templates: TaskTemplates,
     /// What the user should know about them.
     pub notes: Vec<String>,
     /// The model.
@@ -41,6 +44,11 @@ pub struct Inputs {
 }
 
 impl Inputs {
+    /// What is put around the haystack of a needle: its task's template, or that of all.
+    pub fn template<'a>(&'a self, needle: &Needle, config: &'a ProbeConfig) -> &'a PromptTemplate {
+        needle.task().and_then(|task| self.templates.get(task)).unwrap_or(&config.template)
+    }
+
     /// Reads texts first, then the model: of several mistakes the cheapest is told.
     ///
     /// # Errors
@@ -50,6 +58,7 @@ impl Inputs {
             Some(dir) => Haystack::load_dir(dir, config.skip_bad_files)?,
             None => Haystack::bundled()?,
         };
+        let templates = TaskTemplates::read(&config.prompts)?;
         let (mut notes, mut files) = (Vec::new(), Vec::new());
         let needles = match (&config.source, &config.needles) {
             (ProbeSource::Babilong(stories), _) => stories.tell(config.seed)?,
@@ -75,6 +84,7 @@ impl Inputs {
             haystack,
             needles,
             published: files,
+            templates,
             notes,
             model: ModelFiles::open(&config.model)?,
         })

@@ -55,15 +55,12 @@ impl Job {
     /// errors of [`Plan::new`] and of the tokenizer.
     pub fn new(config: &ProbeConfig, inputs: &Inputs, spans: NeedleSpans) -> Result<Self> {
         let tokenizer = &inputs.model.tokenizer;
-        let around = Around {
-            bos: tokenizer.bos(),
-            prefix: config.template.tokenise_prefix(tokenizer)?,
-            haystack: inputs.haystack.tokenise(tokenizer)?,
-        };
+        let around =
+            Around { bos: tokenizer.bos(), haystack: inputs.haystack.tokenise(tokenizer)? };
         let needles = inputs
             .needles
             .iter()
-            .map(|needle| TokenisedNeedle::new(needle, config, tokenizer))
+            .map(|needle| TokenisedNeedle::new(needle, config, inputs))
             .collect::<Result<Vec<_>>>()?;
         let longest_answer = needles.iter().map(|n| n.max_new_tokens).max().unwrap_or(0);
         let common = fingerprint(config, inputs);
@@ -225,11 +222,12 @@ impl Rows<'_> {
     }
 }
 
-/// What the prompts of all probes have in common: haystack, template and tokenizer.
+/// What the prompts of all probes have in common: haystack, templates and tokenizer.
 fn fingerprint(config: &ProbeConfig, inputs: &Inputs) -> String {
     let files = inputs.haystack.files().iter().map(|file| file.sha256.as_str());
     let others = [inputs.model.tokenizer.sha256(), config.template.text()];
-    files.chain(others).collect::<Vec<_>>().join("\n")
+    let prompts = inputs.templates.files().iter().map(|(_, sha256)| sha256.as_str());
+    files.chain(others).chain(prompts).collect::<Vec<_>>().join("\n")
 }
 
 /// The lengths to run: those asked for, or of the default ones those that the model is made for.

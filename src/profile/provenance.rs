@@ -143,11 +143,20 @@ struct GridMeta<'a> {
 #[derive(Debug, Serialize)]
 struct PromptMeta<'a> {
     template: &'a str,
+    /// Files with templates of tasks, which go before it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prompts: Vec<PromptsMeta<'a>>,
     /// The same for all needles; `None` where `--compat` sets it by needle.
     max_new_tokens: Option<usize>,
     stop: &'static str,
     eos_ids: &'a [u32],
     chunk_tokens: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct PromptsMeta<'a> {
+    path: String,
+    sha256: &'a str,
 }
 
 impl<'a> Provenance<'a> {
@@ -186,6 +195,12 @@ impl<'a> Provenance<'a> {
             },
             prompt: PromptMeta {
                 template: config.template.text(),
+                prompts: inputs
+                    .templates
+                    .files()
+                    .iter()
+                    .map(|(path, sha256)| PromptsMeta { path: path.display().to_string(), sha256 })
+                    .collect(),
                 max_new_tokens: match config.max_new_tokens {
                     MaxNewTokens::Fixed(n) => Some(n),
                     MaxNewTokens::Compat(_) => None,

@@ -157,8 +157,10 @@ pub struct ProbeConfig {
     pub haystack_dir: Option<PathBuf>,
     /// Whether bad haystack files are left out.
     pub skip_bad_files: bool,
-    /// What follows the haystack.
+    /// What is put around the haystack.
     pub template: PromptTemplate,
+    /// Files with templates of BABILong's tasks, which go before [`ProbeConfig::template`].
+    pub prompts: Vec<PathBuf>,
     /// Longest answer.
     pub max_new_tokens: MaxNewTokens,
     /// What ends an answer before its limit.
@@ -227,6 +229,7 @@ impl ProbeConfig {
             haystack_dir: args.haystack_dir.clone(),
             skip_bad_files: args.skip_bad_files,
             template,
+            prompts: Vec::new(),
             max_new_tokens: match at_least_one("--max-new-tokens", args.max_new_tokens)? {
                 Some(n) => MaxNewTokens::Fixed(check_tokens("--max-new-tokens", n)?),
                 None if compat == CompatSet::default() => {
