@@ -1,5 +1,5 @@
-//! What the initial weights hold beside noise: heads that see the last two tokens, and heads that
-//! look for what followed the present token before.
+//! What the initial weights hold beside noise: heads that see the last tokens, heads that look for
+//! what followed the present token before, and heads that look for it behind the same subject.
 //!
 //! A model of this size finds such *induction heads* (Olsson et al. 2022, arXiv 2209.11895) by
 //! itself only after far more tokens than a laptop sees in an evening, and until then it copies
@@ -9,10 +9,20 @@
 //! ```text
 //! residual stream, 256 wide:  0..191 token   191 a constant   192..224 code of the token before
 //!                             224..256 code of the one before that
-//! layer 0  heads 0, 1   look 1 and 2 tokens back, write the code of what they see
+//!                             short codes of the third to sixth token before, in random directions
+//! layer 0  heads 0..6   look 1 to 6 tokens back, write the code of what they see
+//! layer 1  heads 0..4   a fact's last word: key: the token before it and its subject 4 (heads 2, 3: 5)
+//!                       tokens before;  query: the present token and the one 3 (4) before
+//!          heads 4, 5   who had to do with a thing: key: the token;  query: the token 4 before;
+//!                       they copy the third token before the key
 //! layer 2  heads 0..4   key: code of the token before;  query: code of the present token
 //!          heads 4, 5   the same with two tokens, 8 numbers of each code
 //! ```
+//!
+//! Without the heads of layer 1, and with two tokens looked back to, training left the heads 2 to 8
+//! of layer 0 and all of layer 1 as even as they began for ten million tokens, and the model told
+//! "Mary went to the" apart from "John went to the" only by how long ago it was. They begin with a
+//! slight preference for what is near, because the last of several facts is the one that counts.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -30,6 +40,16 @@ const CONSTANT: (usize, f64) = (191, 4.0 * NOISE);
 const SEEN: [usize; 2] = [192, 224];
 /// The layer that matches.
 const MATCHING: usize = 2;
+/// The layer that matches subjects.
+const SUBJECTS: usize = 1;
+/// Numbers of a short code.
+const SHORT: usize = 16;
+/// The tokens back whose short codes are kept.
+const FAR: [usize; 4] = [3, 4, 5, 6];
+/// Scale of short codes in the residual stream, in that of the token; they share its dimensions.
+const LOUD: f64 = 2.0;
+/// Share of the slower rotary pairs, each, in the logit of a key that is near.
+const NEAR: f64 = 2.0;
 /// Share of each rotary pair in the logit of a head that looks a fixed distance back; the fast
 /// pairs tell neighbours apart, the slower ones the turns of the fast.
 const BACK: [f64; 4] = [14.0, 8.0, 4.0, 2.0];
@@ -42,6 +62,9 @@ const MATCH: f64 = 2.2;
 pub struct Circuit {
     code: Vec<Vec<f64>>,
     values: [Vec<Vec<f64>>; 3],
+    /// Where the short code of each token of [`FAR`] goes.
+    far: [Vec<Vec<f64>>; 4],
+    subject_values: [Vec<Vec<f64>>; 2],
 }
 
 impl Circuit {
@@ -50,7 +73,12 @@ impl Circuit {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut directions =
             || -> Vec<Vec<f64>> { (0..HEAD_DIM).map(|_| direction(&mut rng)).collect() };
-        Self { code: directions(), values: std::array::from_fn(|_| directions()) }
+        Self {
+            code: directions(),
+            values: std::array::from_fn(|_| directions()),
+            far: std::array::from_fn(|_| directions()),
+            subject_values: std::array::from_fn(|_| directions()),
+        }
     }
 
     /// Writes the circuit's part of a matrix over the noise; `weights` is `[out, in]`, row-major.
@@ -66,12 +94,20 @@ impl Circuit {
         };
         match (layer.parse(), part) {
             (Ok(0), "self_attn.q_proj.weight") => {
-                look_back(&mut m, 0, 1);
-                look_back(&mut m, 1, 2);
+                (0..6).for_each(|head| look_back(&mut m, head, head + 1));
             }
-            (Ok(0), "self_attn.k_proj.weight") => look_back(&mut m, 0, 0),
-            (Ok(0), "self_attn.v_proj.weight") => m.rows(0, &self.code, 1.0),
+            (Ok(0), "self_attn.k_proj.weight") => {
+                (0..3).for_each(|group| look_back(&mut m, group, 0));
+            }
+            (Ok(0), "self_attn.v_proj.weight") => {
+                (0..3).for_each(|group| m.rows(group * HEAD_DIM, &self.code, 1.0));
+            }
             (Ok(0), "self_attn.o_proj.weight") => {
+                for (i, directions) in self.far.iter().enumerate() {
+                    let first = (FAR[i] - 1) * HEAD_DIM;
+                    m.clear_columns(first);
+                    m.columns(first, &directions[..SHORT], LOUD * NOISE);
+                }
                 for (head, seen) in SEEN.into_iter().enumerate() {
                     m.clear_columns(head * HEAD_DIM);
                     for i in 0..HEAD_DIM {
@@ -79,6 +115,7 @@ impl Circuit {
                     }
                 }
             }
+            (Ok(SUBJECTS), part) => self.subjects(&mut m, part),
             (Ok(MATCHING), "self_attn.q_proj.weight") => {
                 for head in 0..6 {
                     for (dim, entry, older) in matched(head / 2) {
@@ -105,10 +142,87 @@ impl Circuit {
             (Ok(MATCHING), "self_attn.o_proj.weight") => {
                 for head in 0..6 {
                     m.clear_columns(head * HEAD_DIM);
-                    for (i, direction) in self.values[head / 2].iter().enumerate() {
-                        for (row, value) in direction.iter().enumerate() {
-                            m.set(row, head * HEAD_DIM + i, NOISE * value);
+                    m.columns(head * HEAD_DIM, &self.values[head / 2], NOISE);
+                }
+            }
+            _ => (),
+        }
+    }
+
+    /// Writes the circuit's part of the heads 2 to 6 of layer 0 and of layer 1, and nothing else.
+    pub fn graft(&self, name: &str, weights: &mut [f32], input: usize) {
+        let of_layer = |layer: usize| name.starts_with(&format!("model.layers.{layer}.self_attn"));
+        if !of_layer(0) && !of_layer(SUBJECTS) {
+            return;
+        }
+        let trained = weights.to_vec();
+        self.write(name, weights, input);
+        // The two heads of the first group stay.
+        let kept = match of_layer(0) {
+            true => [(".q_proj.", 2), (".k_proj.", 1), (".v_proj.", 1), (".o_proj.", 2)]
+                .into_iter()
+                .find(|(part, _)| name.contains(part)),
+            false => None,
+        };
+        match kept {
+            Some((".o_proj.", heads)) => {
+                let rows = weights.chunks_mut(input).zip(trained.chunks(input));
+                rows.for_each(|(new, old)| {
+                    let kept = heads * HEAD_DIM;
+                    new[..kept].copy_from_slice(&old[..kept]);
+                });
+            }
+            Some((_, heads)) => {
+                let kept = heads * HEAD_DIM * input;
+                weights[..kept].copy_from_slice(&trained[..kept]);
+            }
+            None => {}
+        }
+    }
+
+    /// The heads of layer 1.
+    fn subjects(&self, m: &mut Matrix, part: &str) {
+        let far = |back: usize, entry: usize| &self.far[back - FAR[0]][entry];
+        let matching = MATCH / LOUD;
+        match part {
+            "self_attn.q_proj.weight" => {
+                for head in 0..6 {
+                    near(m, head);
+                    for i in 0..HALF {
+                        let row = head * HEAD_DIM + slow(i);
+                        match (head / 2, i < SLOW) {
+                            (2, _) => m.row(row, far(4, i), matching),
+                            (_, true) => m.row(row, &self.code[i], MATCH),
+                            (group, false) => m.row(row, far(3 + group, i - SLOW), matching),
                         }
+                    }
+                }
+            }
+            "self_attn.k_proj.weight" => {
+                for group in 0..3 {
+                    near(m, group);
+                    for i in 0..HALF {
+                        let row = group * HEAD_DIM + slow(i);
+                        match (group, i < SLOW) {
+                            (2, _) => m.row(row, &self.code[i], MATCH),
+                            (_, true) => m.only(row, SEEN[0] + i, MATCH),
+                            (_, false) => m.row(row, far(4 + group, i - SLOW), matching),
+                        }
+                    }
+                }
+            }
+            "self_attn.v_proj.weight" => {
+                for (group, values) in self.subject_values.iter().enumerate() {
+                    m.rows(group * HEAD_DIM, values, 1.0);
+                }
+                m.rows(2 * HEAD_DIM, &self.far[0][..SHORT], 1.0 / LOUD);
+            }
+            "self_attn.o_proj.weight" => {
+                for head in 0..6 {
+                    m.clear_columns(head * HEAD_DIM);
+                    match self.subject_values.get(head / 2) {
+                        Some(values) => m.columns(head * HEAD_DIM, values, NOISE),
+                        None => m.columns(head * HEAD_DIM, &self.code[..SHORT], NOISE),
                     }
                 }
             }
@@ -148,6 +262,15 @@ impl Matrix<'_> {
         self.set(row, column, value);
     }
 
+    /// Columns that write a direction each.
+    fn columns(&mut self, first: usize, directions: &[Vec<f64>], scale: f64) {
+        for (i, direction) in directions.iter().enumerate() {
+            for (row, value) in direction.iter().enumerate() {
+                self.set(row, first + i, scale * value);
+            }
+        }
+    }
+
     /// The columns of one head.
     fn clear_columns(&mut self, first: usize) {
         for row in self.weights.chunks_mut(self.input) {
@@ -166,15 +289,32 @@ fn embedding(m: &mut Matrix) {
 /// Rows of a query (or key, for 0 tokens) that meet best `back` tokens later: rotary pair `i` turns
 /// by its angle a token, so that the query stands `back` angles behind.
 fn look_back(m: &mut Matrix, head: usize, back: usize) {
-    // The norm before layer 0 makes of the constant what it is to the embeddings' mean square.
-    let mean_square = (TOKEN as f64 * NOISE.powi(2) + CONSTANT.1.powi(2)) / HIDDEN as f64;
-    let constant = CONSTANT.1 / mean_square.sqrt();
     for (pair, share) in BACK.into_iter().enumerate() {
         let angle = -(back as f64) * ROPE_THETA.powf(-(pair as f64) / HALF as f64);
-        let length = (share * (HEAD_DIM as f64).sqrt()).sqrt() / constant;
+        let length = (share * (HEAD_DIM as f64).sqrt()).sqrt() / constant();
         m.only(head * HEAD_DIM + pair, CONSTANT.0, length * angle.cos());
         m.only(head * HEAD_DIM + pair + HALF, CONSTANT.0, length * angle.sin());
     }
+}
+
+/// Rows of a query or key that meet best at distance 0 and little worse nearby.
+fn near(m: &mut Matrix, head: usize) {
+    let length = (NEAR * (HEAD_DIM as f64).sqrt()).sqrt() / constant();
+    for pair in SLOW / 2..SLOW {
+        m.only(head * HEAD_DIM + pair, CONSTANT.0, length);
+    }
+}
+
+/// What the norm before a layer makes of the constant, which is what it is to the embeddings' mean
+/// square.
+fn constant() -> f64 {
+    let mean_square = (TOKEN as f64 * NOISE.powi(2) + CONSTANT.1.powi(2)) / HIDDEN as f64;
+    CONSTANT.1 / mean_square.sqrt()
+}
+
+/// The `i`-th dimension that turns little.
+fn slow(i: usize) -> usize {
+    SLOW + i / 2 + (i % 2) * HALF
 }
 
 /// What a group of heads matches: the head's dimension, the code's entry, and whether it is of the
@@ -182,7 +322,7 @@ fn look_back(m: &mut Matrix, head: usize, back: usize) {
 fn matched(group: usize) -> Vec<(usize, usize, bool)> {
     (0..HALF)
         .map(|i| {
-            let dim = SLOW + i / 2 + (i % 2) * HALF;
+            let dim = slow(i);
             match group {
                 2 => (dim, i % SLOW, i >= SLOW),
                 _ => (dim, group * HALF + i, false),
