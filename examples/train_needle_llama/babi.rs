@@ -42,17 +42,27 @@ enum Spot {
 /// A person's place and the sentence that told it.
 type Whereabouts = Option<(&'static str, String)>;
 
+/// How many of the names, places and things are bAbI's own; they come first.
+const OWN: [usize; 3] = [4, 6, 3];
+
 /// The world while a story is told.
 struct World {
+    /// Where people can go.
+    places: &'static [&'static str],
     people: Vec<(&'static str, Whereabouts)>,
     objects: Vec<(&'static str, Spot)>,
 }
 
 impl World {
+    /// Of bAbI's own names, places and things alone, every other time that they suffice.
     fn new<R: Rng + ?Sized>(rng: &mut R, people: usize, objects: usize) -> Self {
-        let people = index::sample(rng, STORY_PEOPLE.len(), people);
-        let objects = index::sample(rng, STORY_OBJECTS.len(), objects);
+        let all = [STORY_PEOPLE.len(), STORY_PLACES.len(), STORY_OBJECTS.len()];
+        let suffice = people <= OWN[0] && objects <= OWN[2];
+        let of = if suffice && rng.random() { OWN } else { all };
+        let people = index::sample(rng, of[0], people);
+        let objects = index::sample(rng, of[2], objects);
         Self {
+            places: &STORY_PLACES[..of[1]],
             people: people.iter().map(|i| (STORY_PEOPLE[i], None)).collect(),
             objects: objects.iter().map(|i| (STORY_OBJECTS[i], Spot::Unknown)).collect(),
         }
@@ -88,7 +98,7 @@ impl World {
         }
         let here = whereabouts.map(|(place, _)| place);
         let elsewhere: Vec<&'static str> =
-            STORY_PLACES.iter().copied().filter(|&p| Some(p) != here).collect();
+            self.places.iter().copied().filter(|&p| Some(p) != here).collect();
         let place = pick(rng, &elsewhere);
         let fact = format!("{name} {} the {place}.", pick(rng, GO));
         self.people[person].1 = Some((place, fact.clone()));
@@ -124,8 +134,10 @@ pub fn story<R: Rng + ?Sized>(
 ) -> Story {
     let things = if moves_only { 0 } else { STORY_OBJECTS.len() };
     let questions = questions.min(STORY_PEOPLE.len() + things);
-    let mut people: usize = rng.random_range(1..=4);
-    let mut objects: usize = if moves_only { 0 } else { rng.random_range(1..=3) };
+    // Mostly as many as in bAbI: with fewer, the right one is easily guessed.
+    let mut some = |most: usize| if rng.random() { most } else { rng.random_range(1..=most) };
+    let mut people = some(4);
+    let mut objects = if moves_only { 0 } else { some(3) };
     while people + objects < questions {
         if people < STORY_PEOPLE.len() {
             people += 1;
@@ -133,7 +145,7 @@ pub fn story<R: Rng + ?Sized>(
             objects += 1;
         }
     }
-    let least = rng.random_range(2..=facts.max(2));
+    let least = rng.random_range(facts / 3..=facts).max(2);
     let mut world = World::new(rng, people, objects);
     let mut facts = Vec::new();
     let mut known = Vec::new();

@@ -7,22 +7,23 @@
 //! weights therefore start close to what training would have to find. All of them are trained.
 //!
 //! ```text
-//! residual stream, 256 wide:  0..191 token   191 a constant   192..224 code of the token before
+//! residual stream, 256 wide:  0..127 token   127 a constant   128..192 short codes of the third to
+//!                             the sixth token before   192..224 code of the token before
 //!                             224..256 code of the one before that
-//!                             short codes of the third to sixth token before, in random directions
 //! layer 0  heads 0..6   look 1 to 6 tokens back, write the code of what they see
-//! layer 1  heads 0..4   a fact's last word: key: the token before it and its subject 4 (heads 2, 3: 5)
-//!                       tokens before;  query: the present token and the one 3 (4) before
+//! layer 1  heads 0..4   a fact's last word: key: the token 4 (heads 2, 3: 5) before, a subject;
+//!                       query: the token 3 (4) before
 //!          heads 4, 5   who had to do with a thing: key: the token;  query: the token 4 before;
-//!                       they copy the third token before the key
+//!                       they copy the third and the fourth token before the key
 //! layer 2  heads 0..4   key: code of the token before;  query: code of the present token
 //!          heads 4, 5   the same with two tokens, 8 numbers of each code
 //! ```
 //!
-//! Without the heads of layer 1, and with two tokens looked back to, training left the heads 2 to 8
-//! of layer 0 and all of layer 1 as even as they began for ten million tokens, and the model told
-//! "Mary went to the" apart from "John went to the" only by how long ago it was. They begin with a
-//! slight preference for what is near, because the last of several facts is the one that counts.
+//! With two tokens looked back to and without the heads of layer 1, training left the heads 2 to 8 of
+//! layer 0 and all of layer 1 as even as they began for ten million tokens, and the model told "Mary
+//! went to the" apart from "John went to the" only by how long ago it was. Of several matches the
+//! heads of a fact's last word prefer what is near, because the last fact is the one that counts; those
+//! of a thing hardly do, because the nearest mention is the question's own.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -33,9 +34,9 @@ use crate::shape::{HEAD_DIM, HIDDEN, ROPE_THETA};
 pub const NOISE: f64 = 0.02;
 const HALF: usize = HEAD_DIM / 2;
 /// Dimensions that hold the token itself.
-const TOKEN: usize = 191;
+const TOKEN: usize = 127;
 /// The dimension that is the same for every token, and its value in the embeddings.
-const CONSTANT: (usize, f64) = (191, 4.0 * NOISE);
+const CONSTANT: (usize, f64) = (127, 4.0 * NOISE);
 /// Where the codes of the last token and of the one before it go.
 const SEEN: [usize; 2] = [192, 224];
 /// The layer that matches.
@@ -44,15 +45,14 @@ const MATCHING: usize = 2;
 const SUBJECTS: usize = 1;
 /// Numbers of a short code.
 const SHORT: usize = 16;
-/// The tokens back whose short codes are kept.
-const FAR: [usize; 4] = [3, 4, 5, 6];
-/// Scale of short codes in the residual stream, in that of the token; they share its dimensions.
-const LOUD: f64 = 2.0;
-/// Share of the slower rotary pairs, each, in the logit of a key that is near.
-const NEAR: f64 = 2.0;
+/// Where the short codes begin, and the first token back that has one.
+const FAR: (usize, usize) = (128, 3);
+/// Share of the slower rotary pairs, each, in the logit of a key that is near: for subjects, for
+/// things.
+const NEAR: [f64; 3] = [2.0, 2.0, 0.3];
 /// Share of each rotary pair in the logit of a head that looks a fixed distance back; the fast
 /// pairs tell neighbours apart, the slower ones the turns of the fast.
-const BACK: [f64; 4] = [14.0, 8.0, 4.0, 2.0];
+const BACK: [f64; 5] = [16.0, 10.0, 8.0, 6.0, 4.0];
 /// First rotary pair that turns little within a prompt: matching uses these.
 const SLOW: usize = HALF / 2;
 /// Scale of matching queries and keys; a match of 16 numbers gets a logit of about 14.
@@ -62,8 +62,6 @@ const MATCH: f64 = 2.2;
 pub struct Circuit {
     code: Vec<Vec<f64>>,
     values: [Vec<Vec<f64>>; 3],
-    /// Where the short code of each token of [`FAR`] goes.
-    far: [Vec<Vec<f64>>; 4],
     subject_values: [Vec<Vec<f64>>; 2],
 }
 
@@ -76,7 +74,6 @@ impl Circuit {
         Self {
             code: directions(),
             values: std::array::from_fn(|_| directions()),
-            far: std::array::from_fn(|_| directions()),
             subject_values: std::array::from_fn(|_| directions()),
         }
     }
@@ -103,10 +100,11 @@ impl Circuit {
                 (0..3).for_each(|group| m.rows(group * HEAD_DIM, &self.code, 1.0));
             }
             (Ok(0), "self_attn.o_proj.weight") => {
-                for (i, directions) in self.far.iter().enumerate() {
-                    let first = (FAR[i] - 1) * HEAD_DIM;
-                    m.clear_columns(first);
-                    m.columns(first, &directions[..SHORT], LOUD * NOISE);
+                for head in SEEN.len()..6 {
+                    m.clear_columns(head * HEAD_DIM);
+                    for i in 0..SHORT {
+                        m.set(far(head + 1, i), head * HEAD_DIM + i, NOISE);
+                    }
                 }
                 for (head, seen) in SEEN.into_iter().enumerate() {
                     m.clear_columns(head * HEAD_DIM);
@@ -149,64 +147,26 @@ impl Circuit {
         }
     }
 
-    /// Writes the circuit's part of the heads 2 to 6 of layer 0 and of layer 1, and nothing else.
-    pub fn graft(&self, name: &str, weights: &mut [f32], input: usize) {
-        let of_layer = |layer: usize| name.starts_with(&format!("model.layers.{layer}.self_attn"));
-        if !of_layer(0) && !of_layer(SUBJECTS) {
-            return;
-        }
-        let trained = weights.to_vec();
-        self.write(name, weights, input);
-        // The two heads of the first group stay.
-        let kept = match of_layer(0) {
-            true => [(".q_proj.", 2), (".k_proj.", 1), (".v_proj.", 1), (".o_proj.", 2)]
-                .into_iter()
-                .find(|(part, _)| name.contains(part)),
-            false => None,
-        };
-        match kept {
-            Some((".o_proj.", heads)) => {
-                let rows = weights.chunks_mut(input).zip(trained.chunks(input));
-                rows.for_each(|(new, old)| {
-                    let kept = heads * HEAD_DIM;
-                    new[..kept].copy_from_slice(&old[..kept]);
-                });
-            }
-            Some((_, heads)) => {
-                let kept = heads * HEAD_DIM * input;
-                weights[..kept].copy_from_slice(&trained[..kept]);
-            }
-            None => {}
-        }
-    }
-
-    /// The heads of layer 1.
+    /// The heads of layer 1: two of each group for subjects 3 and 4 tokens back, two for things.
     fn subjects(&self, m: &mut Matrix, part: &str) {
-        let far = |back: usize, entry: usize| &self.far[back - FAR[0]][entry];
-        let matching = MATCH / LOUD;
         match part {
             "self_attn.q_proj.weight" => {
                 for head in 0..6 {
-                    near(m, head);
-                    for i in 0..HALF {
-                        let row = head * HEAD_DIM + slow(i);
-                        match (head / 2, i < SLOW) {
-                            (2, _) => m.row(row, far(4, i), matching),
-                            (_, true) => m.row(row, &self.code[i], MATCH),
-                            (group, false) => m.row(row, far(3 + group, i - SLOW), matching),
-                        }
+                    near(m, head, NEAR[head / 2]);
+                    let back = [3, 4, 4][head / 2];
+                    for i in 0..SHORT {
+                        m.only(head * HEAD_DIM + slow(i), far(back, i), MATCH);
                     }
                 }
             }
             "self_attn.k_proj.weight" => {
-                for group in 0..3 {
-                    near(m, group);
-                    for i in 0..HALF {
+                for (group, share) in NEAR.into_iter().enumerate() {
+                    near(m, group, share);
+                    for i in 0..SHORT {
                         let row = group * HEAD_DIM + slow(i);
-                        match (group, i < SLOW) {
-                            (2, _) => m.row(row, &self.code[i], MATCH),
-                            (_, true) => m.only(row, SEEN[0] + i, MATCH),
-                            (_, false) => m.row(row, far(4 + group, i - SLOW), matching),
+                        match group {
+                            2 => m.row(row, &self.code[i], MATCH),
+                            _ => m.only(row, far(4 + group, i), MATCH),
                         }
                     }
                 }
@@ -215,14 +175,21 @@ impl Circuit {
                 for (group, values) in self.subject_values.iter().enumerate() {
                     m.rows(group * HEAD_DIM, values, 1.0);
                 }
-                m.rows(2 * HEAD_DIM, &self.far[0][..SHORT], 1.0 / LOUD);
+                for i in 0..2 * SHORT {
+                    m.only(2 * HEAD_DIM + i, far(3 + i / SHORT, i % SHORT), 1.0);
+                }
             }
             "self_attn.o_proj.weight" => {
                 for head in 0..6 {
                     m.clear_columns(head * HEAD_DIM);
                     match self.subject_values.get(head / 2) {
                         Some(values) => m.columns(head * HEAD_DIM, values, NOISE),
-                        None => m.columns(head * HEAD_DIM, &self.code[..SHORT], NOISE),
+                        None => {
+                            for half in 0..2 {
+                                let first = head * HEAD_DIM + half * SHORT;
+                                m.columns(first, &self.code[..SHORT], NOISE);
+                            }
+                        }
                     }
                 }
             }
@@ -298,18 +265,33 @@ fn look_back(m: &mut Matrix, head: usize, back: usize) {
 }
 
 /// Rows of a query or key that meet best at distance 0 and little worse nearby.
-fn near(m: &mut Matrix, head: usize) {
-    let length = (NEAR * (HEAD_DIM as f64).sqrt()).sqrt() / constant();
+fn near(m: &mut Matrix, head: usize, share: f64) {
+    // What layer 0 wrote makes the norm before layer 1 smaller.
+    let written = (2 * HEAD_DIM + 4 * SHORT) as f64 * (NOISE * token()).powi(2);
+    let constant = CONSTANT.1 / ((square() + written) / HIDDEN as f64).sqrt();
+    let length = (share * (HEAD_DIM as f64).sqrt()).sqrt() / constant;
     for pair in SLOW / 2..SLOW {
         m.only(head * HEAD_DIM + pair, CONSTANT.0, length);
     }
 }
 
-/// What the norm before a layer makes of the constant, which is what it is to the embeddings' mean
-/// square.
+/// The square of an embedding's length.
+fn square() -> f64 {
+    TOKEN as f64 * NOISE.powi(2) + CONSTANT.1.powi(2)
+}
+
+/// What the norm before layer 0 makes of the constant, and of a number of the token.
 fn constant() -> f64 {
-    let mean_square = (TOKEN as f64 * NOISE.powi(2) + CONSTANT.1.powi(2)) / HIDDEN as f64;
-    CONSTANT.1 / mean_square.sqrt()
+    CONSTANT.1 / (square() / HIDDEN as f64).sqrt()
+}
+
+fn token() -> f64 {
+    NOISE / (square() / HIDDEN as f64).sqrt()
+}
+
+/// The dimension of number `i` of the short code of the token `back` tokens before.
+fn far(back: usize, i: usize) -> usize {
+    FAR.0 + (back - FAR.1) * SHORT + i
 }
 
 /// The `i`-th dimension that turns little.

@@ -13,7 +13,6 @@ mod circuit;
 mod corpus;
 mod families;
 mod fast;
-mod graft;
 mod held_out;
 mod host;
 mod shape;
@@ -88,9 +87,6 @@ struct TrainArgs {
     /// Continue from the checkpoint in this folder.
     #[arg(long)]
     from: Option<PathBuf>,
-    /// Give heads of --from that an earlier form of the initial circuit left out their part of it.
-    #[arg(long, requires = "from")]
-    graft: bool,
     /// Train with burn's autodiff on --device instead of the written-out gradient on the processor.
     #[arg(long)]
     autodiff: bool,
@@ -129,9 +125,6 @@ fn train(args: &TrainArgs) -> anyhow::Result<()> {
         None => {
             let mut weights = shape::Initialiser::new(&device, config.layers, args.seed);
             Decoder::new(&config, &mut weights)?
-        }
-        Some(folder) if args.graft => {
-            Decoder::new(&config, &mut graft::Graft::open(folder, &device, args.seed)?)?
         }
         Some(folder) => Decoder::new(&config, &mut Checkpoint::open(folder, &device, DType::F32)?)?,
     };
