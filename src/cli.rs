@@ -15,7 +15,7 @@ mod utility;
 pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
 pub use evaluate::{CodeSimilarityArg, EvaluateArgs};
 pub use observe::ObserveArgs;
-pub use probes::{ComputeArgs, DtypeArg, ProbeArgs, Switch};
+pub use probes::{ChatArg, ComputeArgs, DtypeArg, ProbeArgs, Switch};
 pub use selection::SelectionArgs;
 pub use utility::UtilityArgs;
 

@@ -31,7 +31,9 @@ pub(crate) use memory::check as check_memory;
 pub use outputs::OutputDir;
 pub use probes::Probed;
 pub(crate) use probes::guarded;
-pub(crate) use provenance::{HaystackMeta, ModelMeta, Provenance, TokenizerMeta, needle_sha256};
+pub(crate) use provenance::{
+    ChatMeta, HaystackMeta, ModelMeta, Provenance, TokenizerMeta, needle_sha256,
+};
 use ranking::AgainstNeedles;
 pub use ranking::Ranking;
 pub use record::{ProbeRecord, Status};

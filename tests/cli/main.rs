@@ -6,6 +6,7 @@
 mod allocate;
 mod babilong;
 mod bad_input;
+mod chat;
 mod evaluate;
 mod observe;
 mod outputs;
