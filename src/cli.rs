@@ -183,4 +183,8 @@ pub struct ProfileArgs {
     /// Print one JSON object on standard output instead of the table
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+
+    /// Tell what the profile would take (probes, operations, memory, time) without reading weights
+    #[arg(long, help_heading = "Output")]
+    pub dry_run: bool,
 }

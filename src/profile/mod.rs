@@ -6,6 +6,7 @@
 //!
 //! Everything that can go wrong without the weights goes wrong before they are read.
 
+mod dry_run;
 mod hidden;
 mod inputs;
 mod job;
@@ -23,6 +24,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+pub use dry_run::DryRun;
 pub use inputs::{Inputs, ModelFiles};
 pub(crate) use job::context_lengths;
 pub use job::{Extent, Job, NeedleSpans};

@@ -7,6 +7,7 @@ mod allocate;
 mod babilong;
 mod bad_input;
 mod chat;
+mod dry_run;
 mod evaluate;
 mod observe;
 mod outputs;
