@@ -67,7 +67,7 @@ fn a_prompt_is_a_message_where_the_model_has_a_template() {
         assert!(!plain_ids[1..].contains(&1));
         assert_eq!(needle, plain_needle);
         // The question stands before the template's end.
-        assert_eq!(ids[170..190], plain_ids[172..192]);
+        assert_eq!(ids[175..190], plain_ids[177..192]);
     }
     // The embedded model has no template.
     fails(&["--chat", "always"], 2, &["no chat template", "--chat never"]);

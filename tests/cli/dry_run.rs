@@ -47,7 +47,7 @@ fn no_weight_is_read_and_what_does_not_fit_is_told() {
     assert_eq!(files_in(dir.path()).len(), 2);
     let model = ["--model", text(dir.path()), "--depths", "0.5"];
     assert_eq!(dry(&[&model[..], &["--lengths", "1k"]].concat())["context_lengths"][0], 1024);
-    let long = ["--dry-run", "--lengths", "2000000000", "--allow-extrapolation"];
+    let long = ["--dry-run", "--lengths", "16000k", "--allow-extrapolation"];
     let args = [&model[..], &long].concat();
     fails(&args, 5, &["there would not be enough memory", "lengths up to"]);
     let output = headprof(&args);
