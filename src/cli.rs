@@ -15,7 +15,7 @@ mod utility;
 pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
 pub use evaluate::{CodeSimilarityArg, EvaluateArgs};
 pub use observe::ObserveArgs;
-pub use probes::{ComputeArgs, DtypeArg, ProbeArgs, Switch};
+pub use probes::{ChatArg, ComputeArgs, DtypeArg, ProbeArgs, Switch};
 pub use selection::SelectionArgs;
 pub use utility::UtilityArgs;
 
@@ -183,4 +183,8 @@ pub struct ProfileArgs {
     /// Print one JSON object on standard output instead of the table
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+
+    /// Tell what the profile would take (probes, operations, memory, time) without reading weights
+    #[arg(long, help_heading = "Output")]
+    pub dry_run: bool,
 }

@@ -27,7 +27,7 @@
 //! | [`plan`] | the grid of needles, lengths, depths and repetitions; ids of probes |
 //! | [`haystack`], [`needle`], [`prompt`] | the texts and how token ids become a prompt |
 //! | [`babilong`] | stories in the forms of bAbI, with the facts that their answers need |
-//! | [`tokenizer`] | `tokenizer.json`, BOS, line breaks |
+//! | [`tokenizer`], [`chat`] | `tokenizer.json`, BOS, line breaks; chat templates |
 //! | [`model`] | the Llama family in burn: config, checkpoint, decoder, cache, capture of rows |
 //! | [`mod@generate`] | prefill and greedy decode of one probe; decode from a compressed cache |
 //! | [`gate`], [`text`] | which answers count: ROUGE, F1, exact match |
@@ -74,6 +74,7 @@ pub mod atomic;
 pub mod babilong;
 pub mod budget;
 pub mod cache_heads;
+pub mod chat;
 pub mod cli;
 pub mod error;
 pub mod evaluate;

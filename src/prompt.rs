@@ -118,6 +118,12 @@ impl PromptTemplate {
         self.parts().1.replacen(PLACEHOLDER, question, 1)
     }
 
+    /// The same without white space at the ends of the prompt.
+    pub fn trimmed(&self) -> Self {
+        let text = self.0.trim_end();
+        Self(if text.contains(CONTEXT) { text.trim_start() } else { text }.to_owned())
+    }
+
     /// The tokens of the question part as they stand after the haystack, `[q]`.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! LongBench as a task, and LooGLE: rows that the user has, in the wording of the user's file or our
 //! own.
 //!
-//! No chat template is applied: a chat model's scores are below those published with one
-//! ([`LongBenchDataset::chat_template`] says for which data sets LongBench does).
+//! A chat model gets the prompts of most data sets as chat messages, as LongBench does it
+//! ([`LongBenchDataset::chat_template`]).
 
 use super::data::{LongBenchRow, unique};
 use super::longbench::{
@@ -61,7 +61,8 @@ impl<'a> LongBenchTask<'a> {
         let mut measured = Measured::default();
         for (row, dataset) in rows.iter().zip(&datasets) {
             let text = prompts.render(dataset, row);
-            measured.add(tokenizer, &text, &limits, prompts.max_new_tokens(dataset))?;
+            let prompt = (&text[..], dataset.chat_template);
+            measured.add(tokenizer, prompt, &limits, prompts.max_new_tokens(dataset))?;
         }
         Ok(Self {
             benchmark,
@@ -160,7 +161,11 @@ impl Task for LongBenchTask<'_> {
             id: self.ids[index].clone(),
             group: group(row),
             part: row.in_e.then(|| Part::LengthGroup(group_of_length(row.length))),
-            prompt: self.limits.prompt(self.tokenizer, &self.prompts.render(dataset, row))?,
+            prompt: self.limits.prompt(
+                self.tokenizer,
+                &self.prompts.render(dataset, row),
+                dataset.chat_template,
+            )?,
             depth: None,
             gold: row.answers.join(" | "),
             haystack_cycles: 0,
@@ -198,7 +203,7 @@ mod tests {
         rows: &'a [LongBenchRow],
         prompts: &'a LongBenchPrompts,
     ) -> Result<LongBenchTask<'a>> {
-        let limits = TextPromptLimits { max_prompt_tokens: 60, stop_ids: vec![1] };
+        let limits = TextPromptLimits { max_prompt_tokens: 60, stop_ids: vec![1], chat: None };
         LongBenchTask::new(
             Benchmark::LongBench,
             rows,

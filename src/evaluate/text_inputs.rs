@@ -15,6 +15,7 @@ use super::ruler_task::{RulerSet, RulerTask};
 use super::task::Task;
 use super::text_prompt::TextPromptLimits;
 use super::text_source::{LongBenchSource, MadeRuler, PublishedRuler, TextSource};
+use crate::chat::{Chat, ChatMode};
 use crate::error::{Error, Result};
 use crate::haystack::Haystack;
 use crate::profile::{ModelFiles, context_lengths};
@@ -132,8 +133,12 @@ impl TextInputs {
         let answers =
             source.kinds.iter().map(|k| asked.unwrap_or_else(|| max_new_tokens(k.name())));
         let lengths = context_lengths(probes, &model, answers.max().unwrap_or(0))?;
-        let bos = usize::from(model.tokenizer.bos().is_some());
-        let count = |text: &str| Ok(model.tokenizer.encode(text)?.len() + bos);
+        let chat = chat(probes, &model)?;
+        let around = match &chat {
+            Some((chat, true)) => chat.tokens(),
+            _ => usize::from(model.tokenizer.bos().is_some()),
+        };
+        let count = |text: &str| Ok(model.tokenizer.encode(text)?.len() + around);
         let mut sets = Vec::new();
         for kind in &source.kinds {
             for &length in &lengths {
@@ -153,6 +158,7 @@ impl TextInputs {
             limits: TextPromptLimits {
                 max_prompt_tokens: lengths.last().copied().unwrap_or(0),
                 stop_ids,
+                chat,
             },
             model,
             haystack: Some(haystack),
@@ -315,7 +321,13 @@ fn limits(
             .advice("fewer tokens, or --allow-extrapolation"));
     }
     let stop_ids = probes.stop.ids(&model.config.eos, &model.tokenizer);
-    Ok(TextPromptLimits { max_prompt_tokens: most, stop_ids })
+    Ok(TextPromptLimits { max_prompt_tokens: most, stop_ids, chat: chat(probes, model)? })
+}
+
+/// What makes prompts chat messages, and whether all of them are.
+fn chat(probes: &ProbeConfig, model: &ModelFiles) -> Result<Option<(Chat, bool)>> {
+    let all = probes.chat == ChatMode::Always;
+    Ok(model.chat(probes.chat)?.map(|chat| (chat, all)))
 }
 
 #[cfg(test)]

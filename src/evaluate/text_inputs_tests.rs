@@ -140,7 +140,8 @@ fn gold_answers_have_the_full_score_by_every_metric() {
         let sets = DATASETS.iter().filter(|d| d.benchmark == benchmark);
         let rows: Vec<LongBenchRow> = sets.map(|dataset| row(&dataset)).collect();
         for similarity in [Similarity::Levenshtein, Similarity::Difflib] {
-            let limits = TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new() };
+            let limits =
+                TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new(), chat: None };
             let mut task =
                 LongBenchTask::new(benchmark, &rows, &prompts, tokenizer, limits, similarity)
                     .unwrap();
@@ -192,7 +193,7 @@ fn gold_answers_of_published_rows_have_the_full_score() {
     let Some(root) = metrics.ancestors().nth(3) else { return };
     let data = root.join("data");
     let tokenizer = crate::tokenizer::samples::byte_level();
-    let limits = TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new() };
+    let limits = TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new(), chat: None };
     let prompts = LongBenchPrompts::own();
     let mut checked = 0;
     for name in ["multi_news_10", "passage_retrieval_zh_5"] {

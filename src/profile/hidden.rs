@@ -10,7 +10,7 @@ use crate::run_config::ProbeConfig;
 
 /// What all prompts of a job have in common.
 pub(super) struct Around {
-    /// The tokenizer's.
+    /// The tokenizer's, or the chat template's.
     pub bos: Option<u32>,
     /// The text around needles.
     pub haystack: HaystackTokens,
@@ -37,6 +37,21 @@ enum Hidden {
 impl TokenisedNeedle {
     pub fn new(needle: &Needle, config: &ProbeConfig, inputs: &Inputs) -> Result<Self> {
         let (tokenizer, template) = (&inputs.model.tokenizer, inputs.template(needle, config));
+        let (prefix, question) = match &inputs.chat {
+            None => (
+                template.tokenise_prefix(tokenizer)?,
+                template.tokenise(tokenizer, &needle.question)?,
+            ),
+            Some(chat) => {
+                let (template, asked) = match chat.template.trims() {
+                    true => (&template.trimmed(), needle.question.trim_end()),
+                    false => (template, &needle.question[..]),
+                };
+                let prefix = template.tokenise_prefix(tokenizer)?;
+                let question = template.tokenise(tokenizer, asked)?;
+                ([&chat.before[..], &prefix].concat(), [&question[..], &chat.after].concat())
+            }
+        };
         let answer_tokens = tokenizer.encode(&needle.answer)?.len();
         let hidden = match &needle.facts {
             None => Hidden::Sentence(needle.tokenise(tokenizer)?),
@@ -50,8 +65,8 @@ impl TokenisedNeedle {
         };
         Ok(Self {
             hidden,
-            prefix: template.tokenise_prefix(tokenizer)?,
-            question: template.tokenise(tokenizer, &needle.question)?,
+            prefix,
+            question,
             max_new_tokens: config.max_new_tokens.of(answer_tokens),
         })
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::babilong::{Published, PublishedFile};
+use crate::chat::{Chat, ChatMode};
 use crate::error::{Error, Result};
 use crate::gate::{self, Expected};
 use crate::haystack::Haystack;
@@ -37,6 +38,8 @@ pub struct Inputs {
     pub published: Vec<PublishedFile>,
     /// What is put around stories, by task.
     pub templates: TaskTemplates,
+    /// What makes a prompt a chat message, if it is one.
+    pub chat: Option<Chat>,
     /// What the user should know about them.
     pub notes: Vec<String>,
     /// The model.
@@ -80,14 +83,9 @@ impl Inputs {
                 _ => e.at(format!("needle {}", needle.id)),
             })?;
         }
-        Ok(Self {
-            haystack,
-            needles,
-            published: files,
-            templates,
-            notes,
-            model: ModelFiles::open(&config.model)?,
-        })
+        let model = ModelFiles::open(&config.model)?;
+        let chat = model.chat(config.chat)?;
+        Ok(Self { haystack, needles, published: files, templates, chat, notes, model })
     }
 }
 
@@ -126,6 +124,14 @@ impl ModelFiles {
         };
         files.tokenizer.check_against(files.config.vocab)?;
         Ok(files)
+    }
+
+    /// Its chat template, if `mode` allows one.
+    ///
+    /// # Errors
+    /// As [`Chat::open`].
+    pub fn chat(&self, mode: ChatMode) -> Result<Option<Chat>> {
+        Chat::open(mode, self.dir.as_deref(), &self.tokenizer)
     }
 
     /// What is odd about a tokenizer that has far fewer ids than the embedding has rows. Padding

@@ -55,8 +55,10 @@ impl Job {
     /// errors of [`Plan::new`] and of the tokenizer.
     pub fn new(config: &ProbeConfig, inputs: &Inputs, spans: NeedleSpans) -> Result<Self> {
         let tokenizer = &inputs.model.tokenizer;
-        let around =
-            Around { bos: tokenizer.bos(), haystack: inputs.haystack.tokenise(tokenizer)? };
+        let around = Around {
+            bos: inputs.chat.as_ref().map_or(tokenizer.bos(), |chat| chat.bos),
+            haystack: inputs.haystack.tokenise(tokenizer)?,
+        };
         let needles = inputs
             .needles
             .iter()
@@ -227,7 +229,9 @@ fn fingerprint(config: &ProbeConfig, inputs: &Inputs) -> String {
     let files = inputs.haystack.files().iter().map(|file| file.sha256.as_str());
     let others = [inputs.model.tokenizer.sha256(), config.template.text()];
     let prompts = inputs.templates.files().iter().map(|(_, sha256)| sha256.as_str());
-    files.chain(others).chain(prompts).collect::<Vec<_>>().join("\n")
+    let chat = inputs.chat.as_ref().map(|chat| &chat.template);
+    let chat = chat.into_iter().flat_map(|t| [t.before(), t.after()]);
+    files.chain(others).chain(prompts).chain(chat).collect::<Vec<_>>().join("\n")
 }
 
 /// The lengths to run: those asked for, or of the default ones those that the model is made for.

@@ -6,6 +6,7 @@
 //!
 //! Everything that can go wrong without the weights goes wrong before they are read.
 
+mod dry_run;
 mod hidden;
 mod inputs;
 mod job;
@@ -23,6 +24,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+pub use dry_run::DryRun;
 pub use inputs::{Inputs, ModelFiles};
 pub(crate) use job::context_lengths;
 pub use job::{Extent, Job, NeedleSpans};
@@ -31,7 +33,9 @@ pub(crate) use memory::check as check_memory;
 pub use outputs::OutputDir;
 pub use probes::Probed;
 pub(crate) use probes::guarded;
-pub(crate) use provenance::{HaystackMeta, ModelMeta, Provenance, TokenizerMeta, needle_sha256};
+pub(crate) use provenance::{
+    ChatMeta, HaystackMeta, ModelMeta, Provenance, TokenizerMeta, needle_sha256,
+};
 use ranking::AgainstNeedles;
 pub use ranking::Ranking;
 pub use record::{ProbeRecord, Status};

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::compute::ComputeConfig;
 use super::source::{ProbeSource, refuse_for};
 use super::{AtOption, at_least_one};
-use crate::cli::{ProbeArgs, Switch};
+use crate::chat::ChatMode;
+use crate::cli::{ChatArg, ProbeArgs, Switch};
 use crate::error::{Error, Result};
 use crate::gate::{self, GateKind};
 use crate::model::{Compute, embedded};
@@ -161,6 +162,8 @@ pub struct ProbeConfig {
     pub template: PromptTemplate,
     /// Files with templates of BABILong's tasks, which go before [`ProbeConfig::template`].
     pub prompts: Vec<PathBuf>,
+    /// Whether prompts are chat messages.
+    pub chat: ChatMode,
     /// Longest answer.
     pub max_new_tokens: MaxNewTokens,
     /// What ends an answer before its limit.
@@ -230,6 +233,14 @@ impl ProbeConfig {
             skip_bad_files: args.skip_bad_files,
             template,
             prompts: Vec::new(),
+            chat: match args.chat {
+                Some(ChatArg::Auto) => ChatMode::Auto,
+                Some(ChatArg::Always) => ChatMode::Always,
+                Some(ChatArg::Never) => ChatMode::Never,
+                None if compat == CompatSet::default() => ChatMode::Auto,
+                // As the references ask all models but two.
+                None => ChatMode::Never,
+            },
             max_new_tokens: match at_least_one("--max-new-tokens", args.max_new_tokens)? {
                 Some(n) => MaxNewTokens::Fixed(check_tokens("--max-new-tokens", n)?),
                 None if compat == CompatSet::default() => {
