@@ -56,11 +56,10 @@ fn scores_and_pictures_are_there_for_all_stories_and_for_each_task() {
         heads.clone().flat_map(|s| ["json", "meta.json"].map(|e| format!("{s}.{e}"))).collect();
     files.sort();
     assert_eq!(found("head_score"), files);
-    let others = ["answers", "beside_needles", "curve"].map(|s| format!("needle-llama_babilong_{s}"));
-    let mut files: Vec<String> = heads
-        .chain(others)
-        .flat_map(|s| ["png", "svg"].map(|e| format!("{s}.{e}")))
-        .collect();
+    let others =
+        ["answers", "beside_needles", "curve"].map(|s| format!("needle-llama_babilong_{s}"));
+    let mut files: Vec<String> =
+        heads.chain(others).flat_map(|s| ["png", "svg"].map(|e| format!("{s}.{e}"))).collect();
     files.sort();
     assert_eq!(found("plots"), files);
 }
