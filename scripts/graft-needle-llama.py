@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Gives idle heads of needle-llama's layers 0 and 1 a circuit to begin with.
 
-The embedded weights were trained for 23 million tokens from an initial circuit that looked two tokens
-back; the heads 2 to 6 of layer 0 and all of layer 1 stayed even and did nothing. This script set them to
-what examples/train_needle_llama/circuit.rs now begins with (heads that look 3 to 6 tokens back, heads that
-match subjects and things), scaled to what the trained layers hold: directions are read by ridge
+The embedded weights were trained for 30 million tokens from an initial circuit that looked two tokens
+back; the other heads of layer 0 and all of layer 1 stayed even and did nothing. This script set four of
+them to what examples/train_needle_llama/circuit.rs now begins with (heads that look 3 and 4 tokens back,
+heads that find who had to do with a thing), scaled to what the trained layers hold: directions are read by ridge
 regression on activations of a few essays and stories. Training then went on. It is kept because the
 weights come from it; training from scratch does not need it.
 
