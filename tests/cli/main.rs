@@ -7,6 +7,8 @@ mod allocate;
 mod babilong;
 mod bad_input;
 mod evaluate;
+#[cfg(feature = "hub")]
+mod hub;
 mod observe;
 mod outputs;
 mod tasks;
