@@ -113,7 +113,7 @@ fn from_cache(cache: &RepoCache, id: &HubId, quiet: bool) -> Result<Snapshot> {
     };
     match cache.held(&commit)? {
         Held::All => {}
-        Held::Enough(unknown) if quiet => drop(unknown),
+        Held::Enough(_) if quiet => {}
         Held::Enough(unknown) => note(&format!(
             "note: whether {id} has {} is not known without a request; the cache does not have it",
             unknown.join(", ")

@@ -1,7 +1,7 @@
 //! A hub on the loopback, with one repository and as many faults as a test asks for.
 //!
 //! It answers as huggingface.co does: small files by a relative redirect, LFS files by a redirect to
-//! another address whose answer has none of the hub's headers, listings with the git objects.
+//! another host (localhost for 127.0.0.1) whose answer has none of the hub's headers, listings with the git objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
@@ -40,8 +40,8 @@ pub struct Hub {
     pub oid: Option<&'static str>,
     /// `METHOD path range`, in order.
     pub requests: Vec<String>,
-    /// The tokens that were sent, in order.
-    pub tokens: Vec<Option<String>>,
+    /// Paths and the tokens that were sent with them, in order.
+    pub tokens: Vec<(String, Option<String>)>,
 }
 
 /// A running hub; gone when it is dropped.
@@ -133,8 +133,8 @@ fn answer(stream: TcpStream, hub: &Mutex<Hub>) -> std::io::Result<()> {
     let request = Request { method, path, range };
     let mut hub = hub.lock().expect("no request panics");
     hub.requests.push(format!("{} {}{shown}", request.method, request.path));
-    hub.tokens.push(token);
-    let answer = hub.answer(&request, &format!("http://{}", stream.local_addr()?));
+    hub.tokens.push((request.path.clone(), token));
+    let answer = hub.answer(&request, &format!("http://localhost:{}", stream.local_addr()?.port()));
     drop(hub);
     answer.send(&request, stream)
 }
@@ -176,7 +176,7 @@ impl Answer {
 }
 
 impl Hub {
-    fn answer(&mut self, request: &Request, own: &str) -> Answer {
+    fn answer(&mut self, request: &Request, other: &str) -> Answer {
         let path = request.path.as_str();
         if let Some((_, status, code, message)) =
             self.refusals.iter().find(|(part, ..)| path.contains(part))
@@ -204,7 +204,7 @@ impl Hub {
             return match (known, self.lfs.contains(name)) {
                 (false, _) => Answer::refusal(404, "EntryNotFound", "Entry not found"),
                 (true, true) => {
-                    let location = ("Location", format!("{own}/cdn/{commit}/{name}"));
+                    let location = ("Location", format!("{other}/cdn/{commit}/{name}"));
                     let commit = ("X-Repo-Commit", commit.to_owned());
                     Answer::new(302, vec![location, commit], Vec::new())
                 }
