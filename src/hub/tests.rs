@@ -278,5 +278,3 @@ fn processes_at_the_same_time_download_once() {
     bodies.sort();
     assert_eq!(bodies, ["config.json", "model.safetensors", "tokenizer.json"]);
 }
-
-#[cfg(unix)]

@@ -165,14 +165,8 @@ fn what_is_not_as_announced_is_removed_and_never_used() {
                 &["model.safetensors of acme/tiny is not what the hub announced", says, "removed"],
             );
             assert_eq!(setting.blobs().len(), 3, "{:?}", setting.blobs());
-            assert!(
-                !setting
-                    .repository()
-                    .join("snapshots")
-                    .join(COMMIT)
-                    .join("model.safetensors")
-                    .exists()
-            );
+            let snapshots = setting.repository().join("snapshots");
+            assert!(!snapshots.join(COMMIT).join("model.safetensors").exists());
         }
         setting.server.hub().sent.clear();
         let dir = setting.fetch(ID).unwrap().dir;
