@@ -101,7 +101,7 @@ impl Downloader<'_> {
         loop {
             let mut out = appending(partial, file.size).map_err(disk)?;
             let from = out.metadata().map_err(disk)?.len();
-            view.set(from);
+            view.start(from);
             if from == file.size {
                 return Ok(());
             }

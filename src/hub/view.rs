@@ -28,6 +28,16 @@ impl FileView {
         Self(Some(bar))
     }
 
+    /// `bytes` are there before any comes; they do not count for the speed.
+    pub fn start(&self, bytes: u64) {
+        if let Some(bar) = &self.0 {
+            bar.set_position(bytes);
+            // The estimate forgets how fast these came, once it knows of them.
+            bar.tick();
+            bar.reset_eta();
+        }
+    }
+
     /// As many bytes are there.
     pub fn set(&self, bytes: u64) {
         if let Some(bar) = &self.0 {
