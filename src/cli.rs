@@ -17,7 +17,7 @@ mod utility;
 pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
 pub use evaluate::{CodeSimilarityArg, EvaluateArgs};
 pub use observe::ObserveArgs;
-pub use probes::{ComputeArgs, DtypeArg, HubArgs, ProbeArgs, Switch};
+pub use probes::{ChatArg, ComputeArgs, DtypeArg, HubArgs, ProbeArgs, Switch};
 pub use selection::SelectionArgs;
 pub use utility::UtilityArgs;
 
@@ -152,6 +152,11 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "FILE|DIR", help_heading = "Text")]
     pub babilong_data: Option<PathBuf>,
 
+    /// A JSON file with what is put around stories, by task, such as BABILong's own prompts; several
+    /// with commas or one by one [default: --template]
+    #[arg(long, value_name = "FILE", value_delimiter = ',', help_heading = "Text")]
+    pub prompts: Vec<PathBuf>,
+
     /// Scores to compute [default: all: retrieval, retrieval_reasoning, dili, lazy, inf and the
     /// counts diligent, subconscious, distracted, diffuse]
     #[arg(long, value_name = "LIST", help_heading = "Scores")]
@@ -198,4 +203,8 @@ pub struct ProfileArgs {
     /// Print one JSON object on standard output instead of the table
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+
+    /// Tell what the profile would take (probes, operations, memory, time) without reading weights
+    #[arg(long, help_heading = "Output")]
+    pub dry_run: bool,
 }

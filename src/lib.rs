@@ -28,7 +28,7 @@
 //! | [`haystack`], [`needle`], [`prompt`] | the texts and how token ids become a prompt |
 //! | [`babilong`] | stories in the forms of bAbI, with the facts that their answers need |
 //! | [`hub`] | checkpoints by their id: download, cache, what went wrong |
-//! | [`tokenizer`] | `tokenizer.json`, BOS, line breaks |
+//! | [`tokenizer`], [`chat`] | `tokenizer.json`, BOS, line breaks; chat templates |
 //! | [`model`] | the Llama family in burn: config, checkpoint, decoder, cache, capture of rows |
 //! | [`mod@generate`] | prefill and greedy decode of one probe; decode from a compressed cache |
 //! | [`gate`], [`text`] | which answers count: ROUGE, F1, exact match |
@@ -75,6 +75,7 @@ pub mod atomic;
 pub mod babilong;
 pub mod budget;
 pub mod cache_heads;
+pub mod chat;
 pub mod cli;
 pub mod error;
 pub mod evaluate;

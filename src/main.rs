@@ -44,7 +44,12 @@ fn run() -> ExitCode {
         }
     };
     let done = match &cli.command {
-        None => RunConfig::new(&cli.profile, command_line()).and_then(|c| run_profile(&c)),
+        None => RunConfig::new(&cli.profile, command_line()).and_then(|config| {
+            match cli.profile.dry_run {
+                true => run_dry(&config),
+                false => run_profile(&config),
+            }
+        }),
         Some(Command::Verify(args)) => run_verify(args),
         Some(Command::Evaluate(args)) => run_evaluate(args),
         Some(Command::Utility(args)) => run_utility(args),
@@ -68,6 +73,13 @@ fn run_profile(config: &RunConfig) -> Result<()> {
         (false, true) => {}
     }
     finished.shortcoming.map_or(Ok(()), Err)
+}
+
+fn run_dry(config: &RunConfig) -> Result<()> {
+    config.probes.compute.start_threads()?;
+    let dry = profile::DryRun::of(config)?;
+    print(&if config.json { json_line(&dry)? } else { dry.to_string() })?;
+    dry.check()
 }
 
 fn run_evaluate(args: &EvaluateArgs) -> Result<()> {

@@ -118,6 +118,12 @@ impl PromptTemplate {
         self.parts().1.replacen(PLACEHOLDER, question, 1)
     }
 
+    /// The same without white space at the ends of the prompt.
+    pub fn trimmed(&self) -> Self {
+        let text = self.0.trim_end();
+        Self(if text.contains(CONTEXT) { text.trim_start() } else { text }.to_owned())
+    }
+
     /// The tokens of the question part as they stand after the haystack, `[q]`.
     ///
     /// # Errors
@@ -294,9 +300,11 @@ impl PromptParts<'_> {
 
 mod published;
 mod scattered;
+mod task_templates;
 
 pub use published::{ContextParts, ContextTokens};
 pub use scattered::ScatteredParts;
+pub use task_templates::TaskTemplates;
 
 #[cfg(test)]
 mod tests;

@@ -57,7 +57,8 @@ impl RunConfig {
     pub fn new(args: &ProfileArgs, command: Vec<String>) -> Result<Self> {
         let compat: CompatSet =
             args.compat.as_deref().unwrap_or("").parse().at_option("--compat")?;
-        let (probes, mut notes) = ProbeConfig::new(&args.probes, source(args)?, compat)?;
+        let (mut probes, mut notes) = ProbeConfig::new(&args.probes, source(args)?, compat)?;
+        probes.prompts.clone_from(&args.prompts);
         if args.score_rows.is_some() && compat.contains(Compat::DililazyKv) {
             notes
                 .push("--compat dililazykv scores row 0 only; --score-rows changes nothing".into());
@@ -84,7 +85,7 @@ impl RunConfig {
     }
 }
 
-/// What `--probe`, `--tasks`, `--samples` and `--babilong-data` say.
+/// What `--probe`, `--tasks`, `--samples` and `--babilong-data` say; `--prompts` is of stories, too.
 fn source(args: &ProfileArgs) -> Result<ProbeSource> {
     let tasks = args.tasks.as_deref();
     match (args.probe, &args.babilong_data) {
@@ -102,6 +103,7 @@ fn source(args: &ProfileArgs) -> Result<ProbeSource> {
                 ("--tasks", tasks.is_some()),
                 ("--samples", args.samples.is_some()),
                 ("--babilong-data", data.is_some()),
+                ("--prompts", !args.prompts.is_empty()),
             ];
             match given.iter().find(|g| g.1) {
                 None => Ok(ProbeSource::Needles),

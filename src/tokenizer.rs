@@ -33,6 +33,8 @@ pub struct Tokenizer {
     max_id: u32,
     sha256: String,
     newline_ids: OnceLock<BTreeSet<u32>>,
+    /// The same, with special tokens read from text.
+    markup: OnceLock<tokenizers::Tokenizer>,
 }
 
 impl Tokenizer {
@@ -87,7 +89,8 @@ impl Tokenizer {
         inner.with_post_processor(None::<PostProcessorWrapper>);
 
         let sha256 = format!("{:x}", Sha256::digest(bytes));
-        Ok(Self { inner, bos, max_id, sha256, newline_ids: OnceLock::new() })
+        let (newline_ids, markup) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { inner, bos, max_id, sha256, newline_ids, markup })
     }
 
     /// The token ids of `text`, without special tokens.
@@ -103,11 +106,7 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn encode_with_offsets(&self, text: &str) -> Result<Encoded> {
-        let encoding = self.inner.encode(text, false).map_err(|e| {
-            let head: String = text.chars().take(40).collect();
-            Error::model("the tokenizer cannot encode a text").at(format!("{head:?}")).got(e)
-        })?;
-        Ok(Encoded { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec() })
+        encoded(&self.inner, text)
     }
 
     /// The tokens that `text` has where it follows `anchor` in running text, offsets in `text`.
@@ -132,6 +131,20 @@ impl Tokenizer {
             ids: both.ids[first..].to_vec(),
             offsets: both.offsets[first..].iter().map(|o| (o.0 - border, o.1 - border)).collect(),
         })
+    }
+
+    /// The token ids of a chat template's own text: what is spelled like a special token is one.
+    /// Never for text that comes from elsewhere.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_markup(&self, text: &str) -> Result<Vec<u32>> {
+        let markup = self.markup.get_or_init(|| {
+            let mut markup = self.inner.clone();
+            markup.set_encode_special_tokens(false);
+            markup
+        });
+        encoded(markup, text).map(|encoding| encoding.ids)
     }
 
     /// The text of `ids`; special tokens are left out.
@@ -204,6 +217,14 @@ impl std::fmt::Debug for Tokenizer {
             .field("sha256", &self.sha256)
             .finish_non_exhaustive()
     }
+}
+
+fn encoded(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Encoded> {
+    let encoding = tokenizer.encode(text, false).map_err(|e| {
+        let head: String = text.chars().take(40).collect();
+        Error::model("the tokenizer cannot encode a text").at(format!("{head:?}")).got(e)
+    })?;
+    Ok(Encoded { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec() })
 }
 
 /// What the post-processor puts in front of a text. The text has a letter in it, so that an EOS

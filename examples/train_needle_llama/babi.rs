@@ -42,17 +42,27 @@ enum Spot {
 /// A person's place and the sentence that told it.
 type Whereabouts = Option<(&'static str, String)>;
 
+/// How many of the names, places and things are bAbI's own; they come first.
+const OWN: [usize; 3] = [4, 6, 3];
+
 /// The world while a story is told.
 struct World {
+    /// Where people can go.
+    places: &'static [&'static str],
     people: Vec<(&'static str, Whereabouts)>,
     objects: Vec<(&'static str, Spot)>,
 }
 
 impl World {
+    /// Of bAbI's own names, places and things alone, every other time that they suffice.
     fn new<R: Rng + ?Sized>(rng: &mut R, people: usize, objects: usize) -> Self {
-        let people = index::sample(rng, STORY_PEOPLE.len(), people);
-        let objects = index::sample(rng, STORY_OBJECTS.len(), objects);
+        let all = [STORY_PEOPLE.len(), STORY_PLACES.len(), STORY_OBJECTS.len()];
+        let suffice = people <= OWN[0] && objects <= OWN[2];
+        let of = if suffice && rng.random() { OWN } else { all };
+        let people = index::sample(rng, of[0], people);
+        let objects = index::sample(rng, of[2], objects);
         Self {
+            places: &STORY_PLACES[..of[1]],
             people: people.iter().map(|i| (STORY_PEOPLE[i], None)).collect(),
             objects: objects.iter().map(|i| (STORY_OBJECTS[i], Spot::Unknown)).collect(),
         }
@@ -88,7 +98,7 @@ impl World {
         }
         let here = whereabouts.map(|(place, _)| place);
         let elsewhere: Vec<&'static str> =
-            STORY_PLACES.iter().copied().filter(|&p| Some(p) != here).collect();
+            self.places.iter().copied().filter(|&p| Some(p) != here).collect();
         let place = pick(rng, &elsewhere);
         let fact = format!("{name} {} the {place}.", pick(rng, GO));
         self.people[person].1 = Some((place, fact.clone()));
@@ -113,13 +123,21 @@ impl World {
     }
 }
 
-/// Tells a story of at least two facts with `questions` different questions (at most one per
-/// person and object there is), of people on the move alone or with things in their hands.
-pub fn story<R: Rng + ?Sized>(rng: &mut R, questions: usize, moves_only: bool) -> Story {
+/// Tells a story of at least two facts, and where nothing is left open of at most `facts`, with
+/// `questions` different questions (at most one per person and object there is), of people on the
+/// move alone or with things in their hands. Most questions are about things, where there are any.
+pub fn story<R: Rng + ?Sized>(
+    rng: &mut R,
+    questions: usize,
+    facts: usize,
+    moves_only: bool,
+) -> Story {
     let things = if moves_only { 0 } else { STORY_OBJECTS.len() };
     let questions = questions.min(STORY_PEOPLE.len() + things);
-    let mut people: usize = rng.random_range(1..=4);
-    let mut objects: usize = if moves_only { 0 } else { rng.random_range(0..=3) };
+    // Mostly as many as in bAbI: with fewer, the right one is easily guessed.
+    let mut some = |most: usize| if rng.random() { most } else { rng.random_range(1..=most) };
+    let mut people = some(4);
+    let mut objects = if moves_only { 0 } else { some(3) };
     while people + objects < questions {
         if people < STORY_PEOPLE.len() {
             people += 1;
@@ -127,7 +145,7 @@ pub fn story<R: Rng + ?Sized>(rng: &mut R, questions: usize, moves_only: bool) -
             objects += 1;
         }
     }
-    let least = rng.random_range(2..=4 + 2 * people.min(4));
+    let least = rng.random_range(facts / 3..=facts).max(2);
     let mut world = World::new(rng, people, objects);
     let mut facts = Vec::new();
     let mut known = Vec::new();
@@ -136,6 +154,8 @@ pub fn story<R: Rng + ?Sized>(rng: &mut R, questions: usize, moves_only: bool) -
         known = world.questions();
     }
     known.shuffle(rng);
+    // What is asked about a person is asked about a thing's holder as well.
+    known.sort_by_cached_key(|(_, answer)| !answer.contains(';') && rng.random_bool(0.7));
     known.truncate(questions);
     Story { facts, questions: known }
 }
@@ -183,7 +203,7 @@ mod tests {
         let mut about_objects = 0;
         for n in 0..500 {
             let moves_only = n % 3 == 0;
-            let story = story(&mut rng, 1 + n % 4, moves_only);
+            let story = story(&mut rng, 1 + n % 4, 12, moves_only);
             assert_eq!(story.questions.len(), 1 + n % 4);
             let places = reread(&story.facts);
             let moved = |fact: &String| GO.iter().any(|go| fact.contains(go));

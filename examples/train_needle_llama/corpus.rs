@@ -20,6 +20,11 @@ pub const HAYSTACK_WEIGHT: f32 = 0.05;
 /// The shortest sample there is.
 pub const MIN_SAMPLE_TOKENS: usize = 128;
 
+/// Tokens of a sample for each fact of its story: about half of them are left for questions and prose.
+const FACT_TOKENS: usize = 14;
+/// The longest story, in facts.
+const MOST_FACTS: usize = 26;
+
 /// Prose that every sample has at least, in tokens.
 const MIN_PROSE_TOKENS: usize = 16;
 
@@ -165,7 +170,7 @@ impl Corpus {
         let mut pairs = pairs.max(1);
         let mut distractors = rng.random_range(0..=2);
         loop {
-            let content = self.content(rng, pairs, distractors, mix)?;
+            let content = self.content(rng, pairs, distractors, target_tokens, mix)?;
             let asked: usize = content.pairs.iter().map(|(q, a)| q.len() + a.len() + 1).sum();
             let hidden: usize =
                 content.facts.iter().chain(&content.story).map(|s| s.inner.len()).sum();
@@ -187,6 +192,7 @@ impl Corpus {
         rng: &mut R,
         pairs: usize,
         distractors: usize,
+        target_tokens: usize,
         mix: &Mix,
     ) -> Result<Content> {
         let mut facts: Vec<Fact> = Vec::with_capacity(pairs + distractors);
@@ -207,7 +213,8 @@ impl Corpus {
         let mut story = Vec::new();
         if about_story > 0 {
             let moves_only = rng.random::<f32>() < mix.moves_only;
-            let told = babi::story(rng, about_story, moves_only);
+            let facts = (target_tokens / FACT_TOKENS).min(MOST_FACTS);
+            let told = babi::story(rng, about_story, facts, moves_only);
             let questions = told.questions.into_iter();
             asked.extend(questions.map(|(q, a)| (question_text(&q), a)));
             story = told.facts;

@@ -120,7 +120,7 @@ fn generated(seed: u64) -> Vec<String> {
     for n in 0..FACTS {
         // One in eight is a story, so that its words are as frequent as those of the families.
         if n % 8 == 0 {
-            let story = babi::story(&mut rng, 1, false);
+            let story = babi::story(&mut rng, 1, 8, false);
             let (question, answer) = &story.questions[0];
             let facts = story.facts.join(" ");
             texts.push(format!(" {facts}{}{}", question_text(question), answer_text(answer)));

@@ -22,25 +22,25 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     pub probes: ProbeArgs,
 
-    /// What the model is asked: needle, babilong, longbench or ruler; with tasks or data sets behind
-    /// it such as babilong:qa1..qa5, longbench:hotpotqa,qasper or ruler:niah_single_1,vt
+    /// What the model is asked: needle, babilong, longbench, loogle or ruler; with tasks or data sets
+    /// behind it such as babilong:qa1..qa5, longbench:hotpotqa,qasper or ruler:niah_single_1,vt
     #[arg(long, value_name = "TASK", default_value = "needle", help_heading = "Compression")]
     pub task: String,
 
     /// Rows of each task of babilong and ruler at every length [default: 20]; of --task-data rows of
-    /// each file, or of each data set of longbench [default: all]
+    /// each file, or of each data set of longbench or loogle [default: all]
     #[arg(long, value_name = "N", help_heading = "Compression")]
     pub samples: Option<usize>,
 
-    /// Published rows: a file of LongBench, or of RULER or BABILong whose path says the task
-    /// (niah_single_1, qa1), or a folder of such (.jsonl; of BABILong also .json and .arrow).
+    /// Published rows: a file of LongBench or LooGLE, or of RULER or BABILong whose path says the
+    /// task (niah_single_1, qa1), or a folder of such (.jsonl; of BABILong also .json and .arrow).
     /// Without it, babilong and ruler make rows of their own
     #[arg(long, alias = "babilong-data", value_name = "FILE|DIR", help_heading = "Compression")]
     pub task_data: Option<PathBuf>,
 
-    /// longbench: a JSON file with prompts (dataset2prompt.json) or lengths of answers
-    /// (dataset2maxlen.json) by data set; several with commas or one by one [default: headprof's
-    /// own wording]
+    /// longbench, loogle: a JSON file with prompts (dataset2prompt.json) or lengths of answers
+    /// (dataset2maxlen.json) by data set; babilong: one with prompts by task; several with commas or
+    /// one by one [default: headprof's own wording]
     #[arg(long, value_name = "FILE", value_delimiter = ',', help_heading = "Compression")]
     pub prompts: Vec<PathBuf>,
 
@@ -48,7 +48,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, value_name = "NAME", help_heading = "Compression")]
     pub code_similarity: Option<CodeSimilarityArg>,
 
-    /// longbench and published rows of ruler: longer prompts are shortened in the middle [default:
+    /// longbench, loogle and published rows of ruler: longer prompts are shortened in the middle [default:
     /// what the model has room for beside the answer]
     #[arg(long, value_name = "TOKENS", help_heading = "Compression")]
     pub max_prompt_tokens: Option<usize>,

@@ -16,6 +16,17 @@ pub enum Switch {
     Off,
 }
 
+/// Values of `--chat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ChatArg {
+    /// Where the checkpoint has a template, and the task is asked with one.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
 /// Number types of `--dtype`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DtypeArg {
@@ -151,6 +162,17 @@ pub struct ProbeArgs {
     /// [default: \nBased on the content of the book, Question: {question}\nAnswer:]
     #[arg(long, value_name = "TEXT", help_heading = "Text", allow_hyphen_values = true)]
     pub template: Option<String>,
+
+    /// Whether prompts are messages of the checkpoint's chat template: auto (where it has one, and the
+    /// task is asked with one), always, never [default: auto; never with --compat]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "auto|always|never",
+        help_heading = "Text",
+        hide_possible_values = true
+    )]
+    pub chat: Option<ChatArg>,
 
     /// Most tokens of an answer [default: 32]
     #[arg(long, value_name = "N", help_heading = "Answers")]

@@ -72,6 +72,9 @@ impl EvaluateConfig {
         let text = TextSource::new(args)?;
         let source = if text.is_some() { ProbeSource::Needles } else { source(args)? };
         let (mut probes, notes) = ProbeConfig::new(&args.probes, source, CompatSet::default())?;
+        if text.is_none() {
+            probes.prompts.clone_from(&args.prompts);
+        }
         if text.is_some() && args.probes.stop_newline.is_none() {
             // As the benchmarks have it.
             probes.stop = StopRule::Eos;
@@ -117,11 +120,11 @@ impl EvaluateConfig {
 fn source(args: &EvaluateArgs) -> Result<ProbeSource> {
     let (task, rest) = args.task.split_once(':').map_or((&*args.task, None), |(t, r)| (t, Some(r)));
     let of_rows = [
-        ("--samples", args.samples.is_some(), "babilong, longbench or ruler"),
-        ("--task-data", args.task_data.is_some(), "babilong, longbench or ruler"),
-        ("--prompts", !args.prompts.is_empty(), "longbench"),
+        ("--samples", args.samples.is_some(), "babilong, longbench, loogle or ruler"),
+        ("--task-data", args.task_data.is_some(), "babilong, longbench, loogle or ruler"),
+        ("--prompts", !args.prompts.is_empty(), "babilong, longbench or loogle"),
         ("--code-similarity", args.code_similarity.is_some(), "longbench"),
-        ("--max-prompt-tokens", args.max_prompt_tokens.is_some(), "longbench"),
+        ("--max-prompt-tokens", args.max_prompt_tokens.is_some(), "longbench or loogle"),
     ];
     let other = of_rows.iter().find(|g| g.1 && (task == "needle" || !g.2.starts_with("babilong")));
     if let (Some((option, _, of)), "needle" | "babilong") = (other, task) {
@@ -144,7 +147,9 @@ fn source(args: &EvaluateArgs) -> Result<ProbeSource> {
         _ => Err(Error::usage("there is no such task")
             .at("--task")
             .got(format!("\"{}\"", args.task))
-            .expected("needle, babilong, longbench or ruler, or a list such as babilong:qa1..qa5")),
+            .expected(
+                "needle, babilong, longbench, loogle or ruler, or a list such as babilong:qa1..qa5",
+            )),
     }
 }
 
@@ -281,6 +286,10 @@ mod tests {
             ("--pooling mean", "--pooling"),
             ("--value-norm l3", "--value-norm"),
             ("--task longbench", "--task-data"),
+            ("--task loogle", "rows of LooGLE"),
+            ("--task loogle:hotpotqa --task-data x", "timeline_reorder"),
+            ("--task loogle --task-data x --code-similarity difflib", "no code to compare"),
+            ("--prompts x", "--task babilong, longbench or loogle"),
             ("--task longbenhc --task-data x", "longbenhc"),
             ("--task longbench:vcsum --task-data x", "Chinese words"),
             ("--task longbench: --task-data x", "behind the colon"),
@@ -299,7 +308,6 @@ mod tests {
             ("--task ruler --task-data x --haystack-dir y", "--haystack-dir"),
             ("--task ruler --samples 0", "--samples"),
             ("--task needle --task-data x", "--task-data"),
-            ("--task babilong --prompts x", "--prompts"),
             ("--task needle:qa1", "--task"),
             ("--task babilong:qa99", "--task"),
             ("--task babilong --depths 0.5", "--depths"),

@@ -1,11 +1,12 @@
-//! LongBench as a task: rows that the user has, in the wording of the user's file or our own.
+//! LongBench as a task, and LooGLE: rows that the user has, in the wording of the user's file or our
+//! own.
 //!
-//! No chat template is applied: a chat model's scores are below those published with one
-//! ([`LongBenchDataset::chat_template`] says for which data sets LongBench does).
+//! A chat model gets the prompts of most data sets as chat messages, as LongBench does it
+//! ([`LongBenchDataset::chat_template`]).
 
 use super::data::{LongBenchRow, unique};
 use super::longbench::{
-    LongBenchDataset, LongBenchMetric, LongBenchPrompts, group_of_length, score,
+    Benchmark, LongBenchDataset, LongBenchMetric, LongBenchPrompts, group_of_length, score,
 };
 use super::task::{Case, Metric, Part, Task};
 use super::text_prompt::{Measured, TextPromptLimits};
@@ -22,6 +23,7 @@ const METRICS: &[Metric] = &[Metric {
 
 /// Rows of one or several data sets.
 pub struct LongBenchTask<'a> {
+    benchmark: Benchmark,
     rows: &'a [LongBenchRow],
     /// Per row.
     datasets: Vec<&'static LongBenchDataset>,
@@ -42,6 +44,7 @@ impl<'a> LongBenchTask<'a> {
     /// be scored, if a classification has no classes, and if two rows of a data set have one id; as
     /// [`Tokenizer::encode`].
     pub fn new(
+        benchmark: Benchmark,
         rows: &'a [LongBenchRow],
         prompts: &'a LongBenchPrompts,
         tokenizer: &'a Tokenizer,
@@ -49,18 +52,29 @@ impl<'a> LongBenchTask<'a> {
         similarity: Similarity,
     ) -> Result<Self> {
         let datasets: Vec<&'static LongBenchDataset> =
-            rows.iter().map(dataset).collect::<Result<_>>()?;
+            rows.iter().map(|row| dataset(benchmark, row)).collect::<Result<_>>()?;
         let ids: Vec<String> = rows.iter().map(|r| format!("{}-{}", group(r), r.id)).collect();
         unique(ids.iter().zip(rows).map(|(id, row)| (id.as_str(), row.place.as_str())))?;
         if rows.is_empty() {
-            return Err(Error::data("there are no rows of LongBench"));
+            return Err(Error::data(format!("there are no rows of {}", benchmark.title())));
         }
         let mut measured = Measured::default();
         for (row, dataset) in rows.iter().zip(&datasets) {
             let text = prompts.render(dataset, row);
-            measured.add(tokenizer, &text, &limits, prompts.max_new_tokens(dataset))?;
+            let prompt = (&text[..], dataset.chat_template);
+            measured.add(tokenizer, prompt, &limits, prompts.max_new_tokens(dataset))?;
         }
-        Ok(Self { rows, datasets, ids, prompts, tokenizer, limits, similarity, measured })
+        Ok(Self {
+            benchmark,
+            rows,
+            datasets,
+            ids,
+            prompts,
+            tokenizer,
+            limits,
+            similarity,
+            measured,
+        })
     }
 }
 
@@ -73,9 +87,15 @@ fn group(row: &LongBenchRow) -> String {
 ///
 /// # Errors
 /// [`Error::Data`] naming the row.
-pub(super) fn dataset(row: &LongBenchRow) -> Result<&'static LongBenchDataset> {
-    let dataset = LongBenchDataset::find(&row.dataset).map_err(|e| {
-        e.at(&row.place).advice("--task longbench:LIST with the data sets to be asked, without it")
+pub(super) fn dataset(
+    benchmark: Benchmark,
+    row: &LongBenchRow,
+) -> Result<&'static LongBenchDataset> {
+    let dataset = LongBenchDataset::find(benchmark, &row.dataset).map_err(|e| {
+        e.at(&row.place).advice(format!(
+            "--task {}:LIST with the data sets to be asked, without it",
+            benchmark.name()
+        ))
     })?;
     match dataset.metric == LongBenchMetric::Classification && row.all_classes.is_empty() {
         true => Err(Error::data("a row of a classification has no classes")
@@ -87,7 +107,7 @@ pub(super) fn dataset(row: &LongBenchRow) -> Result<&'static LongBenchDataset> {
 
 impl Task for LongBenchTask<'_> {
     fn name(&self) -> &str {
-        "longbench"
+        self.benchmark.name()
     }
 
     fn metrics(&self) -> &'static [Metric] {
@@ -141,7 +161,11 @@ impl Task for LongBenchTask<'_> {
             id: self.ids[index].clone(),
             group: group(row),
             part: row.in_e.then(|| Part::LengthGroup(group_of_length(row.length))),
-            prompt: self.limits.prompt(self.tokenizer, &self.prompts.render(dataset, row))?,
+            prompt: self.limits.prompt(
+                self.tokenizer,
+                &self.prompts.render(dataset, row),
+                dataset.chat_template,
+            )?,
             depth: None,
             gold: row.answers.join(" | "),
             haystack_cycles: 0,
@@ -179,8 +203,15 @@ mod tests {
         rows: &'a [LongBenchRow],
         prompts: &'a LongBenchPrompts,
     ) -> Result<LongBenchTask<'a>> {
-        let limits = TextPromptLimits { max_prompt_tokens: 60, stop_ids: vec![1] };
-        LongBenchTask::new(rows, prompts, tokenizer, limits, Similarity::default())
+        let limits = TextPromptLimits { max_prompt_tokens: 60, stop_ids: vec![1], chat: None };
+        LongBenchTask::new(
+            Benchmark::LongBench,
+            rows,
+            prompts,
+            tokenizer,
+            limits,
+            Similarity::default(),
+        )
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl<'a> RulerTask<'a> {
         let mut measured = Measured::default();
         for (set, _, row) in &rows {
             let answer = max_new_tokens.unwrap_or_else(|| ruler::max_new_tokens(&set.task));
-            measured.add(tokenizer, &row.input, &limits, answer)?;
+            measured.add(tokenizer, (&row.input, false), &limits, answer)?;
         }
         Ok(Self { rows, tokenizer, limits, max_new_tokens, measured })
     }
@@ -118,7 +118,7 @@ impl Task for RulerTask<'_> {
             id: id.clone(),
             group: set.task.clone(),
             part: set.tokens.map(Part::Tokens),
-            prompt: self.limits.prompt(self.tokenizer, &row.input)?,
+            prompt: self.limits.prompt(self.tokenizer, &row.input, false)?,
             depth: None,
             gold: row.outputs.join(" | "),
             haystack_cycles: 0,
@@ -159,7 +159,7 @@ mod tests {
     }
 
     fn task<'a>(tokenizer: &'a Tokenizer, sets: &'a [RulerSet]) -> Result<RulerTask<'a>> {
-        let limits = TextPromptLimits { max_prompt_tokens: 10, stop_ids: vec![1] };
+        let limits = TextPromptLimits { max_prompt_tokens: 10, stop_ids: vec![1], chat: None };
         RulerTask::new(sets, tokenizer, limits, None)
     }
 

@@ -12,7 +12,8 @@ use crate::error::Result;
 use crate::model::Llama;
 use crate::needle::Needle;
 use crate::profile::{
-    HaystackMeta, Inputs, Job, ModelFiles, ModelMeta, NeedleSpans, Provenance, TokenizerMeta,
+    ChatMeta, HaystackMeta, Inputs, Job, ModelFiles, ModelMeta, NeedleSpans, Provenance,
+    TokenizerMeta,
 };
 use crate::run_config::{ProbeConfig, ProbeSource};
 
@@ -141,6 +142,8 @@ struct DataMeta<'a> {
 struct TextPromptMeta<'a> {
     /// Files with wording and lengths of answers; what they do not have is headprof's own.
     wording: &'a [DataFile],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chat: Option<ChatMeta<'a>>,
     /// `None`: prompts are not shortened.
     max_prompt_tokens: Option<usize>,
     /// `None`: every task or data set has its own.
@@ -167,6 +170,7 @@ impl<'a> TextProvenance<'a> {
             },
             prompt: TextPromptMeta {
                 wording: &texts.prompt_files,
+                chat: texts.limits.chat.as_ref().map(|(chat, _)| ChatMeta::new(&chat.template)),
                 max_prompt_tokens: Some(most).filter(|most| *most < usize::MAX),
                 max_new_tokens: config.text.as_ref().and_then(TextSource::max_new_tokens),
                 code_similarity: texts.code_similarity(),

@@ -1,4 +1,4 @@
-//! [`TextInputs`]: what LongBench and RULER read before the weights.
+//! [`TextInputs`]: what LongBench, LooGLE and RULER read before the weights.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,14 +7,15 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::config::EvaluateConfig;
-use super::data::{LongBenchRow, RulerRow, data_files};
-use super::longbench::{LongBenchDataset, LongBenchPrompts};
+use super::data::{LongBenchRow, RulerRow, data_files, read_loogle};
+use super::longbench::{Benchmark, LongBenchDataset, LongBenchPrompts};
 use super::longbench_task::LongBenchTask;
 use super::ruler::{RulerGenerator, max_new_tokens, task_in};
 use super::ruler_task::{RulerSet, RulerTask};
 use super::task::Task;
 use super::text_prompt::TextPromptLimits;
 use super::text_source::{LongBenchSource, MadeRuler, PublishedRuler, TextSource};
+use crate::chat::{Chat, ChatMode};
 use crate::error::{Error, Result};
 use crate::haystack::Haystack;
 use crate::profile::{ModelFiles, context_lengths};
@@ -51,8 +52,16 @@ pub(super) struct DataFile {
 }
 
 enum Rows {
-    LongBench { rows: Vec<LongBenchRow>, prompts: LongBenchPrompts, similarity: Similarity },
-    Ruler { sets: Vec<RulerSet>, max_new_tokens: Option<usize> },
+    LongBench {
+        benchmark: Benchmark,
+        rows: Vec<LongBenchRow>,
+        prompts: LongBenchPrompts,
+        similarity: Similarity,
+    },
+    Ruler {
+        sets: Vec<RulerSet>,
+        max_new_tokens: Option<usize>,
+    },
 }
 
 impl TextInputs {
@@ -74,9 +83,12 @@ impl TextInputs {
         let prompts = LongBenchPrompts::read_all(&source.prompts)?;
         let mut notes = Vec::new();
         let (rows, files) = longbench_rows(source, &mut notes)?;
-        let datasets: Vec<_> =
-            rows.iter().map(super::longbench_task::dataset).collect::<Result<_>>()?;
-        let longest = datasets.iter().map(|d| prompts.max_new_tokens(d)).max().unwrap_or(0);
+        let benchmark = source.benchmark;
+        let mut longest = 0;
+        for row in &rows {
+            let dataset = super::longbench_task::dataset(benchmark, row)?;
+            longest = longest.max(prompts.max_new_tokens(dataset));
+        }
         let model = ModelFiles::open(&probes.model)?;
         Ok(Self {
             limits: limits(probes, &model, source.max_prompt_tokens, longest)?,
@@ -90,7 +102,7 @@ impl TextInputs {
                 .map(|path| DataFile::new(path, None))
                 .collect::<Result<_>>()?,
             notes,
-            rows: Rows::LongBench { rows, prompts, similarity: source.similarity },
+            rows: Rows::LongBench { benchmark, rows, prompts, similarity: source.similarity },
         })
     }
 
@@ -121,8 +133,12 @@ impl TextInputs {
         let answers =
             source.kinds.iter().map(|k| asked.unwrap_or_else(|| max_new_tokens(k.name())));
         let lengths = context_lengths(probes, &model, answers.max().unwrap_or(0))?;
-        let bos = usize::from(model.tokenizer.bos().is_some());
-        let count = |text: &str| Ok(model.tokenizer.encode(text)?.len() + bos);
+        let chat = chat(probes, &model)?;
+        let around = match &chat {
+            Some((chat, true)) => chat.tokens(),
+            _ => usize::from(model.tokenizer.bos().is_some()),
+        };
+        let count = |text: &str| Ok(model.tokenizer.encode(text)?.len() + around);
         let mut sets = Vec::new();
         for kind in &source.kinds {
             for &length in &lengths {
@@ -142,6 +158,7 @@ impl TextInputs {
             limits: TextPromptLimits {
                 max_prompt_tokens: lengths.last().copied().unwrap_or(0),
                 stop_ids,
+                chat,
             },
             model,
             haystack: Some(haystack),
@@ -160,9 +177,9 @@ impl TextInputs {
     pub fn task(&self) -> Result<Box<dyn Task + '_>> {
         let (tokenizer, limits) = (&self.model.tokenizer, self.limits.clone());
         Ok(match &self.rows {
-            Rows::LongBench { rows, prompts, similarity } => {
-                Box::new(LongBenchTask::new(rows, prompts, tokenizer, limits, *similarity)?)
-            }
+            Rows::LongBench { benchmark, rows, prompts, similarity } => Box::new(
+                LongBenchTask::new(*benchmark, rows, prompts, tokenizer, limits, *similarity)?,
+            ),
             Rows::Ruler { sets, max_new_tokens } => {
                 Box::new(RulerTask::new(sets, tokenizer, limits, *max_new_tokens)?)
             }
@@ -172,9 +189,9 @@ impl TextInputs {
     /// How code is compared, if that plays a part.
     pub fn code_similarity(&self) -> Option<&'static str> {
         match self.rows {
+            Rows::LongBench { benchmark: Benchmark::LooGle, .. } | Rows::Ruler { .. } => None,
             Rows::LongBench { similarity: Similarity::Levenshtein, .. } => Some("levenshtein"),
             Rows::LongBench { similarity: Similarity::Difflib, .. } => Some("difflib"),
-            Rows::Ruler { .. } => None,
         }
     }
 }
@@ -201,7 +218,11 @@ fn longbench_rows(
     let mut of_dataset: BTreeMap<(String, bool), usize> = BTreeMap::new();
     for file in data_files(&source.path)? {
         let before = rows.len();
-        for row in LongBenchRow::read(&file)? {
+        let read = match source.benchmark {
+            Benchmark::LongBench => LongBenchRow::read(&file)?,
+            Benchmark::LooGle => read_loogle(&file, &source.benchmark.names())?,
+        };
+        for row in read {
             let all = source.datasets.as_ref();
             if all.is_some_and(|sets| sets.iter().all(|set| set.name != row.dataset)) {
                 continue;
@@ -300,7 +321,13 @@ fn limits(
             .advice("fewer tokens, or --allow-extrapolation"));
     }
     let stop_ids = probes.stop.ids(&model.config.eos, &model.tokenizer);
-    Ok(TextPromptLimits { max_prompt_tokens: most, stop_ids })
+    Ok(TextPromptLimits { max_prompt_tokens: most, stop_ids, chat: chat(probes, model)? })
+}
+
+/// What makes prompts chat messages, and whether all of them are.
+fn chat(probes: &ProbeConfig, model: &ModelFiles) -> Result<Option<(Chat, bool)>> {
+    let all = probes.chat == ChatMode::Always;
+    Ok(model.chat(probes.chat)?.map(|chat| (chat, all)))
 }
 
 #[cfg(test)]

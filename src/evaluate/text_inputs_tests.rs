@@ -16,6 +16,7 @@ fn write(dir: &Path, name: &str, dataset: &str, ids: &[&str]) {
 
 fn source(path: &Path) -> LongBenchSource {
     LongBenchSource {
+        benchmark: Benchmark::LongBench,
         path: path.to_owned(),
         datasets: None,
         prompts: Vec::new(),
@@ -45,11 +46,11 @@ fn samples_and_names_choose_rows() {
     let one = LongBenchSource { samples: Some(1), ..source(dir.path()) };
     let expected = [row("hotpotqa", "1", false), row("hotpotqa", "1", true)];
     assert_eq!(ids(&one), [&expected[..], &[row("qasper", "1", false)]].concat());
-    let datasets = Some(vec![LongBenchDataset::find("qasper").unwrap()]);
+    let datasets = Some(vec![LongBenchDataset::find(Benchmark::LongBench, "qasper").unwrap()]);
     let named = LongBenchSource { datasets, ..source(dir.path()) };
     let (rows, files) = longbench_rows(&named, &mut Vec::new()).unwrap();
     assert_eq!((rows.len(), files.len(), files[0].rows), (1, 1, Some(1)));
-    let datasets = Some(vec![LongBenchDataset::find("lcc").unwrap()]);
+    let datasets = Some(vec![LongBenchDataset::find(Benchmark::LongBench, "lcc").unwrap()]);
     let e = longbench_rows(&LongBenchSource { datasets, ..source(dir.path()) }, &mut Vec::new())
         .err()
         .unwrap();
@@ -134,19 +135,55 @@ fn gold_answers_have_the_full_score_by_every_metric() {
         in_e: false,
         place: dataset.name.to_owned(),
     };
-    let sets: Vec<&LongBenchDataset> = DATASETS.iter().collect();
-    let rows: Vec<LongBenchRow> = sets.iter().map(row).collect();
     let prompts = LongBenchPrompts::own();
-    for similarity in [Similarity::Levenshtein, Similarity::Difflib] {
-        let limits = TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new() };
-        let mut task = LongBenchTask::new(&rows, &prompts, tokenizer, limits, similarity).unwrap();
-        for (i, row) in rows.iter().enumerate() {
-            let value = task.values(i, &row.answers[0]).unwrap()[0];
-            // F of ROUGE has a small number below its fraction bar.
-            assert!((value - 1.0).abs() < 1e-6, "{}: {value}", row.dataset);
-            assert_eq!(task.values(i, "").unwrap(), [0.0], "{}", row.dataset);
+    for benchmark in [Benchmark::LongBench, Benchmark::LooGle] {
+        let sets = DATASETS.iter().filter(|d| d.benchmark == benchmark);
+        let rows: Vec<LongBenchRow> = sets.map(|dataset| row(&dataset)).collect();
+        for similarity in [Similarity::Levenshtein, Similarity::Difflib] {
+            let limits =
+                TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new(), chat: None };
+            let mut task =
+                LongBenchTask::new(benchmark, &rows, &prompts, tokenizer, limits, similarity)
+                    .unwrap();
+            assert_eq!(task.name(), benchmark.name());
+            for (i, row) in rows.iter().enumerate() {
+                let value = task.values(i, &row.answers[0]).unwrap()[0];
+                // F of ROUGE has a small number below its fraction bar.
+                assert!((value - 1.0).abs() < 1e-6, "{}: {value}", row.dataset);
+                assert_eq!(task.values(i, "").unwrap(), [0.0], "{}", row.dataset);
+            }
         }
     }
+}
+
+/// A document with a question of each of two types: one data set is asked, or both; another
+/// benchmark's rows are refused.
+#[test]
+fn questions_of_loogle_are_chosen_by_type() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("longdep_qa.jsonl");
+    let line = r#"{"input":"Text.","qa_pairs":"[{'Q': 'a', 'A': 'b', 'type': 'computation'}, {'Q': 'c', 'A': 'd', 'type': 'timeline_reorder'}]"}"#;
+    std::fs::write(&path, line).unwrap();
+    let loogle = |names: Option<&[&str]>| LongBenchSource {
+        benchmark: Benchmark::LooGle,
+        datasets: names.map(|names| {
+            let set = |name: &&str| LongBenchDataset::parse(Benchmark::LooGle, name).unwrap();
+            names.iter().map(set).collect()
+        }),
+        ..source(&path)
+    };
+    let inputs = |source: &LongBenchSource| {
+        let (rows, _) = longbench_rows(source, &mut Vec::new()).unwrap();
+        rows.into_iter().map(|row| row.input).collect::<Vec<_>>()
+    };
+    assert_eq!(inputs(&loogle(None)), ["a", "c"]);
+    assert_eq!(inputs(&loogle(Some(&["timeline_reorder"]))), ["c"]);
+
+    write(dir.path(), "longdep_qa.jsonl", "qasper", &["1"]);
+    let (rows, _) = longbench_rows(&loogle(None), &mut Vec::new()).unwrap();
+    let e = crate::evaluate::longbench_task::dataset(Benchmark::LooGle, &rows[0]).unwrap_err();
+    assert!(e.to_string().contains("no such data set in LooGLE"), "{e}");
+    assert!(e.to_string().contains("--task loogle:LIST"), "{e}");
 }
 
 /// The same over the published rows of data sets that can be scored.
@@ -156,7 +193,7 @@ fn gold_answers_of_published_rows_have_the_full_score() {
     let Some(root) = metrics.ancestors().nth(3) else { return };
     let data = root.join("data");
     let tokenizer = crate::tokenizer::samples::byte_level();
-    let limits = TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new() };
+    let limits = TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new(), chat: None };
     let prompts = LongBenchPrompts::own();
     let mut checked = 0;
     for name in ["multi_news_10", "passage_retrieval_zh_5"] {
@@ -165,8 +202,9 @@ fn gold_answers_of_published_rows_have_the_full_score() {
             continue;
         }
         let (rows, _) = longbench_rows(&source(&path), &mut Vec::new()).unwrap();
+        let (set, similarity) = (Benchmark::LongBench, Similarity::default());
         let mut task =
-            LongBenchTask::new(&rows, &prompts, tokenizer, limits.clone(), Similarity::default())
+            LongBenchTask::new(set, &rows, &prompts, tokenizer, limits.clone(), similarity)
                 .unwrap();
         for (i, row) in rows.iter().enumerate() {
             for gold in &row.answers {

@@ -1,8 +1,8 @@
-//! [`TextSource`]: the options of LongBench and RULER, validated.
+//! [`TextSource`]: the options of LongBench, LooGLE and RULER, validated.
 
 use std::path::PathBuf;
 
-use super::longbench::LongBenchDataset;
+use super::longbench::{Benchmark, LongBenchDataset};
 use super::ruler::{RulerKind, task_names};
 use crate::cli::{CodeSimilarityArg, EvaluateArgs};
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ use crate::text::code_sim::Similarity;
 /// A task whose rows are whole texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TextSource {
-    /// Rows of LongBench.
+    /// Rows of LongBench or LooGLE.
     LongBench(LongBenchSource),
     /// Rows in the forms of RULER that are made here.
     MadeRuler(MadeRuler),
@@ -20,9 +20,11 @@ pub enum TextSource {
     PublishedRuler(PublishedRuler),
 }
 
-/// Which rows of LongBench, and how they are asked.
+/// Which rows of LongBench or LooGLE, and how they are asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LongBenchSource {
+    /// Whose rows.
+    pub benchmark: Benchmark,
     /// A file or a folder of such.
     pub path: PathBuf,
     /// Data sets; `None` for all that the files have.
@@ -64,7 +66,7 @@ pub struct PublishedRuler {
 }
 
 impl TextSource {
-    /// What `args` say about LongBench or RULER; `None` if `--task` is another.
+    /// What `args` say about LongBench, LooGLE or RULER; `None` if `--task` is another.
     ///
     /// # Errors
     /// [`Error::Usage`] naming the option, also for one that has no meaning for the task.
@@ -72,7 +74,8 @@ impl TextSource {
         let (task, list) =
             args.task.split_once(':').map_or((&*args.task, None), |(t, list)| (t, Some(list)));
         let source = match task {
-            "longbench" => Self::longbench(args, list)?,
+            "longbench" => Self::longbench(args, Benchmark::LongBench, list)?,
+            "loogle" => Self::longbench(args, Benchmark::LooGle, list)?,
             "ruler" => Self::ruler(args, list)?,
             _ => return Ok(None),
         };
@@ -98,16 +101,18 @@ impl TextSource {
         }
     }
 
-    fn longbench(args: &EvaluateArgs, list: Option<&str>) -> Result<Self> {
+    fn longbench(args: &EvaluateArgs, benchmark: Benchmark, list: Option<&str>) -> Result<Self> {
         let path = args.task_data.clone().ok_or_else(|| {
-            Error::usage("the rows of LongBench are not a part of headprof")
-                .at("--task longbench")
+            Error::usage(format!("the rows of {} are not a part of headprof", benchmark.title()))
+                .at(format!("--task {}", benchmark.name()))
                 .got("no --task-data")
                 .expected("--task-data with a file or a folder of its JSON lines")
         })?;
+        let parse = |name: &str| LongBenchDataset::parse(benchmark, name);
         Ok(Self::LongBench(LongBenchSource {
+            benchmark,
             path,
-            datasets: list.map(|list| names(list, LongBenchDataset::parse)).transpose()?,
+            datasets: list.map(|list| names(list, parse)).transpose()?,
             prompts: args.prompts.clone(),
             similarity: match args.code_similarity {
                 Some(CodeSimilarityArg::Difflib) => Similarity::Difflib,
@@ -147,8 +152,11 @@ impl TextSource {
     /// Refuses what has no meaning for the task.
     fn refuse_for(&self, args: &EvaluateArgs) -> Result<()> {
         let p = &args.probes;
-        let (longbench, made) =
-            (matches!(self, Self::LongBench(_)), matches!(self, Self::MadeRuler(_)));
+        let made = matches!(self, Self::MadeRuler(_));
+        let (longbench, code) = match self {
+            Self::LongBench(source) => (true, source.benchmark == Benchmark::LongBench),
+            Self::MadeRuler(_) | Self::PublishedRuler(_) => (false, false),
+        };
         let lengths = p.lengths.is_some()
             || p.min_len.is_some()
             || p.max_len.is_some()
@@ -182,7 +190,7 @@ impl TextSource {
             ("--prompts", !longbench && !args.prompts.is_empty(), "rows are whole prompts"),
             (
                 "--code-similarity",
-                !longbench && args.code_similarity.is_some(),
+                !code && args.code_similarity.is_some(),
                 "there is no code to compare",
             ),
         ];

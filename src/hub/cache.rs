@@ -82,17 +82,17 @@ impl RepoCache {
         atomic::write(&path, commit.as_bytes())
     }
 
-    /// What there is of `commit`.
+    /// What there is of `commit`; of its weights only if they matter.
     ///
     /// # Errors
     /// [`Error::Model`] for an index that cannot be read or leads out of the folder.
-    pub fn held(&self, commit: &str) -> Result<Held> {
+    pub fn held(&self, commit: &str, weights: bool) -> Result<Held> {
         let dir = self.snapshot(commit);
         // A link without its content does not exist.
         let here = |name: &str| dir.join(name).exists();
         let mut lacks: Vec<String> =
             [CONFIG, TOKENIZER].into_iter().filter(|name| !here(name)).map(str::to_owned).collect();
-        if !here(WEIGHTS) {
+        if weights && !here(WEIGHTS) {
             match fs::read(dir.join(INDEX)) {
                 Ok(text) => {
                     let shards = shard_names(&text, &dir.join(INDEX).display().to_string())?;
@@ -268,21 +268,22 @@ mod tests {
         let cache = cache(dir.path());
         let lacks = |names: &[&str]| Held::Lacks(names.iter().map(|n| (*n).to_owned()).collect());
         let weights = "model.safetensors or model.safetensors.index.json";
-        assert_eq!(cache.held(COMMIT).unwrap(), lacks(&[CONFIG, TOKENIZER, weights]));
+        assert_eq!(cache.held(COMMIT, true).unwrap(), lacks(&[CONFIG, TOKENIZER, weights]));
         put(&cache, CONFIG, "{}");
         put(&cache, TOKENIZER, "{}");
-        assert_eq!(cache.held(COMMIT).unwrap(), lacks(&[weights]));
+        assert_eq!(cache.held(COMMIT, true).unwrap(), lacks(&[weights]));
+        assert_eq!(cache.held(COMMIT, false).unwrap(), Held::Enough(OPTIONAL.to_vec()));
         put(&cache, INDEX, r#"{"weight_map": {"a": "1.st", "b": "2.st"}}"#);
         put(&cache, "1.st", "1");
-        assert_eq!(cache.held(COMMIT).unwrap(), lacks(&["2.st"]));
+        assert_eq!(cache.held(COMMIT, true).unwrap(), lacks(&["2.st"]));
         put(&cache, "2.st", "2");
-        assert_eq!(cache.held(COMMIT).unwrap(), Held::Enough(OPTIONAL.to_vec()));
+        assert_eq!(cache.held(COMMIT, true).unwrap(), Held::Enough(OPTIONAL.to_vec()));
         put(&cache, OPTIONAL[0], "{}");
         OPTIONAL[1..].iter().for_each(|name| cache.set_absent(COMMIT, name).unwrap());
-        assert_eq!(cache.held(COMMIT).unwrap(), Held::All);
+        assert_eq!(cache.held(COMMIT, true).unwrap(), Held::All);
         // A link whose content is gone is not there.
         fs::remove_file(cache.folder.join("blobs/b-2.st")).unwrap();
-        assert_eq!(cache.held(COMMIT).unwrap(), lacks(&["2.st"]));
+        assert_eq!(cache.held(COMMIT, true).unwrap(), lacks(&["2.st"]));
         assert!(cache.has(COMMIT, "1.st", 1) && !cache.has(COMMIT, "1.st", 2));
         assert_eq!(cache.commits(), [COMMIT]);
     }

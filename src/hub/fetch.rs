@@ -17,14 +17,14 @@ const LISTED: usize = 3;
 
 /// See [`super::fetch`].
 pub fn fetch(model: &HubModel) -> Result<Snapshot> {
-    let HubModel { id, environment, offline, quiet } = model;
+    let HubModel { id, environment, offline, quiet, weights } = model;
     let folder = environment.cache()?;
     let cache = RepoCache::new(folder, id);
     if *offline || environment.offline {
-        return from_cache(&cache, id, *quiet);
+        return from_cache(&cache, model, *quiet);
     }
     if let Some(commit) = id.commit()
-        && cache.held(commit)? == Held::All
+        && cache.held(commit, *weights)? == Held::All
     {
         return Ok(snapshot(&cache, id, commit));
     }
@@ -39,7 +39,7 @@ pub fn fetch(model: &HubModel) -> Result<Snapshot> {
         Ok(found) => found,
         // What was downloaded before is better than nothing, as long as it is said.
         Err(Failure { error, passing: Some(why) }) => {
-            let held = from_cache(&cache, id, true).map_err(|_| error)?;
+            let held = from_cache(&cache, model, true).map_err(|_| error)?;
             if !quiet {
                 note(&format!(
                     "note: {why}; {id} is taken from the cache, commit {}",
@@ -59,9 +59,9 @@ pub fn fetch(model: &HubModel) -> Result<Snapshot> {
     // The weights come last: where they are, everything is.
     wanted.small.iter().try_for_each(|name| get(name))?;
     wanted.absent.iter().try_for_each(|name| cache.set_absent(&commit, name))?;
-    if wanted.weights == WEIGHTS {
+    if *weights && wanted.weights == WEIGHTS {
         get(WEIGHTS)?;
-    } else {
+    } else if *weights {
         get(INDEX)?;
         let path = cache.snapshot(&commit).join(INDEX);
         let place = path.display().to_string();
@@ -92,7 +92,8 @@ fn snapshot(cache: &RepoCache, id: &HubId, commit: &str) -> Snapshot {
 ///
 /// # Errors
 /// [`Error::Model`] if that is not enough to load the model.
-fn from_cache(cache: &RepoCache, id: &HubId, quiet: bool) -> Result<Snapshot> {
+fn from_cache(cache: &RepoCache, model: &HubModel, quiet: bool) -> Result<Snapshot> {
+    let HubModel { id, weights, .. } = model;
     let advice = format!(
         "run once where there is a network, without --offline and HF_HUB_OFFLINE, with the same \
          cache (HF_HOME); or name a folder, or a commit that is in the cache ({}@COMMIT)",
@@ -111,7 +112,7 @@ fn from_cache(cache: &RepoCache, id: &HubId, quiet: bool) -> Result<Snapshot> {
             .expected(format!("the commit of revision {} and its files", id.revision()))
             .advice(advice));
     };
-    match cache.held(&commit)? {
+    match cache.held(&commit, *weights)? {
         Held::All => {}
         Held::Enough(_) if quiet => {}
         Held::Enough(unknown) => note(&format!(

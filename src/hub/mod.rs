@@ -50,6 +50,8 @@ pub struct HubModel {
     pub offline: bool,
     /// Whether nothing is printed.
     pub quiet: bool,
+    /// Whether the weights are wanted, too; without them a model can be looked at.
+    pub weights: bool,
 }
 
 /// The files of one commit of a model.

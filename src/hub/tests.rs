@@ -76,6 +76,7 @@ impl Setting {
             },
             offline: false,
             quiet: true,
+            weights: true,
         }
     }
 
@@ -277,4 +278,20 @@ fn processes_at_the_same_time_download_once() {
     let mut bodies = setting.bodies();
     bodies.sort();
     assert_eq!(bodies, ["config.json", "model.safetensors", "tokenizer.json"]);
+}
+
+/// What `--dry-run` asks for: the small files, and nothing of the weights; then the rest.
+#[test]
+fn a_model_is_looked_at_without_its_weights() {
+    let setting = Setting::new();
+    let looked = HubModel { weights: false, ..setting.model(ID) };
+    let snapshot = fetch(&looked).unwrap();
+    let here = |name: &str| snapshot.dir.join(name).exists();
+    assert!(here("config.json") && here("tokenizer.json") && !here("model.safetensors"));
+    // Again without a request, and the weights are missed by whoever wants them.
+    assert_eq!(fetch(&HubModel { offline: true, ..looked }).unwrap(), snapshot);
+    let e = setting.offline(ID).unwrap_err();
+    assert!(e.to_string().contains("no model.safetensors"), "{e}");
+    fetch(&setting.model(ID)).unwrap();
+    assert!(here("model.safetensors"));
 }

@@ -8,7 +8,7 @@ use burn::tensor::DType;
 use super::attention;
 use super::checkpoint::Checkpoint;
 use super::config::ModelConfig;
-use super::decoder::Decoder;
+use super::decoder::{Decoder, WeightSource};
 use super::device::Compute;
 use super::kv_cache::KvCache;
 use super::rope::{Angles, Rope};
@@ -80,6 +80,25 @@ impl Llama {
             compute: compute.clone(),
             sha256: checkpoint.sha256(),
             warnings,
+        })
+    }
+
+    /// The model of `config` with weights that no file has.
+    ///
+    /// # Errors
+    /// As [`Decoder::new`].
+    pub(super) fn of_source(
+        config: ModelConfig,
+        source: &mut dyn WeightSource,
+        compute: &Compute,
+    ) -> Result<Self> {
+        Ok(Self {
+            decoder: Decoder::new(&config, source)?,
+            rope: Rope::new(config.rope, config.head_dim),
+            config,
+            compute: compute.clone(),
+            sha256: String::new(),
+            warnings: Vec::new(),
         })
     }
 

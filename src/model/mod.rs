@@ -12,6 +12,7 @@
 
 mod attention;
 pub mod attention_map;
+pub mod calibrate;
 pub mod capture;
 pub mod checkpoint;
 pub mod config;

@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 /// How many heads are outlined.
 const OUTLINED: usize = 10;
 
+/// The widest map, in points, that another is put beside.
+const WIDEST_BESIDE: f64 = 1000.0;
+
 /// The words of a heatmap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeatmapMeta<'a> {
@@ -35,6 +38,24 @@ pub struct HeatmapMeta<'a> {
 /// [`Error::Bug`] if the matrix has no heads or the drawing fails.
 pub fn head_heatmap(scores: &HeadMatrix, meta: &HeatmapMeta) -> Result<Picture> {
     Picture::of(&scene(scores, meta)?)
+}
+
+/// Draws two maps as one picture, each with its own scale: side by side, or one above the other where
+/// they are wider than high.
+///
+/// # Errors
+/// As [`head_heatmap`].
+pub fn head_heatmap_pair(pair: [(&HeadMatrix, HeatmapMeta); 2]) -> Result<Picture> {
+    Picture::of(&pair_scene(pair)?)
+}
+
+pub(super) fn pair_scene([first, second]: [(&HeadMatrix, HeatmapMeta); 2]) -> Result<Scene> {
+    let (mut both, other) = (scene(first.0, &first.1)?, scene(second.0, &second.1)?);
+    both.title = format!("{} | {}", both.title, other.title);
+    let (width, height) = (f64::from(both.size.0), f64::from(both.size.1));
+    let offset = if width > WIDEST_BESIDE { (0.0, height) } else { (width, 0.0) };
+    both.put(other, offset);
+    Ok(both)
 }
 
 /// Where the cell of a head lies in the PNG of a matrix of `layers` × `heads`: the pixel `(x, y)` in

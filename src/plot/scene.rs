@@ -185,6 +185,24 @@ impl Scene {
         self.shapes.push(Shape::Text(text));
     }
 
+    /// Adds what another picture draws, moved by `(dx, dy)` points, and grows to hold it.
+    pub fn put(&mut self, other: Scene, (dx, dy): (f64, f64)) {
+        let (width, height) = (f64::from(other.size.0) + dx, f64::from(other.size.1) + dy);
+        self.size = (self.size.0.max(width.ceil() as u32), self.size.1.max(height.ceil() as u32));
+        let moved = |rect: Rect| Rect { x: rect.x + dx, y: rect.y + dy, ..rect };
+        let all = |points: Vec<(f64, f64)>| -> Vec<(f64, f64)> {
+            points.into_iter().map(|(x, y)| (x + dx, y + dy)).collect()
+        };
+        self.shapes.extend(other.shapes.into_iter().map(|shape| match shape {
+            Shape::Fill(rect, color) => Shape::Fill(moved(rect), color),
+            Shape::Line { points, width, color } => {
+                Shape::Line { points: all(points), width, color }
+            }
+            Shape::Polygon(points, color) => Shape::Polygon(all(points), color),
+            Shape::Text(text) => Shape::Text(Text { x: text.x + dx, y: text.y + dy, ..text }),
+        }));
+    }
+
     /// All texts.
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
         self.shapes.iter().filter_map(|s| match s {

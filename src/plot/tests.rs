@@ -260,6 +260,34 @@ fn hostile_titles_give_valid_documents() {
     assert_legible(&head_heatmap::scene(&scores, &meta).unwrap());
 }
 
+/// Two maps make one picture, legible in both arrangements, each cell where its own map has it.
+#[test]
+fn a_pair_of_maps_is_beside_or_below() {
+    for (layers, heads) in [(6, 8), (80, 64)] {
+        let (a, b) = (sample(layers, heads, 1.0), sample(layers, heads, 0.2));
+        let alone = head_heatmap::scene(&a, &META).unwrap();
+        let both = head_heatmap::pair_scene([(&a, META), (&b, META)]).unwrap();
+        let (width, height) = alone.size;
+        let wide = layers == 80;
+        let expected = if wide { (width, 2 * height) } else { (2 * width, height) };
+        assert_eq!(both.size, expected);
+        assert_legible(&both);
+        let pixels = Pixels::of(&head_heatmap_pair([(&a, META), (&b, META)]).unwrap());
+        let (x, y) = head_heatmap::cell_center(layers, heads, 1, 2);
+        let y = if wide { y } else { y - 16 };
+        let scale = PNG_SCALE;
+        let second = if wide { (x, y + height * scale) } else { (x + width * scale, y) };
+        assert_eq!(
+            pixels.at((x, y)),
+            VIRIDIS.on_scale(a.get(1, 2).into(), head_heatmap::scale(&a))
+        );
+        assert_eq!(
+            pixels.at(second),
+            VIRIDIS.on_scale(b.get(1, 2).into(), head_heatmap::scale(&b))
+        );
+    }
+}
+
 /// Tags close in order, every `&` begins one of XML's own entities, attributes are quoted.
 fn assert_well_formed(svg: &str) {
     let mut open = Vec::new();

@@ -1,19 +1,17 @@
 //! What the probes of a job hide, in tokens, and how a prompt is put together from it.
 
+use super::inputs::Inputs;
 use crate::error::{Error, Result};
 use crate::haystack::HaystackTokens;
 use crate::needle::{Facts, Needle, NeedleTokens};
 use crate::plan::Probe;
 use crate::prompt::{ContextParts, ContextTokens, Prompt, PromptParts, ScatteredParts};
 use crate::run_config::ProbeConfig;
-use crate::tokenizer::Tokenizer;
 
 /// What all prompts of a job have in common.
 pub(super) struct Around {
-    /// The tokenizer's.
+    /// The tokenizer's, or the chat template's.
     pub bos: Option<u32>,
-    /// The tokens between BOS and haystack.
-    pub prefix: Vec<u32>,
     /// The text around needles.
     pub haystack: HaystackTokens,
 }
@@ -21,6 +19,8 @@ pub(super) struct Around {
 /// A needle in tokens, with its question and the limit of its answer.
 pub(super) struct TokenisedNeedle {
     hidden: Hidden,
+    /// The tokens between BOS and haystack.
+    prefix: Vec<u32>,
     question: Vec<u32>,
     pub max_new_tokens: usize,
 }
@@ -35,7 +35,23 @@ enum Hidden {
 }
 
 impl TokenisedNeedle {
-    pub fn new(needle: &Needle, config: &ProbeConfig, tokenizer: &Tokenizer) -> Result<Self> {
+    pub fn new(needle: &Needle, config: &ProbeConfig, inputs: &Inputs) -> Result<Self> {
+        let (tokenizer, template) = (&inputs.model.tokenizer, inputs.template(needle, config));
+        let (prefix, question) = match &inputs.chat {
+            None => (
+                template.tokenise_prefix(tokenizer)?,
+                template.tokenise(tokenizer, &needle.question)?,
+            ),
+            Some(chat) => {
+                let (template, asked) = match chat.template.trims() {
+                    true => (&template.trimmed(), needle.question.trim_end()),
+                    false => (template, &needle.question[..]),
+                };
+                let prefix = template.tokenise_prefix(tokenizer)?;
+                let question = template.tokenise(tokenizer, asked)?;
+                ([&chat.before[..], &prefix].concat(), [&question[..], &chat.after].concat())
+            }
+        };
         let answer_tokens = tokenizer.encode(&needle.answer)?.len();
         let hidden = match &needle.facts {
             None => Hidden::Sentence(needle.tokenise(tokenizer)?),
@@ -49,7 +65,8 @@ impl TokenisedNeedle {
         };
         Ok(Self {
             hidden,
-            question: config.template.tokenise(tokenizer, &needle.question)?,
+            prefix,
+            question,
             max_new_tokens: config.max_new_tokens.of(answer_tokens),
         })
     }
@@ -83,8 +100,8 @@ impl TokenisedNeedle {
     }
 
     fn parts<'a>(&'a self, around: &'a Around) -> Parts<'a> {
-        let Around { bos, prefix, haystack } = around;
-        let (bos, question) = (*bos, &self.question[..]);
+        let Around { bos, haystack } = around;
+        let (bos, prefix, question) = (*bos, &self.prefix[..], &self.question[..]);
         match &self.hidden {
             Hidden::Sentence(needle) => {
                 Parts::Sentence(PromptParts { bos, prefix, haystack, needle, question })

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use crate::babilong::{Published, PublishedFile};
+use crate::chat::{Chat, ChatMode};
 use crate::error::{Error, Result};
 use crate::gate::{self, Expected};
 use crate::haystack::Haystack;
 use crate::hub::{self, Origin, Snapshot};
 use crate::model::{Compute, Llama, ModelConfig, embedded};
 use crate::needle::{Facts, Needle};
+use crate::prompt::{PromptTemplate, TaskTemplates};
 use crate::run_config::{ModelChoice, ProbeConfig, ProbeSource, PublishedRows};
 use crate::tokenizer::Tokenizer;
 
@@ -37,6 +39,10 @@ pub struct Inputs {
     pub needles: Vec<Needle>,
     /// The files of published rows.
     pub published: Vec<PublishedFile>,
+    /// What is put around stories, by task.
+    pub templates: TaskTemplates,
+    /// What makes a prompt a chat message, if it is one.
+    pub chat: Option<Chat>,
     /// What the user should know about them.
     pub notes: Vec<String>,
     /// The model.
@@ -44,6 +50,11 @@ pub struct Inputs {
 }
 
 impl Inputs {
+    /// What is put around the haystack of a needle: its task's template, or that of all.
+    pub fn template<'a>(&'a self, needle: &Needle, config: &'a ProbeConfig) -> &'a PromptTemplate {
+        needle.task().and_then(|task| self.templates.get(task)).unwrap_or(&config.template)
+    }
+
     /// Reads texts first, then the model: of several mistakes the cheapest is told.
     ///
     /// # Errors
@@ -53,6 +64,7 @@ impl Inputs {
             Some(dir) => Haystack::load_dir(dir, config.skip_bad_files)?,
             None => Haystack::bundled()?,
         };
+        let templates = TaskTemplates::read(&config.prompts)?;
         let (mut notes, mut files) = (Vec::new(), Vec::new());
         let needles = match (&config.source, &config.needles) {
             (ProbeSource::Babilong(stories), _) => stories.tell(config.seed)?,
@@ -74,13 +86,9 @@ impl Inputs {
                 _ => e.at(format!("needle {}", needle.id)),
             })?;
         }
-        Ok(Self {
-            haystack,
-            needles,
-            published: files,
-            notes,
-            model: ModelFiles::open(&config.model)?,
-        })
+        let model = ModelFiles::open(&config.model)?;
+        let chat = model.chat(config.chat)?;
+        Ok(Self { haystack, needles, published: files, templates, chat, notes, model })
     }
 }
 
@@ -126,6 +134,14 @@ impl ModelFiles {
             config: ModelConfig::from_dir(dir)?,
             tokenizer: Tokenizer::from_file(&dir.join("tokenizer.json"))?,
         })
+    }
+
+    /// Its chat template, if `mode` allows one.
+    ///
+    /// # Errors
+    /// As [`Chat::open`].
+    pub fn chat(&self, mode: ChatMode) -> Result<Option<Chat>> {
+        Chat::open(mode, self.dir.as_deref(), &self.tokenizer)
     }
 
     /// What is odd about a tokenizer that has far fewer ids than the embedding has rows. Padding

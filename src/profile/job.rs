@@ -56,14 +56,13 @@ impl Job {
     pub fn new(config: &ProbeConfig, inputs: &Inputs, spans: NeedleSpans) -> Result<Self> {
         let tokenizer = &inputs.model.tokenizer;
         let around = Around {
-            bos: tokenizer.bos(),
-            prefix: config.template.tokenise_prefix(tokenizer)?,
+            bos: inputs.chat.as_ref().map_or(tokenizer.bos(), |chat| chat.bos),
             haystack: inputs.haystack.tokenise(tokenizer)?,
         };
         let needles = inputs
             .needles
             .iter()
-            .map(|needle| TokenisedNeedle::new(needle, config, tokenizer))
+            .map(|needle| TokenisedNeedle::new(needle, config, inputs))
             .collect::<Result<Vec<_>>>()?;
         let longest_answer = needles.iter().map(|n| n.max_new_tokens).max().unwrap_or(0);
         let common = fingerprint(config, inputs);
@@ -225,11 +224,14 @@ impl Rows<'_> {
     }
 }
 
-/// What the prompts of all probes have in common: haystack, template and tokenizer.
+/// What the prompts of all probes have in common: haystack, templates and tokenizer.
 fn fingerprint(config: &ProbeConfig, inputs: &Inputs) -> String {
     let files = inputs.haystack.files().iter().map(|file| file.sha256.as_str());
     let others = [inputs.model.tokenizer.sha256(), config.template.text()];
-    files.chain(others).collect::<Vec<_>>().join("\n")
+    let prompts = inputs.templates.files().iter().map(|(_, sha256)| sha256.as_str());
+    let chat = inputs.chat.as_ref().map(|chat| &chat.template);
+    let chat = chat.into_iter().flat_map(|t| [t.before(), t.after()]);
+    files.chain(others).chain(prompts).chain(chat).collect::<Vec<_>>().join("\n")
 }
 
 /// The lengths to run: those asked for, or of the default ones those that the model is made for.

@@ -6,6 +6,7 @@
 //!
 //! Everything that can go wrong without the weights goes wrong before they are read.
 
+mod dry_run;
 mod hidden;
 mod inputs;
 mod job;
@@ -23,6 +24,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+pub use dry_run::DryRun;
 pub use inputs::{Inputs, ModelFiles};
 pub(crate) use job::context_lengths;
 pub use job::{Extent, Job, NeedleSpans};
@@ -31,7 +33,10 @@ pub(crate) use memory::check as check_memory;
 pub use outputs::OutputDir;
 pub use probes::Probed;
 pub(crate) use probes::guarded;
-pub(crate) use provenance::{HaystackMeta, ModelMeta, Provenance, TokenizerMeta, needle_sha256};
+pub(crate) use provenance::{
+    ChatMeta, HaystackMeta, ModelMeta, Provenance, TokenizerMeta, needle_sha256,
+};
+use ranking::AgainstNeedles;
 pub use ranking::Ranking;
 pub use record::{ProbeRecord, Status};
 pub use statistics::{ScoreStatistics, TopHead};
@@ -112,14 +117,15 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
         }
     })?;
     let made = meta::Made { config, inputs: &inputs, job: &job, model: &model, probed: &probed };
-    let pictures = if config.plots { out.draw(&made, &statistics)? } else { Vec::new() };
-    let rankings = match config.probes.source {
-        ProbeSource::Needles => Vec::new(),
+    let against = match config.probes.source {
+        ProbeSource::Needles => AgainstNeedles::default(),
         ProbeSource::Babilong(_) | ProbeSource::Published(_) => {
             let name = &inputs.model.name;
             ranking::against_needles(&statistics, &out.head_score(), &model, name, &tell)
         }
     };
+    let pictures =
+        if config.plots { out.draw(&made, &statistics, &against.needles)? } else { Vec::new() };
     let seconds = Seconds {
         load,
         prefill: probed.prefill_secs,
@@ -128,6 +134,6 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     };
     let rss = machine::peak_rss_bytes();
     let files = out.write_scores(&made, &statistics, pictures, seconds, rss)?;
-    let summary = Summary::new(&made, &statistics, rankings, &files, seconds, rss);
+    let summary = Summary::new(&made, &statistics, against.rankings, &files, seconds, rss);
     Ok(Finished { summary, shortcoming: probed.shortcoming() })
 }

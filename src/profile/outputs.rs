@@ -15,7 +15,7 @@ use crate::head_matrix::HeadMatrix;
 use crate::head_score;
 use crate::plot::{
     CurveMeta, DepthLengthCell, DepthLengthMeta, HeatmapMeta, Picture, Rows, depth_length,
-    head_heatmap, score_curve,
+    head_heatmap, head_heatmap_pair, score_curve,
 };
 use crate::run_config::{ProbeConfig, ProbeSource};
 use crate::score::registry;
@@ -64,11 +64,17 @@ impl OutputDir {
         atomic::write(&self.root.join("probes.jsonl"), &lines)
     }
 
-    /// The pictures of a run, with the paths that they will have.
+    /// The pictures of a run, with the paths that they will have. `needles` are scores of the same
+    /// model over needles, where the run is over stories and has them.
     ///
     /// # Errors
     /// [`Error::Bug`] if a picture cannot be drawn.
-    pub(super) fn draw(&self, made: &Made, results: &[ScoreResult]) -> Result<Vec<NamedBytes>> {
+    pub(super) fn draw(
+        &self,
+        made: &Made,
+        results: &[ScoreResult],
+        needles: &[(&'static str, HeadMatrix)],
+    ) -> Result<Vec<NamedBytes>> {
         let mut files = Vec::new();
         let mut add = |stem: String, picture: Picture| {
             let path = |extension| self.root.join("plots").join(format!("{stem}.{extension}"));
@@ -81,6 +87,9 @@ impl OutputDir {
         }
         let all = stem(made, None);
         add(format!("{all}_answers"), answers(made)?);
+        if let Some(pair) = reasoning_beside_retrieval(made, results, needles)? {
+            add(format!("{all}_beside_needles"), pair);
+        }
         let is_main = |r: &&ScoreResult| is_main(r.score.name());
         let main: Vec<(&str, &HeadMatrix)> =
             pooled(results).filter(is_main).map(|r| (r.score.name(), &r.mean)).collect();
@@ -205,6 +214,30 @@ fn heatmap(made: &Made, result: &ScoreResult) -> Result<Picture> {
             score_label: name,
         },
     )
+}
+
+/// The heads that reason over stories beside those that retrieve needles, where both are known.
+fn reasoning_beside_retrieval(
+    made: &Made,
+    results: &[ScoreResult],
+    needles: &[(&'static str, HeadMatrix)],
+) -> Result<Option<Picture>> {
+    let [reasoning, retrieval] = ["retrieval_reasoning", "retrieval"];
+    let stories = pooled(results).find(|r| r.score.name() == reasoning);
+    let needles = needles.iter().find(|(name, _)| *name == retrieval);
+    let (Some(stories), Some((_, needles))) = (stories, needles) else { return Ok(None) };
+    let model = &made.inputs.model.name;
+    let left = HeatmapMeta {
+        title: &format!("{reasoning} — {}", whose(made, None)),
+        subtitle: &subtitle(made, None),
+        score_label: reasoning,
+    };
+    let right = HeatmapMeta {
+        title: &format!("{retrieval} — {model}, needles"),
+        subtitle: "from the head_score file of an earlier run · mean per head",
+        score_label: retrieval,
+    };
+    head_heatmap_pair([(&stories.mean, left), (needles, right)]).map(Some)
 }
 
 /// Depth × length, or task × length: the mean value of the gate, over probes with an answer.

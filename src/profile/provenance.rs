@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use super::inputs::{Inputs, ModelFiles};
 use super::job::Job;
 use crate::babilong::{BabiTask, Stories};
+use crate::chat::ChatTemplate;
 use crate::haystack::Haystack;
 use crate::hub::Origin;
 use crate::model::Llama;
@@ -147,11 +148,44 @@ struct GridMeta<'a> {
 #[derive(Debug, Serialize)]
 struct PromptMeta<'a> {
     template: &'a str,
+    /// Files with templates of tasks, which go before it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prompts: Vec<PromptsMeta<'a>>,
+    /// What makes it a chat message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chat: Option<ChatMeta<'a>>,
     /// The same for all needles; `None` where `--compat` sets it by needle.
     max_new_tokens: Option<usize>,
     stop: &'static str,
     eos_ids: &'a [u32],
     chunk_tokens: usize,
+}
+
+/// A chat template and what it puts around the prompt.
+#[derive(Debug, Serialize)]
+pub(crate) struct ChatMeta<'a> {
+    file: &'a str,
+    sha256: &'a str,
+    before: &'a str,
+    after: &'a str,
+}
+
+impl<'a> ChatMeta<'a> {
+    /// Of a template.
+    pub fn new(template: &'a ChatTemplate) -> Self {
+        Self {
+            file: template.file(),
+            sha256: template.sha256(),
+            before: template.before(),
+            after: template.after(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct PromptsMeta<'a> {
+    path: String,
+    sha256: &'a str,
 }
 
 impl<'a> Provenance<'a> {
@@ -190,6 +224,13 @@ impl<'a> Provenance<'a> {
             },
             prompt: PromptMeta {
                 template: config.template.text(),
+                prompts: inputs
+                    .templates
+                    .files()
+                    .iter()
+                    .map(|(path, sha256)| PromptsMeta { path: path.display().to_string(), sha256 })
+                    .collect(),
+                chat: inputs.chat.as_ref().map(|chat| ChatMeta::new(&chat.template)),
                 max_new_tokens: match config.max_new_tokens {
                     MaxNewTokens::Fixed(n) => Some(n),
                     MaxNewTokens::Compat(_) => None,

@@ -7,6 +7,8 @@ use serde::Serialize;
 use super::outputs::is_main;
 use super::statistics::ScoreResult;
 use crate::babilong::BabiTask;
+use crate::error::Result;
+use crate::head_matrix::HeadMatrix;
 use crate::head_score::{self, HeadScoreFile, Likeness, sidecar};
 use crate::model::Llama;
 
@@ -22,6 +24,15 @@ pub struct Ranking {
     pub likeness: Likeness,
 }
 
+/// Scores over stories beside those over needles.
+#[derive(Debug, Default)]
+pub(super) struct AgainstNeedles {
+    /// How alike they are.
+    pub rankings: Vec<Ranking>,
+    /// The scores over needles that could be compared, `[L, H]` each.
+    pub needles: Vec<(&'static str, HeadMatrix)>,
+}
+
 /// Compares the main scores among `results` with the files that a profile of the same model with
 /// needles left in `folder`, where there are such; what cannot be compared is told.
 pub(super) fn against_needles(
@@ -30,9 +41,9 @@ pub(super) fn against_needles(
     model: &Llama,
     name: &str,
     tell: &dyn Fn(&str),
-) -> Vec<Ranking> {
+) -> AgainstNeedles {
     let scores = results.iter().filter(|r| r.task.is_none() && is_main(r.score.name()));
-    let mut rankings = Vec::new();
+    let mut against = AgainstNeedles::default();
     for score in scores.map(|r| r.score.name()) {
         let path = folder.join(head_score::file_name(name, score));
         if !path.exists() {
@@ -47,17 +58,26 @@ pub(super) fn against_needles(
             }
             _ => {}
         }
-        for result in results.iter().filter(|r| r.score.name() == score) {
-            let shape = (result.mean.layers(), result.mean.heads());
-            let needles = HeadScoreFile::read(&path, Some(shape)).map(|read| read.file.mean());
-            match needles.and_then(|needles| Likeness::of(&result.mean, &needles)) {
-                Ok(likeness) => rankings.push(Ranking { task: result.task, score, likeness }),
-                Err(e) => {
-                    not_compared(&e.one_line());
-                    break;
-                }
+        let own: Vec<&ScoreResult> = results.iter().filter(|r| r.score.name() == score).collect();
+        match compared(&own, &path) {
+            Ok((needles, rankings)) => {
+                against.rankings.extend(rankings);
+                against.needles.push((score, needles));
             }
+            Err(e) => not_compared(&e.one_line()),
         }
     }
-    rankings
+    against
+}
+
+/// The needles' scores in a file, and how alike each of `results` is to them.
+fn compared(results: &[&ScoreResult], path: &Path) -> Result<(HeadMatrix, Vec<Ranking>)> {
+    let shape = results.first().map(|r| (r.mean.layers(), r.mean.heads()));
+    let needles = HeadScoreFile::read(path, shape)?.file.mean();
+    let ranking = |result: &&ScoreResult| {
+        let likeness = Likeness::of(&result.mean, &needles)?;
+        Ok(Ranking { task: result.task, score: result.score.name(), likeness })
+    };
+    let rankings = results.iter().map(ranking).collect::<Result<_>>()?;
+    Ok((needles, rankings))
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use super::compute::ComputeConfig;
 use super::source::{ProbeSource, refuse_for};
 use super::{AtOption, at_least_one};
-use crate::cli::{HubArgs, ProbeArgs, Switch};
+use crate::chat::ChatMode;
+use crate::cli::{ChatArg, HubArgs, ProbeArgs, Switch};
 use crate::error::{Error, Result};
 use crate::gate::{self, GateKind};
 use crate::hub::{HubId, HubModel};
@@ -64,6 +65,7 @@ impl ModelChoice {
                     environment: hub.environment.clone(),
                     offline: hub.offline,
                     quiet: hub.quiet,
+                    weights: true,
                 }),
                 None => Self::Dir(PathBuf::from(text)),
             }),
@@ -169,8 +171,12 @@ pub struct ProbeConfig {
     pub haystack_dir: Option<PathBuf>,
     /// Whether bad haystack files are left out.
     pub skip_bad_files: bool,
-    /// What follows the haystack.
+    /// What is put around the haystack.
     pub template: PromptTemplate,
+    /// Files with templates of BABILong's tasks, which go before [`ProbeConfig::template`].
+    pub prompts: Vec<PathBuf>,
+    /// Whether prompts are chat messages.
+    pub chat: ChatMode,
     /// Longest answer.
     pub max_new_tokens: MaxNewTokens,
     /// What ends an answer before its limit.
@@ -239,6 +245,15 @@ impl ProbeConfig {
             haystack_dir: args.haystack_dir.clone(),
             skip_bad_files: args.skip_bad_files,
             template,
+            prompts: Vec::new(),
+            chat: match args.chat {
+                Some(ChatArg::Auto) => ChatMode::Auto,
+                Some(ChatArg::Always) => ChatMode::Always,
+                Some(ChatArg::Never) => ChatMode::Never,
+                None if compat == CompatSet::default() => ChatMode::Auto,
+                // As the references ask all models but two.
+                None => ChatMode::Never,
+            },
             max_new_tokens: match at_least_one("--max-new-tokens", args.max_new_tokens)? {
                 Some(n) => MaxNewTokens::Fixed(check_tokens("--max-new-tokens", n)?),
                 None if compat == CompatSet::default() => {

@@ -56,11 +56,10 @@ fn scores_and_pictures_are_there_for_all_stories_and_for_each_task() {
         heads.clone().flat_map(|s| ["json", "meta.json"].map(|e| format!("{s}.{e}"))).collect();
     files.sort();
     assert_eq!(found("head_score"), files);
-    let others = ["needle-llama_babilong_answers", "needle-llama_babilong_curve"];
-    let mut files: Vec<String> = heads
-        .chain(others.map(str::to_owned))
-        .flat_map(|s| ["png", "svg"].map(|e| format!("{s}.{e}")))
-        .collect();
+    let others =
+        ["answers", "beside_needles", "curve"].map(|s| format!("needle-llama_babilong_{s}"));
+    let mut files: Vec<String> =
+        heads.chain(others).flat_map(|s| ["png", "svg"].map(|e| format!("{s}.{e}"))).collect();
     files.sort();
     assert_eq!(found("plots"), files);
 }
@@ -214,6 +213,50 @@ fn stories_are_evaluated_as_a_task() {
     assert_eq!(of("full", Value::Null).len(), 4);
     assert_eq!(of("full", Value::Null), of("snapkv", 300.into()));
     assert!(Path::new(dir.path()).join("plots/needle-llama_babilong_methods_32.png").exists());
+}
+
+/// qa1 has a prompt of its own and qa6 has not: the words are in the answers' prompts, and the file is
+/// recorded.
+#[test]
+fn a_prompts_file_is_put_around_the_stories_of_its_tasks() {
+    let dir = tempfile::tempdir().unwrap();
+    let prompts = dir.path().join("prompts.json");
+    let texts = r#"{"qa1": {"instruction": "Mind the rooms.", "post_prompt": "Be short."}}"#;
+    fs::write(&prompts, texts).unwrap();
+    let exported = dir.path().join("exported.jsonl");
+    let told = |prompts: &str| {
+        let tasks = ["--probe", "babilong", "--tasks", "qa1,qa6", "--samples", "1"];
+        let rest = ["--lengths", "256", "--gate", "none", "--max-new-tokens", "2", "--no-plots"];
+        let files = ["--out", text(dir.path()), "--export-probes", text(&exported)];
+        let given = ["--prompts", prompts];
+        let given = if prompts.is_empty() { &given[..0] } else { &given[..] };
+        let output = headprof(&[&tasks[..], &rest, &files, given].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let lines = fs::read_to_string(&exported).unwrap();
+        lines
+            .lines()
+            .map(|line| {
+                let probe: Value = serde_json::from_str(line).unwrap();
+                assert_eq!(probe["ids"].as_array().unwrap().len(), 256);
+                probe["ids"].clone()
+            })
+            .collect::<Vec<Value>>()
+    };
+    let (plain, with) = (told(""), told(text(&prompts)));
+    assert_ne!(plain[0], with[0]);
+    // What differs of qa6 is the part of the haystack, which the fingerprint decides: the question
+    // behind it is the same.
+    let tail = |ids: &Value| ids.as_array().unwrap()[240..].to_vec();
+    assert_eq!(tail(&plain[1]), tail(&with[1]));
+    assert_ne!(tail(&plain[0]), tail(&with[0]));
+    let meta = dir.path().join("head_score/needle-llama_babilong_inf_heads.meta.json");
+    let meta: Value = serde_json::from_str(&fs::read_to_string(meta).unwrap()).unwrap();
+    assert_eq!(meta["prompt"]["prompts"][0]["path"], text(&prompts));
+
+    fs::write(&prompts, r#"{"qa1": {"examples": 3}}"#).unwrap();
+    let args = ["--probe", "babilong", "--prompts", text(&prompts)];
+    fails(&args, 3, &["prompts.json: qa1: examples", "a string"]);
+    fails(&["--prompts", text(&prompts)], 2, &["--probe babilong"]);
 }
 
 #[test]

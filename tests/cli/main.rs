@@ -6,6 +6,8 @@
 mod allocate;
 mod babilong;
 mod bad_input;
+mod chat;
+mod dry_run;
 mod evaluate;
 #[cfg(feature = "hub")]
 mod hub;

@@ -42,7 +42,8 @@ impl LongBenchRow {
         Ok(rows)
     }
 
-    fn from_record(record: &Record, in_e: bool) -> Result<Self> {
+    /// One row of a file; `in_e` by the file's name.
+    pub(super) fn from_record(record: &Record, in_e: bool) -> Result<Self> {
         Ok(Self {
             id: record.text("_id")?.to_owned(),
             input: record.text("input")?.to_owned(),

@@ -132,7 +132,7 @@ impl Record {
     /// # Errors
     /// [`Error::Data`] if there is no such column, or no string in it.
     pub fn text(&self, column: &str) -> Result<&str> {
-        match self.column(column)? {
+        match self.value(column)? {
             Value::String(text) => Ok(text),
             other => Err(self.wrong(column, other, "a string")),
         }
@@ -145,8 +145,8 @@ impl Record {
     /// the list.
     pub fn texts(&self, column: &str) -> Result<Vec<String>> {
         let expected = "a list of strings";
-        let Value::Array(values) = self.column(column)? else {
-            return Err(self.wrong(column, self.column(column)?, expected));
+        let Value::Array(values) = self.value(column)? else {
+            return Err(self.wrong(column, self.value(column)?, expected));
         };
         let text = |(i, value): (usize, &Value)| match value {
             Value::String(text) => Ok(text.clone()),
@@ -181,14 +181,18 @@ impl Record {
     /// # Errors
     /// [`Error::Data`] if there is no such column, or something else in it.
     pub fn number(&self, column: &str) -> Result<usize> {
-        let value = self.column(column)?;
+        let value = self.value(column)?;
         value
             .as_u64()
             .and_then(|n| usize::try_from(n).ok())
             .ok_or_else(|| self.wrong(column, value, "a whole number from 0"))
     }
 
-    fn column(&self, column: &str) -> Result<&Value> {
+    /// The value of a column, whatever it is.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there is no such column.
+    pub(super) fn value(&self, column: &str) -> Result<&Value> {
         self.fields.get(column).ok_or_else(|| {
             let found: Vec<&str> = self.fields.keys().map(String::as_str).collect();
             Error::data(format!("a row has no column {column}"))

@@ -1,6 +1,40 @@
-//! The data sets of LongBench: facts of its configuration, as a table.
+//! The data sets of LongBench and of LooGLE: facts of their configurations, as a table.
 
 use crate::error::{Error, Result};
+
+/// Whose data set it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Benchmark {
+    /// LongBench and LongBench-E.
+    LongBench,
+    /// The long-dependency questions of LooGLE (Li et al. 2023, arXiv 2311.04939), four data sets by
+    /// the type of the question. Asked and scored as HeadKV does, by LongBench's F1; LooGLE itself
+    /// scores them by BLEU, ROUGE, BERTScore and a judge.
+    LooGle,
+}
+
+impl Benchmark {
+    /// What `--task` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LongBench => "longbench",
+            Self::LooGle => "loogle",
+        }
+    }
+
+    /// What its authors call it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::LongBench => "LongBench",
+            Self::LooGle => "LooGLE",
+        }
+    }
+
+    /// The names of its data sets that can be scored, in the order of the table.
+    pub fn names(self) -> Vec<&'static str> {
+        DATASETS.iter().filter(|d| d.benchmark == self).map(|d| d.name).collect()
+    }
+}
 
 /// What an answer is scored by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +75,8 @@ impl LongBenchMetric {
 pub struct LongBenchDataset {
     /// Its name in rows and files.
     pub name: &'static str,
+    /// Whose it is.
+    pub benchmark: Benchmark,
     /// What its answers are scored by.
     pub metric: LongBenchMetric,
     /// Most tokens of an answer.
@@ -65,6 +101,7 @@ const fn dataset(
 ) -> LongBenchDataset {
     LongBenchDataset {
         name,
+        benchmark: Benchmark::LongBench,
         metric,
         max_new_tokens,
         chat_template: true,
@@ -79,6 +116,10 @@ impl LongBenchDataset {
         Self { in_longbench_e: false, ..self }
     }
 
+    const fn of_loogle(self) -> Self {
+        Self { benchmark: Benchmark::LooGle, in_longbench_e: false, ..self }
+    }
+
     const fn plain(self) -> Self {
         Self { chat_template: false, ..self }
     }
@@ -87,21 +128,21 @@ impl LongBenchDataset {
         Self { first_line_only: true, ..self }
     }
 
-    /// The data set of that name.
+    /// The data set of that name in a benchmark.
     ///
     /// # Errors
     /// [`Error::Data`] with all names; also for those that are scored by Chinese words, for which a
     /// segmenter would be needed.
-    pub fn find(name: &str) -> Result<&'static Self> {
-        Self::named(name, |what| Error::data(what))
+    pub fn find(benchmark: Benchmark, name: &str) -> Result<&'static Self> {
+        Self::named(benchmark, name, |what| Error::data(what))
     }
 
     /// The same for a name that the user typed.
     ///
     /// # Errors
     /// [`Error::Usage`] as [`LongBenchDataset::find`].
-    pub fn parse(name: &str) -> Result<&'static Self> {
-        Self::named(name, |what| Error::usage(what))
+    pub fn parse(benchmark: Benchmark, name: &str) -> Result<&'static Self> {
+        Self::named(benchmark, name, |what| Error::usage(what))
     }
 
     /// Whether a data set of LongBench is not here because its words would have to be told apart.
@@ -109,14 +150,16 @@ impl LongBenchDataset {
         SEGMENTED.contains(&name)
     }
 
-    fn named(name: &str, error: fn(&str) -> Error) -> Result<&'static Self> {
-        DATASETS.iter().find(|dataset| dataset.name == name).ok_or_else(|| {
-            let names: Vec<&str> = DATASETS.iter().map(|dataset| dataset.name).collect();
+    fn named(benchmark: Benchmark, name: &str, error: fn(&str) -> Error) -> Result<&'static Self> {
+        let its = |d: &&Self| d.name == name && d.benchmark == benchmark;
+        DATASETS.iter().find(its).ok_or_else(|| {
             let what = match Self::needs_segmenter(name) {
-                true => "a data set is scored by Chinese words, which cannot be told apart here",
-                false => "there is no such data set in LongBench",
+                true => {
+                    "a data set is scored by Chinese words, which cannot be told apart here".into()
+                }
+                false => format!("there is no such data set in {}", benchmark.title()),
             };
-            error(what).got(name).expected(names.join(", "))
+            error(&what).got(name).expected(benchmark.names().join(", "))
         })
     }
 }
@@ -124,7 +167,8 @@ impl LongBenchDataset {
 /// Scored by F1 or ROUGE of words that the reference segments with `jieba`.
 const SEGMENTED: [&str; 3] = ["multifieldqa_zh", "dureader", "vcsum"];
 
-/// The English data sets in the order of the paper, then the Chinese ones that can be scored.
+/// LongBench's English data sets in the order of the paper, then the Chinese ones that can be scored;
+/// LooGLE's.
 pub const DATASETS: &[LongBenchDataset] = {
     use LongBenchMetric::{Classification, CodeSim, Count, QaF1, Retrieval, RetrievalZh, RougeL};
     let mut samsum = dataset("samsum", RougeL, 128).plain().first_line();
@@ -148,6 +192,10 @@ pub const DATASETS: &[LongBenchDataset] = {
         dataset("repobench-p", CodeSim, 64).plain(),
         dataset("lsht", Classification, 64).not_in_e().plain().first_line(),
         dataset("passage_retrieval_zh", RetrievalZh, 32).not_in_e(),
+        dataset("comprehension_and_reasoning", QaF1, 64).of_loogle(),
+        dataset("multiple_information_retrieval", QaF1, 64).of_loogle(),
+        dataset("timeline_reorder", QaF1, 32).of_loogle(),
+        dataset("computation", QaF1, 32).of_loogle(),
     ]
 };
 
@@ -158,24 +206,30 @@ mod tests {
 
     #[test]
     fn sixteen_english_sets_and_thirteen_of_longbench_e() {
-        assert_eq!(DATASETS.len(), 18);
+        assert_eq!(Benchmark::LongBench.names().len(), 18);
+        assert_eq!(Benchmark::LooGle.names().len(), 4);
         assert_eq!(DATASETS.iter().filter(|d| d.in_longbench_e).count(), 13);
         let names: BTreeSet<&str> = DATASETS.iter().map(|d| d.name).collect();
         assert_eq!(names.len(), DATASETS.len());
         for dataset in DATASETS {
-            assert_eq!(LongBenchDataset::find(dataset.name).unwrap(), dataset);
+            let found = LongBenchDataset::find(dataset.benchmark, dataset.name).unwrap();
+            assert_eq!(found, dataset);
         }
     }
 
     #[test]
     fn an_unknown_set_and_one_that_needs_words_are_refused_apart() {
-        let text = |name| {
-            let e = LongBenchDataset::find(name).unwrap_err();
+        let text = |benchmark, name| {
+            let e = LongBenchDataset::find(benchmark, name).unwrap_err();
             assert_eq!(e.exit_code(), 3);
             e.to_string()
         };
-        assert!(text("hotpot").contains("no such data set") && text("hotpot").contains("hotpotqa"));
-        assert!(text("vcsum").contains("Chinese words"), "{}", text("vcsum"));
+        let unknown = text(Benchmark::LongBench, "hotpot");
+        assert!(unknown.contains("no such data set") && unknown.contains("hotpotqa"), "{unknown}");
+        let chinese = text(Benchmark::LongBench, "vcsum");
+        assert!(chinese.contains("Chinese words"), "{chinese}");
+        let other = text(Benchmark::LooGle, "hotpotqa");
+        assert!(other.contains("LooGLE") && other.contains("timeline_reorder"), "{other}");
     }
 
     /// The published configuration, where it is there.
@@ -194,13 +248,14 @@ mod tests {
         let listed = |key: &str, name: &str| {
             config[key].as_array().unwrap().iter().any(|v| v.as_str() == Some(name))
         };
-        for d in DATASETS {
+        for d in DATASETS.iter().filter(|d| d.benchmark == Benchmark::LongBench) {
             assert_eq!(config["max_gen"][d.name].as_u64(), Some(d.max_new_tokens as u64), "{d:?}");
             assert_eq!(listed("no_chat_template", d.name), !d.chat_template, "{d:?}");
             assert_eq!(listed("first_line_only", d.name), d.first_line_only, "{d:?}");
         }
         let all = config["max_gen"].as_object().unwrap().len();
-        assert_eq!(all, DATASETS.len() + SEGMENTED.len());
-        println!("golden prompts_and_maxgen.json: {0} of {0} data sets agree", DATASETS.len());
+        let ours = Benchmark::LongBench.names().len();
+        assert_eq!(all, ours + SEGMENTED.len());
+        println!("golden prompts_and_maxgen.json: {ours} of {ours} data sets agree");
     }
 }

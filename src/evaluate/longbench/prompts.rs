@@ -213,13 +213,20 @@ fn own(name: &str) -> &'static str {
             "以下段落均有编号。\n\n{context}\n\n这是其中一段的概要：\n\n{input}\n\n它属于哪一段？\
              请按此格式回答：段落7\n回答："
         }
+        "comprehension_and_reasoning"
+        | "multiple_information_retrieval"
+        | "timeline_reorder"
+        | "computation" => {
+            "Below is a long document.\n\n{context}\n\nReply to a question about the document; what \
+             the reply needs stands in several places of it. Give the reply alone.\n{input}\nReply:"
+        }
         _ => "{context}\n\n{input}",
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::dataset::DATASETS;
+    use super::super::dataset::{Benchmark, DATASETS};
     use super::*;
 
     fn row(context: &str, input: &str) -> LongBenchRow {
@@ -237,7 +244,7 @@ mod tests {
     }
 
     fn set(name: &str) -> &'static LongBenchDataset {
-        LongBenchDataset::find(name).unwrap()
+        LongBenchDataset::find(Benchmark::LongBench, name).unwrap()
     }
 
     #[test]

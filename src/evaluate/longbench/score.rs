@@ -58,6 +58,7 @@ fn two_decimals(x: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::dataset::Benchmark;
     use super::*;
     use serde_json::Value;
 
@@ -88,7 +89,7 @@ mod tests {
     }
 
     fn of(dataset: &str, answer: &str, row: &LongBenchRow) -> f64 {
-        let dataset = LongBenchDataset::find(dataset).unwrap();
+        let dataset = LongBenchDataset::find(Benchmark::LongBench, dataset).unwrap();
         score(dataset, row, answer, Similarity::default())
     }
 
@@ -134,7 +135,9 @@ mod tests {
         };
         let cases = file["cases"].as_array().unwrap();
         for case in cases {
-            let dataset = LongBenchDataset::find(case["dataset"].as_str().unwrap()).unwrap();
+            let dataset =
+                LongBenchDataset::find(Benchmark::LongBench, case["dataset"].as_str().unwrap())
+                    .unwrap();
             let all_classes = texts(&case["all_classes"]);
             let answers = case["answers"].as_array().unwrap();
             let scores: Vec<f64> = texts(&case["preds"])

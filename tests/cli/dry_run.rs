@@ -1,0 +1,57 @@
+//! `headprof --dry-run`.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{fails, files_in, headprof, stderr, text};
+
+fn dry(args: &[&str]) -> Value {
+    let output = headprof(&[&["--dry-run", "--json"][..], args].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// 18 needles x 2 lengths x 3 depths; keys and values of 6 layers x 4 heads x 32 numbers in f32.
+#[test]
+fn the_grid_and_the_memory_of_the_shape() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let told = dry(&["--lengths", "256,512", "--depths", "0,0.5,1", "--out", text(&out)]);
+    assert_eq!(told["probes"], 108);
+    assert_eq!(told["prompt_tokens"], 54 * (256 + 512));
+    assert_eq!(told["longest_answer"], 32);
+    assert_eq!(told["kv_cache_bytes"], 2 * 6 * 4 * 32 * 4 * (512 + 32));
+    assert_eq!(told["weight_bytes"], told["parameters"].as_u64().unwrap() * 4);
+    assert_eq!(told["fits"], true);
+    for key in ["prefill_secs", "decode_secs_at_most", "prefill_flops", "peak_bytes"] {
+        assert!(told[key].as_f64().unwrap() > 0.0, "{key}: {told}");
+    }
+    // Nothing is written, not even the folder.
+    assert!(!out.exists());
+    let twice = dry(&["--lengths", "256,512", "--depths", "0,0.5,1", "--repeats", "2"]);
+    let ratio = twice["prefill_flops"].as_f64().unwrap() / told["prefill_flops"].as_f64().unwrap();
+    assert!((ratio - 2.0).abs() < 1e-9, "{ratio}");
+}
+
+/// The weights of this model are not there; a context beyond any memory is told with the longest
+/// that fits.
+#[test]
+fn no_weight_is_read_and_what_does_not_fit_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/needle-llama");
+    for file in ["config.json", "tokenizer.json"] {
+        fs::copy(own.join(file), dir.path().join(file)).unwrap();
+    }
+    assert_eq!(files_in(dir.path()).len(), 2);
+    let model = ["--model", text(dir.path()), "--depths", "0.5"];
+    assert_eq!(dry(&[&model[..], &["--lengths", "1k"]].concat())["context_lengths"][0], 1024);
+    let long = ["--dry-run", "--lengths", "16000k", "--allow-extrapolation"];
+    let args = [&model[..], &long].concat();
+    fails(&args, 5, &["there would not be enough memory", "lengths up to"]);
+    let output = headprof(&args);
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("does NOT fit; up to length"), "{table}");
+    fails(&["--dry-run", "--depths", "2"], 2, &["--depths"]);
+}
