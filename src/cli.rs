@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::hub::Environment;
+
 mod allocate;
 mod evaluate;
 mod observe;
@@ -15,7 +17,7 @@ mod utility;
 pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
 pub use evaluate::{CodeSimilarityArg, EvaluateArgs};
 pub use observe::ObserveArgs;
-pub use probes::{ChatArg, ComputeArgs, DtypeArg, ProbeArgs, Switch};
+pub use probes::{ChatArg, ComputeArgs, DtypeArg, HubArgs, ProbeArgs, Switch};
 pub use selection::SelectionArgs;
 pub use utility::UtilityArgs;
 
@@ -25,6 +27,8 @@ Examples:
       profile the embedded model needle-llama, about a minute on a laptop
   headprof --model ~/models/Llama-3.2-1B --lengths 1k,2k,4k
       profile a checkpoint of your own
+  headprof --model meta-llama/Llama-3.2-1B --lengths 1k,2k,4k
+      profile a checkpoint of the Hugging Face hub; licence and HF_TOKEN: docs/models.md
   headprof --model DIR --device cuda --min-len 1024 --max-len 8192 --context-intervals 8
   headprof --probe babilong --tasks qa1,qa2,qa3 --lengths 512,1k,2k
       which heads put several facts together
@@ -57,6 +61,22 @@ pub struct Cli {
     /// The options of a profile.
     #[command(flatten)]
     pub profile: ProfileArgs,
+}
+
+impl Cli {
+    /// Tells the command that was typed where models of the hub come from.
+    pub fn with_environment(mut self, environment: Environment) -> Self {
+        let (hub, quiet) = match &mut self.command {
+            None => (&mut self.profile.probes.hub, self.profile.quiet),
+            Some(Command::Evaluate(args)) => (&mut args.probes.hub, args.quiet),
+            Some(Command::Utility(args)) => (&mut args.probes.hub, args.quiet),
+            Some(Command::Observe(args)) => (&mut args.hub, false),
+            Some(Command::Verify(_) | Command::Allocate(_)) => return self,
+        };
+        hub.environment = environment;
+        hub.quiet = quiet;
+        self
+    }
 }
 
 /// Kinds of probes.

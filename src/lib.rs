@@ -27,6 +27,7 @@
 //! | [`plan`] | the grid of needles, lengths, depths and repetitions; ids of probes |
 //! | [`haystack`], [`needle`], [`prompt`] | the texts and how token ids become a prompt |
 //! | [`babilong`] | stories in the forms of bAbI, with the facts that their answers need |
+//! | [`hub`] | checkpoints by their id: download, cache, what went wrong |
 //! | [`tokenizer`], [`chat`] | `tokenizer.json`, BOS, line breaks; chat templates |
 //! | [`model`] | the Llama family in burn: config, checkpoint, decoder, cache, capture of rows |
 //! | [`mod@generate`] | prefill and greedy decode of one probe; decode from a compressed cache |
@@ -85,6 +86,7 @@ pub mod generate;
 pub mod haystack;
 pub mod head_matrix;
 pub mod head_score;
+pub mod hub;
 pub mod interrupt;
 pub mod machine;
 pub mod model;

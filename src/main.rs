@@ -7,6 +7,7 @@ use headprof::cli::{
     AllocateArgs, Cli, Command, EvaluateArgs, ObserveArgs, UtilityArgs, VerifyArgs,
 };
 use headprof::evaluate::EvaluateConfig;
+use headprof::hub::Environment;
 use headprof::interrupt::Interrupt;
 use headprof::observe::{self, ObserveConfig};
 use headprof::panics::{caught, remember_quietly};
@@ -35,7 +36,7 @@ fn end(e: &Error) -> ExitCode {
 
 fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+        Ok(cli) => cli.with_environment(Environment::read(|name| std::env::var_os(name))),
         Err(e) => {
             // Help goes to a pipe that may be closed.
             let _ = e.print();

@@ -9,6 +9,7 @@ use crate::cli::AllocateArgs;
 use crate::error::{Error, Result};
 use crate::head_matrix::HeadMatrix;
 use crate::head_score::{self, HeadScoreFile, sidecar};
+use crate::hub::HubId;
 
 /// The model of `--head-choice` where none is named.
 const DEFAULT_MODEL: &str = "needle-llama";
@@ -82,8 +83,9 @@ impl Inputs {
         }
         let mut notes: Vec<String> =
             read.warnings.iter().map(|w| format!("{}: {w}", path.display())).collect();
-        let asked = args.model.as_deref();
-        let known = sidecar::kv_heads(path, (layers, heads), asked, args.force, &mut notes)?;
+        let asked = asked_model(args);
+        let known =
+            sidecar::kv_heads(path, (layers, heads), asked.as_deref(), args.force, &mut notes)?;
         let kv_heads = args.kv_heads.or(known);
         let heads = cache_heads(layers, heads, kv_heads, args)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -119,7 +121,13 @@ impl Inputs {
                 .expected(format!("--granularity {}", asked.unwrap_or_default().name())));
         }
         let mut notes = Vec::new();
-        sidecar::check_model(path, &file.model, args.model.as_deref(), args.force, &mut notes)?;
+        sidecar::check_model(
+            path,
+            &file.model,
+            asked_model(args).as_deref(),
+            args.force,
+            &mut notes,
+        )?;
         let (layers, stored) = (file.curves.layers(), file.curves.heads());
         let shape = match file.granularity {
             Granularity::KvHead => (args.layers, args.kv_heads),
@@ -169,8 +177,8 @@ impl Inputs {
 /// The head_score file that was asked for.
 fn score_file(args: &AllocateArgs) -> Option<PathBuf> {
     let of_model = |score: &str| {
-        let model = args.model.as_deref().unwrap_or(DEFAULT_MODEL);
-        args.head_score_dir.join(head_score::file_name(model, score))
+        let model = asked_model(args).unwrap_or_else(|| DEFAULT_MODEL.to_owned());
+        args.head_score_dir.join(head_score::file_name(&model, score))
     };
     let chosen = args.head_choice.as_deref().map(|choice| match choice {
         "copy" => of_model("retrieval"),
@@ -179,6 +187,12 @@ fn score_file(args: &AllocateArgs) -> Option<PathBuf> {
         file => PathBuf::from(file),
     });
     args.head_score.clone().or(chosen)
+}
+
+/// The model asked for, as its files are named: of an id of the hub the last part.
+fn asked_model(args: &AllocateArgs) -> Option<String> {
+    let name = args.model.as_ref()?;
+    Some(HubId::parse(name).map_or_else(|| name.clone(), |id| id.name().to_owned()))
 }
 
 /// The heads of a model of this shape, for the granularity asked for.

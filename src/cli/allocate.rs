@@ -140,8 +140,9 @@ pub struct AllocateArgs {
     #[arg(long, alias = "head_choice", value_name = "NAME|FILE", help_heading = "Scores")]
     pub head_choice: Option<String>,
 
-    /// The model whose scores these are [default: needle-llama for --head-choice]
-    #[arg(long, value_name = "NAME", help_heading = "Scores")]
+    /// The model whose scores these are, its name or its id on the hub [default: needle-llama for
+    /// --head-choice]
+    #[arg(long, value_name = "NAME|ID", help_heading = "Scores")]
     pub model: Option<String>,
 
     /// Where --head-choice looks

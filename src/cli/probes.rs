@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::hub::Environment;
+
 /// `on` or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
@@ -54,13 +56,34 @@ pub struct ComputeArgs {
     pub threads: Option<usize>,
 }
 
+/// How a model of the Hugging Face hub is got.
+#[derive(Debug, Clone, Default, Args)]
+pub struct HubArgs {
+    /// Take a model of the hub from the cache alone, without any request; as HF_HUB_OFFLINE=1
+    #[arg(long, help_heading = "Model")]
+    pub offline: bool,
+
+    /// What the environment says; see [`super::Cli::with_environment`].
+    #[arg(skip)]
+    pub environment: Environment,
+
+    /// Whether nothing is printed; see there.
+    #[arg(skip)]
+    pub quiet: bool,
+}
+
 /// The probes: which model, which prompts, which answers.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ProbeArgs {
-    /// Folder of a checkpoint with config.json, model.safetensors and tokenizer.json
+    /// Folder of a checkpoint with config.json, model.safetensors and tokenizer.json, or the id of
+    /// one on the Hugging Face hub, ORG/NAME or ORG/NAME@REVISION
     /// [default: needle-llama, the embedded model]
-    #[arg(long, value_name = "DIR", help_heading = "Model", aliases = ["model-path", "model_path"])]
+    #[arg(long, value_name = "DIR|ID", help_heading = "Model", aliases = ["model-path", "model_path"])]
     pub model: Option<String>,
+
+    /// How it is got.
+    #[command(flatten)]
+    pub hub: HubArgs,
 
     /// What to compute on.
     #[command(flatten)]

@@ -44,3 +44,5 @@ pub use kv_cache::KvCache;
 pub use llama::Llama;
 pub use ragged_cache::RaggedCache;
 pub use ragged_decode::{NewValue, RaggedRows};
+#[cfg(feature = "hub")]
+pub(crate) use shards::shard_names;

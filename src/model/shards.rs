@@ -8,10 +8,20 @@ use crate::error::{Error, Result};
 /// The shard files that an index names, each once, all inside the folder.
 pub(super) fn shard_files(dir: &Path, index: &Path) -> Result<Vec<PathBuf>> {
     let place = index.display().to_string();
-    let wrong = |what: &str| Error::model(what.to_owned()).at(&place);
-    let text = std::fs::read(index).map_err(|e| wrong("the index cannot be read").got(e))?;
+    let text = std::fs::read(index)
+        .map_err(|e| Error::model("the index cannot be read").at(&place).got(e))?;
+    shard_names(&text, &place)?.iter().map(|name| shard_path(dir, name, &place)).collect()
+}
+
+/// The names of the shards in the text of an index, each once, ascending. One that leads out of the
+/// folder is refused.
+///
+/// # Errors
+/// [`Error::Model`] at `place`.
+pub(crate) fn shard_names(text: &[u8], place: &str) -> Result<Vec<String>> {
+    let wrong = |what: &str| Error::model(what.to_owned()).at(place);
     let json: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|e| wrong("the index is not JSON").got(e))?;
+        serde_json::from_slice(text).map_err(|e| wrong("the index is not JSON").got(e))?;
     let map = json.get("weight_map").and_then(|m| m.as_object());
     let map = map.ok_or_else(|| wrong("the index has no weight_map").expected("an object"))?;
     let mut names = BTreeSet::new();
@@ -24,23 +34,29 @@ pub(super) fn shard_files(dir: &Path, index: &Path) -> Result<Vec<PathBuf>> {
     if names.is_empty() {
         return Err(wrong("the index names no file").expected("at least one shard"));
     }
-    names.into_iter().map(|name| shard_path(dir, name, &place)).collect()
+    match names.iter().find(|name| !is_plain(name)) {
+        Some(name) => Err(outside(name, place)),
+        None => Ok(names.into_iter().map(str::to_owned).collect()),
+    }
 }
 
-/// The path of one shard. A name that leads out of the folder is refused unopened; links may lead
-/// to the `blobs` beside `snapshots`, as in the cache of the Hugging Face hub.
-fn shard_path(dir: &Path, name: &str, place: &str) -> Result<PathBuf> {
-    let refused = |got: String| {
-        Error::model("a shard lies outside the checkpoint's folder")
-            .at(place)
-            .got(got)
-            .expected(format!("a file in {}", dir.display()))
-    };
+/// Whether `name` is that of a file in a folder, and no path.
+fn is_plain(name: &str) -> bool {
     let mut parts = Path::new(name).components();
-    let plain = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
-    if !plain || name.contains(['/', '\\']) {
-        return Err(refused(name.to_owned()));
-    }
+    let one = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
+    one && !name.contains(['/', '\\'])
+}
+
+fn outside(got: &str, place: &str) -> Error {
+    Error::model("a shard lies outside the checkpoint's folder")
+        .at(place)
+        .got(got)
+        .expected("the name of a file beside the index")
+}
+
+/// The path of one shard. Links may lead to the `blobs` beside `snapshots`, as in the cache of the
+/// Hugging Face hub.
+fn shard_path(dir: &Path, name: &str, place: &str) -> Result<PathBuf> {
     let path = dir.join(name);
     let missing = |e: std::io::Error| {
         Error::model("a shard that the index names is missing")
@@ -56,7 +72,7 @@ fn shard_path(dir: &Path, name: &str, place: &str) -> Result<PathBuf> {
         .and_then(Path::parent)
         .map(|model| model.join("blobs"));
     let inside = real.starts_with(&root) || blobs.is_some_and(|blobs| real.starts_with(blobs));
-    if inside { Ok(path) } else { Err(refused(real.display().to_string())) }
+    if inside { Ok(path) } else { Err(outside(&real.display().to_string(), place)) }
 }
 
 #[cfg(test)]
@@ -65,11 +81,17 @@ mod tests {
 
     #[test]
     fn refuses_shards_outside_the_folder() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["../x.safetensors", "/etc/hostname", "a/b.safetensors", "..", ""] {
-            let e = shard_path(dir.path(), name, "index.json").unwrap_err();
+        for name in ["../x.safetensors", "/etc/hostname", "a/b.safetensors", "..", "", "a\\b"] {
+            let index = serde_json::json!({"weight_map": {"t": name, "u": "good"}}).to_string();
+            let e = shard_names(index.as_bytes(), "index.json").unwrap_err();
             assert_eq!(e.exit_code(), 4);
             assert!(e.to_string().contains("outside"), "{name}: {e}");
         }
+    }
+
+    #[test]
+    fn every_shard_is_named_once() {
+        let index = br#"{"weight_map": {"a": "2.safetensors", "b": "1.safetensors", "c": "2.safetensors"}}"#;
+        assert_eq!(shard_names(index, "i").unwrap(), ["1.safetensors", "2.safetensors"]);
     }
 }

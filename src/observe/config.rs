@@ -59,7 +59,7 @@ impl ObserveConfig {
                 .expected("--layer L --head H, --all or both"));
         }
         Ok(Self {
-            model: ModelChoice::new(args.model.as_deref())?,
+            model: ModelChoice::new(args.model.as_deref(), &args.hub)?,
             compute: ComputeConfig::new(&args.compute)?,
             head,
             all: args.all,

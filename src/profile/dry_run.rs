@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::machine;
 use crate::model::calibrate::{Speed, attention_flops, layer_weights};
 use crate::model::{Compute, KvCache, ModelConfig};
-use crate::run_config::RunConfig;
+use crate::run_config::{ModelChoice, RunConfig};
 
 /// The work and the memory of a profile, reckoned from the model's shape.
 #[derive(Debug, Clone, Serialize)]
@@ -71,8 +71,12 @@ impl DryRun {
     /// All that a profile refuses before it reads the weights, except for too little memory.
     pub fn of(config: &RunConfig) -> Result<Self> {
         let compute = config.probes.compute.open()?;
-        let inputs = Inputs::load(&config.probes)?;
-        let job = Job::new(&config.probes, &inputs, NeedleSpans::Known)?;
+        let mut probes = config.probes.clone();
+        if let ModelChoice::Hub(model) = &mut probes.model {
+            model.weights = false;
+        }
+        let inputs = Inputs::load(&probes)?;
+        let job = Job::new(&probes, &inputs, NeedleSpans::Known)?;
         let speed = Speed::measure(&inputs.model.config, &compute)?;
         let chunk = config.probes.chunk_tokens(&compute);
         Ok(Self::reckon(&inputs, &job, &compute, chunk, speed))

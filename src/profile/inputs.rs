@@ -1,12 +1,13 @@
 //! What a profile reads: haystack, needles, the model's configuration and tokenizer.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::babilong::{Published, PublishedFile};
 use crate::chat::{Chat, ChatMode};
 use crate::error::{Error, Result};
 use crate::gate::{self, Expected};
 use crate::haystack::Haystack;
+use crate::hub::{self, Origin, Snapshot};
 use crate::model::{Compute, Llama, ModelConfig, embedded};
 use crate::needle::{Facts, Needle};
 use crate::prompt::{PromptTemplate, TaskTemplates};
@@ -22,6 +23,8 @@ pub struct ModelFiles {
     pub name: String,
     /// Its folder; `None` for the embedded model.
     pub dir: Option<PathBuf>,
+    /// What it is on the hub, if it is from there.
+    pub hub: Option<Origin>,
     /// Its shape.
     pub config: ModelConfig,
     /// Its tokenizer.
@@ -99,31 +102,38 @@ impl ModelFiles {
             ModelChoice::NeedleLlama => Self {
                 name: embedded::NAME.to_owned(),
                 dir: None,
+                hub: None,
                 config: embedded::needle_llama_config()?,
                 tokenizer: embedded::needle_llama_tokenizer()?,
             },
             ModelChoice::Dir(dir) => {
                 if !dir.is_dir() {
-                    return Err(Error::model("there is no such model folder")
-                        .at(dir.display())
-                        .got(if dir.exists() { "a file" } else { "nothing" })
-                        .expected(
-                            "a folder with config.json, model.safetensors and tokenizer.json",
-                        ));
+                    return Err(no_folder(dir));
                 }
                 // The last part of `.` or `..` says nothing.
                 let full = dir.canonicalize().unwrap_or_else(|_| dir.clone());
-                let name = full.file_name().unwrap_or_default().to_string_lossy();
-                Self {
-                    name: file_name_part(&name),
-                    dir: Some(full.clone()),
-                    config: ModelConfig::from_dir(dir)?,
-                    tokenizer: Tokenizer::from_file(&dir.join("tokenizer.json"))?,
-                }
+                let name = full.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                Self::in_folder(dir, full, &name)?
+            }
+            ModelChoice::Hub(model) => {
+                let Snapshot { dir, origin } = hub::fetch(model)?;
+                let files = Self::in_folder(&dir, dir.clone(), model.id.name())?;
+                Self { hub: Some(origin), ..files }
             }
         };
         files.tokenizer.check_against(files.config.vocab)?;
         Ok(files)
+    }
+
+    /// Reads what is in `dir`, which is recorded as `full`.
+    fn in_folder(dir: &Path, full: PathBuf, name: &str) -> Result<Self> {
+        Ok(Self {
+            name: file_name_part(name),
+            dir: Some(full),
+            hub: None,
+            config: ModelConfig::from_dir(dir)?,
+            tokenizer: Tokenizer::from_file(&dir.join("tokenizer.json"))?,
+        })
     }
 
     /// Its chat template, if `mode` allows one.
@@ -156,6 +166,21 @@ impl ModelFiles {
             Some(dir) => Llama::from_dir(dir, compute),
         }
     }
+}
+
+/// `dir` is no folder, and was not taken for an id either.
+fn no_folder(dir: &Path) -> Error {
+    Error::model("there is no such model folder")
+        .at(dir.display())
+        .got(if dir.exists() { "a file" } else { "nothing" })
+        .expected(
+            "a folder with config.json, model.safetensors and tokenizer.json, or an id of the \
+             Hugging Face hub",
+        )
+        .advice(
+            "check the path; an id is ORG/NAME or ORG/NAME@REVISION, such as \
+             meta-llama/Llama-3.2-1B@main",
+        )
 }
 
 /// `name` with whatever is unusual in file names replaced.
@@ -202,6 +227,8 @@ mod tests {
     fn a_folder_that_is_not_there_is_named() {
         let e = ModelFiles::open(&ModelChoice::Dir("no/such/folder".into())).err().unwrap();
         assert_eq!(e.exit_code(), 4);
-        assert!(e.to_string().contains("no/such/folder"), "{e}");
+        for part in ["no/such/folder", "config.json", "ORG/NAME@REVISION"] {
+            assert!(e.to_string().contains(part), "{e}");
+        }
     }
 }

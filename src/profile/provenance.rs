@@ -8,6 +8,7 @@ use super::job::Job;
 use crate::babilong::{BabiTask, Stories};
 use crate::chat::ChatTemplate;
 use crate::haystack::Haystack;
+use crate::hub::Origin;
 use crate::model::Llama;
 use crate::needle::Needle;
 use crate::run_config::{MaxNewTokens, ProbeConfig, ProbeSource};
@@ -31,7 +32,10 @@ pub(crate) struct Provenance<'a> {
 #[derive(Debug, Serialize)]
 pub(crate) struct ModelMeta<'a> {
     name: &'a str,
+    /// `None` for the embedded model, and for one of the hub, which is the same in every cache.
     dir: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hub: Option<&'a Origin>,
     sha256: &'a str,
     model_type: &'static str,
     layers: usize,
@@ -247,7 +251,11 @@ impl<'a> ModelMeta<'a> {
         let shape = model.config();
         Self {
             name: &files.name,
-            dir: files.dir.as_ref().map(|d| d.display().to_string()),
+            dir: match &files.hub {
+                None => files.dir.as_ref().map(|d| d.display().to_string()),
+                Some(_) => None,
+            },
+            hub: files.hub.as_ref(),
             sha256: model.sha256(),
             model_type: shape.family.name(),
             layers: shape.layers,

@@ -1,15 +1,16 @@
 //! [`ProbeConfig`]: what every command that runs a model over prompts has in common.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::compute::ComputeConfig;
 use super::source::{ProbeSource, refuse_for};
 use super::{AtOption, at_least_one};
 use crate::chat::ChatMode;
-use crate::cli::{ChatArg, ProbeArgs, Switch};
+use crate::cli::{ChatArg, HubArgs, ProbeArgs, Switch};
 use crate::error::{Error, Result};
 use crate::gate::{self, GateKind};
+use crate::hub::{HubId, HubModel};
 use crate::model::{Compute, embedded};
 use crate::plan::{check_tokens, default_depths, even_lengths, parse_depths, parse_lengths};
 use crate::prompt::PromptTemplate;
@@ -42,20 +43,32 @@ pub enum ModelChoice {
     NeedleLlama,
     /// A checkpoint folder.
     Dir(PathBuf),
+    /// A checkpoint of the Hugging Face hub.
+    Hub(HubModel),
 }
 
 impl ModelChoice {
-    /// What `--model` names; nothing or [`embedded::NAME`] is the embedded model.
+    /// What `--model` names; nothing or [`embedded::NAME`] is the embedded model. What exists is a
+    /// folder; of the rest, what looks like `ORG/NAME` or `ORG/NAME@REVISION` is an id.
     ///
     /// # Errors
     /// [`Error::Usage`] for an empty name.
-    pub fn new(name: Option<&str>) -> Result<Self> {
+    pub fn new(name: Option<&str>, hub: &HubArgs) -> Result<Self> {
         match name {
             None | Some(embedded::NAME) => Ok(Self::NeedleLlama),
             Some("") => Err(Error::usage("there is no model of an empty name")
                 .at("--model")
-                .expected("the folder of a checkpoint")),
-            Some(dir) => Ok(Self::Dir(PathBuf::from(dir))),
+                .expected("the folder of a checkpoint, or an id of the hub (ORG/NAME)")),
+            Some(text) => Ok(match HubId::parse(text).filter(|_| !Path::new(text).exists()) {
+                Some(id) => Self::Hub(HubModel {
+                    id,
+                    environment: hub.environment.clone(),
+                    offline: hub.offline,
+                    quiet: hub.quiet,
+                    weights: true,
+                }),
+                None => Self::Dir(PathBuf::from(text)),
+            }),
         }
     }
 }
@@ -189,7 +202,7 @@ impl ProbeConfig {
     ) -> Result<(Self, Vec<String>)> {
         refuse_for(&source, args, compat)?;
         let alone = Defaults::of(compat);
-        let model = ModelChoice::new(args.model.as_deref())?;
+        let model = ModelChoice::new(args.model.as_deref(), &args.hub)?;
         let mut notes = Vec::new();
         let lengths = lengths(args, &model, &mut notes)?;
         let depths = match &args.depths {
@@ -319,7 +332,7 @@ impl Defaults {
 fn lengths(args: &ProbeArgs, model: &ModelChoice, notes: &mut Vec<String>) -> Result<Lengths> {
     let defaults: &[usize] = match model {
         ModelChoice::NeedleLlama => &DEFAULT_LENGTHS_EMBEDDED,
-        ModelChoice::Dir(_) => &DEFAULT_LENGTHS,
+        ModelChoice::Dir(_) | ModelChoice::Hub(_) => &DEFAULT_LENGTHS,
     };
     let grid = match (&args.lengths, args.min_len, args.max_len, args.context_intervals) {
         (None, None, None, None) => return Ok(Lengths::Default(defaults.to_vec())),

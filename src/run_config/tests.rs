@@ -163,3 +163,20 @@ fn a_template_may_spell_its_line_breaks() {
     let c = RunConfig::new(&args, Vec::new()).unwrap();
     assert_eq!(c.probes.template.text(), "\nQ: {question}\nA:");
 }
+
+#[test]
+fn what_exists_is_a_folder_and_what_looks_like_an_id_is_one() {
+    let model = |name: &str| parse(&format!("--model {name}")).unwrap().probes.model;
+    // Cargo runs tests in the folder of the package, which has these two.
+    assert_eq!(model("models/needle-llama"), ModelChoice::Dir("models/needle-llama".into()));
+    for path in ["src", "no-such-folder", "./acme/tiny", "/acme/tiny", "acme/tiny/x", "acme/tiny@"]
+    {
+        assert_eq!(model(path), ModelChoice::Dir(path.into()));
+    }
+    let ModelChoice::Hub(tiny) = model("acme/tiny@v1 --offline") else { panic!("no id") };
+    assert_eq!((tiny.id.to_string().as_str(), tiny.offline), ("acme/tiny@v1", true));
+    assert_eq!(
+        parse("--model acme/tiny").unwrap().probes.lengths,
+        parse("--model src").unwrap().probes.lengths
+    );
+}

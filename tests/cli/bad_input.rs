@@ -36,6 +36,12 @@ fn a_build_without_cuda_says_so() {
     fails(&["verify", "/no/such/model", "--gpu", "3"], 2, &["cuda:3"]);
 }
 
+#[cfg(not(feature = "hub"))]
+#[test]
+fn a_build_without_the_hub_says_so() {
+    fails(&["--model", "acme/tiny"], 4, &["built without support", "feature hub", "acme/tiny"]);
+}
+
 #[test]
 fn verify_takes_the_device_options_of_a_profile() {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/qwen3");

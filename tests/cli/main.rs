@@ -9,6 +9,8 @@ mod bad_input;
 mod chat;
 mod dry_run;
 mod evaluate;
+#[cfg(feature = "hub")]
+mod hub;
 mod observe;
 mod outputs;
 mod tasks;

@@ -1,0 +1,172 @@
+//! Which files of a repository are downloaded: what a model is loaded from, and nothing else.
+
+use std::collections::BTreeMap;
+
+use super::announced::Announced;
+use super::id::HubId;
+use crate::error::{Error, Result};
+
+/// The model's shape.
+pub const CONFIG: &str = "config.json";
+/// The tokenizer.
+pub const TOKENIZER: &str = "tokenizer.json";
+/// Weights in one file.
+pub const WEIGHTS: &str = "model.safetensors";
+/// The index of weights in several files.
+pub const INDEX: &str = "model.safetensors.index.json";
+
+/// Files that change how a model is used, where the repository has them.
+pub const OPTIONAL: [&str; 4] = [
+    "generation_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+];
+
+/// Endings of weights in other formats, for messages.
+const OTHER_WEIGHTS: [&str; 8] =
+    [".bin", ".pth", ".pt", ".gguf", ".h5", ".msgpack", ".onnx", ".safetensors"];
+
+/// Most files that a message lists.
+const LISTED: usize = 6;
+
+/// The files in the folder of a commit, without those in folders of theirs.
+pub type Listing = BTreeMap<String, Announced>;
+
+/// What to download first: everything but the shards, which the index names.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Small files that are there.
+    pub small: Vec<&'static str>,
+    /// Optional files that are not.
+    pub absent: Vec<&'static str>,
+    /// [`WEIGHTS`] or [`INDEX`].
+    pub weights: &'static str,
+}
+
+impl Wanted {
+    /// Chooses from the files of `id` at `commit`. Where there are weights in one file and in
+    /// several, the one file is taken, as when a folder is loaded.
+    ///
+    /// # Errors
+    /// [`Error::Model`] naming the file that is missing and what there is instead.
+    pub fn of(listing: &Listing, id: &HubId, commit: &str) -> Result<Self> {
+        let here = |name: &str| listing.contains_key(name);
+        for (name, advice) in [
+            (CONFIG, "an id of a model in the format of transformers"),
+            (
+                TOKENIZER,
+                "make one with transformers (AutoTokenizer.from_pretrained(..., use_fast=True)\
+                 .save_pretrained) and give the folder",
+            ),
+        ] {
+            if !here(name) {
+                return Err(Error::model(format!("{} has no {name}", id.repository()))
+                    .at(format!("{id}, commit {commit}"))
+                    .got(some(listing.keys().map(String::as_str).collect()))
+                    .expected(format!("{CONFIG}, {TOKENIZER} and weights as safetensors"))
+                    .advice(advice));
+            }
+        }
+        let weights = [WEIGHTS, INDEX].into_iter().find(|name| here(name));
+        let weights = weights.ok_or_else(|| {
+            let others = listing.keys().map(String::as_str);
+            let others: Vec<&str> =
+                others.filter(|name| OTHER_WEIGHTS.iter().any(|end| name.ends_with(end))).collect();
+            Error::model(format!("{} has no weights as safetensors", id.repository()))
+                .at(format!("{id}, commit {commit}"))
+                .got(if others.is_empty() { "no weights".to_owned() } else { some(others) })
+                .expected(format!("{WEIGHTS} or {INDEX}"))
+                .advice(
+                    "convert them with transformers (save_pretrained(..., safe_serialization=True)) \
+                     and give the folder; or look for a pull request that adds safetensors and \
+                     take it as ORG/NAME@refs/pr/N",
+                )
+        })?;
+        let (present, absent) = OPTIONAL.into_iter().partition(|name| here(name));
+        let small: Vec<&str> = [[CONFIG, TOKENIZER].to_vec(), present].concat();
+        Ok(Self { small, absent, weights })
+    }
+}
+
+/// The shards of an index that a listing lacks are told.
+///
+/// # Errors
+/// [`Error::Model`] naming the first.
+pub fn check_shards(shards: &[String], listing: &Listing, id: &HubId, commit: &str) -> Result<()> {
+    match shards.iter().find(|shard| !listing.contains_key(*shard)) {
+        None => Ok(()),
+        Some(shard) => {
+            Err(Error::model(format!("{} lacks a shard of its weights", id.repository()))
+                .at(format!("{id}, commit {commit}: {INDEX}"))
+                .got(format!("{shard}, which the repository does not have"))
+                .expected(format!("all {} shards", shards.len()))
+                .advice(
+                    "another revision (ORG/NAME@REVISION), or tell the owner of the repository",
+                ))
+        }
+    }
+}
+
+fn some(names: Vec<&str>) -> String {
+    match names.len() {
+        0 => "no files".to_owned(),
+        n if n <= LISTED => names.join(", "),
+        n => format!("{} and {} more", names[..LISTED].join(", "), n - LISTED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(names: &[&str]) -> Listing {
+        let file = Announced { size: 1, oid: "0".repeat(40), lfs: false };
+        names.iter().map(|name| ((*name).to_owned(), file.clone())).collect()
+    }
+
+    fn wanted(names: &[&str]) -> Result<Wanted> {
+        Wanted::of(&listing(names), &HubId::parse("acme/tiny").unwrap(), "c0ffee")
+    }
+
+    #[test]
+    fn only_what_a_model_is_loaded_from() {
+        let all = [
+            "README.md",
+            "config.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "model.safetensors",
+            "model.safetensors.index.json",
+            "pytorch_model.bin",
+            "consolidated.00.pth",
+        ];
+        let one = wanted(&all).unwrap();
+        assert_eq!(one.small, [CONFIG, TOKENIZER, "tokenizer_config.json"]);
+        assert_eq!(
+            one.absent,
+            ["generation_config.json", "special_tokens_map.json", "chat_template.jinja"]
+        );
+        assert_eq!(one.weights, WEIGHTS);
+        let several = all.into_iter().filter(|name| *name != WEIGHTS).collect::<Vec<_>>();
+        assert_eq!(wanted(&several).unwrap().weights, INDEX);
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_what_there_is_instead() {
+        let says = |names: &[&str], parts: &[&str]| {
+            let e = wanted(names).unwrap_err();
+            assert_eq!(e.exit_code(), 4);
+            parts.iter().for_each(|part| assert!(e.to_string().contains(part), "{part}: {e}"));
+        };
+        says(&["a.gguf"], &["acme/tiny has no config.json", "a.gguf"]);
+        says(&["config.json", "tokenizer.model"], &["no tokenizer.json", "tokenizer.model"]);
+        let other = ["config.json", "tokenizer.json", "pytorch_model.bin", "consolidated.00.pth"];
+        says(&other, &["no weights as safetensors", "pytorch_model.bin", "consolidated.00.pth"]);
+        says(&["config.json", "tokenizer.json"], &["no weights"]);
+        let shards = ["1.st".to_owned(), "2.st".to_owned()];
+        let id = HubId::parse("acme/tiny").unwrap();
+        let e = check_shards(&shards, &listing(&["1.st"]), &id, "c0ffee").unwrap_err();
+        assert!(e.exit_code() == 4 && e.to_string().contains("2.st"), "{e}");
+    }
+}
