@@ -16,6 +16,9 @@ use std::path::Path;
 
 pub use template::ChatTemplate;
 
+/// Stands for a message where the tokens beside it are found.
+const MESSAGE: &str = "A";
+
 /// Whether prompts are chat messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ChatMode {
@@ -90,7 +93,6 @@ impl Chat {
 /// The tokens of `text` as they stand before a message. A space at its end may belong to the
 /// message's first token: SentencePiece tokenizers put one in front of whatever they encode.
 fn ids_before(text: &str, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
-    const MESSAGE: &str = "A";
     let alone = tokenizer.encode(MESSAGE)?;
     let both = tokenizer.encode_markup(&format!("{text}{MESSAGE}"))?;
     match both.strip_suffix(&alone[..]) {
@@ -101,7 +103,6 @@ fn ids_before(text: &str, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
 
 /// The tokens of `text` as they stand behind a message.
 fn ids_after(text: &str, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
-    const MESSAGE: &str = "A";
     let alone = tokenizer.encode(MESSAGE)?;
     let both = tokenizer.encode_markup(&format!("{MESSAGE}{text}"))?;
     match both.strip_prefix(&alone[..]) {
