@@ -70,6 +70,22 @@ impl Autodiff {
         let best = logits.detach().argmax(1).reshape([m]);
         Ok((loss, nll, best.try_into_vec_as().map_err(unread)?))
     }
+
+    /// The gradient of `loss` by the weights' names: how far a step of plain descent takes them,
+    /// a step so long that rounding of the weights does not show.
+    #[cfg(test)]
+    pub fn gradient(&self, loss: &Tensor<1>) -> Vec<(String, Vec<f32>)> {
+        const LONG: f64 = 65536.0;
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+        let mut descent = burn::optim::SgdConfig::new().init();
+        let stepped = descent.step(LONG, self.model.clone(), gradients).weights();
+        let between = |(before, after): (f32, f32)| ((before - after) as f64 / LONG) as f32;
+        let all = self.model.weights().into_iter().zip(stepped);
+        all.map(|((name, before), (_, after))| {
+            (name, before.iter().zip(after.iter()).map(between).collect())
+        })
+        .collect()
+    }
 }
 
 impl Trainer for Autodiff {

@@ -88,17 +88,6 @@ impl Model {
         self.layout.scatter(&self.weights)
     }
 
-    /// Where each group of weights lies.
-    #[cfg(test)]
-    pub fn parts(&self) -> Vec<Range<usize>> {
-        let mut all = vec![self.layout.embedding.clone(), self.layout.norm.clone()];
-        for l in &self.layout.layers {
-            let of = [&l.norm, &l.qkv, &l.output, &l.mlp_norm, &l.gate_up, &l.down];
-            all.extend(of.map(Clone::clone));
-        }
-        all
-    }
-
     /// Loss of a batch; adds its gradient to `gradient`, which has the length of the weights.
     pub fn step(&self, input: &Input, gradient: &mut [f32]) -> Outcome {
         let d = self.config.hidden;
