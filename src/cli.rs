@@ -71,7 +71,8 @@ impl Cli {
             Some(Command::Evaluate(args)) => (&mut args.probes.hub, args.quiet),
             Some(Command::Utility(args)) => (&mut args.probes.hub, args.quiet),
             Some(Command::Observe(args)) => (&mut args.hub, false),
-            Some(Command::Verify(_) | Command::Allocate(_)) => return self,
+            Some(Command::Verify(args)) => (&mut args.hub, args.json),
+            Some(Command::Allocate(_)) => return self,
         };
         hub.environment = environment;
         hub.quiet = quiet;
@@ -107,10 +108,13 @@ pub enum Command {
 /// `headprof verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// Folder of the checkpoint (Hugging Face layout)
-    pub dir: PathBuf,
+    /// Folder of the checkpoint (Hugging Face layout), or its id on the hub
+    pub model: String,
     /// What transformers computed [default: golden.json in the folder]
     pub golden: Option<PathBuf>,
+    /// The hub.
+    #[command(flatten)]
+    pub hub: HubArgs,
     /// What to compute on.
     #[command(flatten)]
     pub compute: ComputeArgs,

@@ -39,6 +39,7 @@
 //! | [`mod@utility`] | what each head's tokens are worth to later queries, recorded |
 //! | [`evaluate`] | methods of compression against each other: tasks, the comparison, its table |
 //! | [`allocate`] | a budget from a head_score file, as table, JSON and heatmap |
+//! | [`dry_run`] | what a profile or a comparison would take: time and memory |
 //! | [`mod@observe`] | one head's attention and values as a picture; the attention sinks of all heads |
 //! | [`plot`] | heatmaps and curves as PNG and SVG |
 //! | [`verify`](mod@verify) | this build against what transformers computed |
@@ -77,6 +78,7 @@ pub mod budget;
 pub mod cache_heads;
 pub mod chat;
 pub mod cli;
+pub mod dry_run;
 pub mod error;
 pub mod evaluate;
 pub mod eviction;

@@ -1,17 +1,20 @@
 //! `headprof`: parse, run, exit code.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use headprof::cli::{
     AllocateArgs, Cli, Command, EvaluateArgs, ObserveArgs, UtilityArgs, VerifyArgs,
 };
+use headprof::dry_run::DryRun;
 use headprof::evaluate::EvaluateConfig;
-use headprof::hub::Environment;
+use headprof::hub::{self, Environment};
 use headprof::interrupt::Interrupt;
 use headprof::observe::{self, ObserveConfig};
 use headprof::panics::{caught, remember_quietly};
-use headprof::run_config::{ComputeConfig, RunConfig};
+use headprof::profile::{ModelFiles, Workload};
+use headprof::run_config::{ComputeConfig, ModelChoice, ProbeConfig, RunConfig};
 use headprof::terminal::{json_line, note, print};
 use headprof::utility::{Recorded, UtilityConfig};
 use headprof::{Error, Result, allocate, evaluate, profile, utility, verify};
@@ -46,7 +49,7 @@ fn run() -> ExitCode {
     let done = match &cli.command {
         None => RunConfig::new(&cli.profile, command_line()).and_then(|config| {
             match cli.profile.dry_run {
-                true => run_dry(&config),
+                true => dry_profile(config),
                 false => run_profile(&config),
             }
         }),
@@ -75,15 +78,35 @@ fn run_profile(config: &RunConfig) -> Result<()> {
     finished.shortcoming.map_or(Ok(()), Err)
 }
 
-fn run_dry(config: &RunConfig) -> Result<()> {
-    config.probes.compute.start_threads()?;
-    let dry = profile::DryRun::of(config)?;
-    print(&if config.json { json_line(&dry)? } else { dry.to_string() })?;
+fn dry_profile(mut config: RunConfig) -> Result<()> {
+    config.probes = config.probes.without_weights();
+    run_dry(&config.probes, config.json, || profile::workload(&config))
+}
+
+fn dry_evaluate(mut config: EvaluateConfig) -> Result<()> {
+    config.probes = config.probes.without_weights();
+    run_dry(&config.probes, config.json, || evaluate::workload(&config))
+}
+
+/// Tells what `work` would take.
+fn run_dry(
+    probes: &ProbeConfig,
+    json: bool,
+    work: impl FnOnce() -> Result<(ModelFiles, Workload)>,
+) -> Result<()> {
+    probes.compute.start_threads()?;
+    let compute = probes.compute.open_telling(&[], &note)?;
+    let (model, work) = work()?;
+    let dry = DryRun::new(&model, probes, &compute, &work)?;
+    print(&if json { json_line(&dry)? } else { dry.to_string() })?;
     dry.check()
 }
 
 fn run_evaluate(args: &EvaluateArgs) -> Result<()> {
     let config = EvaluateConfig::new(args, command_line())?;
+    if args.dry_run {
+        return dry_evaluate(config);
+    }
     config.probes.compute.start_threads()?;
     let evaluated = evaluate::run(&config, Interrupt::install()?.as_ref())?;
     match (config.json, config.quiet) {
@@ -117,7 +140,18 @@ fn run_verify(args: &VerifyArgs) -> Result<()> {
     config.start_threads()?;
     let compute = config.open()?;
     compute.note.iter().for_each(|text| note(&format!("note: {text}")));
-    let report = verify::verify(&args.dir, args.golden.as_deref(), &compute)?;
+    let dir = match ModelChoice::new(Some(&args.model), &args.hub)? {
+        ModelChoice::Dir(dir) => dir,
+        ModelChoice::NeedleLlama => PathBuf::from(&args.model),
+        ModelChoice::Hub(_) if args.golden.is_none() => {
+            return Err(Error::usage("a model of the hub comes without a golden.json")
+                .at("headprof verify")
+                .got(&args.model)
+                .expected("a second argument: the file that scripts/make_golden.py wrote for it"));
+        }
+        ModelChoice::Hub(model) => hub::fetch(&model)?.dir,
+    };
+    let report = verify::verify(&dir, args.golden.as_deref(), &compute)?;
     print(&if args.json { json_line(&report)? } else { format!("{report}\n") })?;
     match report.passed() {
         true => Ok(()),

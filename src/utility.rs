@@ -116,6 +116,8 @@ pub fn run(config: &UtilityConfig, interrupt: &Interrupt) -> Result<Recorded> {
     let job = Job::new(probes, &inputs, NeedleSpans::Any)?;
     check_window(job.extent(), config.options.budget.window_tokens)?;
     let shape = &inputs.model.config;
+    let seen = shape.window_note(job.extent().longest_prompt);
+    seen.iter().for_each(|text| tell(&format!("note: {text}")));
     let heads = shape.cache_heads(config.granularity);
     // A second cache, sums of attention, scores and worth.
     let lists = (heads.layers * heads.stored()) as u64;

@@ -48,7 +48,7 @@ impl Autodiff {
         let ids: Vec<i32> =
             batch.samples.iter().flat_map(|s| s.ids.iter().map(|id| *id as i32)).collect();
         let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [b, n]), device);
-        let angles = self.rope.angles(&batch.positions, b, device);
+        let angles = self.rope.angles(&batch.positions, b, [device]);
         let group = self.config.group();
         let mask = causal_mask(group, n, device);
         let mut attend = |_, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>| {

@@ -117,8 +117,12 @@ fn main() -> anyhow::Result<()> {
 
 /// Trains and writes an f32 checkpoint to continue from and the f16 one to embed.
 fn train(args: &TrainArgs) -> anyhow::Result<()> {
-    let compute = Compute::open(args.device)?;
-    let device = if args.autodiff { compute.device.autodiff() } else { compute.device };
+    let mut compute = Compute::open(&args.device.into())?;
+    compute.dtype = DType::F32;
+    if args.autodiff {
+        compute.device = compute.device.autodiff();
+    }
+    let device = compute.device.clone();
     device.seed(args.seed);
     let config = shape::config()?;
     let decoder = match &args.from {
@@ -126,7 +130,7 @@ fn train(args: &TrainArgs) -> anyhow::Result<()> {
             let mut weights = shape::Initialiser::new(&device, config.layers, args.seed);
             Decoder::new(&config, &mut weights)?
         }
-        Some(folder) => Decoder::new(&config, &mut Checkpoint::open(folder, &device, DType::F32)?)?,
+        Some(folder) => Decoder::new(&config, &mut Checkpoint::open(folder, &compute)?)?,
     };
     let schedule = train::Schedule {
         minutes: args.minutes,

@@ -118,4 +118,8 @@ pub struct EvaluateArgs {
     /// Print one JSON object on standard output instead of the table
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+
+    /// Tell what the comparison would take (prompts, operations, memory, time) without reading weights
+    #[arg(long, help_heading = "Output")]
+    pub dry_run: bool,
 }

@@ -32,6 +32,8 @@ pub enum ChatArg {
 pub enum DtypeArg {
     /// 32-bit floats.
     F32,
+    /// 16-bit IEEE floats.
+    F16,
     /// 16-bit brain floats.
     Bf16,
 }
@@ -39,7 +41,7 @@ pub enum DtypeArg {
 /// What to compute on.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ComputeArgs {
-    /// cpu, cuda, cuda:N or auto [default: cpu]
+    /// cpu, cuda, cuda:N, several GPUs that share the layers (cuda:0,cuda:1), or auto [default: cpu]
     #[arg(long, help_heading = "Model")]
     pub device: Option<String>,
 

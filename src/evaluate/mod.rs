@@ -63,7 +63,7 @@ use crate::head_score::{HeadScoreFile, sidecar};
 use crate::interrupt::Interrupt;
 use crate::machine;
 use crate::model::ModelConfig;
-use crate::profile::{Extent, check_memory, needle_sha256};
+use crate::profile::{Extent, ModelFiles, Workload, check_memory, needle_sha256};
 use crate::terminal::{note, wrapped};
 
 /// What a comparison tells.
@@ -145,7 +145,8 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
     let scores = head_scores(config, &inputs, &tell)?;
     let utility = utility(config, &files.name, &heads, &tell)?;
     let mut task = inputs.task(probes)?;
-    let notes = inputs.notes().iter().cloned().chain(task.notes());
+    let seen = shape.window_note(task.extent().longest_prompt);
+    let notes = inputs.notes().iter().cloned().chain(task.notes()).chain(seen);
     notes.for_each(|text| tell(&format!("note: {text}")));
     check_window(task.extent(), config.settings[0].options.budget.window_tokens)?;
     check_memory(probes, files, &compute, task.extent(), extra_bytes(shape, config))?;
@@ -200,6 +201,32 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
         peak_rss_bytes,
         shortcoming: shortcoming(&records),
     })
+}
+
+/// What a comparison would run, with the model that it would run on.
+///
+/// # Errors
+/// All that [`run`] refuses before it reads the weights, except for too little memory and the files to
+/// write.
+pub fn workload(config: &EvaluateConfig) -> Result<(ModelFiles, Workload)> {
+    let inputs = TaskInputs::load(config)?;
+    let shape = &inputs.model().config;
+    let heads = shape.cache_heads(config.granularity);
+    let tell = |text: &str| note(text);
+    head_scores(config, &inputs, &tell)?;
+    utility(config, &inputs.model().name, &heads, &tell)?;
+    let prompts = {
+        let task = inputs.task(&config.probes)?;
+        check_window(task.extent(), config.settings[0].options.budget.window_tokens)?;
+        let prompt = |index| task.case(index).map(|case| (case.prompt.len(), case.max_new_tokens));
+        (0..task.cases()).map(prompt).collect::<Result<Vec<_>>>()?
+    };
+    let work = Workload {
+        prompts,
+        answers: config.settings.len(),
+        extra_per_token_bytes: extra_bytes(shape, config),
+    };
+    Ok((inputs.into_model(), work))
 }
 
 /// The head scores of the file that `config` names.

@@ -49,6 +49,14 @@ impl TaskInputs {
         }
     }
 
+    /// The same, alone.
+    pub fn into_model(self) -> ModelFiles {
+        match self {
+            Self::Probes(probes) => probes.0.model,
+            Self::Texts(texts) => texts.model,
+        }
+    }
+
     /// The needles that are asked for, if the task has any.
     pub fn needles(&self) -> &[Needle] {
         match self {

@@ -1,71 +1,46 @@
 //! `model.safetensors`, or shards with an index, from a folder or from memory.
 //!
-//! The file's length is checked against its header before any tensor is touched; files are mapped,
-//! so that only the tensor being converted needs memory of its own.
+//! The file's length is checked against its header before any tensor is touched; tensors are read
+//! one at a time, straight to the device that their layer is on, so that the host needs room for
+//! one in f32 beside what it keeps.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::prelude::*;
-use burn::tensor::DType;
-use half::{bf16, f16};
-use memmap2::Mmap;
 use rayon::prelude::*;
-use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
 use sha2::{Digest, Sha256};
 
 use super::config::ModelConfig;
 use super::decoder::WeightSource;
+use super::device::Compute;
 use super::layout;
-use super::safetensors_error::header_error;
 use super::shards::shard_files;
+use super::weights_file::WeightsFile;
 use crate::error::{Error, Result};
-
-/// The bytes of one safetensors file.
-enum Bytes {
-    Mapped(Mmap),
-    Embedded(&'static [u8]),
-    Owned(Vec<u8>),
-}
-
-impl AsRef<[u8]> for Bytes {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Self::Mapped(map) => map,
-            Self::Embedded(bytes) => bytes,
-            Self::Owned(bytes) => bytes,
-        }
-    }
-}
-
-/// One safetensors file with its parsed header.
-struct Shard {
-    place: String,
-    bytes: Bytes,
-    data_start: usize,
-    metadata: Metadata,
-}
 
 /// All tensors of a checkpoint, read one at a time.
 pub struct Checkpoint {
-    shards: Vec<Shard>,
+    shards: Arc<Vec<WeightsFile>>,
     /// Tensor name → shard.
     index: BTreeMap<String, usize>,
     used: BTreeSet<String>,
-    device: Device,
-    dtype: DType,
+    compute: Compute,
+    /// Of the model; known when the tensors have been checked.
+    layers: usize,
     /// What tensor shapes are checked against, for messages.
     config_place: String,
 }
 
 impl Checkpoint {
-    /// Opens the checkpoint in `dir`; tensors will be made on `device` in `dtype`.
+    /// Opens the checkpoint in `dir`; tensors will be made on the devices and in the type of
+    /// `compute`.
     ///
     /// # Errors
     /// [`Error::Model`] naming the file, and the tensor where there is one.
     /// Values are read, and those that are not finite refused, when a tensor is asked for.
-    pub fn open(dir: &Path, device: &Device, dtype: DType) -> Result<Self> {
+    pub fn open(dir: &Path, compute: &Compute) -> Result<Self> {
         let single = dir.join("model.safetensors");
         let index = dir.join("model.safetensors.index.json");
         let files = if single.exists() {
@@ -78,39 +53,30 @@ impl Checkpoint {
                 .expected("model.safetensors or model.safetensors.index.json")
                 .advice("convert other formats with transformers: save_pretrained(..., safe_serialization=True)"));
         };
-        let shards = files.iter().map(|file| Shard::map(file)).collect::<Result<Vec<_>>>()?;
-        Self::new(shards, device, dtype, dir.join("config.json").display().to_string())
+        let shards =
+            files.iter().map(|file| WeightsFile::open(file)).collect::<Result<Vec<_>>>()?;
+        Self::new(shards, compute, dir.join("config.json").display().to_string())
     }
 
     /// A checkpoint that is part of the program.
     ///
     /// # Errors
     /// As [`Checkpoint::open`].
-    pub fn embedded(
-        bytes: &'static [u8],
-        name: &str,
-        device: &Device,
-        dtype: DType,
-    ) -> Result<Self> {
-        let shard = Shard::parse(Bytes::Embedded(bytes), format!("{name}/model.safetensors"))?;
-        Self::new(vec![shard], device, dtype, format!("{name}/config.json"))
+    pub fn embedded(bytes: &'static [u8], name: &str, compute: &Compute) -> Result<Self> {
+        let shard = WeightsFile::embedded(bytes, format!("{name}/model.safetensors"))?;
+        Self::new(vec![shard], compute, format!("{name}/config.json"))
     }
 
     /// A checkpoint in memory, for models that are set by construction.
     ///
     /// # Errors
     /// As [`Checkpoint::open`].
-    pub fn in_memory(bytes: Vec<u8>, name: &str, device: &Device, dtype: DType) -> Result<Self> {
-        let shard = Shard::parse(Bytes::Owned(bytes), format!("{name}/model.safetensors"))?;
-        Self::new(vec![shard], device, dtype, format!("{name}/config.json"))
+    pub fn in_memory(bytes: Vec<u8>, name: &str, compute: &Compute) -> Result<Self> {
+        let shard = WeightsFile::in_memory(bytes, format!("{name}/model.safetensors"))?;
+        Self::new(vec![shard], compute, format!("{name}/config.json"))
     }
 
-    fn new(
-        shards: Vec<Shard>,
-        device: &Device,
-        dtype: DType,
-        config_place: String,
-    ) -> Result<Self> {
+    fn new(shards: Vec<WeightsFile>, compute: &Compute, config_place: String) -> Result<Self> {
         let mut index = BTreeMap::new();
         for (i, shard) in shards.iter().enumerate() {
             for name in shard.metadata.tensors().into_keys() {
@@ -120,17 +86,19 @@ impl Checkpoint {
                 }
             }
         }
-        let used = BTreeSet::new();
-        Ok(Self { shards, index, used, device: device.clone(), dtype, config_place })
+        let (shards, used) = (Arc::new(shards), BTreeSet::new());
+        Ok(Self { shards, index, used, compute: compute.clone(), layers: 0, config_place })
     }
 
-    /// Checks names and shapes of all tensors against `config` before any is read.
+    /// Checks names and shapes of all tensors against `config` before any is read, and notes how many
+    /// layers the devices share.
     ///
     /// # Errors
     /// [`Error::Model`] that lists what is missing, or names the first tensor of another shape and
     /// the keys of `config.json` that its shape should come from.
-    pub fn check(&self, config: &ModelConfig) -> Result<()> {
+    pub fn check(&mut self, config: &ModelConfig) -> Result<()> {
         const LISTED: usize = 10;
+        self.layers = config.layers;
         let expected = layout::tensors(config);
         let missing: Vec<&str> = expected
             .iter()
@@ -177,16 +145,14 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// SHA-256 over all files in order, hexadecimal.
-    pub fn sha256(&self) -> String {
-        let mut hash = Sha256::new();
-        self.shards.iter().for_each(|shard| hash.update(shard.bytes.as_ref()));
-        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
-    }
-
-    /// Size of the weights on disk, in bytes.
-    pub fn file_bytes(&self) -> usize {
-        self.shards.iter().map(|shard| shard.bytes.as_ref().len()).sum()
+    /// What computes the SHA-256 over all files in order, hexadecimal; on another thread, if wanted.
+    pub fn hasher(&self) -> impl FnOnce() -> Result<String> + Send + use<> {
+        let shards = self.shards.clone();
+        move || {
+            let mut hash = Sha256::new();
+            shards.iter().try_for_each(|shard| shard.hash_into(&mut hash))?;
+            Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+        }
     }
 
     /// Names of the tensors that no layer asked for.
@@ -218,15 +184,7 @@ impl Checkpoint {
                 .expected(format!("{shape:?}")));
         }
         self.used.insert(name.to_owned());
-        let (from, to) = info.data_offsets;
-        let raw = &shard.bytes.as_ref()[shard.data_start + from..shard.data_start + to];
-        let convert = |values: Vec<f32>| -> Vec<f32> {
-            match transpose && D == 2 {
-                true => transposed(&values, shape[0], shape[1]),
-                false => values,
-            }
-        };
-        let values = to_f32(raw, info, name, &shard.place)?;
+        let values = shard.values(name, info)?;
         // Attention over a chunk may drop a score that is NaN instead of handing it on, so damage
         // in queries and keys need not reach the logits: it has to be found here.
         if let Some(at) = values.par_iter().position_first(|v| !v.is_finite()) {
@@ -236,17 +194,23 @@ impl Checkpoint {
                 .expected("finite numbers")
                 .advice("the weights are damaged; download them again"));
         }
-        let values = convert(values);
-        let shape: Vec<usize> = match transpose && D == 2 {
-            true => vec![shape[1], shape[0]],
-            false => shape.to_vec(),
-        };
-        Ok(TensorData::new(values, shape))
+        Ok(match transpose && D == 2 {
+            true => {
+                let values = transposed(&values, shape[0], shape[1]);
+                TensorData::new(values, vec![shape[1], shape[0]])
+            }
+            false => TensorData::new(values, shape.to_vec()),
+        })
     }
 
-    fn make<const D: usize>(&self, data: TensorData) -> Tensor<D> {
-        let options = (&self.device, self.dtype);
-        Tensor::from_data(data.convert_dtype(self.dtype), options)
+    /// The tensor `name` on the device of its layer.
+    fn make<const D: usize>(&self, name: &str, data: TensorData) -> Tensor<D> {
+        let device = match layer_of(name) {
+            Some(layer) => self.compute.layer_device(layer, self.layers),
+            None if name == "model.embed_tokens.weight" => &self.compute.device,
+            None => self.compute.last_device(),
+        };
+        Tensor::from_data(data.convert_dtype(self.compute.dtype), (device, self.compute.dtype))
     }
 
     fn place(&self) -> String {
@@ -264,63 +228,18 @@ impl Checkpoint {
 impl WeightSource for Checkpoint {
     fn matrix(&mut self, name: &str, shape: [usize; 2], transpose: bool) -> Result<Tensor<2>> {
         let data = self.tensor(name, shape, transpose)?;
-        Ok(self.make(data))
+        Ok(self.make(name, data))
     }
 
     fn vector(&mut self, name: &str, len: usize) -> Result<Tensor<1>> {
         let data = self.tensor(name, [len], false)?;
-        Ok(self.make(data))
+        Ok(self.make(name, data))
     }
 }
 
-impl Shard {
-    fn map(path: &Path) -> Result<Self> {
-        let place = path.display().to_string();
-        let failed =
-            |e: std::io::Error| Error::model("the weights cannot be read").at(&place).got(e);
-        let file = File::open(path).map_err(failed)?;
-        if file.metadata().map_err(failed)?.len() == 0 {
-            return Err(Error::model("the weights file is empty")
-                .at(&place)
-                .got("0 bytes")
-                .expected("a safetensors file of at least 8 bytes")
-                .advice("download the file again"));
-        }
-        // SAFETY: the map is read-only. If another process shortens the file meanwhile, reading
-        // beyond its new end ends this process, as for every memory-mapped checkpoint loader.
-        let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
-        Self::parse(Bytes::Mapped(map), place)
-    }
-
-    fn parse(bytes: Bytes, place: String) -> Result<Self> {
-        let (header, metadata) = SafeTensors::read_metadata(bytes.as_ref())
-            .map_err(|e| header_error(&e, bytes.as_ref()).at(&place))?;
-        Ok(Self { data_start: 8 + header, place, bytes, metadata })
-    }
-}
-
-/// The values of a tensor as f32.
-fn to_f32(raw: &[u8], info: &TensorInfo, name: &str, place: &str) -> Result<Vec<f32>> {
-    const LANE: usize = 1 << 16;
-    fn map<const N: usize>(raw: &[u8], f: impl Fn([u8; N]) -> f32 + Sync) -> Vec<f32> {
-        let mut out = vec![0f32; raw.len() / N];
-        let chunks = out.par_chunks_mut(LANE).zip(raw.par_chunks(LANE * N));
-        chunks.for_each(|(out, raw)| {
-            for (value, bytes) in out.iter_mut().zip(raw.as_chunks::<N>().0) {
-                *value = f(*bytes);
-            }
-        });
-        out
-    }
-    match info.dtype {
-        Dtype::F32 => Ok(map::<4>(raw, f32::from_le_bytes)),
-        Dtype::BF16 => Ok(map::<2>(raw, |b| bf16::from_le_bytes(b).to_f32())),
-        Dtype::F16 => Ok(map::<2>(raw, |b| f16::from_le_bytes(b).to_f32())),
-        other => Err(Error::model(format!("tensor {name} has an unsupported type"))
-            .at(place)
-            .got(format!("{other:?}"))
-            .expected("F32, BF16 or F16")),
-    }
+/// The layer of a weight of a layer.
+fn layer_of(name: &str) -> Option<usize> {
+    name.strip_prefix("model.layers.")?.split('.').next()?.parse().ok()
 }
 
 /// `[rows, columns]` → `[columns, rows]`, tile by tile so that both sides stay in the cache.

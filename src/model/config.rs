@@ -12,6 +12,7 @@ use crate::cache_heads::{CacheHeads, Granularity};
 use crate::error::{Error, Result};
 
 mod keys;
+mod window;
 
 use keys::Keys;
 

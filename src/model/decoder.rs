@@ -244,6 +244,7 @@ impl Decoder {
         attend: &mut dyn FnMut(usize, Tensor<4>, Tensor<4>, Tensor<4>) -> Result<Tensor<4>>,
     ) -> Result<Tensor<2>> {
         let layer = &self.layers[index];
+        let x = brought_to(x, &layer.input_norm.weight.val().device());
         let (rows, width) = (x.dims()[0], self.heads.query * self.heads.dim);
         let (q, k, v) = layer.project(x.clone(), &self.heads, batch, angles);
         let heads = attend(index, q, k, v)?.swap_dims(1, 2).reshape([rows, width]);
@@ -293,10 +294,18 @@ impl Decoder {
 
     /// Logits, `[n, V]`, of hidden states, `[n, hidden]`.
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        let hidden = self.norm.forward(hidden);
+        let hidden = self.norm.forward(brought_to(hidden, &self.norm.weight.val().device()));
         match &self.output {
             Some(output) => output.forward(hidden),
-            None => hidden.matmul(self.embedding.val().transpose()),
+            None => {
+                let embedding = self.embedding.val();
+                brought_to(hidden, &embedding.device()).matmul(embedding.transpose())
+            }
         }
     }
+}
+
+/// `x` on `device`, where the next weights are.
+fn brought_to(x: Tensor<2>, device: &Device) -> Tensor<2> {
+    if x.device() == *device { x } else { x.to_device(device) }
 }

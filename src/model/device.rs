@@ -1,4 +1,5 @@
-//! `--device cpu|cuda[:N]|auto`: what to compute on, found out before anything can panic.
+//! `--device cpu|cuda[:N]|auto`, or several: what to compute on, found out before anything can
+//! panic.
 
 use std::fmt;
 use std::str::FromStr;
@@ -30,7 +31,7 @@ impl FromStr for DeviceChoice {
             Error::usage("this device is not known")
                 .at("--device")
                 .got(text)
-                .expected("cpu, cuda, cuda:N (N = 0, 1, ...) or auto")
+                .expected("cpu, cuda, cuda:N (N = 0, 1, ...), several GPUs with commas, or auto")
         };
         match text.split_once(':') {
             None if text == "cpu" => Ok(Self::Cpu),
@@ -39,6 +40,49 @@ impl FromStr for DeviceChoice {
             Some(("cuda", n)) => n.parse().map(Self::Cuda).map_err(|_| wrong()),
             _ => Err(wrong()),
         }
+    }
+}
+
+/// What the user asked for: one device, or several that share the layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Devices(Vec<DeviceChoice>);
+
+impl From<DeviceChoice> for Devices {
+    fn from(one: DeviceChoice) -> Self {
+        Self(vec![one])
+    }
+}
+
+impl Devices {
+    /// Whether it is the processor, and nothing else can come of it.
+    pub fn is_cpu(&self) -> bool {
+        self.0.iter().all(|one| *one == DeviceChoice::Cpu)
+    }
+}
+
+impl FromStr for Devices {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let all = text.split(',').map(|one| one.trim().parse()).collect::<Result<Vec<_>>>()?;
+        let wrong = |what: &str, expected: &str| {
+            Err(Error::usage(what).at("--device").got(text).expected(expected))
+        };
+        let gpu = |one: &DeviceChoice| matches!(one, DeviceChoice::Cuda(_));
+        if all.len() > 1 && !all.iter().all(gpu) && !all.iter().all(|d| *d == DeviceChoice::Cpu) {
+            return wrong("these devices cannot share a model", "GPUs alone, as in cuda:0,cuda:1");
+        }
+        if let Some(i) = (1..all.len()).find(|&i| gpu(&all[i]) && all[..i].contains(&all[i])) {
+            return wrong("a GPU is named twice", &format!("{} once", all[i]));
+        }
+        Ok(Self(all))
+    }
+}
+
+impl fmt::Display for Devices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.0.iter().map(DeviceChoice::to_string).collect::<Vec<_>>();
+        f.write_str(&names.join(","))
     }
 }
 
@@ -52,21 +96,23 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
-/// A device that is there.
+/// A device that is there, or several that share the layers of a model.
 #[derive(Debug, Clone)]
 pub struct Compute {
-    /// The tensor library's device.
+    /// The tensor library's device; the first, with the embedding, if there are several.
     pub device: Device,
-    /// Its name as in `--device`: `cpu` or `cuda:N`.
+    /// Those after the first.
+    pub(crate) further: Vec<Device>,
+    /// Its name as in `--device`: `cpu` or `cuda:N`, or several with commas.
     pub name: String,
     /// Type of weights, cache and activations.
     pub dtype: DType,
     /// Why this is not the device that was asked for, if that is so: a sentence for the user.
     pub note: Option<String>,
     /// Passes of a multiple of this many queries are fastest.
-    pub(super) query_block: usize,
+    pub(crate) query_block: usize,
     /// Whether attention shares key/value heads without expanding them.
-    pub(super) grouped_attention: bool,
+    pub(crate) grouped_attention: bool,
     /// Whether tensors lie in host memory.
     pub(crate) on_host: bool,
 }
@@ -76,6 +122,7 @@ impl Compute {
     pub fn cpu() -> Self {
         Self {
             device: Device::flex(),
+            further: vec![],
             name: "cpu".into(),
             dtype: DType::F32,
             note: None,
@@ -85,18 +132,53 @@ impl Compute {
         }
     }
 
-    /// Looks the chosen device up.
+    /// Looks the chosen devices up; layers are shared evenly among them, in order.
     ///
     /// # Errors
     /// [`Error::Usage`] if this build cannot use GPUs, [`Error::Resources`] if the machine has
     /// none, or not that one, or if it does not compute. [`DeviceChoice::Auto`] never fails: the
     /// processor then has the reason as its [note](Compute::note).
-    pub fn open(choice: DeviceChoice) -> Result<Self> {
+    pub fn open(choice: &Devices) -> Result<Self> {
+        let all = choice.0.iter().map(|one| Self::open_one(*one)).collect::<Result<Vec<_>>>()?;
+        let name = all.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(",");
+        let mut all = all.into_iter();
+        let first = all.next().ok_or_else(|| Error::bug("no device was chosen"))?;
+        Ok(Self { further: all.map(|one| one.device).collect(), name, ..first })
+    }
+
+    fn open_one(choice: DeviceChoice) -> Result<Self> {
         match choice {
             DeviceChoice::Cpu => Ok(Self::cpu()),
             DeviceChoice::Cuda(n) => cuda(n),
             DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|e| Self::instead_of_gpu(&e))),
         }
+    }
+
+    /// All devices, in order.
+    pub fn devices(&self) -> impl Iterator<Item = &Device> {
+        std::iter::once(&self.device).chain(&self.further)
+    }
+
+    /// Where `layer` of a model of `layers` layers is.
+    pub fn layer_device(&self, layer: usize, layers: usize) -> &Device {
+        match layer * (1 + self.further.len()) / layers.max(1) {
+            0 => &self.device,
+            n => self.further.get(n - 1).unwrap_or(self.last_device()),
+        }
+    }
+
+    /// Where the last norm and an output layer of its own are.
+    pub fn last_device(&self) -> &Device {
+        self.further.last().unwrap_or(&self.device)
+    }
+
+    /// Free memory of each device, in bytes, where it is known; of the machine's own, where tensors
+    /// lie in that.
+    pub fn free_memory(&self) -> Vec<Option<u64>> {
+        if self.on_host {
+            return vec![crate::machine::available_memory_bytes()];
+        }
+        self.name.split(',').map(free_on_gpu).collect()
     }
 
     /// The processor, because of `e`.
@@ -106,6 +188,19 @@ impl Compute {
         let note = format!("computing on the CPU: {reason} (--device cuda says more)");
         Self { note: Some(note), ..Self::cpu() }
     }
+}
+
+/// Free memory of the GPU `name`, in bytes.
+#[cfg(feature = "cuda")]
+fn free_on_gpu(name: &str) -> Option<u64> {
+    let n = name.strip_prefix("cuda:")?.parse().ok()?;
+    let ask = || cudarc::driver::CudaContext::new(n)?.mem_get_info();
+    caught(ask).ok()?.ok().map(|(free, _)| free as u64)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn free_on_gpu(_: &str) -> Option<u64> {
+    None
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -171,6 +266,7 @@ fn gpu(n: usize, find: impl FnOnce() -> Vec<Device>) -> Result<Compute> {
     caught(|| probe(&device)).and_then(|probed| probed).map_err(broken)?;
     Ok(Compute {
         device,
+        further: vec![],
         name: format!("cuda:{n}"),
         dtype: DType::BF16,
         note: None,
@@ -247,17 +343,48 @@ mod tests {
         }
     }
 
+    #[test]
+    fn several_devices_are_of_one_kind_and_each_gpu_is_named_once() {
+        let both = "cuda:0, cuda:1".parse::<Devices>().unwrap();
+        assert_eq!((both.to_string().as_str(), both.is_cpu()), ("cuda:0,cuda:1", false));
+        assert!("cpu,cpu".parse::<Devices>().unwrap().is_cpu());
+        for (wrong, says) in [
+            ("cuda:0,cpu", "GPUs alone"),
+            ("auto,cuda:1", "GPUs alone"),
+            ("cuda,cuda:0", "named twice"),
+            ("cuda:1,", "not known"),
+        ] {
+            let e = wrong.parse::<Devices>().unwrap_err();
+            assert!(e.exit_code() == 2 && e.to_string().contains(says), "{wrong}: {e}");
+        }
+    }
+
+    /// The processor stands in for three GPUs, told apart by where they are in memory.
+    #[test]
+    fn layers_are_shared_evenly_and_in_order() {
+        let three = Compute::open(&"cpu,cpu,cpu".parse().unwrap()).unwrap();
+        assert_eq!((three.name.as_str(), three.devices().count()), ("cpu,cpu,cpu", 3));
+        let all: Vec<*const Device> = three.devices().map(std::ptr::from_ref).collect();
+        let of = |layer, layers| {
+            let device = std::ptr::from_ref(three.layer_device(layer, layers));
+            all.iter().position(|d| *d == device).unwrap()
+        };
+        assert_eq!((0..7).map(|l| of(l, 7)).collect::<Vec<_>>(), [0, 0, 0, 1, 1, 2, 2]);
+        assert_eq!((0..2).map(|l| of(l, 2)).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(std::ptr::from_ref(three.last_device()), all[2]);
+    }
+
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn cuda_without_the_feature_is_an_error_and_auto_falls_back() {
-        let e = Compute::open(DeviceChoice::Cuda(0)).unwrap_err();
+        let e = Compute::open(&DeviceChoice::Cuda(0).into()).unwrap_err();
         assert_eq!(e.exit_code(), 2);
         assert!(e.to_string().contains("--features cuda"));
-        let auto = Compute::open(DeviceChoice::Auto).unwrap();
+        let auto = Compute::open(&DeviceChoice::Auto.into()).unwrap();
         assert_eq!(auto.name, "cpu");
         let note = auto.note.unwrap();
         assert!(note.contains("built without CUDA") && !note.contains('\n'), "{note}");
-        assert_eq!(Compute::open(DeviceChoice::Cpu).unwrap().note, None);
+        assert_eq!(Compute::open(&DeviceChoice::Cpu.into()).unwrap().note, None);
     }
 
     /// The processor stands in for GPUs.

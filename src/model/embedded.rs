@@ -36,7 +36,7 @@ pub fn needle_llama_tokenizer() -> Result<Tokenizer> {
 /// # Errors
 /// None in a build whose tests pass, unless the device fails; the type is that of [`Llama::new`].
 pub fn needle_llama(compute: &Compute) -> Result<Llama> {
-    let checkpoint = Checkpoint::embedded(WEIGHTS, NAME, &compute.device, compute.dtype)?;
+    let checkpoint = Checkpoint::embedded(WEIGHTS, NAME, compute)?;
     Llama::new(needle_llama_config()?, checkpoint, compute)
 }
 

@@ -4,6 +4,7 @@ use burn::prelude::*;
 use burn::tensor::DType;
 
 use super::config::ModelConfig;
+use super::device::Compute;
 
 /// Keys and values of the tokens seen so far, per layer `[1, G, capacity, D]`.
 ///
@@ -17,12 +18,23 @@ pub struct KvCache {
 }
 
 impl KvCache {
-    /// Room for `capacity` tokens of a model of shape `config`.
-    pub fn new(config: &ModelConfig, capacity: usize, device: &Device, dtype: DType) -> Self {
+    /// Room for `capacity` tokens of a model of shape `config`, every layer on its device.
+    pub fn new(config: &ModelConfig, capacity: usize, compute: &Compute) -> Self {
+        let layer = |layer| Self::new_layer(config, layer, capacity, compute).layers;
+        Self { layers: (0..config.layers).flat_map(layer).collect(), len: 0, capacity }
+    }
+
+    /// Room for `capacity` tokens of one layer.
+    pub(super) fn new_layer(
+        config: &ModelConfig,
+        layer: usize,
+        capacity: usize,
+        compute: &Compute,
+    ) -> Self {
         let shape = [1, config.kv_heads, capacity, config.head_dim];
-        let zeros = || Tensor::zeros(shape, (device, dtype));
-        let layers = (0..config.layers).map(|_| (zeros(), zeros())).collect();
-        Self { layers, len: 0, capacity }
+        let device = compute.layer_device(layer, config.layers);
+        let zeros = || Tensor::zeros(shape, (device, compute.dtype));
+        Self { layers: vec![(zeros(), zeros())], len: 0, capacity }
     }
 
     /// Bytes of a cache of `capacity` tokens; `u64::MAX` if they are more than that.

@@ -52,7 +52,7 @@ impl Llama {
     /// [`Error::Model`] naming the file and the key or tensor.
     pub fn from_dir(dir: &Path, compute: &Compute) -> Result<Self> {
         let config = ModelConfig::from_dir(dir)?;
-        let checkpoint = Checkpoint::open(dir, &compute.device, compute.dtype)?;
+        let checkpoint = Checkpoint::open(dir, compute)?;
         Self::new(config, checkpoint, compute)
     }
 
@@ -62,7 +62,13 @@ impl Llama {
     /// [`Error::Model`] if tensors are missing or one has another shape.
     pub fn new(config: ModelConfig, mut checkpoint: Checkpoint, compute: &Compute) -> Result<Self> {
         checkpoint.check(&config)?;
-        let decoder = Decoder::new(&config, &mut checkpoint)?;
+        let hash = checkpoint.hasher();
+        let (decoder, sha256) = std::thread::scope(|scope| {
+            let hash = scope.spawn(hash);
+            let decoder = Decoder::new(&config, &mut checkpoint);
+            (decoder, hash.join())
+        });
+        let (decoder, sha256) = (decoder?, sha256.map_err(|_| Error::bug("hashing failed"))??);
         let unused = checkpoint.unused();
         let warnings = match unused.len() {
             0 => vec![],
@@ -78,7 +84,7 @@ impl Llama {
             rope: Rope::new(config.rope, config.head_dim),
             config,
             compute: compute.clone(),
-            sha256: checkpoint.sha256(),
+            sha256,
             warnings,
         })
     }
@@ -128,13 +134,7 @@ impl Llama {
 
     /// An empty cache with room for `capacity` tokens.
     pub fn new_cache(&self, capacity: usize) -> KvCache {
-        KvCache::new(&self.config, capacity, &self.compute.device, self.compute.dtype)
-    }
-
-    /// An empty cache of a single layer.
-    pub(super) fn new_layer_cache(&self, capacity: usize) -> KvCache {
-        let config = ModelConfig { layers: 1, ..self.config.clone() };
-        KvCache::new(&config, capacity, &self.compute.device, self.compute.dtype)
+        KvCache::new(&self.config, capacity, &self.compute)
     }
 
     /// Runs `ids` after what `cache` holds, `chunk` tokens at a time, and returns the logits, `[V]`,
@@ -308,10 +308,10 @@ impl Llama {
         self.decoder.run(self.tokens(ids), &self.angles(start, ids.len()), attend, after)
     }
 
-    /// Angles of the `n` positions from `start` on.
+    /// Angles of the `n` positions from `start` on, for every device.
     pub(super) fn angles(&self, start: usize, n: usize) -> Angles {
         let positions: Vec<f32> = (start..start + n).map(|p| p as f32).collect();
-        self.rope.angles(&positions, 1, &self.compute.device)
+        self.rope.angles(&positions, 1, self.compute.devices())
     }
 
     /// Logits, `[n * V]`, of hidden states, `[n, hidden]`, on the host.

@@ -36,10 +36,11 @@ mod safetensors_error;
 mod shards;
 mod softmax;
 pub mod token_stats;
+mod weights_file;
 
 pub use attention_map::{AttentionMap, MapOf};
 pub use config::ModelConfig;
-pub use device::{Compute, DeviceChoice};
+pub use device::{Compute, DeviceChoice, Devices};
 pub use kv_cache::KvCache;
 pub use llama::Llama;
 pub use ragged_cache::RaggedCache;

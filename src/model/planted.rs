@@ -161,12 +161,7 @@ impl Planted {
     /// As [`Llama::new`], if `config_json` and `safetensors` were changed.
     pub fn load(&self, compute: &Compute) -> Result<Llama> {
         let config = ModelConfig::parse(self.config_json.as_bytes(), None, "planted/config.json")?;
-        let checkpoint = Checkpoint::in_memory(
-            self.safetensors.clone(),
-            "planted",
-            &compute.device,
-            compute.dtype,
-        )?;
+        let checkpoint = Checkpoint::in_memory(self.safetensors.clone(), "planted", compute)?;
         Llama::new(config, checkpoint, compute)
     }
 

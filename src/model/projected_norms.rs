@@ -109,7 +109,7 @@ mod tests {
             *data = TensorData::new((0..hidden * hidden).map(one).collect(), [hidden, hidden]);
         }
         let bytes = to_safetensors(weights, Precision::F32).unwrap();
-        let source = Checkpoint::in_memory(bytes, "identity", &compute.device, compute.dtype);
+        let source = Checkpoint::in_memory(bytes, "identity", &compute);
         let model = Llama::new(model.config().clone(), source.unwrap(), &compute).unwrap();
         let method = by_name("h2o+vatp").unwrap();
         let options = |value_norm| EvictionOptions {

@@ -14,11 +14,10 @@ pub struct Rope {
 }
 
 /// Cosines and sines of some positions, each `[n, D / 2]` flattened into `[1, 1, n, D / 2]` (or
-/// `[B, 1, n, D / 2]` where every sequence of a batch has its own positions).
+/// `[B, 1, n, D / 2]` where every sequence of a batch has its own positions), once on every device.
 #[derive(Debug, Clone)]
 pub struct Angles {
-    cos: Tensor<4>,
-    sin: Tensor<4>,
+    copies: Vec<(Tensor<4>, Tensor<4>)>,
 }
 
 impl Rope {
@@ -31,8 +30,13 @@ impl Rope {
         Self { inv_freq: inv_freq.collect() }
     }
 
-    /// Angles of `batch` sequences with `positions`, `[batch * n]` row-major.
-    pub fn angles(&self, positions: &[f32], batch: usize, device: &Device) -> Angles {
+    /// Angles of `batch` sequences with `positions`, `[batch * n]` row-major, on each of `devices`.
+    pub fn angles<'a>(
+        &self,
+        positions: &[f32],
+        batch: usize,
+        devices: impl IntoIterator<Item = &'a Device>,
+    ) -> Angles {
         let (n, half) = (positions.len() / batch, self.inv_freq.len());
         let mut cos = Vec::with_capacity(positions.len() * half);
         let mut sin = Vec::with_capacity(positions.len() * half);
@@ -43,9 +47,12 @@ impl Rope {
                 sin.push(s);
             }
         }
-        let tensor =
-            |values| Tensor::<4>::from_data(TensorData::new(values, [batch, 1, n, half]), device);
-        Angles { cos: tensor(cos), sin: tensor(sin) }
+        let [cos, sin] = [cos, sin].map(|values| TensorData::new(values, [batch, 1, n, half]));
+        let copy = |device| {
+            let tensor = |data: &TensorData| Tensor::<4>::from_data(data.clone(), device);
+            (tensor(&cos), tensor(&sin))
+        };
+        Angles { copies: devices.into_iter().map(copy).collect() }
     }
 }
 
@@ -80,8 +87,10 @@ impl Angles {
     /// Rotates `x`, `[B, heads, n, D]`, in the layout of Hugging Face checkpoints: dimension `i`
     /// pairs with `i + D / 2`.
     pub fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
-        let half = x.dims()[3] / 2;
-        let (cos, sin) = (self.cos.clone().cast(x.dtype()), self.sin.clone().cast(x.dtype()));
+        let (half, device) = (x.dims()[3] / 2, x.device());
+        let here = self.copies.iter().find(|(cos, _)| cos.device() == device);
+        let (cos, sin) = here.unwrap_or(&self.copies[0]).clone();
+        let (cos, sin) = (cos.cast(x.dtype()), sin.cast(x.dtype()));
         let a = x.clone().narrow(3, 0, half);
         let b = x.narrow(3, half, half);
         let first = a.clone() * cos.clone() - b.clone() * sin.clone();

@@ -56,6 +56,7 @@ pub fn run(config: &ObserveConfig) -> Result<Observed> {
     config.check_head(shape)?;
     let ids = context(&files.tokenizer, config.context.as_deref(), config.most_tokens(shape))?;
     config.check_tokens(ids.len(), shape)?;
+    shape.window_note(ids.len()).iter().for_each(|text| note(&format!("note: {text}")));
     check_memory(shape, &compute, ids.len())?;
 
     let model = files.load(&compute)?;

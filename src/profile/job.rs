@@ -31,6 +31,17 @@ pub struct Extent {
     pub longest_answer: usize,
 }
 
+/// What is run: prompts and answers, known without a weight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workload {
+    /// Tokens of every prompt, and the most of an answer to it.
+    pub prompts: Vec<(usize, usize)>,
+    /// Answers to every prompt; one for each setting of a comparison.
+    pub answers: usize,
+    /// Bytes per prompt token beside the model's own.
+    pub extra_per_token_bytes: u64,
+}
+
 /// All probes of a run, ready to be assembled one by one.
 pub struct Job {
     /// The probes.

@@ -10,9 +10,11 @@ use crate::run_config::ProbeConfig;
 /// The program, its tables and its texts.
 const PROGRAM_BYTES: u64 = 48 << 20;
 
-/// An upper estimate: `fixed + per_token · tokens`.
+/// An upper estimate for one device: `fixed + per_token · tokens`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryEstimate {
+    /// The weights alone.
+    pub weight_bytes: u64,
     /// Weights, activations of one chunk, logits.
     pub fixed_bytes: u64,
     /// Cache, one layer's keys, values and attention rows.
@@ -20,9 +22,46 @@ pub struct MemoryEstimate {
 }
 
 impl MemoryEstimate {
-    /// For a model of shape `config` that runs `chunk` tokens at a time.
+    /// For a model of shape `config` that runs `chunk` tokens at a time, all of it in one memory.
     pub fn new(config: &ModelConfig, compute: &Compute, chunk: usize) -> Self {
-        let c = config;
+        Self::of_part(config, compute, chunk, (0, 1))
+    }
+
+    /// The same on each of `devices` devices that share the layers, as [`Compute::layer_device`]
+    /// says.
+    pub fn shared(
+        config: &ModelConfig,
+        compute: &Compute,
+        chunk: usize,
+        devices: usize,
+    ) -> Vec<Self> {
+        (0..devices).map(|part| Self::of_part(config, compute, chunk, (part, devices))).collect()
+    }
+
+    /// Of the `part`-th of `parts` devices: it has its share of the layers, the first the embedding
+    /// too, the last the output layer.
+    fn of_part(
+        c: &ModelConfig,
+        compute: &Compute,
+        chunk: usize,
+        (part, parts): (usize, usize),
+    ) -> Self {
+        let embedding = product([c.vocab, c.hidden]);
+        let output = if c.tied { 0 } else { embedding };
+        let of_layers = c.parameters().saturating_sub(embedding).saturating_sub(output);
+        // `layer · parts / L` is the device: those of `part` begin at the ceiling of `part · L / parts`.
+        let begin = |part: usize| (part * c.layers).div_ceil(parts);
+        let layers = (begin(part + 1) - begin(part)) as u64;
+        let shared = |all: u64| match parts {
+            1 => all,
+            _ => (u128::from(all) * u128::from(layers) / c.layers.max(1) as u128) as u64,
+        };
+        let weights = sum([
+            shared(of_layers),
+            if part == 0 { embedding } else { 0 },
+            if part + 1 == parts { output } else { 0 },
+        ]);
+        let weight_bytes = weights.saturating_mul(compute.dtype.size() as u64);
         // The residual stream and its norms; gate, up and their product; queries, keys and values
         // as projected, rotated and put side by side.
         let width = sum([
@@ -32,17 +71,18 @@ impl MemoryEstimate {
             product([6, c.kv_heads, c.head_dim]),
         ]);
         Self {
+            weight_bytes,
             fixed_bytes: sum([
-                c.parameters().saturating_mul(compute.dtype.size() as u64),
+                weight_bytes,
                 width.saturating_mul(product([chunk, 4])),
                 // While it is read, a weight also exists in f32; the largest is the embedding.
-                product([c.vocab, c.hidden, 4]),
+                if compute.on_host { embedding.saturating_mul(4) } else { 0 },
                 // Logits, twice.
                 product([c.vocab, 8]),
                 PROGRAM_BYTES,
             ]),
             per_token_bytes: sum([
-                KvCache::bytes(c, 1, compute.dtype),
+                shared(KvCache::bytes(c, 1, compute.dtype)),
                 product([2, c.kv_heads, c.head_dim, 4]),
                 product([2, c.heads, 4]),
             ]),
@@ -65,9 +105,35 @@ impl MemoryEstimate {
     /// # Errors
     /// [`Error::Resources`] with the longest context that fits.
     pub(crate) fn check_free(self, compute: &Compute, length: usize, answer: usize) -> Result<()> {
-        match (machine::available_memory_bytes(), compute.name.as_str()) {
-            (Some(available), "cpu") => self.check(length, answer, available),
+        match machine::available_memory_bytes() {
+            Some(available) if compute.on_host => self.check(length, answer, available),
             _ => Ok(()),
+        }
+    }
+
+    /// How many devices with `available` bytes each have to share the layers, for a context of `tokens`;
+    /// `None` if no number is enough.
+    pub(crate) fn devices_needed(
+        config: &ModelConfig,
+        compute: &Compute,
+        chunk: usize,
+        tokens: usize,
+        available: u64,
+    ) -> Option<usize> {
+        (1..=config.layers).find(|&n| {
+            let each = Self::shared(config, compute, chunk, n);
+            each.iter().all(|estimate| estimate.bytes(tokens) <= available)
+        })
+    }
+
+    /// What to do where a model is too large for its GPUs.
+    pub(crate) fn more_devices(needed: Option<usize>) -> String {
+        match needed {
+            None => "a smaller model".to_owned(),
+            Some(n) => {
+                let list = (0..n).map(|i| format!("cuda:{i}")).collect::<Vec<_>>().join(",");
+                format!("let {n} such GPUs share the layers: --device {list}")
+            }
         }
     }
 
@@ -105,9 +171,9 @@ fn sum<const N: usize>(bytes: [u64; N]) -> u64 {
     bytes.iter().fold(0, |s, &b| s.saturating_add(b))
 }
 
-/// Checks the longest prompt against the memory that is free, where every prompt token
-/// takes `extra_per_token_bytes` beside the model's own. Only where tensors lie in the machine's own
-/// memory: a GPU tells when a probe does not fit, and the others go on.
+/// Checks the longest prompt against the memory that is free, where every prompt token takes
+/// `extra_per_token_bytes` beside the model's own; of GPUs the weights alone: a GPU tells when a probe
+/// does not fit, and the others go on.
 pub(crate) fn check(
     config: &ProbeConfig,
     model: &ModelFiles,
@@ -115,9 +181,35 @@ pub(crate) fn check(
     extent: Extent,
     extra_per_token_bytes: u64,
 ) -> Result<()> {
-    let mut estimate = MemoryEstimate::new(&model.config, compute, config.chunk_tokens(compute));
+    let chunk = config.chunk_tokens(compute);
+    if !compute.on_host {
+        return check_weights(&model.config, compute, chunk, extent, &compute.free_memory());
+    }
+    let mut estimate = MemoryEstimate::new(&model.config, compute, chunk);
     estimate.per_token_bytes = sum([estimate.per_token_bytes, extra_per_token_bytes]);
     estimate.check_free(compute, extent.longest_prompt, extent.longest_answer)
+}
+
+/// Whether the weights alone fit into what is `free` on each GPU.
+fn check_weights(
+    config: &ModelConfig,
+    compute: &Compute,
+    chunk: usize,
+    extent: Extent,
+    free: &[Option<u64>],
+) -> Result<()> {
+    let each = MemoryEstimate::shared(config, compute, chunk, free.len());
+    for (i, (estimate, free)) in each.iter().zip(free).enumerate() {
+        let Some(free) = free.filter(|free| *free < estimate.weight_bytes) else { continue };
+        let tokens = extent.longest_prompt.saturating_add(extent.longest_answer);
+        let needed = MemoryEstimate::devices_needed(config, compute, chunk, tokens, free);
+        return Err(Error::resources("the weights do not fit into the memory of the GPU")
+            .at(compute.name.split(',').nth(i).unwrap_or(&compute.name))
+            .got(format!("{} MiB free", free >> 20))
+            .expected(format!("{} MiB for its layers", estimate.weight_bytes >> 20))
+            .advice(MemoryEstimate::more_devices(needed)));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -127,7 +219,8 @@ mod tests {
 
     #[test]
     fn the_largest_length_that_fits_is_told() {
-        let estimate = MemoryEstimate { fixed_bytes: 10 << 20, per_token_bytes: 1 << 20 };
+        let (fixed_bytes, per_token_bytes) = (10 << 20, 1 << 20);
+        let estimate = MemoryEstimate { weight_bytes: 8 << 20, fixed_bytes, per_token_bytes };
         assert_eq!(estimate.bytes(20), 30 << 20);
         assert_eq!(estimate.most_tokens(30 << 20), 20);
         assert_eq!(estimate.most_tokens(5 << 20), 0);
@@ -150,7 +243,7 @@ mod tests {
         assert_eq!((estimate.fixed_bytes, estimate.per_token_bytes), (u64::MAX, u64::MAX));
         let e = estimate.check(usize::MAX, usize::MAX, 1 << 40).unwrap_err();
         assert_eq!(e.exit_code(), 5);
-        let small = MemoryEstimate { fixed_bytes: 0, per_token_bytes: 1 };
+        let small = MemoryEstimate { weight_bytes: 0, fixed_bytes: 0, per_token_bytes: 1 };
         assert_eq!(small.check(usize::MAX, usize::MAX, 1 << 40).unwrap_err().exit_code(), 5);
     }
 
@@ -162,5 +255,46 @@ mod tests {
         let cache = (2 * c.layers * c.kv_heads * c.head_dim * 4) as u64;
         assert!((cache..2 * cache).contains(&estimate.per_token_bytes));
         assert!(estimate.fixed_bytes > 4 * c.parameters());
+        assert_eq!(estimate.weight_bytes, 4 * c.parameters());
+    }
+
+    #[test]
+    fn devices_share_layers_and_cache_but_not_the_arithmetic() {
+        let c = needle_llama_config().unwrap();
+        let gpu = Compute { on_host: false, ..Compute::cpu() };
+        let whole = MemoryEstimate::new(&c, &gpu, 256);
+        // 6 layers on 4 devices: 2, 1, 2, 1.
+        let four = MemoryEstimate::shared(&c, &gpu, 256, 4);
+        let bytes: Vec<u64> = four.iter().map(|e| e.weight_bytes).collect();
+        let embedding = 4 * (c.vocab * c.hidden) as u64;
+        // Shares are whole weights.
+        assert!(bytes.iter().sum::<u64>().abs_diff(whole.weight_bytes) <= 4 * 4);
+        assert_eq!((bytes[0], bytes[1]), (bytes[2] + embedding, bytes[3]));
+        assert!(bytes[2].abs_diff(2 * bytes[1]) <= 8);
+        for estimate in &four {
+            assert_eq!(
+                estimate.fixed_bytes - estimate.weight_bytes,
+                whole.fixed_bytes - whole.weight_bytes
+            );
+            assert!(estimate.per_token_bytes < whole.per_token_bytes);
+        }
+        let most = |n| {
+            let each = MemoryEstimate::shared(&c, &gpu, 256, n);
+            each.iter().map(|e| e.bytes(1000)).max().unwrap()
+        };
+        assert_eq!(MemoryEstimate::devices_needed(&c, &gpu, 256, 1000, most(1)), Some(1));
+        assert_eq!(MemoryEstimate::devices_needed(&c, &gpu, 256, 1000, most(1) - 1), Some(2));
+        assert_eq!(MemoryEstimate::devices_needed(&c, &gpu, 256, 1000, 1 << 20), None);
+        let extent = Extent { shortest_prompt: 9, longest_prompt: 1000, longest_answer: 8 };
+        let free = [Some(bytes[0]), None, Some(bytes[2] - 1), Some(0)];
+        let e = check_weights(&c, &gpu, 256, extent, &free).unwrap_err();
+        assert_eq!(e.exit_code(), 5);
+        assert!(e.to_string().contains("for its layers"), "{e}");
+        let free = [Some(bytes[0]), None, Some(bytes[2]), None];
+        check_weights(&c, &gpu, 256, extent, &free).unwrap();
+        assert_eq!(
+            MemoryEstimate::more_devices(Some(2)),
+            "let 2 such GPUs share the layers: --device cuda:0,cuda:1"
+        );
     }
 }

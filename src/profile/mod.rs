@@ -6,7 +6,6 @@
 //!
 //! Everything that can go wrong without the weights goes wrong before they are read.
 
-mod dry_run;
 mod hidden;
 mod inputs;
 mod job;
@@ -24,10 +23,9 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-pub use dry_run::DryRun;
 pub use inputs::{Inputs, ModelFiles};
 pub(crate) use job::context_lengths;
-pub use job::{Extent, Job, NeedleSpans};
+pub use job::{Extent, Job, NeedleSpans, Workload};
 pub use memory::MemoryEstimate;
 pub(crate) use memory::check as check_memory;
 pub use outputs::OutputDir;
@@ -46,6 +44,7 @@ use crate::error::{Error, Result};
 use crate::export_probes;
 use crate::interrupt::Interrupt;
 use crate::machine;
+use crate::plan::Probe;
 use crate::run_config::{ProbeSource, RunConfig};
 use crate::terminal::note;
 
@@ -68,6 +67,19 @@ pub struct Finished {
     pub summary: Summary,
     /// Why it is not the whole profile, if some probes failed.
     pub shortcoming: Option<Error>,
+}
+
+/// What the profile of `config` would run, with the model that it would run on.
+///
+/// # Errors
+/// All that [`run`] refuses before it reads the weights, except for too little memory and the folder to
+/// write to.
+pub fn workload(config: &RunConfig) -> Result<(ModelFiles, Workload)> {
+    let inputs = Inputs::load(&config.probes)?;
+    let job = Job::new(&config.probes, &inputs, NeedleSpans::Known)?;
+    let prompt = |probe: &Probe| (probe.context_length, job.max_new_tokens(probe));
+    let prompts = job.plan.probes.iter().map(prompt).collect();
+    Ok((inputs.model, Workload { prompts, answers: 1, extra_per_token_bytes: 0 }))
 }
 
 /// Profiles the model of `config` and writes the files.
@@ -94,6 +106,8 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     }
     let job = Job::new(&config.probes, &inputs, NeedleSpans::Known)?;
     job.notes.iter().for_each(|text| tell(&format!("note: {text}")));
+    let seen = inputs.model.config.window_note(job.extent().longest_prompt);
+    seen.iter().for_each(|text| tell(&format!("note: {text}")));
     memory::check(&config.probes, &inputs.model, &compute, job.extent(), 0)?;
     if let Some(path) = &config.export_probes {
         export_probes::write(&job, path)?;

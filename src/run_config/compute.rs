@@ -5,13 +5,13 @@ use burn::tensor::DType;
 use super::at_least_one;
 use crate::cli::{ComputeArgs, DtypeArg};
 use crate::error::{Error, Result};
-use crate::model::{Compute, DeviceChoice};
+use crate::model::{Compute, DeviceChoice, Devices};
 
-/// A device and how to use it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A device, or several, and how to use it.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ComputeConfig {
     /// What to compute on.
-    pub device: DeviceChoice,
+    pub device: Devices,
     /// Number type on a GPU.
     pub gpu_dtype: DType,
     /// Threads of the CPU; `None` = one per core.
@@ -24,23 +24,24 @@ impl ComputeConfig {
     /// # Errors
     /// [`Error::Usage`] naming the option.
     pub fn new(args: &ComputeArgs) -> Result<Self> {
-        let device = match (&args.device, args.gpu) {
+        let device: Devices = match (&args.device, args.gpu) {
             (Some(text), _) => text.parse()?,
-            (None, Some(n)) => DeviceChoice::Cuda(n),
-            (None, None) => DeviceChoice::Cpu,
+            (None, Some(n)) => DeviceChoice::Cuda(n).into(),
+            (None, None) => DeviceChoice::Cpu.into(),
         };
-        if device == DeviceChoice::Cpu && args.dtype == Some(DtypeArg::Bf16) {
+        let gpu_dtype = match args.dtype {
+            None | Some(DtypeArg::Bf16) => DType::BF16,
+            Some(DtypeArg::F16) => DType::F16,
+            Some(DtypeArg::F32) => DType::F32,
+        };
+        if device.is_cpu() && args.dtype.is_some() && gpu_dtype != DType::F32 {
             return Err(Error::usage("the CPU computes in f32")
                 .at("--dtype")
-                .got("bf16")
+                .got(format!("{gpu_dtype:?}").to_lowercase())
                 .expected("f32 with --device cpu")
                 .advice("leave --dtype out, or add --device cuda"));
         }
-        Ok(Self {
-            device,
-            gpu_dtype: if args.dtype == Some(DtypeArg::F32) { DType::F32 } else { DType::BF16 },
-            threads: at_least_one("--threads", args.threads)?,
-        })
+        Ok(Self { device, gpu_dtype, threads: at_least_one("--threads", args.threads)? })
     }
 
     /// Opens the device, in the number type asked for.
@@ -48,8 +49,8 @@ impl ComputeConfig {
     /// # Errors
     /// As [`Compute::open`].
     pub fn open(&self) -> Result<Compute> {
-        let mut compute = Compute::open(self.device)?;
-        if compute.name != "cpu" {
+        let mut compute = Compute::open(&self.device)?;
+        if !compute.on_host {
             compute.dtype = self.gpu_dtype;
         }
         Ok(compute)

@@ -273,6 +273,15 @@ impl ProbeConfig {
         Ok((config, notes))
     }
 
+    /// The same, where a model of the hub comes without its weights.
+    pub fn without_weights(&self) -> Self {
+        let mut probes = self.clone();
+        if let ModelChoice::Hub(model) = &mut probes.model {
+            model.weights = false;
+        }
+        probes
+    }
+
     /// Prompt tokens per pass on `compute`.
     pub fn chunk_tokens(&self, compute: &Compute) -> usize {
         self.chunk.unwrap_or_else(|| default_chunk_tokens(compute))
@@ -281,7 +290,7 @@ impl ProbeConfig {
 
 /// Prompt tokens per pass where none are asked for: what keeps the CPU's caches warm, or a GPU busy.
 pub fn default_chunk_tokens(compute: &Compute) -> usize {
-    if compute.name == "cpu" { 256 } else { 2048 }
+    if compute.on_host { 256 } else { 2048 }
 }
 
 /// What a single `--compat` changes besides the scores.

@@ -30,7 +30,7 @@ fn the_snake_case_spellings_are_the_same() {
     assert_eq!(a.probes.model, ModelChoice::Dir("m".into()));
     assert_eq!(a.probes.haystack_dir, Some("h".into()));
     assert_eq!(a.probes.lengths, Lengths::Asked(vec![100, 200, 300]));
-    assert_eq!((a.probes.compute.device, a.top_k), (DeviceChoice::Cuda(1), 5));
+    assert_eq!((a.probes.compute.device, a.top_k), (DeviceChoice::Cuda(1).into(), 5));
     assert_eq!(a.probes.depths, [0.1, 0.5, 0.9]);
 }
 

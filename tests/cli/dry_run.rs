@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{fails, files_in, headprof, stderr, text};
+use super::{fails, files_in, headprof, needles, stderr, text};
 
 fn dry(args: &[&str]) -> Value {
     let output = headprof(&[&["--dry-run", "--json"][..], args].concat());
@@ -54,4 +54,45 @@ fn no_weight_is_read_and_what_does_not_fit_is_told() {
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(table.contains("does NOT fit; up to length"), "{table}");
     fails(&["--dry-run", "--depths", "2"], 2, &["--depths"]);
+}
+
+/// 2 needles x 1 length x 2 depths under 1 + 2 x 2 settings.
+#[test]
+fn a_comparison_tells_its_prompts_and_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let needles = needles(dir.path());
+    let grid = ["--lengths", "256", "--depths", "0,1", "--needles", text(&needles)];
+    let out = dir.path().join("out");
+    let methods = ["--methods", "full,snapkv,h2o", "--budgets", "16,64", "--out", text(&out)];
+    let args = [&["evaluate", "--dry-run", "--json"][..], &grid, &methods].concat();
+    let output = headprof(&args);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["probes"], &told["answers_per_probe"]), (&4.into(), &5.into()));
+    assert_eq!(told["prompt_tokens"], 4 * 256);
+    assert!(!out.exists());
+    // The compressed caches and the statistics come on top of the profile's.
+    let profile = dry(&grid);
+    assert_eq!(profile["answers_per_probe"], 1);
+    assert!(told["peak_bytes"].as_u64().unwrap() > profile["peak_bytes"].as_u64().unwrap());
+    let table = headprof(&[&["evaluate", "--dry-run"][..], &grid, &methods].concat());
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(table.contains("4 at lengths 256, 5 answers each"), "{table}");
+    fails(&["evaluate", "--dry-run", "--head-score", "/no/such.json"], 3, &["/no/such.json"]);
+}
+
+/// The window of the fixture is 12 tokens.
+#[test]
+fn sliding_windows_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let fixture = root.join("tests/fixtures/models/mistral-window/config.json");
+    let config =
+        fs::read_to_string(fixture).unwrap().replace("\"vocab_size\": 96", "\"vocab_size\": 2048");
+    fs::write(dir.path().join("config.json"), config).unwrap();
+    let tokenizer = root.join("models/needle-llama/tokenizer.json");
+    fs::copy(tokenizer, dir.path().join("tokenizer.json")).unwrap();
+    let told = dry(&["--model", text(dir.path()), "--lengths", "256", "--depths", "0.5"]);
+    let window = told["window"].as_str().unwrap();
+    assert!(window.contains("all 2 layers see the last 12 tokens alone"), "{window}");
 }

@@ -106,6 +106,11 @@ fn a_model_of_the_hub_is_profiled_and_again_without_the_hub() {
     assert_eq!(model(&folder).get("hub"), None);
 
     // The other commands take the same ids.
+    let verify = ["verify", &format!("{ID}@{COMMIT}"), "--offline"];
+    let none = dir.path().join("none.json");
+    let golden = ["verify", &format!("{ID}@{COMMIT}"), text(&none), "--offline"];
+    ended(&headprof(&home, &endpoint, &[], &verify), 2, &["without a golden.json", ID]);
+    ended(&headprof(&home, &endpoint, &[], &golden), 3, &["none.json"]);
     let out = dir.path().join("other");
     let pinned = format!("{ID}@{COMMIT}");
     let common = ["--model", &pinned, "--offline", "--out", text(&out)];

@@ -7,6 +7,7 @@ mod allocate;
 mod babilong;
 mod bad_input;
 mod chat;
+mod devices;
 mod dry_run;
 mod evaluate;
 #[cfg(feature = "hub")]

@@ -35,7 +35,7 @@ fn damaged(bytes: &[u8], edits: &[(usize, u8, u8)], within: usize) -> Vec<u8> {
 fn survives(config: &[u8], weights: Vec<u8>) -> bool {
     let compute = Compute::cpu();
     let Ok(config) = ModelConfig::parse(config, None, "config.json") else { return false };
-    let checkpoint = Checkpoint::in_memory(weights, "fuzz", &compute.device, compute.dtype);
+    let checkpoint = Checkpoint::in_memory(weights, "fuzz", &compute);
     let Ok(checkpoint) = checkpoint else { return false };
     let Ok(model) = Llama::new(config, checkpoint, &compute) else { return false };
     // Whatever was accepted can be run: to logits, or to a refusal.

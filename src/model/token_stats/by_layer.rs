@@ -78,7 +78,7 @@ impl Llama {
             start += part.len();
         }
         for layer in 0..c.layers {
-            let mut cache = self.new_layer_cache(tokens);
+            let mut cache = KvCache::new_layer(c, layer, tokens, compute);
             let at_once = row_sums::scores_at_once(compute);
             let mut sums = RowSums::new([1, c.heads], compute, wanted, tokens, at_once);
             for ((start, angles), x) in passes.iter().zip(&mut hidden) {

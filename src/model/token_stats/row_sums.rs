@@ -26,8 +26,8 @@ struct Sums {
     from: usize,
     /// Host: `[L, H, T]`.
     host: Vec<f32>,
-    /// Device: `[H, T]` per layer.
-    device: Vec<Tensor<2>>,
+    /// Device: `[H, T]` per layer, where its keys are; `None` before the first row.
+    device: Vec<Option<Tensor<2>>>,
 }
 
 /// Sums of one or several sets of rows, each row computed once.
@@ -68,10 +68,7 @@ impl RowSums {
             };
             let (host, device) = match compute.on_host {
                 true => (vec![0.0; layers * heads * tokens], vec![]),
-                false => {
-                    let zeros = || Tensor::zeros([heads, tokens], (&compute.device, DType::F32));
-                    (vec![], (0..layers).map(|_| zeros()).collect())
-                }
+                false => (vec![], vec![None; layers]),
             };
             Sums { rows: *rows, from, host, device }
         };
@@ -156,7 +153,9 @@ impl RowSums {
                 continue;
             }
             let sum = rows.clone().narrow(1, skip, n - skip).sum_dim(1).reshape([heads, keys]);
-            let all = &mut set.device[block.layer];
+            let all = set.device[block.layer].get_or_insert_with(|| {
+                Tensor::zeros([heads, self.tokens], (&rows.device(), DType::F32))
+            });
             let sum = all.clone().narrow(1, block.key, keys) + sum;
             all.inplace(|all| all.slice_assign([0..heads, block.key..block.key + keys], sum));
         }
@@ -167,7 +166,10 @@ impl RowSums {
         let read = |set: Sums| {
             let mut sums = set.host;
             for layer in set.device {
-                sums.extend(read_back::floats(layer, "sums of attention")?);
+                match layer {
+                    Some(layer) => sums.extend(read_back::floats(layer, "sums of attention")?),
+                    None => sums.resize(sums.len() + self.heads * self.tokens, 0.0),
+                }
             }
             Ok((set.rows, sums))
         };

@@ -1,19 +1,19 @@
-//! [`DryRun`]: what a profile would take, before any weight is read.
+//! [`DryRun`]: what a profile or a comparison would take, before any weight is read.
 
 use std::fmt;
 
 use serde::Serialize;
 
-use super::inputs::Inputs;
-use super::job::{Job, NeedleSpans};
-use super::memory::MemoryEstimate;
 use crate::error::{Error, Result};
-use crate::machine;
 use crate::model::calibrate::{Speed, attention_flops, layer_weights};
 use crate::model::{Compute, KvCache, ModelConfig};
-use crate::run_config::{ModelChoice, RunConfig};
+use crate::profile::{MemoryEstimate, ModelFiles, Workload};
+use crate::run_config::ProbeConfig;
 
-/// The work and the memory of a profile, reckoned from the model's shape.
+/// Context lengths that are told one by one, at most.
+const MOST_LENGTHS: usize = 12;
+
+/// The work and the memory of a profile or a comparison, reckoned from the model's shape.
 #[derive(Debug, Clone, Serialize)]
 pub struct DryRun {
     /// The model's name.
@@ -24,8 +24,10 @@ pub struct DryRun {
     pub device: String,
     /// Type of weights and cache.
     pub dtype: String,
-    /// Probes.
+    /// Probes, or prompts of a comparison.
     pub probes: usize,
+    /// Answers to each of them.
+    pub answers_per_probe: usize,
     /// Context lengths that are run, ascending, in tokens.
     pub context_lengths: Vec<usize>,
     /// Tokens of all prompts.
@@ -36,14 +38,21 @@ pub struct DryRun {
     pub prefill_flops: f64,
     /// How many of these are attention.
     pub attention_flops: f64,
-    /// Of the weights on the device.
+    /// Of all weights.
     pub weight_bytes: u64,
     /// Of keys and values of the longest prompt with its answer.
     pub kv_cache_bytes: u64,
-    /// The most that the run holds at once.
+    /// The most that the run holds at once; if devices share the layers, on the one that has least
+    /// to spare.
     pub peak_bytes: u64,
-    /// What is free; `None` where that is not known.
+    /// What is free there; `None` where that is not known.
     pub available_bytes: Option<u64>,
+    /// The same on each device, if several share the layers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<DeviceMemory>,
+    /// How many devices with as much free memory would be enough, if it does not fit on GPUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub devices_needed: Option<usize>,
     /// Whether it fits; `None` where it is not known.
     pub fits: Option<bool>,
     /// The longest context that fits; `None` where it is not known.
@@ -54,6 +63,22 @@ pub struct DryRun {
     pub decode_secs_at_most: f64,
     /// What the times are reckoned with.
     pub speed: SpeedMeta,
+    /// What is to be said of the model's sliding windows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
+}
+
+/// What one of several devices holds.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeviceMemory {
+    /// Its name, as in `cuda:0`.
+    pub device: String,
+    /// Of the weights of its layers.
+    pub weight_bytes: u64,
+    /// The most that it holds at once.
+    pub peak_bytes: u64,
+    /// What is free; `None` where that is not known.
+    pub available_bytes: Option<u64>,
 }
 
 /// A [`Speed`], per second.
@@ -65,53 +90,72 @@ pub struct SpeedMeta {
 }
 
 impl DryRun {
-    /// Plans the profile of `config`, times one layer, and reckons.
+    /// Times one layer of `model` on `compute` and reckons what `workload` takes.
     ///
     /// # Errors
-    /// All that a profile refuses before it reads the weights, except for too little memory.
-    pub fn of(config: &RunConfig) -> Result<Self> {
-        let compute = config.probes.compute.open()?;
-        let mut probes = config.probes.clone();
-        if let ModelChoice::Hub(model) = &mut probes.model {
-            model.weights = false;
+    /// If the device fails. Too little memory is told, not an error.
+    pub fn new(
+        model: &ModelFiles,
+        probes: &ProbeConfig,
+        compute: &Compute,
+        workload: &Workload,
+    ) -> Result<Self> {
+        let shape = &model.config;
+        let speed = Speed::measure(shape, compute)?;
+        let chunk = probes.chunk_tokens(compute);
+        let longest = |f: fn(&(usize, usize)) -> usize| workload.prompts.iter().map(f).max();
+        let (longest_prompt, longest_answer) =
+            (longest(|p| p.0).unwrap_or(0), longest(|p| p.1).unwrap_or(0));
+        let tokens = longest_prompt.saturating_add(longest_answer);
+        let free = compute.free_memory();
+        let mut each = MemoryEstimate::shared(shape, compute, chunk, free.len());
+        for estimate in &mut each {
+            let extra = workload.extra_per_token_bytes / free.len() as u64;
+            estimate.per_token_bytes = estimate.per_token_bytes.saturating_add(extra);
         }
-        let inputs = Inputs::load(&probes)?;
-        let job = Job::new(&probes, &inputs, NeedleSpans::Known)?;
-        let speed = Speed::measure(&inputs.model.config, &compute)?;
-        let chunk = config.probes.chunk_tokens(&compute);
-        Ok(Self::reckon(&inputs, &job, &compute, chunk, speed))
-    }
-
-    fn reckon(inputs: &Inputs, job: &Job, compute: &Compute, chunk: usize, speed: Speed) -> Self {
-        let shape = &inputs.model.config;
-        let extent = job.extent();
-        let tokens = extent.longest_prompt.saturating_add(extent.longest_answer);
-        let memory = MemoryEstimate::new(shape, compute, chunk);
-        let available = match compute.on_host {
-            true => machine::available_memory_bytes(),
-            false => None,
-        };
+        // The device that has room for fewest tokens; the fullest where that is not known.
+        let tightest = (0..free.len()).min_by_key(|&i| {
+            let room = free[i].map_or(usize::MAX, |free| each[i].most_tokens(free));
+            (room, std::cmp::Reverse(each[i].bytes(tokens)))
+        });
+        let tightest = tightest.unwrap_or(0);
+        let (memory, available) = (each[tightest], free[tightest]);
         let (peak, size) = (memory.bytes(tokens), compute.dtype.size() as u64);
-        let work = Work::of(job, shape, size);
-        Self {
-            model: inputs.model.name.clone(),
+        let work = Work::of(workload, shape, size);
+        let fits = available.map(|available| peak <= available);
+        let several = || compute.name.split(',').zip(each.iter().zip(&free));
+        let devices = several().map(|(name, (estimate, free))| DeviceMemory {
+            device: name.to_owned(),
+            weight_bytes: estimate.weight_bytes,
+            peak_bytes: estimate.bytes(tokens),
+            available_bytes: *free,
+        });
+        let mut context_lengths: Vec<usize> = workload.prompts.iter().map(|p| p.0).collect();
+        context_lengths.sort_unstable();
+        context_lengths.dedup();
+        Ok(Self {
+            model: model.name.clone(),
             parameters: shape.parameters(),
             device: compute.name.clone(),
             dtype: format!("{:?}", compute.dtype).to_lowercase(),
-            probes: job.plan.probes.len(),
-            context_lengths: job.context_lengths.clone(),
-            prompt_tokens: job.prompt_tokens(),
-            longest_answer: extent.longest_answer,
+            probes: workload.prompts.len(),
+            answers_per_probe: workload.answers,
+            context_lengths,
+            prompt_tokens: workload.prompts.iter().map(|p| p.0 as u64).sum(),
+            longest_answer,
             prefill_flops: work.matmul_flops + work.attention_flops,
             attention_flops: work.attention_flops,
             weight_bytes: shape.parameters().saturating_mul(size),
             kv_cache_bytes: KvCache::bytes(shape, tokens, compute.dtype),
             peak_bytes: peak,
             available_bytes: available,
-            fits: available.map(|available| peak <= available),
-            longest_that_fits: available.map(|available| {
-                memory.most_tokens(available).saturating_sub(extent.longest_answer)
-            }),
+            devices: if free.len() > 1 { devices.collect() } else { vec![] },
+            devices_needed: available.filter(|_| fits == Some(false) && !compute.on_host).and_then(
+                |free| MemoryEstimate::devices_needed(shape, compute, chunk, tokens, free),
+            ),
+            fits,
+            longest_that_fits: available
+                .map(|available| memory.most_tokens(available).saturating_sub(longest_answer)),
             prefill_secs: work.matmul_flops / speed.matmul_flops
                 + work.attention_flops / speed.attention_flops,
             decode_secs_at_most: work.decode_bytes / speed.decode_bytes,
@@ -120,7 +164,8 @@ impl DryRun {
                 attention_flops: speed.attention_flops,
                 decode_bytes: speed.decode_bytes,
             },
-        }
+            window: shape.window_note(longest_prompt),
+        })
     }
 
     /// # Errors
@@ -133,9 +178,10 @@ impl DryRun {
         Err(Error::resources("there would not be enough memory")
             .got(format!("{} MiB available", available >> 20))
             .expected(format!("about {} MiB", self.peak_bytes >> 20))
-            .advice(match most {
-                0 => "a smaller model, or a machine with more memory".to_owned(),
-                most => format!("lengths up to {most}"),
+            .advice(match (most, self.devices_needed) {
+                (_, needed @ Some(_)) => MemoryEstimate::more_devices(needed),
+                (0, None) => "a smaller model, or a machine with more memory".to_owned(),
+                (most, None) => format!("lengths up to {most}"),
             }))
     }
 }
@@ -149,18 +195,18 @@ struct Work {
 
 impl Work {
     /// Of weights and caches of `size` bytes a number.
-    fn of(job: &Job, shape: &ModelConfig, size: u64) -> Self {
+    fn of(workload: &Workload, shape: &ModelConfig, size: u64) -> Self {
         let (layers, size) = (shape.layers as f64, size as f64);
         let weights = layers * layer_weights(shape);
         // The logits of the last token alone.
         let head = (shape.vocab * shape.hidden) as f64;
         let mut work = Self { matmul_flops: 0.0, attention_flops: 0.0, decode_bytes: 0.0 };
-        for probe in &job.plan.probes {
-            let tokens = probe.context_length;
+        let answers = workload.answers as f64;
+        for &(tokens, new_tokens) in &workload.prompts {
             work.matmul_flops += 2.0 * (weights * tokens as f64 + head);
             work.attention_flops += layers * attention_flops(shape, tokens);
             let kept = (2 * shape.kv_heads * shape.head_dim * tokens) as f64 * layers;
-            work.decode_bytes += job.max_new_tokens(probe) as f64 * size * (weights + head + kept);
+            work.decode_bytes += answers * new_tokens as f64 * size * (weights + head + kept);
         }
         work
     }
@@ -171,8 +217,20 @@ impl fmt::Display for DryRun {
         let mut line = |name: &str, text: String| writeln!(f, "  {name:<18}{text}");
         line("model", format!("{}, {:.3e} weights", self.model, self.parameters as f64))?;
         line("device", format!("{}, {}", self.device, self.dtype))?;
-        let lengths = self.context_lengths.iter().map(usize::to_string).collect::<Vec<_>>();
-        line("probes", format!("{} at lengths {}", self.probes, lengths.join(", ")))?;
+        let lengths = match &self.context_lengths[..] {
+            [first, .., last] if self.context_lengths.len() > MOST_LENGTHS => {
+                format!("of {first} to {last} tokens")
+            }
+            all => {
+                let all = all.iter().map(usize::to_string).collect::<Vec<_>>();
+                format!("at lengths {}", all.join(", "))
+            }
+        };
+        let answers = match self.answers_per_probe {
+            1 => String::new(),
+            n => format!(", {n} answers each"),
+        };
+        line("probes", format!("{} {lengths}{answers}", self.probes))?;
         line(
             "prompts",
             format!("{} tokens, answers of at most {}", self.prompt_tokens, self.longest_answer),
@@ -194,6 +252,11 @@ impl fmt::Display for DryRun {
             _ => "free memory is not known".to_owned(),
         };
         line("peak memory", format!("about {}, {fits}", mib(self.peak_bytes)))?;
+        for device in &self.devices {
+            let free = device.available_bytes.map_or("?".to_owned(), mib);
+            let peak = mib(device.peak_bytes);
+            line("", format!("{}: {peak} of {free} free", device.device))?;
+        }
         line(
             "time",
             format!(
@@ -201,7 +264,8 @@ impl fmt::Display for DryRun {
                 seconds(self.prefill_secs),
                 seconds(self.decode_secs_at_most)
             ),
-        )
+        )?;
+        self.window.iter().try_for_each(|text| writeln!(f, "note: {text}"))
     }
 }
 

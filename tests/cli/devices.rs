@@ -1,0 +1,63 @@
+//! `--device` with several devices that share the layers: the processor stands in for GPUs.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{Run, SCORES, fails, headprof, needles, run, stderr, text};
+
+#[test]
+fn devices_that_share_the_layers_compute_the_same() {
+    let shared = Run::new(&["--device", "cpu,cpu", "--no-plots"]);
+    for score in SCORES {
+        assert_eq!(shared.head_score(score), run().head_score(score), "{score}");
+    }
+    let meta = shared.read("head_score/needle-llama_inf_heads.meta.json");
+    let meta: Value = serde_json::from_str(&meta).unwrap();
+    assert!(meta.to_string().contains(r#""cpu,cpu""#), "{meta}");
+    for (list, says) in
+        [("cpu,cuda:0", "GPUs alone"), ("cuda:0,cuda:0", "named twice"), ("cpu,", "not known")]
+    {
+        fails(&["--device", list], 2, &["--device", says]);
+    }
+}
+
+/// Layer by layer and with caches of other lengths per head.
+#[test]
+fn comparisons_with_shared_layers_give_the_same_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let needles = needles(dir.path());
+    let answers = |device: &str, name: &str| {
+        let out = dir.path().join(name);
+        let grid = ["--lengths", "256", "--depths", "0.5", "--max-new-tokens", "4"];
+        let methods = ["--methods", "full,adakv,h2o,snapkv+vatp", "--budgets", "16"];
+        let rest = ["--device", device, "--needles", text(&needles), "--out", text(&out)];
+        let args = [&["evaluate", "--no-plots"][..], &grid, &methods, &rest].concat();
+        let output = headprof(&args);
+        assert!(output.status.success(), "{}", stderr(&output));
+        answers_of(&out)
+    };
+    let one = answers("cpu", "one");
+    assert_eq!(one.len(), 2 * 4);
+    assert_eq!(answers("cpu,cpu,cpu", "three"), one);
+}
+
+/// What was answered and held, without times.
+fn answers_of(out: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(out.join("answers.jsonl")).unwrap();
+    let mut lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    lines.iter_mut().for_each(without_times);
+    lines
+}
+
+fn without_times(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, _| !key.ends_with("_secs"));
+            map.values_mut().for_each(without_times);
+        }
+        Value::Array(all) => all.iter_mut().for_each(without_times),
+        _ => (),
+    }
+}
