@@ -75,6 +75,9 @@ impl DryRun {
         if let ModelChoice::Hub(model) = &mut probes.model {
             model.weights = false;
         }
+        if let Some(semantic) = &mut probes.gate.semantic {
+            semantic.weights = false;
+        }
         let inputs = Inputs::load(&probes)?;
         let job = Job::new(&probes, &inputs, NeedleSpans::Known)?;
         let speed = Speed::measure(&inputs.model.config, &compute)?;
