@@ -45,12 +45,15 @@ impl Embedder {
             .with_max_length(MAX_TOKENS)
             .with_intra_threads(rayon::current_num_threads())
             .with_session_config(NO_SPINNING.0, NO_SPINNING.1);
-        let model = caught(|| TextEmbedding::try_new_from_user_defined(model, options))
-            .map_err(|panic| refused(&dir, panic))?
-            .map_err(|e| refused(&dir, e))?;
-        let mut embedder = Self { model, dir, known: HashMap::new() };
-        embedder.embed("headprof")?;
-        Ok(embedder)
+        // What a library makes of files that it did not expect is up to it.
+        caught(|| {
+            let model = TextEmbedding::try_new_from_user_defined(model, options)
+                .map_err(|e| refused(&dir, e))?;
+            let mut embedder = Self { model, dir: dir.clone(), known: HashMap::new() };
+            embedder.embed("headprof")?;
+            Ok(embedder)
+        })
+        .unwrap_or_else(|panic| Err(refused(&dir, panic)))
     }
 
     /// The cosine of the angle between the vectors of two texts, -1 to 1; 0 if one of them has
@@ -74,9 +77,7 @@ impl Embedder {
     /// [`Error::Model`] where the model fails or computes numbers that are not finite.
     fn embed(&mut self, text: &str) -> Result<Vec<f32>> {
         let Self { model, dir, .. } = self;
-        let vectors = caught(|| model.embed([text], None))
-            .map_err(|panic| refused(dir, panic))?
-            .map_err(|e| refused(dir, e))?;
+        let vectors = model.embed([text], None).map_err(|e| refused(dir, e))?;
         let vector = vectors.into_iter().next().unwrap_or_default();
         match vector.is_empty() || vector.iter().any(|x| !x.is_finite()) {
             false => Ok(vector),

@@ -169,7 +169,7 @@ mod tests {
             Ok(7)
         });
         assert_eq!(found, Ok((last.clone(), 7)));
-        assert_eq!(opened, [last.clone()]);
+        assert_eq!(opened, std::slice::from_ref(last));
     }
 
     #[test]

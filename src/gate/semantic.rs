@@ -12,13 +12,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::AnswerGate;
 use super::onnxruntime::RuntimePlaces;
-use super::{AnswerGate, Expected};
 use crate::error::{Error, Result};
 use crate::hub::{HubModel, Origin};
 
 #[cfg(feature = "semantic")]
-use super::{embedder::Embedder, model_folder::ModelFolder, runtime};
+use super::{Expected, embedder::Embedder, model_folder::ModelFolder, runtime};
 #[cfg(feature = "semantic")]
 use crate::hub::{self, Snapshot};
 #[cfg(feature = "semantic")]

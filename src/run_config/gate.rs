@@ -49,7 +49,7 @@ pub(super) fn gate(
     semantic::supported()?;
     if gate.threshold < semantic::WARN_BELOW {
         notes.push(format!(
-            "--gate semantic > {} is about the topic: wrong answers to the same question pass, too \
+            "--gate semantic > {} judges the topic, not the truth: wrong answers can have 0.5 \
              (docs/gates.md)",
             gate.threshold
         ));

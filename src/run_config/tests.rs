@@ -198,7 +198,7 @@ fn the_semantic_gate_has_its_model_and_its_warning() {
     let model = |line: &str| gate(line).0.semantic.unwrap().model;
     let (default, notes) = gate("--offline");
     assert_eq!((default.kind, default.threshold), (GateKind::Semantic, 0.2));
-    assert!(notes.len() == 1 && notes[0].contains("> 0.2 is about the topic"), "{notes:?}");
+    assert!(notes.len() == 1 && notes[0].contains("> 0.2 judges the topic"), "{notes:?}");
     let EmbeddingSource::Hub(hub) = default.semantic.unwrap().model else { panic!("no id") };
     assert_eq!((hub.id.to_string().as_str(), hub.offline), (DEFAULT_MODEL, true));
     assert_eq!(hub.contents, Contents::Embedding);

@@ -121,7 +121,7 @@ fn runs_record_what_they_compared_with() {
     let args = two_probes(&needles, &out, text(&model));
     let accept = ["--gate-threshold", "-0.999", "--onnxruntime", text(&runtime)];
     let output = headprof(&[&args[..], &accept].concat(), None);
-    ended(&output, 0, &["note: --gate semantic > -0.999 is about the topic", "docs/gates.md"]);
+    ended(&output, 0, &["note: --gate semantic > -0.999 judges the topic", "docs/gates.md"]);
 
     let records = fs::read_to_string(out.join("probes.jsonl")).unwrap();
     assert_eq!(records.lines().count(), 2);
@@ -167,7 +167,7 @@ fn runs_record_what_they_compared_with() {
     let args = [&two_probes(&other, &out, text(&model))[..], &strict].concat();
     let output = headprof(&args, None);
     ended(&output, 6, &["gate semantic > 0.9999", "the best value"]);
-    assert!(!stderr(&output).contains("is about the topic"), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("judges the topic"), "{}", stderr(&output));
 }
 
 #[test]
