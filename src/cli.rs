@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::gate::onnxruntime::RuntimePlaces;
 use crate::hub::Environment;
 
 mod allocate;
@@ -64,8 +65,14 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Tells the command that was typed where models of the hub come from.
-    pub fn with_environment(mut self, environment: Environment) -> Self {
+    /// Tells the command that was typed where models of the hub and ONNX Runtime come from.
+    pub fn with_environment(mut self, environment: Environment, places: RuntimePlaces) -> Self {
+        match &mut self.command {
+            None => self.profile.probes.runtime_places = places,
+            Some(Command::Evaluate(args)) => args.probes.runtime_places = places,
+            Some(Command::Utility(args)) => args.probes.runtime_places = places,
+            Some(Command::Observe(_) | Command::Verify(_) | Command::Allocate(_)) => {}
+        }
         let (hub, quiet) = match &mut self.command {
             None => (&mut self.profile.probes.hub, self.profile.quiet),
             Some(Command::Evaluate(args)) => (&mut args.probes.hub, args.quiet),

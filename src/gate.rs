@@ -8,18 +8,34 @@
 //! |---|---|---|---|
 //! | `rouge` | ROUGE-1 recall of the gold answer, stemmed | value > 0.5 | Retrieval_Head (Wu et al. 2024) |
 //! | `f1` | token F1 | value > 0.5 | HeadKV-R2 (Fu et al. 2024) |
+//! | `semantic` | cosine of sentence embeddings | value > 0.2 | DiliLazyKV |
 //! | `exact` | 1 if the normalised texts are the same, else 0 | value = 1 | SQuAD's exact match |
 //! | `label` | 1 if of the task's labels the answer names the gold ones, else 0 | value = 1 | BABILong (Kuratov et al. 2024), corrected |
 //! | `none` | 1 if there is an answer, else 0 | always | |
 //!
-//! No gate here knows what a sentence means; [`GateKind`] says what each lets through. An empty
+//! No gate knows whether a sentence is true; [`GateKind`] says what each lets through. An empty
 //! answer has the value 0 under every gate.
+
+pub mod onnxruntime;
+pub mod semantic;
+
+#[cfg(feature = "semantic")]
+mod embedder;
+#[cfg(feature = "semantic")]
+mod model_folder;
+#[cfg(feature = "semantic")]
+mod runtime;
+
+#[cfg(test)]
+mod tests;
 
 use crate::error::{Error, Result};
 use crate::needle::Needle;
 use crate::text::{babilong, exact, f1, normalize, rouge};
 use std::fmt;
 use std::str::FromStr;
+
+use semantic::{EmbeddingIdentity, SemanticConfig};
 
 /// What an answer is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,17 +63,26 @@ pub trait AnswerGate {
     /// What [`value`](Self::value) must exceed; for `exact` reach, for `none` nothing.
     fn threshold(&self) -> f64;
 
-    /// How near `answer` is to the gold answer, 0 to 1. An answer that is empty or white space has 0.
-    ///
-    /// Takes `&mut self` for gates that keep a model or a cache.
+    /// Checks, without an answer, that one could pass or fail.
     ///
     /// # Errors
-    /// [`Error::Data`] if nothing of `gold` is left for this gate to compare with, so that no
-    /// answer could pass or fail.
-    fn value(&mut self, answer: &str, expected: &Expected) -> Result<f64>;
+    /// [`Error::Data`] if nothing of `gold` is left for this gate to compare with.
+    fn check(&self, expected: &Expected) -> Result<()>;
+
+    /// How near `answer` is to the gold answer, 0 to 1; -1 to 1 for `semantic`. An answer that is
+    /// empty or white space has 0.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check); [`Error::Model`] where an embedding model fails.
+    fn value(&self, answer: &str, expected: &Expected) -> Result<f64>;
 
     /// Whether an answer with this value feeds the scores.
     fn passes(&self, value: f64) -> bool;
+
+    /// The embeddings that are compared, if any are.
+    fn embedding(&self) -> Option<&EmbeddingIdentity> {
+        None
+    }
 
     /// What an answer has to reach, in words: `gate rouge > 0.5`.
     fn rule(&self) -> String {
@@ -84,6 +109,12 @@ pub enum GateKind {
     /// but long answer. It does not catch a wrong value in a right sentence, a negation or another
     /// order of the words either, and does not stem (`ride` and `rides` differ).
     F1,
+    /// Cosine of sentence embeddings; threshold 0.2, strict. See [`semantic`].
+    ///
+    /// It lets answers in other words through. At 0.2 it only catches answers off the topic: not a
+    /// wrong answer to the same question, not a negation. It does not see what is behind the first
+    /// [`semantic::MAX_TOKENS`] tokens.
+    Semantic,
     /// The same text but for case, ASCII punctuation, articles and white space.
     ///
     /// It lets nothing wrong through, but rejects every right answer in other words: for labels
@@ -101,13 +132,15 @@ pub enum GateKind {
 
 impl GateKind {
     /// Every gate, in the order of the help.
-    pub const ALL: [Self; 5] = [Self::Rouge, Self::F1, Self::Exact, Self::Label, Self::None];
+    pub const ALL: [Self; 6] =
+        [Self::Rouge, Self::F1, Self::Semantic, Self::Exact, Self::Label, Self::None];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rouge => "rouge",
             Self::F1 => "f1",
+            Self::Semantic => "semantic",
             Self::Exact => "exact",
             Self::Label => "label",
             Self::None => "none",
@@ -118,6 +151,7 @@ impl GateKind {
     pub fn default_threshold(self) -> Option<f64> {
         match self {
             Self::Rouge | Self::F1 => Some(0.5),
+            Self::Semantic => Some(semantic::DEFAULT_THRESHOLD),
             Self::Exact | Self::Label | Self::None => None,
         }
     }
@@ -142,41 +176,71 @@ impl FromStr for GateKind {
     }
 }
 
-/// The gate of a kind; `threshold` overrides the published one.
-///
-/// # Errors
-/// [`Error::Usage`] if the threshold is not in `[0, 1)` (nothing exceeds 1), or if the gate has no
-/// threshold.
-pub fn build(kind: GateKind, threshold: Option<f64>) -> Result<Box<dyn AnswerGate>> {
-    match (kind.default_threshold(), threshold) {
-        (None, Some(given)) => Err(Error::usage(format!("the gate \"{kind}\" has no threshold"))
-            .at("--gate-threshold")
-            .got(given)
-            .expected("no threshold")
-            .advice("leave --gate-threshold out, or choose --gate rouge or --gate f1")),
-        (Some(_), Some(given)) if !(0.0..1.0).contains(&given) => {
-            let error = Error::usage("the gate's threshold is out of range")
-                .at("--gate-threshold")
-                .got(given)
-                .expected("a number from 0 up to, but not, 1: answers must exceed it");
-            Err(if given > 1.0 && given < 100.0 {
-                error.advice(format!("give a fraction, e.g. {} for {given} %", given / 100.0))
-            } else {
-                error
-            })
-        }
-        (default, given) => Ok(Box::new(WordGate {
-            kind,
+/// A gate that was asked for, without contradictions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GateConfig {
+    /// Which.
+    pub kind: GateKind,
+    /// What the value must exceed; see [`AnswerGate::threshold`].
+    pub threshold: f64,
+    /// What `semantic` is made of; `None` for the others.
+    pub semantic: Option<SemanticConfig>,
+}
+
+impl GateConfig {
+    /// The gate of a kind; `threshold` overrides the published one.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the threshold is out of range (0 to 1, -1 to 1 for `semantic`, without the
+    /// 1, which nothing exceeds), or if the gate has no threshold.
+    pub fn new(kind: GateKind, threshold: Option<f64>) -> Result<Self> {
+        let least = if kind == GateKind::Semantic { -1.0 } else { 0.0 };
+        let threshold = match (kind.default_threshold(), threshold) {
+            (None, Some(given)) => {
+                return Err(Error::usage(format!("the gate \"{kind}\" has no threshold"))
+                    .at("--gate-threshold")
+                    .got(given)
+                    .expected("no threshold")
+                    .advice("leave --gate-threshold out, or choose --gate rouge, f1 or semantic"));
+            }
+            (Some(_), Some(given)) if !(least..1.0).contains(&given) => {
+                let error = Error::usage("the gate's threshold is out of range")
+                    .at("--gate-threshold")
+                    .got(given)
+                    .expected(format!(
+                        "a number from {least} up to, but not, 1: answers must exceed it"
+                    ));
+                return Err(if given > 1.0 && given < 100.0 {
+                    error.advice(format!("give a fraction, e.g. {} for {given} %", given / 100.0))
+                } else {
+                    error
+                });
+            }
             // Exact and label take the values 0 and 1; `none` compares with nothing.
-            threshold: given.or(default).unwrap_or(match kind {
+            (default, given) => given.or(default).unwrap_or(match kind {
                 GateKind::Exact | GateKind::Label => 1.0,
                 _ => 0.0,
             }),
-        })),
+        };
+        Ok(Self { kind, threshold, semantic: None })
+    }
+
+    /// Makes the gate; loads what it needs.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for what `semantic` needs and cannot load.
+    pub fn open(&self) -> Result<Box<dyn AnswerGate>> {
+        match (self.kind, &self.semantic) {
+            (GateKind::Semantic, None) => {
+                Err(Error::bug("the gate \"semantic\" is asked for without a model"))
+            }
+            (GateKind::Semantic, Some(config)) => semantic::open(config, self.threshold),
+            _ => Ok(Box::new(WordGate { kind: self.kind, threshold: self.threshold })),
+        }
     }
 }
 
-/// The gates of [`GateKind`]: pure functions of two strings.
+/// The gates of [`GateKind`] but `semantic`: pure functions of two strings.
 #[derive(Debug)]
 struct WordGate {
     kind: GateKind,
@@ -192,8 +256,8 @@ impl AnswerGate for WordGate {
         self.threshold
     }
 
-    fn value(&mut self, answer: &str, expected: &Expected) -> Result<f64> {
-        let Expected { gold, question, labels } = *expected;
+    fn check(&self, expected: &Expected) -> Result<()> {
+        let Expected { gold, labels, .. } = *expected;
         let comparable = match self.kind {
             GateKind::Rouge => !rouge::tokens(gold).is_empty(),
             GateKind::F1 | GateKind::Exact => !normalize::normalize_answer(gold).is_empty(),
@@ -201,25 +265,31 @@ impl AnswerGate for WordGate {
                 let known = |part: &str| labels.iter().any(|l| l.eq_ignore_ascii_case(part));
                 known(gold) || gold.split(',').all(known)
             }
-            GateKind::None => true,
+            GateKind::Semantic | GateKind::None => true,
         };
-        if !comparable {
-            let what = if self.kind == GateKind::Label { "label" } else { "word" };
-            return Err(Error::data(format!(
-                "the gate \"{}\" finds no {what} in the gold answer, so that no answer could pass",
-                self.kind
-            ))
-            .got(format!("{gold:?}"))
-            .expected(match self.kind {
-                GateKind::Rouge => "a word of the letters a-z or the digits 0-9",
-                GateKind::Label => "an answer of one of bAbI's tasks",
-                _ => "a word other than a, an and the",
-            })
-            .advice("choose another --gate, or change the answer that is expected"));
+        if comparable {
+            return Ok(());
         }
+        let what = if self.kind == GateKind::Label { "label" } else { "word" };
+        Err(Error::data(format!(
+            "the gate \"{}\" finds no {what} in the gold answer, so that no answer could pass",
+            self.kind
+        ))
+        .got(format!("{gold:?}"))
+        .expected(match self.kind {
+            GateKind::Rouge => "a word of the letters a-z or the digits 0-9",
+            GateKind::Label => "an answer of one of bAbI's tasks",
+            _ => "a word other than a, an and the",
+        })
+        .advice("choose another --gate, or change the answer that is expected"))
+    }
+
+    fn value(&self, answer: &str, expected: &Expected) -> Result<f64> {
+        self.check(expected)?;
         if answer.trim().is_empty() {
             return Ok(0.0);
         }
+        let Expected { gold, question, labels } = *expected;
         Ok(match self.kind {
             GateKind::Rouge => rouge::rouge_1(answer, gold).recall,
             GateKind::F1 => f1::token_f1(answer, gold).f1,
@@ -228,146 +298,15 @@ impl AnswerGate for WordGate {
                 f64::from(u8::from(babilong::corrected_correct(answer, gold, question, labels)))
             }
             GateKind::None => 1.0,
+            GateKind::Semantic => return Err(Error::bug("words do not judge meaning")),
         })
     }
 
     fn passes(&self, value: f64) -> bool {
         match self.kind {
-            GateKind::Rouge | GateKind::F1 => value > self.threshold,
+            GateKind::Rouge | GateKind::F1 | GateKind::Semantic => value > self.threshold,
             GateKind::Exact | GateKind::Label => value >= self.threshold,
             GateKind::None => true,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn expected(gold: &str) -> Expected<'_> {
-        Expected { gold, question: "Where is Mary?", labels: &["garden", "kitchen", "office"] }
-    }
-
-    /// The value of an answer and whether it passes, with the default threshold.
-    fn judge(kind: GateKind, answer: &str, gold: &str) -> (f64, bool) {
-        let mut gate = build(kind, None).unwrap();
-        let value = gate.value(answer, &expected(gold)).unwrap();
-        (value, gate.passes(value))
-    }
-
-    #[test]
-    fn names_round_trip() {
-        for kind in GateKind::ALL {
-            assert_eq!(kind.to_string().parse::<GateKind>().unwrap(), kind);
-            assert_eq!(build(kind, None).unwrap().name(), kind.name());
-        }
-        let e = "ROUGE".parse::<GateKind>().unwrap_err();
-        assert_eq!(e.exit_code(), 2);
-        assert!(e.to_string().contains("rouge, f1, exact, label, none"), "{e}");
-    }
-
-    #[test]
-    fn rouge_is_recall_and_strict() {
-        // 2 of 4 gold words: 0.5, not above it. 3 of 4: passes, whatever else is said.
-        assert_eq!(judge(GateKind::Rouge, "red cat", "red cat blue dog"), (0.5, false));
-        assert_eq!(
-            judge(GateKind::Rouge, "red cats and a dog, too", "red cat blue dog"),
-            (0.75, true)
-        );
-    }
-
-    #[test]
-    fn f1_counts_the_words_beyond_the_answer() {
-        // 1 common of 1 and 3 words: 2 / 4, not above 0.5. 2 common of 2 and 3: 4 / 5.
-        assert_eq!(judge(GateKind::F1, "red", "red cat blue"), (0.5, false));
-        assert_eq!(judge(GateKind::F1, "the red cat", "red cat blue"), (0.8, true));
-        // 1 common of 9 and 1: 2 / 10, where ROUGE recall is 1.
-        let rambling = "one two three four five six seven eight kitchen";
-        assert_eq!(judge(GateKind::F1, rambling, "kitchen"), (0.2, false));
-        assert_eq!(judge(GateKind::Rouge, rambling, "kitchen"), (1.0, true));
-    }
-
-    #[test]
-    fn exact_passes_the_same_words_only() {
-        assert_eq!(judge(GateKind::Exact, " The kitchen.\n", "kitchen"), (1.0, true));
-        assert_eq!(judge(GateKind::Exact, "in the kitchen", "kitchen"), (0.0, false));
-    }
-
-    #[test]
-    fn labels_must_be_the_gold_ones_and_no_others() {
-        assert_eq!(judge(GateKind::Label, "Mary went to the kitchen.", "kitchen"), (1.0, true));
-        assert_eq!(judge(GateKind::Label, "the kitchen or the office", "kitchen"), (0.0, false));
-        assert_eq!(judge(GateKind::Label, "the cellar", "kitchen"), (0.0, false));
-    }
-
-    /// What the documentation of [`GateKind`] says is let through.
-    #[test]
-    fn a_wrong_year_passes_rouge_and_f1_but_not_exact() {
-        let (answer, gold) = ("Tom started high school in 1999", "Tom started high school in 2020");
-        assert_eq!(judge(GateKind::Rouge, answer, gold), (5.0 / 6.0, true));
-        assert_eq!(judge(GateKind::F1, answer, gold), (5.0 / 6.0, true));
-        assert_eq!(judge(GateKind::Exact, answer, gold), (0.0, false));
-    }
-
-    #[test]
-    fn an_empty_answer_has_value_zero() {
-        for kind in GateKind::ALL {
-            for answer in ["", " \n\t"] {
-                let (value, passes) = judge(kind, answer, "kitchen");
-                assert_eq!(value, 0.0, "{kind}");
-                assert_eq!(passes, kind == GateKind::None, "{kind}");
-            }
-        }
-        assert_eq!(judge(GateKind::None, "nonsense", "kitchen"), (1.0, true));
-    }
-
-    #[test]
-    fn a_gold_answer_without_words_is_an_error_and_no_zero() {
-        for (kind, gold) in [
-            (GateKind::Rouge, "東京"),
-            (GateKind::Rouge, ""),
-            (GateKind::F1, "The."),
-            (GateKind::Exact, "A"),
-            (GateKind::Label, "cellar"),
-        ] {
-            let e = build(kind, None).unwrap().value("some answer", &expected(gold)).unwrap_err();
-            assert_eq!(e.exit_code(), 3, "{kind} {gold}");
-            assert!(e.to_string().contains(&format!("{gold:?}")), "{e}");
-        }
-        assert_eq!(judge(GateKind::F1, "東京", "東京"), (1.0, true));
-        assert_eq!(judge(GateKind::None, "some answer", ""), (1.0, true));
-    }
-
-    #[test]
-    fn thresholds_are_checked() {
-        for kind in [GateKind::Rouge, GateKind::F1] {
-            assert_eq!(build(kind, None).unwrap().threshold(), 0.5);
-            for t in [0.0, 0.25, 0.999] {
-                assert_eq!(build(kind, Some(t)).unwrap().threshold(), t);
-            }
-            for t in [1.0, -0.1, 50.0, f64::NAN, f64::INFINITY] {
-                let e = build(kind, Some(t)).err().unwrap();
-                assert_eq!(e.exit_code(), 2, "{kind} {t}");
-                assert_eq!(e.to_string().contains("0.5 for 50 %"), t == 50.0, "{e}");
-            }
-        }
-        for kind in [GateKind::Exact, GateKind::Label, GateKind::None] {
-            let e = build(kind, Some(0.5)).err().unwrap();
-            assert_eq!(e.exit_code(), 2, "{kind}");
-            assert!(e.to_string().contains(kind.name()), "{e}");
-        }
-        // A threshold that was given decides: 2 of 4 words exceed 0.4, but no words at all do
-        // not exceed 0.
-        let mut gate = build(GateKind::Rouge, Some(0.4)).unwrap();
-        let value = gate.value("red cat", &expected("red cat blue dog")).unwrap();
-        assert!(gate.passes(value));
-        assert!(!build(GateKind::F1, Some(0.0)).unwrap().passes(0.0));
-    }
-
-    /// The values of the reference's accumulation golden: 80 %, 50 % and 50.0001 %.
-    #[test]
-    fn the_published_threshold_is_strict() {
-        let gate = build(GateKind::Rouge, None).unwrap();
-        assert_eq!([0.8, 0.5, 0.500_001].map(|v| gate.passes(v)), [true, false, true]);
     }
 }

@@ -31,7 +31,7 @@
 //! | [`tokenizer`], [`chat`] | `tokenizer.json`, BOS, line breaks; chat templates |
 //! | [`model`] | the Llama family in burn: config, checkpoint, decoder, cache, capture of rows |
 //! | [`mod@generate`] | prefill and greedy decode of one probe; decode from a compressed cache |
-//! | [`gate`], [`text`] | which answers count: ROUGE, F1, exact match |
+//! | [`gate`], [`text`] | which answers count: ROUGE, F1, sentence embeddings, exact match |
 //! | [`reference_span`] | where the references take the needle to be |
 //! | [`score`] | one file per published score, their registry, aggregation over probes |
 //! | [`head_matrix`], [`head_score`] | a number per head; the file that other tools read |
@@ -63,8 +63,8 @@
 //! - Whatever can be known to be wrong before the weights are read is reported before.
 //! - The same inputs give the same bytes; what cannot (times, memory) stands apart under `run` and
 //!   `seconds`.
-//! - The environment is read by `main` alone; nothing is global but the thread pool and the
-//!   first panic.
+//! - The environment is read by `main` alone; nothing is global but the thread pool, the first
+//!   panic, and ONNX Runtime where it is loaded.
 //!
 //! # Letters
 //!

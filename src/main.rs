@@ -9,6 +9,7 @@ use headprof::cli::{
 };
 use headprof::dry_run::DryRun;
 use headprof::evaluate::EvaluateConfig;
+use headprof::gate::onnxruntime::RuntimePlaces;
 use headprof::hub::{self, Environment};
 use headprof::interrupt::Interrupt;
 use headprof::observe::{self, ObserveConfig};
@@ -39,7 +40,11 @@ fn end(e: &Error) -> ExitCode {
 
 fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
-        Ok(cli) => cli.with_environment(Environment::read(|name| std::env::var_os(name))),
+        Ok(cli) => {
+            let variable = |name: &str| std::env::var_os(name);
+            let places = RuntimePlaces::read(variable, std::env::current_exe().ok());
+            cli.with_environment(Environment::read(variable), places)
+        }
         Err(e) => {
             // Help goes to a pipe that may be closed.
             let _ = e.print();

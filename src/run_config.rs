@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::score::{self, Compat, CompatSet, HeadScore, ScoreOptions, ScoreRows};
 
 mod compute;
+mod gate;
 mod probes;
 mod selection;
 mod source;

@@ -17,7 +17,7 @@ use crate::cli::UtilityArgs;
 use crate::error::{Error, Result};
 use crate::evaluate::check_window;
 use crate::eviction::{self, EvictionOptions, Kept, Method, Rows, TokenScore, TokenStats, utility};
-use crate::gate::{self, Expected};
+use crate::gate::Expected;
 use crate::generate::compressed::{AnswerLimits, Evictor, continue_from};
 use crate::interrupt::Interrupt;
 use crate::model::{Llama, NewValue, RaggedCache};
@@ -169,7 +169,7 @@ impl Recorder<'_> {
     /// The sums of the curves of all probes that pass, `[L, S, K]`, and how many these are.
     fn sums(&self, interrupt: &Interrupt) -> Result<(Vec<f64>, usize)> {
         let (config, job) = (self.config, self.job);
-        let mut gate = gate::build(config.probes.gate, config.probes.gate_threshold)?;
+        let gate = &self.inputs.gate;
         let mut sums = vec![0.0; self.heads.layers * self.heads.stored() * POINTS];
         let mut accepted = 0;
         let probes = &job.plan.probes;

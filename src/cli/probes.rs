@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::gate::onnxruntime::RuntimePlaces;
 use crate::hub::Environment;
 
 /// `on` or `off`.
@@ -191,11 +192,27 @@ pub struct ProbeArgs {
     )]
     pub stop_newline: Option<Switch>,
 
-    /// Which answers count: rouge (ROUGE-1 recall), f1 (token F1), exact, none [default: rouge]
+    /// Which answers count: rouge (ROUGE-1 recall), f1 (token F1), semantic (cosine of sentence
+    /// embeddings), exact, label (stories), none [default: rouge; of stories label]
     #[arg(long, help_heading = "Answers")]
     pub gate: Option<String>,
 
-    /// What the answer's value has to exceed [default: 0.5 for rouge and f1]
+    /// What the answer's value has to exceed [default: 0.5 for rouge and f1, 0.2 for semantic]
     #[arg(long, value_name = "X", help_heading = "Answers", allow_hyphen_values = true)]
     pub gate_threshold: Option<f64>,
+
+    /// Embedding model of --gate semantic: a folder with model.onnx, config.json, tokenizer.json,
+    /// tokenizer_config.json and special_tokens_map.json, or an id of the hub
+    /// [default: Qdrant/all-MiniLM-L6-v2-onnx]
+    #[arg(long, value_name = "DIR|ID", help_heading = "Answers")]
+    pub gate_model: Option<String>,
+
+    /// The library ONNX Runtime (1.24 or later) of --gate semantic [default: ORT_DYLIB_PATH, else
+    /// beside headprof or where the system has libraries]
+    #[arg(long, value_name = "FILE", help_heading = "Answers")]
+    pub onnxruntime: Option<PathBuf>,
+
+    /// Where it is looked for besides; see [`super::Cli::with_environment`].
+    #[arg(skip)]
+    pub runtime_places: RuntimePlaces,
 }

@@ -10,7 +10,6 @@ use super::task::{Case, Metric, Task};
 use crate::error::{Error, Result};
 use crate::gate::Expected;
 use crate::profile::{Extent, Inputs, Job};
-use crate::run_config::ProbeConfig;
 use crate::text::babilong;
 
 const METRICS: &[Metric] = &[
@@ -22,12 +21,9 @@ const METRICS: &[Metric] = &[
 pub struct BabilongTask<'a>(ProbeCases<'a>);
 
 impl<'a> BabilongTask<'a> {
-    /// The probes of `job`, which was made of `config` and `inputs`.
-    ///
-    /// # Errors
-    /// If the gate's threshold is out of range.
-    pub fn new(config: &ProbeConfig, inputs: &'a Inputs, job: &'a Job) -> Result<Self> {
-        Ok(Self(ProbeCases::new(config, inputs, job)?))
+    /// The probes of `job`, which was made of `inputs`.
+    pub fn new(inputs: &'a Inputs, job: &'a Job) -> Self {
+        Self(ProbeCases::new(inputs, job))
     }
 }
 
@@ -78,7 +74,7 @@ impl Task for BabilongTask<'_> {
 mod tests {
     use super::*;
     use crate::babilong::Published;
-    use crate::gate::{self, GateKind};
+    use crate::gate::{GateConfig, GateKind};
 
     /// The check of BABILong itself refuses some answers that are the gold ones.
     #[test]
@@ -93,7 +89,7 @@ mod tests {
             return;
         }
         let rows = Published::load(&folder, None, None).unwrap().needles;
-        let mut gate = gate::build(GateKind::Label, None).unwrap();
+        let gate = GateConfig::new(GateKind::Label, None).unwrap().open().unwrap();
         let mut refused = 0;
         for needle in &rows {
             let expected = Expected::from(needle);

@@ -90,11 +90,11 @@ impl EvaluateConfig {
         };
         let options = eviction_options(&args.selection, budget)?;
         options.check()?;
-        if probes.gate == GateKind::None {
+        if probes.gate.kind == GateKind::None {
             return Err(Error::usage("a comparison needs a gate that an answer can fail")
                 .at("--gate")
                 .got("none")
-                .expected("rouge, f1 or exact"));
+                .expected("rouge, f1, semantic or exact"));
         }
         let methods = methods(args.methods.as_deref(), args.head_score.is_some())?;
         needs(&methods, args)?;

@@ -8,7 +8,6 @@ use super::probe_cases::ProbeCases;
 use super::task::{Case, Metric, Task};
 use crate::error::Result;
 use crate::profile::{Extent, Inputs, Job};
-use crate::run_config::ProbeConfig;
 use crate::text::needle::{rouge_1_f_x10, word_recall};
 
 const METRICS: &[Metric] = &[
@@ -30,12 +29,9 @@ const METRICS: &[Metric] = &[
 pub struct NeedleTask<'a>(ProbeCases<'a>);
 
 impl<'a> NeedleTask<'a> {
-    /// The probes of `job`, which was made of `config` and `inputs`.
-    ///
-    /// # Errors
-    /// If the gate's threshold is out of range.
-    pub fn new(config: &ProbeConfig, inputs: &'a Inputs, job: &'a Job) -> Result<Self> {
-        Ok(Self(ProbeCases::new(config, inputs, job)?))
+    /// The probes of `job`, which was made of `inputs`.
+    pub fn new(inputs: &'a Inputs, job: &'a Job) -> Self {
+        Self(ProbeCases::new(inputs, job))
     }
 }
 

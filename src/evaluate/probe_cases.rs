@@ -2,26 +2,21 @@
 
 use super::task::{Case, Part};
 use crate::error::Result;
-use crate::gate::{self, AnswerGate, Expected};
+use crate::gate::{AnswerGate, Expected};
 use crate::needle::Needle;
 use crate::profile::{Inputs, Job};
-use crate::run_config::ProbeConfig;
 
 /// All probes of a job with the gate that their answers have to pass.
 pub(super) struct ProbeCases<'a> {
     needles: &'a [Needle],
     pub job: &'a Job,
-    pub gate: Box<dyn AnswerGate>,
+    pub gate: &'a dyn AnswerGate,
 }
 
 impl<'a> ProbeCases<'a> {
-    /// The probes of `job`, which was made of `config` and `inputs`.
-    ///
-    /// # Errors
-    /// If the gate's threshold is out of range.
-    pub fn new(config: &ProbeConfig, inputs: &'a Inputs, job: &'a Job) -> Result<Self> {
-        let gate = gate::build(config.gate, config.gate_threshold)?;
-        Ok(Self { needles: &inputs.needles, job, gate })
+    /// The probes of `job`, which was made of `inputs`.
+    pub fn new(inputs: &'a Inputs, job: &'a Job) -> Self {
+        Self { needles: &inputs.needles, job, gate: inputs.gate.as_ref() }
     }
 
     /// How many there are.
@@ -59,7 +54,7 @@ impl<'a> ProbeCases<'a> {
     ///
     /// # Errors
     /// As [`AnswerGate::value`].
-    pub fn judge(&mut self, index: usize, answer: &str) -> Result<(f64, bool)> {
+    pub fn judge(&self, index: usize, answer: &str) -> Result<(f64, bool)> {
         let value = self.gate.value(answer, &Expected::from(self.needle(index)))?;
         Ok((value, self.gate.passes(value)))
     }

@@ -83,9 +83,9 @@ impl TaskInputs {
             Self::Probes(probes) => {
                 let (inputs, job) = &**probes;
                 Ok(match config.source {
-                    ProbeSource::Needles => Box::new(NeedleTask::new(config, inputs, job)?),
+                    ProbeSource::Needles => Box::new(NeedleTask::new(inputs, job)),
                     ProbeSource::Babilong(_) | ProbeSource::Published(_) => {
-                        Box::new(BabilongTask::new(config, inputs, job)?)
+                        Box::new(BabilongTask::new(inputs, job))
                     }
                 })
             }

@@ -161,7 +161,10 @@ impl TextSource {
             || p.min_len.is_some()
             || p.max_len.is_some()
             || p.context_intervals.is_some();
-        let gate = p.gate.is_some() || p.gate_threshold.is_some();
+        let gate = p.gate.is_some()
+            || p.gate_threshold.is_some()
+            || p.gate_model.is_some()
+            || p.onnxruntime.is_some();
         let haystack = p.haystack_dir.is_some() || p.skip_bad_files;
         let wording =
             if longbench { "--prompts has the wording" } else { "rows are whole prompts" };

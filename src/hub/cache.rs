@@ -15,8 +15,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::announced::Announced;
+use super::contents::{Contents, ONNX};
 use super::id::{HubId, is_commit};
-use super::wanted::{CONFIG, INDEX, OPTIONAL, TOKENIZER, WEIGHTS};
+use super::wanted::{INDEX, WEIGHTS};
 use crate::atomic;
 use crate::error::{Error, Result};
 use crate::model::shard_names;
@@ -86,26 +87,29 @@ impl RepoCache {
     ///
     /// # Errors
     /// [`Error::Model`] for an index that cannot be read or leads out of the folder.
-    pub fn held(&self, commit: &str, weights: bool) -> Result<Held> {
+    pub fn held(&self, commit: &str, contents: Contents, weights: bool) -> Result<Held> {
         let dir = self.snapshot(commit);
         // A link without its content does not exist.
         let here = |name: &str| dir.join(name).exists();
-        let mut lacks: Vec<String> =
-            [CONFIG, TOKENIZER].into_iter().filter(|name| !here(name)).map(str::to_owned).collect();
-        if weights && !here(WEIGHTS) {
-            match fs::read(dir.join(INDEX)) {
-                Ok(text) => {
+        let required = contents.required().iter().filter(|name| !here(name));
+        let mut lacks: Vec<String> = required.map(|name| (*name).to_owned()).collect();
+        if weights && !here(contents.weights()) {
+            match (contents, fs::read(dir.join(INDEX))) {
+                (Contents::Checkpoint, Ok(text)) => {
                     let shards = shard_names(&text, &dir.join(INDEX).display().to_string())?;
                     lacks.extend(shards.into_iter().filter(|shard| !here(shard)));
                 }
-                Err(_) => lacks.push(format!("{WEIGHTS} or {INDEX}")),
+                (Contents::Checkpoint, Err(_)) => lacks.push(format!("{WEIGHTS} or {INDEX}")),
+                (Contents::Embedding, _) => lacks.push(ONNX.to_owned()),
             }
         }
         if !lacks.is_empty() {
             return Ok(Held::Lacks(lacks));
         }
-        let unknown: Vec<&str> = OPTIONAL
-            .into_iter()
+        let unknown: Vec<&str> = contents
+            .optional()
+            .iter()
+            .copied()
             .filter(|name| !here(name) && !self.absence(commit, name).exists())
             .collect();
         Ok(if unknown.is_empty() { Held::All } else { Held::Enough(unknown) })
@@ -247,6 +251,8 @@ pub fn cannot_write(path: &Path, e: &io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::contents::EMBEDDING_FILES;
+    use super::super::wanted::{CONFIG, OPTIONAL, TOKENIZER};
     use super::*;
 
     const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -268,24 +274,48 @@ mod tests {
         let cache = cache(dir.path());
         let lacks = |names: &[&str]| Held::Lacks(names.iter().map(|n| (*n).to_owned()).collect());
         let weights = "model.safetensors or model.safetensors.index.json";
-        assert_eq!(cache.held(COMMIT, true).unwrap(), lacks(&[CONFIG, TOKENIZER, weights]));
+        assert_eq!(
+            cache.held(COMMIT, Contents::Checkpoint, true).unwrap(),
+            lacks(&[CONFIG, TOKENIZER, weights])
+        );
         put(&cache, CONFIG, "{}");
         put(&cache, TOKENIZER, "{}");
-        assert_eq!(cache.held(COMMIT, true).unwrap(), lacks(&[weights]));
-        assert_eq!(cache.held(COMMIT, false).unwrap(), Held::Enough(OPTIONAL.to_vec()));
+        assert_eq!(cache.held(COMMIT, Contents::Checkpoint, true).unwrap(), lacks(&[weights]));
+        assert_eq!(
+            cache.held(COMMIT, Contents::Checkpoint, false).unwrap(),
+            Held::Enough(OPTIONAL.to_vec())
+        );
         put(&cache, INDEX, r#"{"weight_map": {"a": "1.st", "b": "2.st"}}"#);
         put(&cache, "1.st", "1");
-        assert_eq!(cache.held(COMMIT, true).unwrap(), lacks(&["2.st"]));
+        assert_eq!(cache.held(COMMIT, Contents::Checkpoint, true).unwrap(), lacks(&["2.st"]));
         put(&cache, "2.st", "2");
-        assert_eq!(cache.held(COMMIT, true).unwrap(), Held::Enough(OPTIONAL.to_vec()));
+        assert_eq!(
+            cache.held(COMMIT, Contents::Checkpoint, true).unwrap(),
+            Held::Enough(OPTIONAL.to_vec())
+        );
         put(&cache, OPTIONAL[0], "{}");
         OPTIONAL[1..].iter().for_each(|name| cache.set_absent(COMMIT, name).unwrap());
-        assert_eq!(cache.held(COMMIT, true).unwrap(), Held::All);
+        assert_eq!(cache.held(COMMIT, Contents::Checkpoint, true).unwrap(), Held::All);
         // A link whose content is gone is not there.
         fs::remove_file(cache.folder.join("blobs/b-2.st")).unwrap();
-        assert_eq!(cache.held(COMMIT, true).unwrap(), lacks(&["2.st"]));
+        assert_eq!(cache.held(COMMIT, Contents::Checkpoint, true).unwrap(), lacks(&["2.st"]));
         assert!(cache.has(COMMIT, "1.st", 1) && !cache.has(COMMIT, "1.st", 2));
         assert_eq!(cache.commits(), [COMMIT]);
+    }
+
+    #[test]
+    fn an_embedding_model_is_held_with_its_five_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache(dir.path());
+        let held = |weights| cache.held(COMMIT, Contents::Embedding, weights).unwrap();
+        // An index of safetensors says nothing about it.
+        put(&cache, INDEX, r#"{"weight_map": {}}"#);
+        EMBEDDING_FILES.iter().for_each(|name| put(&cache, name, "{}"));
+        assert_eq!((held(true), held(false)), (Held::Lacks(vec![ONNX.to_owned()]), Held::All));
+        put(&cache, ONNX, "onnx");
+        assert_eq!(held(true), Held::All);
+        fs::remove_file(cache.snapshot(COMMIT).join("special_tokens_map.json")).unwrap();
+        assert_eq!(held(true), Held::Lacks(vec!["special_tokens_map.json".to_owned()]));
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Contact {
                 .advice(
                     "check the network, HF_ENDPOINT and the proxy (HTTPS_PROXY); on a machine \
                      without network download into the same cache elsewhere and use --offline or \
-                     HF_HUB_OFFLINE=1, or name a folder with --model",
+                     HF_HUB_OFFLINE=1, or name a folder",
                 ),
             passing: Some(format!("{endpoint} cannot be reached ({why})")),
         }

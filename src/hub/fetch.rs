@@ -6,7 +6,7 @@ use super::cache::{Held, RepoCache};
 use super::client::Client;
 use super::download::Downloader;
 use super::errors::{Contact, Failure};
-use super::wanted::{INDEX, WEIGHTS, Wanted, check_shards};
+use super::wanted::{INDEX, Wanted, check_shards};
 use super::{HubId, HubModel, Origin, Snapshot};
 use crate::error::{Error, Result};
 use crate::model::shard_names;
@@ -17,14 +17,14 @@ const LISTED: usize = 3;
 
 /// See [`super::fetch`].
 pub fn fetch(model: &HubModel) -> Result<Snapshot> {
-    let HubModel { id, environment, offline, quiet, weights } = model;
+    let HubModel { id, contents, environment, offline, quiet, weights } = model;
     let folder = environment.cache()?;
     let cache = RepoCache::new(folder, id);
     if *offline || environment.offline {
         return from_cache(&cache, model, *quiet);
     }
     if let Some(commit) = id.commit()
-        && cache.held(commit, *weights)? == Held::All
+        && cache.held(commit, *contents, *weights)? == Held::All
     {
         return Ok(snapshot(&cache, id, commit));
     }
@@ -50,7 +50,7 @@ pub fn fetch(model: &HubModel) -> Result<Snapshot> {
         }
         Err(Failure { error, passing: None }) => return Err(error),
     };
-    let wanted = Wanted::of(&listing, id, &commit)?;
+    let wanted = Wanted::of(&listing, id, &commit, *contents)?;
     let downloader = Downloader { client: &client, cache: &cache, commit: &commit, quiet: *quiet };
     let get = |name: &str| match listing.get(name) {
         Some(file) => downloader.get(name, file),
@@ -59,8 +59,8 @@ pub fn fetch(model: &HubModel) -> Result<Snapshot> {
     // The weights come last: where they are, everything is.
     wanted.small.iter().try_for_each(|name| get(name))?;
     wanted.absent.iter().try_for_each(|name| cache.set_absent(&commit, name))?;
-    if *weights && wanted.weights == WEIGHTS {
-        get(WEIGHTS)?;
+    if *weights && wanted.weights != INDEX {
+        get(wanted.weights)?;
     } else if *weights {
         get(INDEX)?;
         let path = cache.snapshot(&commit).join(INDEX);
@@ -93,7 +93,7 @@ fn snapshot(cache: &RepoCache, id: &HubId, commit: &str) -> Snapshot {
 /// # Errors
 /// [`Error::Model`] if that is not enough to load the model.
 fn from_cache(cache: &RepoCache, model: &HubModel, quiet: bool) -> Result<Snapshot> {
-    let HubModel { id, weights, .. } = model;
+    let HubModel { id, contents, weights, .. } = model;
     let advice = format!(
         "run once where there is a network, without --offline and HF_HUB_OFFLINE, with the same \
          cache (HF_HOME); or name a folder, or a commit that is in the cache ({}@COMMIT)",
@@ -112,7 +112,7 @@ fn from_cache(cache: &RepoCache, model: &HubModel, quiet: bool) -> Result<Snapsh
             .expected(format!("the commit of revision {} and its files", id.revision()))
             .advice(advice));
     };
-    match cache.held(&commit, *weights)? {
+    match cache.held(&commit, *contents, *weights)? {
         Held::All => {}
         Held::Enough(_) if quiet => {}
         Held::Enough(unknown) => note(&format!(
@@ -123,7 +123,7 @@ fn from_cache(cache: &RepoCache, model: &HubModel, quiet: bool) -> Result<Snapsh
             return Err(Error::model(format!("{id} is not complete in the cache"))
                 .at(cache.snapshot(&commit).display())
                 .got(format!("no {}", files.join(", no ")))
-                .expected("config.json, tokenizer.json and all weights")
+                .expected(contents.files())
                 .advice(advice));
         }
     }

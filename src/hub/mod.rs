@@ -7,6 +7,7 @@
 //! What is in the cache is not asked for again; what is downloaded is only used if it is what the
 //! hub announced. All requests go through the crate hf-hub, behind the cargo feature `hub`.
 
+pub mod contents;
 pub mod environment;
 pub mod id;
 
@@ -34,6 +35,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+pub use contents::Contents;
 pub use environment::Environment;
 pub use id::HubId;
 
@@ -44,6 +46,8 @@ use crate::error::Result;
 pub struct HubModel {
     /// Which.
     pub id: HubId,
+    /// Of which kind.
+    pub contents: Contents,
     /// From where, and where to.
     pub environment: Environment,
     /// Whether no request is sent.
@@ -92,8 +96,8 @@ pub fn fetch(model: &HubModel) -> Result<Snapshot> {
 #[cfg(not(feature = "hub"))]
 pub fn fetch(model: &HubModel) -> Result<Snapshot> {
     Err(crate::Error::model("this headprof was built without support of the Hugging Face hub")
-        .at(format!("--model {}", model.id))
+        .at(format!("{} {}", model.contents.option(), model.id))
         .got(format!("an id of the hub: there is no folder {}", model.id))
-        .expected("the folder of a checkpoint")
+        .expected("the folder of a model")
         .advice("download the model with other tools, or build with the cargo feature hub"))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::environment::Environment;
-use super::{HubId, HubModel, Snapshot, fetch};
+use super::{Contents, HubId, HubModel, Snapshot, fetch};
 use crate::error::{Error, Result};
 
 #[path = "../../tests/common/hub_server.rs"]
@@ -69,6 +69,7 @@ impl Setting {
     fn model(&self, id: &str) -> HubModel {
         HubModel {
             id: HubId::parse(id).unwrap(),
+            contents: Contents::Checkpoint,
             environment: Environment {
                 endpoint: Some(self.server.endpoint.clone()),
                 cache: Some(self.cache.path().to_owned()),
@@ -294,4 +295,30 @@ fn a_model_is_looked_at_without_its_weights() {
     assert!(e.to_string().contains("no model.safetensors"), "{e}");
     fetch(&setting.model(ID)).unwrap();
     assert!(here("model.safetensors"));
+}
+
+/// What `--gate-model` asks for; with `--dry-run` without the weights.
+#[test]
+fn an_embedding_model_is_five_files() {
+    let small =
+        ["config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"];
+    let others = ["README.md", "model.onnx", "model.safetensors", "vocab.txt"];
+    let files: Vec<(&str, &[u8])> =
+        small.into_iter().chain(others).map(|name| (name, name.as_bytes())).collect();
+    let setting = Setting::of(&files);
+    let model = HubModel { contents: Contents::Embedding, ..setting.model(ID) };
+    let looked = HubModel { weights: false, ..model.clone() };
+    fetch(&looked).unwrap();
+    let bodies = || {
+        let mut bodies = setting.bodies();
+        bodies.sort();
+        bodies
+    };
+    assert_eq!(bodies(), small);
+    let dir = fetch(&model).unwrap().dir;
+    assert_eq!(read(&dir, "model.onnx"), b"model.onnx");
+    assert_eq!(bodies(), ["model.onnx"]);
+    fs::remove_file(dir.join("model.onnx")).unwrap();
+    let e = fetch(&HubModel { offline: true, ..model }).unwrap_err();
+    assert!(e.to_string().contains("no model.onnx"), "{e}");
 }

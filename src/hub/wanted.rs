@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::announced::Announced;
+use super::contents::{Contents, EMBEDDING_FILES, ONNX};
 use super::id::HubId;
 use crate::error::{Error, Result};
 
@@ -40,35 +41,82 @@ pub struct Wanted {
     pub small: Vec<&'static str>,
     /// Optional files that are not.
     pub absent: Vec<&'static str>,
-    /// [`WEIGHTS`] or [`INDEX`].
+    /// [`WEIGHTS`], [`INDEX`] or [`ONNX`].
     pub weights: &'static str,
+}
+
+impl Contents {
+    /// Small files without which there is no model.
+    pub fn required(self) -> &'static [&'static str] {
+        match self {
+            Self::Checkpoint => &[CONFIG, TOKENIZER],
+            Self::Embedding => &EMBEDDING_FILES,
+        }
+    }
+
+    /// Files that change how a model is used, where the repository has them.
+    pub fn optional(self) -> &'static [&'static str] {
+        match self {
+            Self::Checkpoint => &OPTIONAL,
+            Self::Embedding => &[],
+        }
+    }
+
+    /// The file with all weights.
+    pub fn weights(self) -> &'static str {
+        match self {
+            Self::Checkpoint => WEIGHTS,
+            Self::Embedding => ONNX,
+        }
+    }
+
+    /// All that is needed, in words.
+    pub fn files(self) -> String {
+        let weights = match self {
+            Self::Checkpoint => "weights as safetensors",
+            Self::Embedding => ONNX,
+        };
+        format!("{} and {weights}", self.required().join(", "))
+    }
+
+    /// What to do where a required file is missing.
+    fn advice(self, name: &str) -> &'static str {
+        match (self, name) {
+            (Self::Checkpoint, TOKENIZER) => {
+                "make one with transformers (AutoTokenizer.from_pretrained(..., use_fast=True)\
+                 .save_pretrained) and give the folder"
+            }
+            (Self::Checkpoint, _) => "an id of a model in the format of transformers",
+            (Self::Embedding, _) => {
+                "an id of an embedding model whose files are not in folders, such as \
+                 Qdrant/all-MiniLM-L6-v2-onnx; or put the five files into a folder and give that"
+            }
+        }
+    }
 }
 
 impl Wanted {
     /// Chooses from the files of `id` at `commit`. Where there are weights in one file and in
-    /// several, the one file is taken, as when a folder is loaded.
+    /// several, the one file is taken, as when a folder is loaded; ONNX is in one file always.
     ///
     /// # Errors
     /// [`Error::Model`] naming the file that is missing and what there is instead.
-    pub fn of(listing: &Listing, id: &HubId, commit: &str) -> Result<Self> {
+    pub fn of(listing: &Listing, id: &HubId, commit: &str, contents: Contents) -> Result<Self> {
         let here = |name: &str| listing.contains_key(name);
-        for (name, advice) in [
-            (CONFIG, "an id of a model in the format of transformers"),
-            (
-                TOKENIZER,
-                "make one with transformers (AutoTokenizer.from_pretrained(..., use_fast=True)\
-                 .save_pretrained) and give the folder",
-            ),
-        ] {
+        let single = match contents {
+            Contents::Checkpoint => None,
+            Contents::Embedding => Some(ONNX),
+        };
+        for name in contents.required().iter().copied().chain(single) {
             if !here(name) {
                 return Err(Error::model(format!("{} has no {name}", id.repository()))
                     .at(format!("{id}, commit {commit}"))
                     .got(some(listing.keys().map(String::as_str).collect()))
-                    .expected(format!("{CONFIG}, {TOKENIZER} and weights as safetensors"))
-                    .advice(advice));
+                    .expected(contents.files())
+                    .advice(contents.advice(name)));
             }
         }
-        let weights = [WEIGHTS, INDEX].into_iter().find(|name| here(name));
+        let weights = [contents.weights(), INDEX].into_iter().find(|name| here(name));
         let weights = weights.ok_or_else(|| {
             let others = listing.keys().map(String::as_str);
             let others: Vec<&str> =
@@ -83,8 +131,9 @@ impl Wanted {
                      take it as ORG/NAME@refs/pr/N",
                 )
         })?;
-        let (present, absent) = OPTIONAL.into_iter().partition(|name| here(name));
-        let small: Vec<&str> = [[CONFIG, TOKENIZER].to_vec(), present].concat();
+        let (present, absent): (Vec<&str>, Vec<&str>) =
+            contents.optional().iter().partition(|name| here(name));
+        let small = [contents.required(), &present[..]].concat();
         Ok(Self { small, absent, weights })
     }
 }
@@ -126,7 +175,11 @@ mod tests {
     }
 
     fn wanted(names: &[&str]) -> Result<Wanted> {
-        Wanted::of(&listing(names), &HubId::parse("acme/tiny").unwrap(), "c0ffee")
+        wanted_of(Contents::Checkpoint, names)
+    }
+
+    fn wanted_of(contents: Contents, names: &[&str]) -> Result<Wanted> {
+        Wanted::of(&listing(names), &HubId::parse("acme/tiny").unwrap(), "c0ffee", contents)
     }
 
     #[test]
@@ -150,6 +203,30 @@ mod tests {
         assert_eq!(one.weights, WEIGHTS);
         let several = all.into_iter().filter(|name| *name != WEIGHTS).collect::<Vec<_>>();
         assert_eq!(wanted(&several).unwrap().weights, INDEX);
+    }
+
+    #[test]
+    fn an_embedding_model_is_five_files() {
+        let all = [
+            "README.md",
+            "config.json",
+            "model.onnx",
+            "model.safetensors",
+            "special_tokens_map.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "vocab.txt",
+        ];
+        let five = wanted_of(Contents::Embedding, &all).unwrap();
+        assert_eq!((&five.small[..], five.weights), (&EMBEDDING_FILES[..], ONNX));
+        assert!(five.absent.is_empty());
+        for missing in EMBEDDING_FILES.into_iter().chain([ONNX]) {
+            let others: Vec<&str> = all.into_iter().filter(|name| *name != missing).collect();
+            let e = wanted_of(Contents::Embedding, &others).unwrap_err();
+            assert_eq!(e.exit_code(), 4);
+            let said = format!("acme/tiny has no {missing}");
+            assert!(e.to_string().contains(&said) && e.to_string().contains("Qdrant/"), "{e}");
+        }
     }
 
     #[test]

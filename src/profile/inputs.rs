@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::babilong::{Published, PublishedFile};
 use crate::chat::{Chat, ChatMode};
 use crate::error::{Error, Result};
-use crate::gate::{self, Expected};
+use crate::gate::{AnswerGate, Expected};
 use crate::haystack::Haystack;
 use crate::hub::{self, Origin, Snapshot};
 use crate::model::{Compute, Llama, ModelConfig, embedded};
@@ -41,6 +41,8 @@ pub struct Inputs {
     pub published: Vec<PublishedFile>,
     /// What is put around stories, by task.
     pub templates: TaskTemplates,
+    /// Which answers count.
+    pub gate: Box<dyn AnswerGate>,
     /// What makes a prompt a chat message, if it is one.
     pub chat: Option<Chat>,
     /// What the user should know about them.
@@ -55,10 +57,12 @@ impl Inputs {
         needle.task().and_then(|task| self.templates.get(task)).unwrap_or(&config.template)
     }
 
-    /// Reads texts first, then the model: of several mistakes the cheapest is told.
+    /// Reads texts first, then what the gate needs, then the model: of several mistakes the cheapest
+    /// is told.
     ///
     /// # Errors
-    /// [`Error::Data`] for haystack and needles, [`Error::Model`] for the model.
+    /// [`Error::Data`] for haystack and needles, [`Error::Model`] for the model and for that of the
+    /// gate.
     pub fn load(config: &ProbeConfig) -> Result<Self> {
         let haystack = match &config.haystack_dir {
             Some(dir) => Haystack::load_dir(dir, config.skip_bad_files)?,
@@ -78,17 +82,17 @@ impl Inputs {
             (ProbeSource::Needles, Some(path)) => Needle::load(path)?,
             (ProbeSource::Needles, None) => Needle::bundled()?,
         };
-        let mut gate = gate::build(config.gate, config.gate_threshold)?;
+        let gate = config.gate.open()?;
         for needle in &needles {
             // Fails where no answer could pass, before any is generated.
-            gate.value("answer", &Expected::from(needle)).map_err(|e| match &needle.facts {
+            gate.check(&Expected::from(needle)).map_err(|e| match &needle.facts {
                 Some(Facts::Published(context)) => e.at(&context.place),
                 _ => e.at(format!("needle {}", needle.id)),
             })?;
         }
         let model = ModelFiles::open(&config.model)?;
         let chat = model.chat(config.chat)?;
-        Ok(Self { haystack, needles, published: files, templates, chat, notes, model })
+        Ok(Self { haystack, needles, published: files, templates, gate, chat, notes, model })
     }
 }
 

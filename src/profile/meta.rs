@@ -53,7 +53,6 @@ pub(super) struct Meta<'a> {
     statistics: &'a ScoreStatistics,
     heads: HeadsMeta,
     probes: ProbesMeta,
-    gate: GateMeta<'a>,
     #[serde(flatten)]
     provenance: Provenance<'a>,
     run: RunMeta,
@@ -102,12 +101,6 @@ struct ProbesMeta {
     accepted_ids: Vec<ProbeId>,
     rejected_ids: Vec<ProbeId>,
     failed_ids: Vec<ProbeId>,
-}
-
-#[derive(Debug, Serialize)]
-struct GateMeta<'a> {
-    name: &'a str,
-    threshold: f64,
 }
 
 /// What differs from run to run.
@@ -161,7 +154,6 @@ impl<'a> Meta<'a> {
                 rejected_ids,
                 failed_ids,
             },
-            gate: GateMeta { name: &probed.gate_name, threshold: probed.gate_threshold },
             provenance: Provenance::new(&config.probes, inputs, job, model, cycles),
             run: RunMeta {
                 created: machine::utc_now(),

@@ -4,7 +4,7 @@ use super::inputs::Inputs;
 use super::job::Job;
 use super::record::{ProbeRecord, ProbeSeconds, Status};
 use crate::error::{Error, Result};
-use crate::gate::{self, AnswerGate, Expected};
+use crate::gate::Expected;
 use crate::generate::{Settings, generate};
 use crate::head_matrix::HeadMatrix;
 use crate::interrupt::Interrupt;
@@ -29,10 +29,6 @@ pub struct Probed {
     pub prefill_secs: f64,
     /// Seconds for all answers.
     pub decode_secs: f64,
-    /// The gate, as used.
-    pub gate_name: String,
-    /// What answers had to exceed.
-    pub gate_threshold: f64,
     /// What answers had to reach, in words.
     pub gate_rule: String,
 }
@@ -52,15 +48,12 @@ pub(super) fn run(
     model: &Llama,
     interrupt: &Interrupt,
 ) -> Result<Probed> {
-    let mut gate = gate::build(config.probes.gate, config.probes.gate_threshold)?;
     let mut probed = Probed {
         records: Vec::with_capacity(job.plan.probes.len()),
         scores: vec![Vec::new(); config.scores.len()],
         prefill_secs: 0.0,
         decode_secs: 0.0,
-        gate_name: gate.name().to_owned(),
-        gate_threshold: gate.threshold(),
-        gate_rule: gate.rule(),
+        gate_rule: inputs.gate.rule(),
     };
     let mut progress = Progress::new(job.plan.probes.len(), job.prompt_tokens(), config.quiet);
     let chunk = config.probes.chunk_tokens(model.compute());
@@ -70,8 +63,7 @@ pub(super) fn run(
         let needle = &inputs.needles[probe.needle];
         let mut record = ProbeRecord::new(probe, needle, &prompt);
         let attempt = Attempt { config, inputs, job, model, chunk };
-        let answered =
-            guarded(model.compute(), || attempt.answer(probe, &prompt, gate.as_mut(), &mut record));
+        let answered = guarded(model.compute(), || attempt.answer(probe, &prompt, &mut record));
         match answered {
             Ok(None) => {}
             Ok(Some(scores)) => {
@@ -120,7 +112,6 @@ impl Attempt<'_> {
         &self,
         probe: &Probe,
         prompt: &Prompt,
-        gate: &mut dyn AnswerGate,
         record: &mut ProbeRecord,
     ) -> Result<Option<Vec<HeadMatrix>>> {
         let settings = Settings {
@@ -137,6 +128,7 @@ impl Attempt<'_> {
         record.generated_ids = generation.observation.generated.clone();
         let answer = self.inputs.model.tokenizer.decode(generation.answer_ids())?;
         let needle = &self.inputs.needles[probe.needle];
+        let gate = &self.inputs.gate;
         let value = gate.value(&answer, &Expected::from(needle))?;
         record.answer = Some(answer);
         record.gate_value = Some(value);

@@ -7,6 +7,7 @@ use super::inputs::{Inputs, ModelFiles};
 use super::job::Job;
 use crate::babilong::{BabiTask, Stories};
 use crate::chat::ChatTemplate;
+use crate::gate::semantic::EmbeddingIdentity;
 use crate::haystack::Haystack;
 use crate::hub::Origin;
 use crate::model::Llama;
@@ -24,6 +25,7 @@ pub(crate) struct Provenance<'a> {
     needles: NeedlesMeta<'a>,
     grid: GridMeta<'a>,
     prompt: PromptMeta<'a>,
+    gate: GateMeta<'a>,
     device: &'a str,
     dtype: String,
 }
@@ -161,6 +163,15 @@ struct PromptMeta<'a> {
     chunk_tokens: usize,
 }
 
+/// Which answers count.
+#[derive(Debug, Serialize)]
+struct GateMeta<'a> {
+    name: &'a str,
+    threshold: f64,
+    #[serde(flatten)]
+    embedding: Option<&'a EmbeddingIdentity>,
+}
+
 /// A chat template and what it puts around the prompt.
 #[derive(Debug, Serialize)]
 pub(crate) struct ChatMeta<'a> {
@@ -238,6 +249,11 @@ impl<'a> Provenance<'a> {
                 stop: config.stop.name(),
                 eos_ids: &shape.eos,
                 chunk_tokens: config.chunk_tokens(model.compute()),
+            },
+            gate: GateMeta {
+                name: inputs.gate.name(),
+                threshold: inputs.gate.threshold(),
+                embedding: inputs.gate.embedding(),
             },
             device: &model.compute().name,
             dtype: format!("{:?}", model.compute().dtype).to_lowercase(),

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::compute::ComputeConfig;
+use super::gate::gate;
 use super::source::{ProbeSource, refuse_for};
 use super::{AtOption, at_least_one};
 use crate::chat::ChatMode;
 use crate::cli::{ChatArg, HubArgs, ProbeArgs, Switch};
 use crate::error::{Error, Result};
-use crate::gate::{self, GateKind};
-use crate::hub::{HubId, HubModel};
+use crate::gate::{GateConfig, GateKind};
+use crate::hub::{Contents, HubId, HubModel};
 use crate::model::{Compute, embedded};
 use crate::plan::{check_tokens, default_depths, even_lengths, parse_depths, parse_lengths};
 use crate::prompt::PromptTemplate;
@@ -62,6 +63,7 @@ impl ModelChoice {
             Some(text) => Ok(match HubId::parse(text).filter(|_| !Path::new(text).exists()) {
                 Some(id) => Self::Hub(HubModel {
                     id,
+                    contents: Contents::Checkpoint,
                     environment: hub.environment.clone(),
                     offline: hub.offline,
                     quiet: hub.quiet,
@@ -182,9 +184,7 @@ pub struct ProbeConfig {
     /// What ends an answer before its limit.
     pub stop: StopRule,
     /// Which answers count.
-    pub gate: GateKind,
-    /// What their value must exceed; `None` = the gate's own threshold.
-    pub gate_threshold: Option<f64>,
+    pub gate: GateConfig,
     /// How the reference to be compatible with finds the needle; `None` = where it is.
     pub span_rule: Option<SpanRule>,
 }
@@ -214,18 +214,7 @@ impl ProbeConfig {
             None => default_depths(),
         };
         let compute = ComputeConfig::new(&args.compute)?;
-        let gate = match &args.gate {
-            Some(name) => name.parse()?,
-            None if source == ProbeSource::Needles => alone.gate,
-            None => GateKind::Label,
-        };
-        if (gate, &source) == (GateKind::Label, &ProbeSource::Needles) {
-            return Err(Error::usage("needles have no labels to choose from")
-                .at("--gate")
-                .got("label")
-                .expected("rouge, f1, exact or none"));
-        }
-        gate::build(gate, args.gate_threshold)?;
+        let gate = gate(args, &source, alone.gate, &mut notes)?;
         let template = match &args.template {
             Some(text) => PromptTemplate::new(text.replace("\\n", "\n")).at_option("--template")?,
             None => alone.template()?,
@@ -267,17 +256,19 @@ impl ProbeConfig {
                 None => alone.stop,
             },
             gate,
-            gate_threshold: args.gate_threshold,
             span_rule: alone.span_rule,
         };
         Ok((config, notes))
     }
 
-    /// The same, where a model of the hub comes without its weights.
+    /// The same, where models of the hub, the gate's too, come without their weights.
     pub fn without_weights(&self) -> Self {
         let mut probes = self.clone();
         if let ModelChoice::Hub(model) = &mut probes.model {
             model.weights = false;
+        }
+        if let Some(semantic) = &mut probes.gate.semantic {
+            semantic.weights = false;
         }
         probes
     }
@@ -317,7 +308,8 @@ impl Defaults {
                 stop: StopRule::EosOrNewlineToken,
                 span_rule: Some(SpanRule::BestWindow),
             },
-            // Its gate compares sentence embeddings, which are not part of this program.
+            // Its gate is `semantic`, which needs a library that is not part of this program and is
+            // therefore never chosen for the user.
             (Some(Compat::DililazyKv), None) => Self {
                 template: Some(TEMPLATE_DILILAZYKV),
                 gate: GateKind::Rouge,

@@ -41,7 +41,7 @@ fn defaults() {
     assert_eq!(c.probes.lengths, Lengths::Default(vec![256, 512, 1024]));
     assert_eq!((c.probes.depths.len(), c.probes.repeats, c.top_k), (10, 1, 10));
     assert_eq!(
-        (c.probes.gate, c.probes.stop, c.probes.span_rule),
+        (c.probes.gate.kind, c.probes.stop, c.probes.span_rule),
         (GateKind::Rouge, StopRule::EosOrLineBreak, None)
     );
     assert_eq!(c.probes.max_new_tokens, MaxNewTokens::Fixed(32));
@@ -56,7 +56,7 @@ fn defaults() {
 #[test]
 fn one_compat_brings_its_references_defaults_and_options_override_them() {
     let r2 = parse("--compat headkv-r2").unwrap();
-    assert_eq!(r2.probes.gate, GateKind::F1);
+    assert_eq!(r2.probes.gate.kind, GateKind::F1);
     assert!(r2.probes.template.text().starts_with("Based on the content of the book"));
     assert_eq!((r2.probes.max_new_tokens.of(7), r2.probes.stop), (7, StopRule::EosOrNewlineToken));
     assert_eq!(r2.probes.span_rule, Some(SpanRule::BestWindow));
@@ -70,7 +70,7 @@ fn one_compat_brings_its_references_defaults_and_options_override_them() {
     assert_eq!(on.probes.stop, StopRule::EosOrLineBreak);
     let mine =
         parse("--compat headkv-r2 --gate exact --max-new-tokens 9 --stop-newline off").unwrap();
-    assert_eq!((mine.probes.gate, mine.probes.max_new_tokens.of(7)), (GateKind::Exact, 9));
+    assert_eq!((mine.probes.gate.kind, mine.probes.max_new_tokens.of(7)), (GateKind::Exact, 9));
     assert_eq!(mine.probes.stop, StopRule::Eos);
     // Two references have no common wording.
     let two = parse("--compat headkv-r2,dililazykv").unwrap();
@@ -129,6 +129,10 @@ fn mistakes_are_usage_errors_that_name_the_option() {
         ("--gate cosine", "--gate"),
         ("--gate exact --gate-threshold 0.5", "--gate-threshold"),
         ("--gate-threshold 50", "0.5 for 50 %"),
+        ("--gate-model x", "--gate rouge"),
+        ("--gate f1 --onnxruntime x.so", "--onnxruntime"),
+        ("--gate semantic --gate-threshold -1.5", "from -1 up to"),
+        ("--gate semantic --gate-threshold 1", "--gate-threshold"),
         ("--score-rows prefill", "--score-rows"),
         ("--compat snapkv", "--compat"),
         ("--template Question", "{question}"),
@@ -179,4 +183,32 @@ fn what_exists_is_a_folder_and_what_looks_like_an_id_is_one() {
         parse("--model acme/tiny").unwrap().probes.lengths,
         parse("--model src").unwrap().probes.lengths
     );
+}
+
+#[cfg(feature = "semantic")]
+#[test]
+fn the_semantic_gate_has_its_model_and_its_warning() {
+    use crate::gate::semantic::{DEFAULT_MODEL, EmbeddingSource};
+    use crate::hub::Contents;
+
+    let gate = |line: &str| {
+        let config = parse(&format!("--gate semantic {line}")).unwrap();
+        (config.probes.gate.clone(), config.notes)
+    };
+    let model = |line: &str| gate(line).0.semantic.unwrap().model;
+    let (default, notes) = gate("--offline");
+    assert_eq!((default.kind, default.threshold), (GateKind::Semantic, 0.2));
+    assert!(notes.len() == 1 && notes[0].contains("> 0.2 judges the topic"), "{notes:?}");
+    let EmbeddingSource::Hub(hub) = default.semantic.unwrap().model else { panic!("no id") };
+    assert_eq!((hub.id.to_string().as_str(), hub.offline), (DEFAULT_MODEL, true));
+    assert_eq!(hub.contents, Contents::Embedding);
+    assert_eq!(model("--gate-model src"), EmbeddingSource::Dir("src".into()));
+    assert_eq!(model("--gate-model /no/such"), EmbeddingSource::Dir("/no/such".into()));
+    let EmbeddingSource::Hub(hub) = model("--gate-model acme/bert@v1") else { panic!("no id") };
+    assert_eq!(hub.id.to_string(), "acme/bert@v1");
+    // From here on nothing is said, and the option goes before the variable.
+    let (strict, notes) = gate("--gate-threshold 0.6 --onnxruntime a/ort.so");
+    assert!(notes.is_empty(), "{notes:?}");
+    assert_eq!(strict.semantic.unwrap().runtime.option, Some("a/ort.so".into()));
+    assert_eq!(parse("").unwrap().probes.gate.semantic, None);
 }

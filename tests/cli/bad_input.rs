@@ -16,7 +16,7 @@ fn bad_arguments_are_told_before_anything_is_read() {
         (["--depths", ""], "there are no depths"),
         (["--lengths", "1k..8k"], "a range has no step"),
         (["--scores", "retreival"], "retrieval_reasoning"),
-        (["--gate", "cosine"], "rouge, f1, exact, label, none"),
+        (["--gate", "cosine"], "rouge, f1, semantic, exact, label, none"),
         (["--device", "tpu"], "cuda:N"),
         (["--compat", "snapkv"], "headkv-r2"),
         (["--gpu", "x"], "--gpu"),
@@ -40,6 +40,12 @@ fn a_build_without_cuda_says_so() {
 #[test]
 fn a_build_without_the_hub_says_so() {
     fails(&["--model", "acme/tiny"], 4, &["built without support", "feature hub", "acme/tiny"]);
+}
+
+#[cfg(not(feature = "semantic"))]
+#[test]
+fn a_build_without_embeddings_says_so() {
+    fails(&["--gate", "semantic"], 2, &["built without sentence embeddings", "feature semantic"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{BINARY, files_in, needles, stderr, text};
 
 #[path = "../common/hub_server.rs"]
-mod hub_server;
+pub mod hub_server;
 
 use hub_server::{COMMIT, HubServer};
 
@@ -26,7 +26,7 @@ fn serve() -> HubServer {
 }
 
 /// Runs with a cache in `home` and, where it still runs, a hub at `endpoint`.
-fn headprof(home: &Path, endpoint: &str, variables: &[(&str, &str)], args: &[&str]) -> Output {
+pub fn headprof(home: &Path, endpoint: &str, variables: &[(&str, &str)], args: &[&str]) -> Output {
     let mut command = Command::new(BINARY);
     for name in
         ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE"]

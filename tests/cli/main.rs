@@ -14,6 +14,8 @@ mod evaluate;
 mod hub;
 mod observe;
 mod outputs;
+#[cfg(feature = "semantic")]
+mod semantic;
 mod tasks;
 
 use std::fs;
