@@ -194,6 +194,11 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "LIST", help_heading = "Scores")]
     pub compat: Option<String>,
 
+    /// Run what several prompts begin with once: the haystack up to where a needle goes in. The scores
+    /// are the same but for rounding [default: on]
+    #[arg(long, value_enum, value_name = "on|off", help_heading = "Model")]
+    pub prefix_reuse: Option<Switch>,
+
     /// Where head_score/, plots/ and probes.jsonl go
     #[arg(long, value_name = "DIR", default_value = ".", help_heading = "Output")]
     pub out: PathBuf,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::model::calibrate::{Speed, attention_flops, layer_weights};
 use crate::model::{Compute, KvCache, ModelConfig};
-use crate::profile::{MemoryEstimate, ModelFiles, Workload};
+use crate::profile::{MemoryEstimate, ModelFiles, WorkPrompt, Workload};
 use crate::run_config::ProbeConfig;
 
 /// Context lengths that are told one by one, at most.
@@ -32,6 +32,8 @@ pub struct DryRun {
     pub context_lengths: Vec<usize>,
     /// Tokens of all prompts.
     pub prompt_tokens: u64,
+    /// How many of them are run: what prompts begin alike with is run once.
+    pub run_tokens: u64,
     /// Most tokens of an answer.
     pub longest_answer: usize,
     /// Floating-point operations of all prefills.
@@ -103,9 +105,9 @@ impl DryRun {
         let shape = &model.config;
         let speed = Speed::measure(shape, compute)?;
         let chunk = probes.chunk_tokens(compute);
-        let longest = |f: fn(&(usize, usize)) -> usize| workload.prompts.iter().map(f).max();
-        let (longest_prompt, longest_answer) =
-            (longest(|p| p.0).unwrap_or(0), longest(|p| p.1).unwrap_or(0));
+        let longest =
+            |f: fn(&WorkPrompt) -> usize| workload.prompts.iter().map(f).max().unwrap_or(0);
+        let (longest_prompt, longest_answer) = (longest(|p| p.tokens), longest(|p| p.new_tokens));
         let tokens = longest_prompt.saturating_add(longest_answer);
         let free = compute.free_memory();
         let mut each = MemoryEstimate::shared(shape, compute, chunk, free.len());
@@ -130,9 +132,12 @@ impl DryRun {
             peak_bytes: estimate.bytes(tokens),
             available_bytes: *free,
         });
-        let mut context_lengths: Vec<usize> = workload.prompts.iter().map(|p| p.0).collect();
+        let mut context_lengths: Vec<usize> = workload.prompts.iter().map(|p| p.tokens).collect();
         context_lengths.sort_unstable();
         context_lengths.dedup();
+        let sum = |f: fn(&WorkPrompt) -> usize| -> u64 {
+            workload.prompts.iter().map(|prompt| f(prompt) as u64).sum()
+        };
         Ok(Self {
             model: model.name.clone(),
             parameters: shape.parameters(),
@@ -141,7 +146,8 @@ impl DryRun {
             probes: workload.prompts.len(),
             answers_per_probe: workload.answers,
             context_lengths,
-            prompt_tokens: workload.prompts.iter().map(|p| p.0 as u64).sum(),
+            prompt_tokens: sum(|p| p.tokens),
+            run_tokens: sum(|p| p.tokens - p.reused),
             longest_answer,
             prefill_flops: work.matmul_flops + work.attention_flops,
             attention_flops: work.attention_flops,
@@ -202,9 +208,10 @@ impl Work {
         let head = (shape.vocab * shape.hidden) as f64;
         let mut work = Self { matmul_flops: 0.0, attention_flops: 0.0, decode_bytes: 0.0 };
         let answers = workload.answers as f64;
-        for &(tokens, new_tokens) in &workload.prompts {
-            work.matmul_flops += 2.0 * (weights * tokens as f64 + head);
-            work.attention_flops += layers * attention_flops(shape, tokens);
+        for &WorkPrompt { tokens, reused, new_tokens } in &workload.prompts {
+            work.matmul_flops += 2.0 * (weights * (tokens - reused) as f64 + head);
+            work.attention_flops +=
+                layers * (attention_flops(shape, tokens) - attention_flops(shape, reused));
             let kept = (2 * shape.kv_heads * shape.head_dim * tokens) as f64 * layers;
             work.decode_bytes += answers * new_tokens as f64 * size * (weights + head + kept);
         }
@@ -233,7 +240,10 @@ impl fmt::Display for DryRun {
         line("probes", format!("{} {lengths}{answers}", self.probes))?;
         line(
             "prompts",
-            format!("{} tokens, answers of at most {}", self.prompt_tokens, self.longest_answer),
+            format!(
+                "{} tokens, {} of them run, answers of at most {}",
+                self.prompt_tokens, self.run_tokens, self.longest_answer
+            ),
         )?;
         let share = 100.0 * self.attention_flops / self.prefill_flops.max(1.0);
         line(

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::cli::{ProbeArg, ProfileArgs};
+use crate::cli::{ProbeArg, ProfileArgs, Switch};
 use crate::error::{Error, Result};
 use crate::score::{self, Compat, CompatSet, HeadScore, ScoreOptions, ScoreRows};
 
@@ -38,6 +38,8 @@ pub struct RunConfig {
     pub out: PathBuf,
     /// Whether pictures are drawn.
     pub plots: bool,
+    /// Whether what several prompts begin with is run once.
+    pub prefix_reuse: bool,
     /// Where the prompts are exported to.
     pub export_probes: Option<PathBuf>,
     /// Errors only.
@@ -77,6 +79,7 @@ impl RunConfig {
             top_k: at_least_one("--top-k-infscore", Some(args.top_k_infscore))?.unwrap_or(1),
             out: args.out.clone(),
             plots: !args.no_plots,
+            prefix_reuse: args.prefix_reuse != Some(Switch::Off),
             export_probes: args.export_probes.clone(),
             quiet: args.quiet,
             json: args.json,

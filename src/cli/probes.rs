@@ -42,7 +42,7 @@ pub enum DtypeArg {
 /// What to compute on.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ComputeArgs {
-    /// cpu, cuda, cuda:N, several GPUs that share the layers (cuda:0,cuda:1), or auto [default: cpu]
+    /// cpu, cuda, cuda:N, GPUs that share the layers (cuda:0,cuda:1) or auto [default: cpu]
     #[arg(long, help_heading = "Model")]
     pub device: Option<String>,
 

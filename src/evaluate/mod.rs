@@ -63,7 +63,7 @@ use crate::head_score::{HeadScoreFile, sidecar};
 use crate::interrupt::Interrupt;
 use crate::machine;
 use crate::model::ModelConfig;
-use crate::profile::{Extent, ModelFiles, Workload, check_memory, needle_sha256};
+use crate::profile::{Extent, ModelFiles, WorkPrompt, Workload, check_memory, needle_sha256};
 use crate::terminal::{note, wrapped};
 
 /// What a comparison tells.
@@ -218,7 +218,11 @@ pub fn workload(config: &EvaluateConfig) -> Result<(ModelFiles, Workload)> {
     let prompts = {
         let task = inputs.task(&config.probes)?;
         check_window(task.extent(), config.settings[0].options.budget.window_tokens)?;
-        let prompt = |index| task.case(index).map(|case| (case.prompt.len(), case.max_new_tokens));
+        let prompt = |index| {
+            let case = task.case(index)?;
+            let (tokens, new_tokens) = (case.prompt.len(), case.max_new_tokens);
+            Ok(WorkPrompt { tokens, reused: 0, new_tokens })
+        };
         (0..task.cases()).map(prompt).collect::<Result<Vec<_>>>()?
     };
     let work = Workload {

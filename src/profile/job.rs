@@ -31,11 +31,22 @@ pub struct Extent {
     pub longest_answer: usize,
 }
 
+/// A prompt with its answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkPrompt {
+    /// Tokens of the prompt.
+    pub tokens: usize,
+    /// How many of them are not run, because the prompt before begins with them, too.
+    pub reused: usize,
+    /// Most tokens of an answer.
+    pub new_tokens: usize,
+}
+
 /// What is run: prompts and answers, known without a weight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workload {
-    /// Tokens of every prompt, and the most of an answer to it.
-    pub prompts: Vec<(usize, usize)>,
+    /// All prompts.
+    pub prompts: Vec<WorkPrompt>,
     /// Answers to every prompt; one for each setting of a comparison.
     pub answers: usize,
     /// Bytes per prompt token beside the model's own.

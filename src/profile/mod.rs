@@ -16,6 +16,7 @@ mod probes;
 mod provenance;
 mod ranking;
 mod record;
+mod reuse;
 mod statistics;
 mod summary;
 
@@ -25,7 +26,7 @@ use serde::Serialize;
 
 pub use inputs::{Inputs, ModelFiles};
 pub(crate) use job::context_lengths;
-pub use job::{Extent, Job, NeedleSpans, Workload};
+pub use job::{Extent, Job, NeedleSpans, WorkPrompt, Workload};
 pub use memory::MemoryEstimate;
 pub(crate) use memory::check as check_memory;
 pub use outputs::OutputDir;
@@ -37,6 +38,7 @@ pub(crate) use provenance::{
 use ranking::AgainstNeedles;
 pub use ranking::Ranking;
 pub use record::{ProbeRecord, Status};
+use reuse::{Reuse, Step};
 pub use statistics::{ScoreStatistics, TopHead};
 pub use summary::Summary;
 
@@ -44,7 +46,6 @@ use crate::error::{Error, Result};
 use crate::export_probes;
 use crate::interrupt::Interrupt;
 use crate::machine;
-use crate::plan::Probe;
 use crate::run_config::{ProbeSource, RunConfig};
 use crate::terminal::note;
 
@@ -77,8 +78,16 @@ pub struct Finished {
 pub fn workload(config: &RunConfig) -> Result<(ModelFiles, Workload)> {
     let inputs = Inputs::load(&config.probes)?;
     let job = Job::new(&config.probes, &inputs, NeedleSpans::Known)?;
-    let prompt = |probe: &Probe| (probe.context_length, job.max_new_tokens(probe));
-    let prompts = job.plan.probes.iter().map(prompt).collect();
+    let reuse = Reuse::of_job(&job, config.prefix_reuse)?;
+    let prompt = |step: &Step| {
+        let probe = &job.plan.probes[step.probe];
+        WorkPrompt {
+            tokens: probe.context_length,
+            reused: step.shared,
+            new_tokens: job.max_new_tokens(probe),
+        }
+    };
+    let prompts = reuse.steps.iter().map(prompt).collect();
     Ok((inputs.model, Workload { prompts, answers: 1, extra_per_token_bytes: 0 }))
 }
 
@@ -105,7 +114,8 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
         tell(&format!("warning: {text}"));
     }
     let job = Job::new(&config.probes, &inputs, NeedleSpans::Known)?;
-    job.notes.iter().for_each(|text| tell(&format!("note: {text}")));
+    let reuse = Reuse::of_job(&job, config.prefix_reuse)?;
+    job.notes.iter().cloned().chain(reuse.note()).for_each(|text| tell(&format!("note: {text}")));
     let seen = inputs.model.config.window_note(job.extent().longest_prompt);
     seen.iter().for_each(|text| tell(&format!("note: {text}")));
     memory::check(&config.probes, &inputs.model, &compute, job.extent(), 0)?;
@@ -118,7 +128,7 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     let load = loading.elapsed().as_secs_f64();
     model.warnings().iter().for_each(|text| tell(&format!("warning: {text}")));
 
-    let probed = probes::run(config, &inputs, &job, &model, interrupt)?;
+    let probed = probes::run(config, &inputs, &job, &model, &reuse, interrupt)?;
     interrupt.begin_writing()?;
     out.write_probes(&probed.records)?;
     let statistics = statistics::of_scores(config, &probed).inspect_err(|_| {

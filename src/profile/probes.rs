@@ -3,12 +3,13 @@
 use super::inputs::Inputs;
 use super::job::Job;
 use super::record::{ProbeRecord, ProbeSeconds, Status};
+use super::reuse::Reuse;
 use crate::error::{Error, Result};
 use crate::gate::Expected;
 use crate::generate::{Settings, generate};
 use crate::head_matrix::HeadMatrix;
 use crate::interrupt::Interrupt;
-use crate::model::{Compute, Llama};
+use crate::model::{Compute, KvCache, Llama};
 use crate::panics::caught;
 use crate::plan::Probe;
 use crate::progress::Progress;
@@ -33,7 +34,7 @@ pub struct Probed {
     pub gate_rule: String,
 }
 
-/// Runs every probe of `job`, in order.
+/// Runs every probe of `job` in the order of `reuse`; the results are in that of the plan.
 ///
 /// A probe that needs more memory than there is, that the GPU fails at, or whose answer leaves nothing to score, has
 /// failed; the others go on.
@@ -46,6 +47,7 @@ pub(super) fn run(
     inputs: &Inputs,
     job: &Job,
     model: &Llama,
+    reuse: &Reuse,
     interrupt: &Interrupt,
 ) -> Result<Probed> {
     let mut probed = Probed {
@@ -55,31 +57,51 @@ pub(super) fn run(
         decode_secs: 0.0,
         gate_rule: inputs.gate.rule(),
     };
-    let mut progress = Progress::new(job.plan.probes.len(), job.prompt_tokens(), config.quiet);
+    let mut progress = Progress::new(job.plan.probes.len(), reuse.run_tokens, config.quiet);
     let chunk = config.probes.chunk_tokens(model.compute());
-    for probe in &job.plan.probes {
+    let extent = job.extent();
+    // One for all probes; none where a probe failed and nobody knows what it left.
+    let mut cache: Option<KvCache> = None;
+    let mut done: Vec<Option<(ProbeRecord, Vec<HeadMatrix>)>> =
+        job.plan.probes.iter().map(|_| None).collect();
+    for step in &reuse.steps {
         interrupt.check()?;
+        let probe = &job.plan.probes[step.probe];
         let prompt = job.prompt(probe)?;
         let needle = &inputs.needles[probe.needle];
         let mut record = ProbeRecord::new(probe, needle, &prompt);
         let attempt = Attempt { config, inputs, job, model, chunk };
-        let answered = guarded(model.compute(), || attempt.answer(probe, &prompt, &mut record));
-        match answered {
-            Ok(None) => {}
-            Ok(Some(scores)) => {
-                for (all, one) in probed.scores.iter_mut().zip(scores) {
-                    all.push(one);
-                }
+        let answered = guarded(model.compute(), || {
+            let mut here = cache.take().unwrap_or_else(|| {
+                model.new_cache(extent.longest_prompt.saturating_add(extent.longest_answer))
+            });
+            here.rewind(step.shared);
+            record.reused_tokens = here.len();
+            let scores = attempt.answer(probe, &prompt, &mut here, &mut record)?;
+            cache = Some(here);
+            Ok(scores)
+        });
+        let scores = match answered {
+            Ok(scores) => scores,
+            Err(e @ (Error::Resources(_) | Error::Evidence(_))) => {
+                record.fail(&e);
+                Vec::new()
             }
-            Err(e @ (Error::Resources(_) | Error::Evidence(_))) => record.fail(&e),
             Err(e) => return Err(e),
-        }
-        probed.prefill_secs += record.seconds.prefill;
-        probed.decode_secs += record.seconds.decode;
-        progress.advance(probe.context_length, record.status == Status::Accepted);
-        probed.records.push(record);
+        };
+        let run = record.prompt_tokens - step.shared;
+        progress.advance(run, record.status == Status::Accepted);
+        done[step.probe] = Some((record, scores));
     }
     progress.finish();
+    for (record, scores) in done.into_iter().flatten() {
+        probed.prefill_secs += record.seconds.prefill;
+        probed.decode_secs += record.seconds.decode;
+        for (all, one) in probed.scores.iter_mut().zip(scores) {
+            all.push(one);
+        }
+        probed.records.push(record);
+    }
     Ok(probed)
 }
 
@@ -107,22 +129,23 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Lets the model answer, fills in `record`, and returns the scores if the answer passes.
+    /// Lets the model answer from what `cache` holds of the prompt, fills in `record`, and returns the
+    /// scores, one of each; none if the answer does not pass.
     fn answer(
         &self,
         probe: &Probe,
         prompt: &Prompt,
+        cache: &mut KvCache,
         record: &mut ProbeRecord,
-    ) -> Result<Option<Vec<HeadMatrix>>> {
+    ) -> Result<Vec<HeadMatrix>> {
         let settings = Settings {
             max_new_tokens: self.job.max_new_tokens(probe),
             stop: self.job.stop_ids.clone(),
             chunk: self.chunk,
             top_k: self.config.top_k,
         };
-        let mut cache = self.model.new_cache(prompt.ids.len() + settings.max_new_tokens);
         let spans = self.job.score_spans(prompt);
-        let generation = generate(self.model, &mut cache, &prompt.ids, &spans, &settings)?;
+        let generation = generate(self.model, cache, &prompt.ids, &spans, &settings)?;
         record.seconds =
             ProbeSeconds { prefill: generation.prefill_secs, decode: generation.decode_secs };
         record.generated_ids = generation.observation.generated.clone();
@@ -135,14 +158,14 @@ impl Attempt<'_> {
         if !gate.passes(value) {
             record.status = Status::Rejected;
             record.reason = Some(format!("{} {value:.4} does not pass", gate.name()));
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let score = |score: &&dyn crate::score::HeadScore| {
             score.score(&generation.observation, &self.config.score_options)
         };
         let scores = self.config.scores.iter().map(score).collect::<Result<Vec<_>>>()?;
         record.status = Status::Accepted;
-        Ok(Some(scores))
+        Ok(scores)
     }
 }
 

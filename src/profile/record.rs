@@ -53,6 +53,8 @@ pub struct ProbeRecord {
     pub repeat: u32,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
+    /// How many of them the prompt that was run before began with, too, and were not run again.
+    pub reused_tokens: usize,
     /// Needle spans in the prompt, `[start, end)` each: where the needle is, whatever a reference
     /// would have found.
     pub needle_spans: Vec<[usize; 2]>,
@@ -94,6 +96,7 @@ impl ProbeRecord {
             depth_reached: prompt.depth_reached,
             repeat: probe.repeat,
             prompt_tokens: prompt.ids.len(),
+            reused_tokens: 0,
             needle_spans: spans(&prompt.needle),
             distractor_spans: spans(&prompt.distractors),
             haystack_cycles: prompt.haystack_cycles,

@@ -303,3 +303,37 @@ fn a_compat_run_follows_its_reference_and_says_so() {
     assert_eq!(spans(&run).len(), 4);
     assert!(spans(&run).iter().all(|s| s[0][1].as_u64() > s[0][0].as_u64()));
 }
+
+/// All scores of 12 probes, with the beginnings of prompts run once and run every time.
+#[test]
+fn beginnings_that_are_run_once_change_no_score() {
+    let grid = ["--repeats", "3", "--no-plots"];
+    let run = |reuse| Run::new(&[&grid[..], &["--prefix-reuse", reuse]].concat());
+    let (shared, whole) = (run("on"), run("off"));
+    let told = "prompt tokens are run";
+    assert!(shared.stderr.contains(told) && !whole.stderr.contains(told), "{}", shared.stderr);
+    let (mine, theirs) = (records(&shared), records(&whole));
+    assert_eq!(mine.len(), 12);
+    let reused: u64 = mine.iter().map(|r| r["reused_tokens"].as_u64().unwrap()).sum();
+    let tokens: u64 = mine.iter().map(|r| r["prompt_tokens"].as_u64().unwrap()).sum();
+    // Of each four prompts: 0.9 once, 0.1 twice, but for the question at the end.
+    assert!((tokens / 6..tokens / 3).contains(&reused), "{reused} of {tokens}");
+    for (a, b) in mine.iter().zip(&theirs) {
+        assert_eq!((&a["id"], &a["answer"]), (&b["id"], &b["answer"]));
+        assert_eq!(b["reused_tokens"], 0);
+    }
+    for score in SCORES {
+        let numbers = |run: &Run| -> Vec<f64> {
+            let heads: Value = serde_json::from_str(&run.head_score(score)).unwrap();
+            let lists = heads.as_object().unwrap().values().cloned();
+            lists
+                .flat_map(|list| list.as_array().unwrap().clone())
+                .map(|v| v.as_f64().unwrap())
+                .collect()
+        };
+        let (mine, theirs) = (numbers(&shared), numbers(&whole));
+        assert_eq!(mine.len(), 12 * LAYERS * HEADS);
+        let apart = mine.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(apart < 1e-5, "{score}: {apart}");
+    }
+}

@@ -1,0 +1,159 @@
+//! [`Reuse`]: an order of the probes in which what several prompts begin with is run once.
+//!
+//! The prompts of a grid begin alike: with the words before the haystack, then the haystack up to where
+//! a needle goes in. Put in an order in which prompts that begin alike follow one another, they are a
+//! walk through the tree of their beginnings. One cache is enough for that: what the next prompt shares
+//! with the last one is still in it, the rest is forgotten ([`KvCache::rewind`]), and no token of the tree
+//! is run twice.
+//!
+//! ```text
+//! haystack ───┬──────────┬──────────┬────────►     depth 0.1: run ─┬─ needle ─ rest ─ question
+//!             needle     needle     needle         depth 0.5: run ─ ┴────┬─ needle ─ rest ─ question
+//!             depth 0.1  depth 0.5  depth 0.9      depth 0.9: run ────────┴────┬─ needle ─ ...
+//! ```
+//!
+//! [`KvCache::rewind`]: crate::model::KvCache::rewind
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::job::Job;
+use crate::error::Result;
+
+/// Tokens that are compared at a time while ordering. Within such a block the order is arbitrary, so that
+/// up to one may be run twice where two prompts part.
+const BLOCK: usize = 16;
+
+/// One probe of the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Its index in the plan.
+    pub probe: usize,
+    /// Tokens of its prompt that the prompt before it begins with, too; never all of them.
+    pub shared: usize,
+}
+
+/// All probes in the order in which they are run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reuse {
+    /// The probes; each once.
+    pub steps: Vec<Step>,
+    /// Tokens of all prompts.
+    pub prompt_tokens: u64,
+    /// How many of them are run.
+    pub run_tokens: u64,
+}
+
+impl Reuse {
+    /// The order for the probes of `job`; that of the plan, with nothing shared, unless `on`.
+    ///
+    /// # Errors
+    /// As [`Job::prompt`].
+    pub fn of_job(job: &Job, on: bool) -> Result<Self> {
+        match on {
+            true => {
+                let prompt = |i: usize| job.prompt(&job.plan.probes[i]).map(|prompt| prompt.ids);
+                Self::new(job.plan.probes.len(), &prompt)
+            }
+            false => Ok(Self {
+                steps: (0..job.plan.probes.len()).map(|probe| Step { probe, shared: 0 }).collect(),
+                prompt_tokens: job.prompt_tokens(),
+                run_tokens: job.prompt_tokens(),
+            }),
+        }
+    }
+
+    /// The order for `count` prompts. Each is assembled twice, never two at a time but for neighbours.
+    fn new(count: usize, prompt: &dyn Fn(usize) -> Result<Vec<u32>>) -> Result<Self> {
+        let keys = (0..count).map(|i| Ok((blocks(&prompt(i)?), i))).collect::<Result<Vec<_>>>();
+        let mut keys = keys?;
+        // Prompts that begin with the same blocks become neighbours; of equal ones, as planned.
+        keys.sort_unstable();
+        let (mut steps, mut last) = (Vec::with_capacity(count), Vec::new());
+        let (mut prompt_tokens, mut run_tokens) = (0, 0);
+        for (_, probe) in keys {
+            let ids = prompt(probe)?;
+            let alike = ids.iter().zip(&last).take_while(|(a, b)| a == b).count();
+            // The last token is always run: its row is the first that counts.
+            let shared = alike.min(ids.len().saturating_sub(1));
+            prompt_tokens += ids.len() as u64;
+            run_tokens += (ids.len() - shared) as u64;
+            steps.push(Step { probe, shared });
+            last = ids;
+        }
+        Ok(Self { steps, prompt_tokens, run_tokens })
+    }
+
+    /// What to tell before the start; nothing if nothing is shared.
+    pub fn note(&self) -> Option<String> {
+        let (all, run) = (self.prompt_tokens, self.run_tokens);
+        (run < all).then(|| {
+            let saved = 100.0 * (all - run) as f64 / all as f64;
+            format!("{run} of {all} prompt tokens are run: {saved:.0} % are what prompts begin alike with")
+        })
+    }
+}
+
+/// A number for every block of `ids`, the last of which may be short.
+fn blocks(ids: &[u32]) -> Vec<u64> {
+    let number = |block: &[u32]| {
+        let mut hasher = DefaultHasher::new();
+        block.hash(&mut hasher);
+        hasher.finish()
+    };
+    ids.chunks(BLOCK).map(number).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn reuse(prompts: &[Vec<u32>]) -> Reuse {
+        Reuse::new(prompts.len(), &|i| Ok(prompts[i].clone())).unwrap()
+    }
+
+    /// A trunk of 100 tokens, left at three places by two needles each, which end alike.
+    fn grid() -> Vec<Vec<u32>> {
+        let leave = |at: u32, needle: u32| -> Vec<u32> {
+            let rest = at..100;
+            (0..at).chain([1000 + needle; 5]).chain(rest).chain([7, 8, 9]).collect()
+        };
+        [16, 48, 96].iter().flat_map(|&at| [leave(at, 0), leave(at, 1)]).collect()
+    }
+
+    #[test]
+    fn no_token_of_the_tree_is_run_twice() {
+        let prompts = grid();
+        let reuse = reuse(&prompts);
+        let order: BTreeSet<usize> = reuse.steps.iter().map(|step| step.probe).collect();
+        assert_eq!(order.len(), prompts.len());
+        // By hand: the trunk's 96 tokens, and what each prompt has behind its place: 5 + 100 - at + 3.
+        let tails: u64 = [16, 48, 96].iter().map(|at| 2 * (5 + 100 - at + 3)).sum();
+        assert_eq!(reuse.run_tokens, 96 + tails);
+        assert_eq!(reuse.prompt_tokens, 6 * 108);
+        // And in general: as many as there are different beginnings.
+        let beginnings: BTreeSet<&[u32]> =
+            prompts.iter().flat_map(|p| (1..=p.len()).map(move |n| &p[..n])).collect();
+        assert_eq!(reuse.run_tokens, beginnings.len() as u64);
+        assert!(reuse.note().unwrap().starts_with("424 of 648 prompt tokens are run: 35 %"));
+        // What is shared is in the cache: the prompt before it begins so.
+        for pair in reuse.steps.windows(2) {
+            let [last, next] = [pair[0].probe, pair[1].probe].map(|i| &prompts[i]);
+            assert_eq!(last[..pair[1].shared], next[..pair[1].shared]);
+        }
+    }
+
+    #[test]
+    fn prompts_that_differ_at_once_share_nothing_and_equal_ones_all_but_a_token() {
+        let different = reuse(&[vec![1, 2, 3], vec![2, 2, 3], vec![3]]);
+        assert!(different.steps.iter().all(|step| step.shared == 0));
+        assert_eq!((different.run_tokens, different.note()), (7, None));
+        let same = reuse(&[vec![5; 40], vec![5; 40]]);
+        assert_eq!(same.steps, [Step { probe: 0, shared: 0 }, Step { probe: 1, shared: 39 }]);
+        // One that the other begins with, in either order.
+        let nested = reuse(&[vec![4; 48], vec![4; 32]]);
+        assert_eq!(nested.steps, [Step { probe: 1, shared: 0 }, Step { probe: 0, shared: 32 }]);
+        assert!(reuse(&[]).steps.is_empty());
+    }
+}
