@@ -9,6 +9,7 @@ use crate::gate::onnxruntime::RuntimePlaces;
 use crate::hub::Environment;
 
 mod allocate;
+mod bench;
 mod evaluate;
 mod observe;
 mod probes;
@@ -16,6 +17,7 @@ mod selection;
 mod utility;
 
 pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
+pub use bench::BenchArgs;
 pub use evaluate::{CodeSimilarityArg, EvaluateArgs};
 pub use observe::ObserveArgs;
 pub use probes::{ChatArg, ComputeArgs, DtypeArg, HubArgs, ProbeArgs, Switch};
@@ -71,7 +73,9 @@ impl Cli {
             None => self.profile.probes.runtime_places = places,
             Some(Command::Evaluate(args)) => args.probes.runtime_places = places,
             Some(Command::Utility(args)) => args.probes.runtime_places = places,
-            Some(Command::Observe(_) | Command::Verify(_) | Command::Allocate(_)) => {}
+            Some(
+                Command::Observe(_) | Command::Verify(_) | Command::Bench(_) | Command::Allocate(_),
+            ) => {}
         }
         let (hub, quiet) = match &mut self.command {
             None => (&mut self.profile.probes.hub, self.profile.quiet),
@@ -79,6 +83,7 @@ impl Cli {
             Some(Command::Utility(args)) => (&mut args.probes.hub, args.quiet),
             Some(Command::Observe(args)) => (&mut args.hub, false),
             Some(Command::Verify(args)) => (&mut args.hub, args.json),
+            Some(Command::Bench(args)) => (&mut args.hub, args.quiet),
             Some(Command::Allocate(_)) => return self,
         };
         hub.environment = environment;
@@ -108,6 +113,8 @@ pub enum Command {
     Utility(Box<UtilityArgs>),
     /// Draw a head's attention and the norms of its values; tabulate the attention sinks
     Observe(ObserveArgs),
+    /// Measure prompt and answer speed, as a share of what this machine can do
+    Bench(BenchArgs),
     /// Divide a KV-cache budget among the heads of a model
     Allocate(AllocateArgs),
 }

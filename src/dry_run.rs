@@ -57,7 +57,7 @@ pub struct DryRun {
     pub devices_needed: Option<usize>,
     /// Whether it fits; `None` where it is not known.
     pub fits: Option<bool>,
-    /// The longest context that fits; `None` where it is not known.
+    /// The longest context that fits and that the model is made for; `None` where it is not known.
     pub longest_that_fits: Option<usize>,
     /// Seconds of all prefills.
     pub prefill_secs: f64,
@@ -65,6 +65,9 @@ pub struct DryRun {
     pub decode_secs_at_most: f64,
     /// What the times are reckoned with.
     pub speed: SpeedMeta,
+    /// Whether methods of a comparison add up attention, for which the time is not reckoned.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub statistics: bool,
     /// What is to be said of the model's sliding windows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<String>,
@@ -103,18 +106,16 @@ impl DryRun {
         workload: &Workload,
     ) -> Result<Self> {
         let shape = &model.config;
+        // Asked before anything is computed: what the clock below leaves behind is not in the way of a run.
+        let free = compute.free_memory();
         let speed = Speed::measure(shape, compute)?;
         let chunk = probes.chunk_tokens(compute);
         let longest =
             |f: fn(&WorkPrompt) -> usize| workload.prompts.iter().map(f).max().unwrap_or(0);
         let (longest_prompt, longest_answer) = (longest(|p| p.tokens), longest(|p| p.new_tokens));
         let tokens = longest_prompt.saturating_add(longest_answer);
-        let free = compute.free_memory();
-        let mut each = MemoryEstimate::shared(shape, compute, chunk, free.len());
-        for estimate in &mut each {
-            let extra = workload.extra_per_token_bytes / free.len() as u64;
-            estimate.per_token_bytes = estimate.per_token_bytes.saturating_add(extra);
-        }
+        let extra = workload.extra_per_token_bytes;
+        let each = MemoryEstimate::shared(shape, compute, chunk, free.len(), extra);
         // The device that has room for fewest tokens; the fullest where that is not known.
         let tightest = (0..free.len()).min_by_key(|&i| {
             let room = free[i].map_or(usize::MAX, |free| each[i].most_tokens(free));
@@ -124,7 +125,11 @@ impl DryRun {
         let (memory, available) = (each[tightest], free[tightest]);
         let (peak, size) = (memory.bytes(tokens), compute.dtype.size() as u64);
         let work = Work::of(workload, shape, size);
-        let fits = available.map(|available| peak <= available);
+        let fits = match available.map(|available| peak <= available) {
+            // The tightest of those that are known says nothing of the others.
+            Some(true) if free.contains(&None) => None,
+            fits => fits,
+        };
         let several = || compute.name.split(',').zip(each.iter().zip(&free));
         let devices = several().map(|(name, (estimate, free))| DeviceMemory {
             device: name.to_owned(),
@@ -157,11 +162,15 @@ impl DryRun {
             available_bytes: available,
             devices: if free.len() > 1 { devices.collect() } else { vec![] },
             devices_needed: available.filter(|_| fits == Some(false) && !compute.on_host).and_then(
-                |free| MemoryEstimate::devices_needed(shape, compute, chunk, tokens, free),
+                |free| MemoryEstimate::devices_needed(shape, compute, chunk, tokens, free, extra),
             ),
             fits,
-            longest_that_fits: available
-                .map(|available| memory.most_tokens(available).saturating_sub(longest_answer)),
+            longest_that_fits: available.map(|available| {
+                memory
+                    .most_tokens(available)
+                    .min(shape.max_positions)
+                    .saturating_sub(longest_answer)
+            }),
             prefill_secs: work.matmul_flops / speed.matmul_flops
                 + work.attention_flops / speed.attention_flops,
             decode_secs_at_most: work.decode_bytes / speed.decode_bytes,
@@ -170,6 +179,7 @@ impl DryRun {
                 attention_flops: speed.attention_flops,
                 decode_bytes: speed.decode_bytes,
             },
+            statistics: workload.statistics,
             window: shape.window_note(longest_prompt),
         })
     }
@@ -210,8 +220,7 @@ impl Work {
         let answers = workload.answers as f64;
         for &WorkPrompt { tokens, reused, new_tokens } in &workload.prompts {
             work.matmul_flops += 2.0 * (weights * (tokens - reused) as f64 + head);
-            work.attention_flops +=
-                layers * (attention_flops(shape, tokens) - attention_flops(shape, reused));
+            work.attention_flops += attention_flops(shape, tokens) - attention_flops(shape, reused);
             let kept = (2 * shape.kv_heads * shape.head_dim * tokens) as f64 * layers;
             work.decode_bytes += answers * new_tokens as f64 * size * (weights + head + kept);
         }
@@ -256,6 +265,9 @@ impl fmt::Display for DryRun {
             (Some(true), Some(free), Some(most)) => {
                 format!("of {} free: fits; up to length {most}", mib(free))
             }
+            (Some(false), Some(free), Some(0)) => {
+                format!("of {} free: does NOT fit, at no length", mib(free))
+            }
             (Some(false), Some(free), Some(most)) => {
                 format!("of {} free: does NOT fit; up to length {most}", mib(free))
             }
@@ -270,8 +282,9 @@ impl fmt::Display for DryRun {
         line(
             "time",
             format!(
-                "about {} for prompts, at most {} for answers",
+                "about {} for prompts{}, at most {} for answers",
                 seconds(self.prefill_secs),
+                if self.statistics { " without the sums of attention" } else { "" },
                 seconds(self.decode_secs_at_most)
             ),
         )?;

@@ -40,6 +40,7 @@
 //! | [`evaluate`] | methods of compression against each other: tasks, the comparison, its table |
 //! | [`allocate`] | a budget from a head_score file, as table, JSON and heatmap |
 //! | [`dry_run`] | what a profile or a comparison would take: time and memory |
+//! | [`mod@bench`] | tokens per second, as a share of what the device can do |
 //! | [`mod@observe`] | one head's attention and values as a picture; the attention sinks of all heads |
 //! | [`plot`] | heatmaps and curves as PNG and SVG |
 //! | [`verify`](mod@verify) | this build against what transformers computed |
@@ -74,6 +75,7 @@
 pub mod allocate;
 pub mod atomic;
 pub mod babilong;
+pub mod bench;
 pub mod budget;
 pub mod cache_heads;
 pub mod chat;

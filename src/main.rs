@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use headprof::bench::{self, BenchConfig};
 use headprof::cli::{
-    AllocateArgs, Cli, Command, EvaluateArgs, ObserveArgs, UtilityArgs, VerifyArgs,
+    AllocateArgs, BenchArgs, Cli, Command, EvaluateArgs, ObserveArgs, UtilityArgs, VerifyArgs,
 };
 use headprof::dry_run::DryRun;
 use headprof::evaluate::EvaluateConfig;
@@ -62,6 +63,7 @@ fn run() -> ExitCode {
         Some(Command::Evaluate(args)) => run_evaluate(args),
         Some(Command::Utility(args)) => run_utility(args),
         Some(Command::Observe(args)) => run_observe(args),
+        Some(Command::Bench(args)) => run_bench(args),
         Some(Command::Allocate(args)) => run_allocate(args),
     };
     done.map_or_else(|e| end(&e), |()| ExitCode::SUCCESS)
@@ -85,23 +87,32 @@ fn run_profile(config: &RunConfig) -> Result<()> {
 
 fn dry_profile(mut config: RunConfig) -> Result<()> {
     config.probes = config.probes.without_weights();
-    run_dry(&config.probes, config.json, || profile::workload(&config))
+    let RunConfig { probes, notes, quiet, json, .. } = &config;
+    run_dry(probes, notes, [*quiet, *json], || profile::workload(&config))
 }
 
 fn dry_evaluate(mut config: EvaluateConfig) -> Result<()> {
     config.probes = config.probes.without_weights();
-    run_dry(&config.probes, config.json, || evaluate::workload(&config))
+    let EvaluateConfig { probes, notes, quiet, json, .. } = &config;
+    run_dry(probes, notes, [*quiet, *json], || evaluate::workload(&config))
 }
 
-/// Tells what `work` would take.
+/// Tells what `work` would take, after `notes`.
 fn run_dry(
     probes: &ProbeConfig,
-    json: bool,
+    notes: &[String],
+    [quiet, json]: [bool; 2],
     work: impl FnOnce() -> Result<(ModelFiles, Workload)>,
 ) -> Result<()> {
+    let tell = |text: &str| {
+        if !quiet {
+            note(text)
+        }
+    };
     probes.compute.start_threads()?;
-    let compute = probes.compute.open_telling(&[], &note)?;
+    let compute = probes.compute.open_telling(notes, &tell)?;
     let (model, work) = work()?;
+    work.notes.iter().for_each(|text| tell(&format!("note: {text}")));
     let dry = DryRun::new(&model, probes, &compute, &work)?;
     print(&if json { json_line(&dry)? } else { dry.to_string() })?;
     dry.check()
@@ -138,6 +149,13 @@ fn run_observe(args: &ObserveArgs) -> Result<()> {
     config.compute.start_threads()?;
     let observed = observe::run(&config)?;
     print(&if args.json { json_line(&observed)? } else { observed.to_string() })
+}
+
+fn run_bench(args: &BenchArgs) -> Result<()> {
+    let config = BenchConfig::new(args)?;
+    config.compute.start_threads()?;
+    let measured = bench::run(&config, Interrupt::install()?.as_ref())?;
+    print(&if args.json { json_line(&measured)? } else { measured.to_string() })
 }
 
 fn run_verify(args: &VerifyArgs) -> Result<()> {

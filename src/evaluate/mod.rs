@@ -212,11 +212,17 @@ pub fn workload(config: &EvaluateConfig) -> Result<(ModelFiles, Workload)> {
     let inputs = TaskInputs::load(config)?;
     let shape = &inputs.model().config;
     let heads = shape.cache_heads(config.granularity);
-    let tell = |text: &str| note(text);
+    let tell = |text: &str| {
+        if !config.quiet {
+            note(text)
+        }
+    };
     head_scores(config, &inputs, &tell)?;
     utility(config, &inputs.model().name, &heads, &tell)?;
+    let mut notes = inputs.notes().to_vec();
     let prompts = {
         let task = inputs.task(&config.probes)?;
+        notes.extend(task.notes());
         check_window(task.extent(), config.settings[0].options.budget.window_tokens)?;
         let prompt = |index| {
             let case = task.case(index)?;
@@ -229,6 +235,8 @@ pub fn workload(config: &EvaluateConfig) -> Result<(ModelFiles, Workload)> {
         prompts,
         answers: config.settings.len(),
         extra_per_token_bytes: extra_bytes(shape, config),
+        statistics: !wanted(config).row_sums.is_empty(),
+        notes,
     };
     Ok((inputs.into_model(), work))
 }
@@ -329,10 +337,16 @@ pub(crate) fn check_window(extent: Extent, window_tokens: usize) -> Result<()> {
     }
 }
 
-/// Bytes per prompt token beside the model's own: statistics, and the compressed cache.
-fn extra_bytes(shape: &ModelConfig, config: &EvaluateConfig) -> u64 {
+/// What the methods want to know of a prompt.
+fn wanted(config: &EvaluateConfig) -> Wanted {
     let mut wanted = Wanted::default();
     config.settings.iter().for_each(|s| wanted.add(&s.method.wanted(&s.options)));
+    wanted
+}
+
+/// Bytes per prompt token beside the model's own: statistics, and the compressed cache.
+fn extra_bytes(shape: &ModelConfig, config: &EvaluateConfig) -> u64 {
+    let wanted = wanted(config);
     let heads = (shape.layers as u64).saturating_mul(shape.heads as u64);
     let kv_heads = (shape.layers as u64).saturating_mul(shape.kv_heads as u64);
     let sums = heads.saturating_mul(4 * wanted.row_sums.len() as u64);

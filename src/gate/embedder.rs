@@ -77,7 +77,8 @@ impl Embedder {
     /// [`Error::Model`] where the model fails or computes numbers that are not finite.
     fn embed(&mut self, text: &str) -> Result<Vec<f32>> {
         let Self { model, dir, .. } = self;
-        let vectors = model.embed([text], None).map_err(|e| refused(dir, e))?;
+        let vectors = caught(|| model.embed([text], None)).map_err(|panic| refused(dir, panic))?;
+        let vectors = vectors.map_err(|e| refused(dir, e))?;
         let vector = vectors.into_iter().next().unwrap_or_default();
         match vector.is_empty() || vector.iter().any(|x| !x.is_finite()) {
             false => Ok(vector),

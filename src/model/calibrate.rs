@@ -29,11 +29,15 @@ pub struct Speed {
     pub decode_bytes: f64,
 }
 
-/// Operations of attention over a prompt of `tokens` in one layer: two products of `D` numbers for
-/// every query head and every token that a token sees.
+/// Operations of attention over a prompt of `tokens`, all layers: two products of `D` numbers for
+/// every query head and every token that a token sees, in its layer's window.
 pub fn attention_flops(config: &ModelConfig, tokens: usize) -> f64 {
-    let pairs = tokens as f64 * (tokens as f64 + 1.0) / 2.0;
-    4.0 * (config.heads * config.head_dim) as f64 * pairs
+    let pairs = |window: &Option<usize>| {
+        let seen = window.unwrap_or(tokens).min(tokens) as f64;
+        seen * (seen + 1.0) / 2.0 + (tokens as f64 - seen) * seen
+    };
+    let layers = config.sliding_window.iter().take(config.layers);
+    4.0 * (config.heads * config.head_dim) as f64 * layers.map(pairs).sum::<f64>()
 }
 
 /// Weights of one layer's products.
@@ -127,11 +131,15 @@ mod tests {
     use super::*;
     use crate::model::embedded::needle_llama_config;
 
-    /// 3 tokens see 1 + 2 + 3 tokens; 8 heads of 32 numbers; two products of 2 operations each.
+    /// 3 tokens see 1 + 2 + 3 tokens; 8 heads of 32 numbers; two products of 2 operations each; 6
+    /// layers. In a window of 2 they see 1 + 2 + 2.
     #[test]
     fn operations_by_hand() {
-        let config = needle_llama_config().unwrap();
-        assert_eq!(attention_flops(&config, 3), (4 * 8 * 32 * 6) as f64);
+        let mut config = needle_llama_config().unwrap();
+        assert_eq!(attention_flops(&config, 3), (6 * 4 * 8 * 32 * 6) as f64);
+        config.sliding_window[1] = Some(2);
+        config.sliding_window[2] = Some(3);
+        assert_eq!(attention_flops(&config, 3), ((5 * 6 + 5) * 4 * 8 * 32) as f64);
         // q 256·256, k and v 256·128 each, o 256·256, gate, up and down 256·640 each.
         let weights = 2 * 256 * 256 + 2 * 256 * 128 + 3 * 256 * 640;
         assert_eq!(layer_weights(&config), weights as f64);

@@ -2,8 +2,8 @@
 //!
 //! On the host the definition, [`head_stats`], runs over the row itself. On a GPU the rows of all
 //! layers stay where they are until the query is complete; then tensor operations over all of them
-//! at once give the same numbers, and one small read-back per query brings `[L, H, 6]` numbers
-//! instead of `[L, H, T]` weights.
+//! at once (of all on the same GPU, if several share the layers) give the same numbers, and one small
+//! read-back per query brings `[L, H, 6]` numbers instead of `[L, H, T]` weights.
 
 use burn::prelude::*;
 use rayon::prelude::*;
@@ -26,8 +26,8 @@ pub struct StatsCapture<'a> {
     heads: Vec<HeadStats>,
     /// Device: the rows, `[H, T]`, of the layers seen so far in this query.
     pending: Vec<Tensor<2>>,
-    /// Device: the needle, uploaded with the first query.
-    mask: Option<DeviceMask>,
+    /// Device: the needle, uploaded to each device with the first query.
+    masks: Vec<(Device, DeviceMask)>,
     keys: usize,
     heads_per_layer: usize,
     rows: Vec<RowStats>,
@@ -42,7 +42,7 @@ impl<'a> StatsCapture<'a> {
             on_host: compute.on_host,
             heads: Vec::new(),
             pending: Vec::new(),
-            mask: None,
+            masks: Vec::new(),
             keys: 0,
             heads_per_layer: 1,
             rows: Vec::new(),
@@ -55,13 +55,18 @@ impl<'a> StatsCapture<'a> {
     /// [`Error::Resources`] if the device fails, [`Error::Bug`] if no layer was seen.
     pub fn finish_row(&mut self) -> Result<()> {
         let mut heads = std::mem::take(&mut self.heads);
-        if !self.pending.is_empty() {
-            let rows = Tensor::cat(std::mem::take(&mut self.pending), 0);
-            let device = rows.device();
-            let mask = self.mask.get_or_insert_with(|| DeviceMask::new(self.needle, &device));
-            let numbers = reduce(rows, mask, self.top_k);
+        let (pending, top_k) = (std::mem::take(&mut self.pending), self.top_k);
+        // All are under way before the first is waited for.
+        let reduced: Vec<Tensor<2>> = pending
+            .chunk_by(|a, b| a.device() == b.device())
+            .map(|of_device| {
+                let rows = Tensor::cat(of_device.to_vec(), 0);
+                reduce(rows, self.mask(&of_device[0].device()), top_k)
+            })
+            .collect();
+        for numbers in reduced {
             let numbers: Vec<f32> = numbers.try_into_vec_as().map_err(unread)?;
-            heads = numbers.as_chunks::<FIELDS>().0.iter().map(unpack).collect();
+            heads.extend(numbers.as_chunks::<FIELDS>().0.iter().map(unpack));
         }
         if heads.is_empty() {
             return Err(Error::bug("no attention row was captured"));
@@ -71,6 +76,16 @@ impl<'a> StatsCapture<'a> {
         }
         self.rows.push(RowStats { keys: self.keys, heads });
         Ok(())
+    }
+
+    /// The needle's mask on `device`.
+    fn mask(&mut self, device: &Device) -> &DeviceMask {
+        let known = self.masks.iter().position(|(there, _)| there == device);
+        let i = known.unwrap_or_else(|| {
+            self.masks.push((device.clone(), DeviceMask::new(self.needle, device)));
+            self.masks.len() - 1
+        });
+        &self.masks[i].1
     }
 
     /// The rows collected.

@@ -1,14 +1,17 @@
 //! `model.safetensors`, or shards with an index, from a folder or from memory.
 //!
 //! The file's length is checked against its header before any tensor is touched; tensors are read
-//! one at a time, straight to the device that their layer is on, so that the host needs room for
-//! one in f32 beside what it keeps.
+//! one at a time, straight to the device that their layer is on, so that the host needs room for two
+//! copies of one in f32 (as stored, and transposed) beside what it keeps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use burn::prelude::*;
+use burn::tensor::DType;
+use half::f16;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -146,11 +149,15 @@ impl Checkpoint {
     }
 
     /// What computes the SHA-256 over all files in order, hexadecimal; on another thread, if wanted.
-    pub fn hasher(&self) -> impl FnOnce() -> Result<String> + Send + use<> {
+    /// Of no use once `stop` is true, and soon over.
+    pub fn hasher<'a>(
+        &self,
+        stop: &'a AtomicBool,
+    ) -> impl FnOnce() -> Result<String> + Send + use<'a> {
         let shards = self.shards.clone();
         move || {
             let mut hash = Sha256::new();
-            shards.iter().try_for_each(|shard| shard.hash_into(&mut hash))?;
+            shards.iter().try_for_each(|shard| shard.hash_into(&mut hash, stop))?;
             Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
         }
     }
@@ -193,6 +200,16 @@ impl Checkpoint {
                 .got(format!("{} at element {at} of {}", values[at], values.len()))
                 .expected("finite numbers")
                 .advice("the weights are damaged; download them again"));
+        }
+        let most = f32::from(f16::MAX);
+        if self.compute.dtype == DType::F16
+            && let Some(at) = values.par_iter().position_first(|v| v.abs() > most)
+        {
+            return Err(Error::model(format!("tensor {name} holds a number that f16 cannot hold"))
+                .at(&shard.place)
+                .got(format!("{} at element {at} of {}", values[at], values.len()))
+                .expected(format!("at most {most}"))
+                .advice("--dtype bf16 or f32"));
         }
         Ok(match transpose && D == 2 {
             true => {

@@ -185,7 +185,7 @@ impl Compute {
     fn instead_of_gpu(e: &Error) -> Self {
         let text = e.to_string();
         let reason = text.lines().next().unwrap_or_default();
-        let note = format!("computing on the CPU: {reason} (--device cuda says more)");
+        let note = format!("computing on the CPU, in f32: {reason} (--device cuda says more)");
         Self { note: Some(note), ..Self::cpu() }
     }
 }
@@ -331,76 +331,4 @@ impl Compute {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parses_devices_and_refuses_others() {
-        assert_eq!("cuda".parse::<DeviceChoice>().unwrap(), DeviceChoice::Cuda(0));
-        assert_eq!("cuda:3".parse::<DeviceChoice>().unwrap(), DeviceChoice::Cuda(3));
-        for wrong in ["gpu", "cuda:", "cuda:x", "cpu:0", ""] {
-            assert_eq!(wrong.parse::<DeviceChoice>().unwrap_err().exit_code(), 2, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn several_devices_are_of_one_kind_and_each_gpu_is_named_once() {
-        let both = "cuda:0, cuda:1".parse::<Devices>().unwrap();
-        assert_eq!((both.to_string().as_str(), both.is_cpu()), ("cuda:0,cuda:1", false));
-        assert!("cpu,cpu".parse::<Devices>().unwrap().is_cpu());
-        for (wrong, says) in [
-            ("cuda:0,cpu", "GPUs alone"),
-            ("auto,cuda:1", "GPUs alone"),
-            ("cuda,cuda:0", "named twice"),
-            ("cuda:1,", "not known"),
-        ] {
-            let e = wrong.parse::<Devices>().unwrap_err();
-            assert!(e.exit_code() == 2 && e.to_string().contains(says), "{wrong}: {e}");
-        }
-    }
-
-    /// The processor stands in for three GPUs, told apart by where they are in memory.
-    #[test]
-    fn layers_are_shared_evenly_and_in_order() {
-        let three = Compute::open(&"cpu,cpu,cpu".parse().unwrap()).unwrap();
-        assert_eq!((three.name.as_str(), three.devices().count()), ("cpu,cpu,cpu", 3));
-        let all: Vec<*const Device> = three.devices().map(std::ptr::from_ref).collect();
-        let of = |layer, layers| {
-            let device = std::ptr::from_ref(three.layer_device(layer, layers));
-            all.iter().position(|d| *d == device).unwrap()
-        };
-        assert_eq!((0..7).map(|l| of(l, 7)).collect::<Vec<_>>(), [0, 0, 0, 1, 1, 2, 2]);
-        assert_eq!((0..2).map(|l| of(l, 2)).collect::<Vec<_>>(), [0, 1]);
-        assert_eq!(std::ptr::from_ref(three.last_device()), all[2]);
-    }
-
-    #[cfg(not(feature = "cuda"))]
-    #[test]
-    fn cuda_without_the_feature_is_an_error_and_auto_falls_back() {
-        let e = Compute::open(&DeviceChoice::Cuda(0).into()).unwrap_err();
-        assert_eq!(e.exit_code(), 2);
-        assert!(e.to_string().contains("--features cuda"));
-        let auto = Compute::open(&DeviceChoice::Auto.into()).unwrap();
-        assert_eq!(auto.name, "cpu");
-        let note = auto.note.unwrap();
-        assert!(note.contains("built without CUDA") && !note.contains('\n'), "{note}");
-        assert_eq!(Compute::open(&DeviceChoice::Cpu.into()).unwrap().note, None);
-    }
-
-    /// The processor stands in for GPUs.
-    #[test]
-    fn a_gpu_is_taken_only_if_it_is_there_and_computes() {
-        let opened = gpu(1, || vec![Device::flex(), Device::flex()]).unwrap();
-        assert_eq!((opened.name.as_str(), opened.dtype), ("cuda:1", DType::BF16));
-        let fails = |n, find: &dyn Fn() -> Vec<Device>, says: &[&str]| {
-            let e = gpu(n, find).unwrap_err();
-            assert_eq!(e.exit_code(), 5);
-            for part in says.iter().chain(&["--device cpu"]) {
-                assert!(e.to_string().contains(part), "no {part:?} in {e}");
-            }
-        };
-        fails(2, &|| vec![Device::flex()], &["there is no such GPU", "1 GPUs", "cuda:2"]);
-        fails(0, &Vec::new, &["no GPU was found (driver mismatch?)"]);
-        fails(0, &|| panic!("cuInit failed"), &["CUDA does not work", "CUDA_PATH", "cuInit"]);
-    }
-}
+mod tests;

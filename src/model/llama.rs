@@ -1,6 +1,7 @@
 //! [`Llama`]: a decoder with its tokenizer's ids in, logits and attention rows out.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::prelude::*;
 use burn::tensor::DType;
@@ -62,10 +63,12 @@ impl Llama {
     /// [`Error::Model`] if tensors are missing or one has another shape.
     pub fn new(config: ModelConfig, mut checkpoint: Checkpoint, compute: &Compute) -> Result<Self> {
         checkpoint.check(&config)?;
-        let hash = checkpoint.hasher();
+        let stop = AtomicBool::new(false);
+        let hash = checkpoint.hasher(&stop);
         let (decoder, sha256) = std::thread::scope(|scope| {
             let hash = scope.spawn(hash);
             let decoder = Decoder::new(&config, &mut checkpoint);
+            stop.store(decoder.is_err(), Ordering::Relaxed);
             (decoder, hash.join())
         });
         let (decoder, sha256) = (decoder?, sha256.map_err(|_| Error::bug("hashing failed"))??);

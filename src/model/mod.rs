@@ -30,6 +30,7 @@ pub mod ragged_cache;
 pub mod ragged_decode;
 #[cfg(feature = "kernels")]
 mod ragged_kernel;
+pub mod rates;
 mod read_back;
 pub mod rope;
 mod safetensors_error;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use half::{bf16, f16};
 use memmap2::Mmap;
@@ -149,10 +150,13 @@ impl WeightsFile {
         Ok(out)
     }
 
-    /// Feeds all bytes of the file to `hash`.
-    pub fn hash_into(&self, hash: &mut Sha256) -> Result<()> {
+    /// Feeds the bytes of the file to `hash`; all of them, unless `stop` becomes true.
+    pub fn hash_into(&self, hash: &mut Sha256, stop: &AtomicBool) -> Result<()> {
         let mut buffer = vec![0u8; HASHED.min(self.len)];
         for offset in (0..self.len).step_by(HASHED) {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             let n = HASHED.min(self.len - offset);
             let part = self.bytes.read(offset, &mut buffer[..n]);
             hash.update(part.map_err(|e| unreadable(&self.place, e))?);
@@ -189,13 +193,15 @@ mod tests {
         for file in [&on_disk, &in_memory] {
             assert_eq!(file.values("t", file.metadata.info("t").unwrap()).unwrap(), values);
             let mut hash = Sha256::new();
-            file.hash_into(&mut hash).unwrap();
+            file.hash_into(&mut hash, &AtomicBool::new(false)).unwrap();
             assert_eq!(hash.finalize(), Sha256::digest(&bytes));
         }
         File::options().write(true).open(&path).unwrap().set_len(bytes.len() as u64 - 4).unwrap();
         let e = on_disk.values("t", on_disk.metadata.info("t").unwrap()).unwrap_err();
         assert_eq!(e.exit_code(), 4);
         assert!(e.to_string().contains("x.safetensors"), "{e}");
-        assert!(on_disk.hash_into(&mut Sha256::new()).is_err());
+        let (go, stop) = (AtomicBool::new(false), AtomicBool::new(true));
+        assert!(on_disk.hash_into(&mut Sha256::new(), &go).is_err());
+        assert!(on_disk.hash_into(&mut Sha256::new(), &stop).is_ok());
     }
 }

@@ -51,6 +51,10 @@ pub struct Workload {
     pub answers: usize,
     /// Bytes per prompt token beside the model's own.
     pub extra_per_token_bytes: u64,
+    /// Whether attention is added up beside the prompts.
+    pub statistics: bool,
+    /// What the user should know.
+    pub notes: Vec<String>,
 }
 
 /// All probes of a run, ready to be assembled one by one.

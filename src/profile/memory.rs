@@ -28,14 +28,20 @@ impl MemoryEstimate {
     }
 
     /// The same on each of `devices` devices that share the layers, as [`Compute::layer_device`]
-    /// says.
+    /// says; every token takes `extra_per_token_bytes` beside the model's own, over all devices.
     pub fn shared(
         config: &ModelConfig,
         compute: &Compute,
         chunk: usize,
         devices: usize,
+        extra_per_token_bytes: u64,
     ) -> Vec<Self> {
-        (0..devices).map(|part| Self::of_part(config, compute, chunk, (part, devices))).collect()
+        let part = |part| {
+            let estimate = Self::of_part(config, compute, chunk, (part, devices));
+            let extra = extra_per_token_bytes / devices as u64;
+            Self { per_token_bytes: sum([estimate.per_token_bytes, extra]), ..estimate }
+        };
+        (0..devices).map(part).collect()
     }
 
     /// Of the `part`-th of `parts` devices: it has its share of the layers, the first the embedding
@@ -83,7 +89,11 @@ impl MemoryEstimate {
             ]),
             per_token_bytes: sum([
                 shared(KvCache::bytes(c, 1, compute.dtype)),
-                product([2, c.kv_heads, c.head_dim, 4]),
+                // One layer's: in f32 for rows; where attention does not share them, once per head.
+                match compute.grouped_attention {
+                    true => product([2, c.kv_heads, c.head_dim, 4]),
+                    false => product([2, c.heads, c.head_dim, 4]),
+                },
                 product([2, c.heads, 4]),
             ]),
         }
@@ -111,17 +121,18 @@ impl MemoryEstimate {
         }
     }
 
-    /// How many devices with `available` bytes each have to share the layers, for a context of `tokens`;
-    /// `None` if no number is enough.
+    /// How many devices with `available` bytes each, more than `compute` has, must share the layers for a
+    /// context of `tokens`; `None` if no number is enough. `extra` as in [`MemoryEstimate::shared`].
     pub(crate) fn devices_needed(
         config: &ModelConfig,
         compute: &Compute,
         chunk: usize,
         tokens: usize,
         available: u64,
+        extra: u64,
     ) -> Option<usize> {
-        (1..=config.layers).find(|&n| {
-            let each = Self::shared(config, compute, chunk, n);
+        (compute.devices().count() + 1..=config.layers).find(|&n| {
+            let each = Self::shared(config, compute, chunk, n, extra);
             each.iter().all(|estimate| estimate.bytes(tokens) <= available)
         })
     }
@@ -183,7 +194,8 @@ pub(crate) fn check(
 ) -> Result<()> {
     let chunk = config.chunk_tokens(compute);
     if !compute.on_host {
-        return check_weights(&model.config, compute, chunk, extent, &compute.free_memory());
+        let (free, extra) = (compute.free_memory(), extra_per_token_bytes);
+        return check_weights(&model.config, compute, chunk, extent, extra, &free);
     }
     let mut estimate = MemoryEstimate::new(&model.config, compute, chunk);
     estimate.per_token_bytes = sum([estimate.per_token_bytes, extra_per_token_bytes]);
@@ -196,13 +208,14 @@ fn check_weights(
     compute: &Compute,
     chunk: usize,
     extent: Extent,
+    extra: u64,
     free: &[Option<u64>],
 ) -> Result<()> {
-    let each = MemoryEstimate::shared(config, compute, chunk, free.len());
+    let each = MemoryEstimate::shared(config, compute, chunk, free.len(), extra);
     for (i, (estimate, free)) in each.iter().zip(free).enumerate() {
         let Some(free) = free.filter(|free| *free < estimate.weight_bytes) else { continue };
         let tokens = extent.longest_prompt.saturating_add(extent.longest_answer);
-        let needed = MemoryEstimate::devices_needed(config, compute, chunk, tokens, free);
+        let needed = MemoryEstimate::devices_needed(config, compute, chunk, tokens, free, extra);
         return Err(Error::resources("the weights do not fit into the memory of the GPU")
             .at(compute.name.split(',').nth(i).unwrap_or(&compute.name))
             .got(format!("{} MiB free", free >> 20))
@@ -264,7 +277,7 @@ mod tests {
         let gpu = Compute { on_host: false, ..Compute::cpu() };
         let whole = MemoryEstimate::new(&c, &gpu, 256);
         // 6 layers on 4 devices: 2, 1, 2, 1.
-        let four = MemoryEstimate::shared(&c, &gpu, 256, 4);
+        let four = MemoryEstimate::shared(&c, &gpu, 256, 4, 0);
         let bytes: Vec<u64> = four.iter().map(|e| e.weight_bytes).collect();
         let embedding = 4 * (c.vocab * c.hidden) as u64;
         // Shares are whole weights.
@@ -279,19 +292,23 @@ mod tests {
             assert!(estimate.per_token_bytes < whole.per_token_bytes);
         }
         let most = |n| {
-            let each = MemoryEstimate::shared(&c, &gpu, 256, n);
+            let each = MemoryEstimate::shared(&c, &gpu, 256, n, 0);
             each.iter().map(|e| e.bytes(1000)).max().unwrap()
         };
-        assert_eq!(MemoryEstimate::devices_needed(&c, &gpu, 256, 1000, most(1)), Some(1));
-        assert_eq!(MemoryEstimate::devices_needed(&c, &gpu, 256, 1000, most(1) - 1), Some(2));
-        assert_eq!(MemoryEstimate::devices_needed(&c, &gpu, 256, 1000, 1 << 20), None);
+        let needed = |available, extra| {
+            MemoryEstimate::devices_needed(&c, &gpu, 256, 1000, available, extra)
+        };
+        assert_eq!((needed(most(2), 0), needed(most(3), 0)), (Some(2), Some(3)));
+        assert_eq!(needed(1 << 20, 0), None);
+        // What only the extra makes too large needs more devices than there are, too.
+        assert_ne!(needed(most(2), 6 << 10), Some(2));
         let extent = Extent { shortest_prompt: 9, longest_prompt: 1000, longest_answer: 8 };
         let free = [Some(bytes[0]), None, Some(bytes[2] - 1), Some(0)];
-        let e = check_weights(&c, &gpu, 256, extent, &free).unwrap_err();
+        let e = check_weights(&c, &gpu, 256, extent, 0, &free).unwrap_err();
         assert_eq!(e.exit_code(), 5);
         assert!(e.to_string().contains("for its layers"), "{e}");
         let free = [Some(bytes[0]), None, Some(bytes[2]), None];
-        check_weights(&c, &gpu, 256, extent, &free).unwrap();
+        check_weights(&c, &gpu, 256, extent, 0, &free).unwrap();
         assert_eq!(
             MemoryEstimate::more_devices(Some(2)),
             "let 2 such GPUs share the layers: --device cuda:0,cuda:1"

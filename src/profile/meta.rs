@@ -53,6 +53,8 @@ pub(super) struct Meta<'a> {
     statistics: &'a ScoreStatistics,
     heads: HeadsMeta,
     probes: ProbesMeta,
+    /// Whether what prompts begin alike with was run once.
+    prefix_reuse: bool,
     #[serde(flatten)]
     provenance: Provenance<'a>,
     run: RunMeta,
@@ -154,6 +156,7 @@ impl<'a> Meta<'a> {
                 rejected_ids,
                 failed_ids,
             },
+            prefix_reuse: config.prefix_reuse,
             provenance: Provenance::new(&config.probes, inputs, job, model, cycles),
             run: RunMeta {
                 created: machine::utc_now(),

@@ -12,6 +12,7 @@ mod job;
 mod memory;
 mod meta;
 mod outputs;
+mod probe_cache;
 mod probes;
 mod provenance;
 mod ranking;
@@ -88,7 +89,10 @@ pub fn workload(config: &RunConfig) -> Result<(ModelFiles, Workload)> {
         }
     };
     let prompts = reuse.steps.iter().map(prompt).collect();
-    Ok((inputs.model, Workload { prompts, answers: 1, extra_per_token_bytes: 0 }))
+    let warning = inputs.model.tokenizer_warning();
+    let notes = inputs.notes.into_iter().chain(job.notes).chain(warning).collect();
+    let work = Workload { prompts, answers: 1, extra_per_token_bytes: 0, statistics: false, notes };
+    Ok((inputs.model, work))
 }
 
 /// Profiles the model of `config` and writes the files.

@@ -2,6 +2,7 @@
 
 use super::inputs::Inputs;
 use super::job::Job;
+use super::probe_cache::ProbeCache;
 use super::record::{ProbeRecord, ProbeSeconds, Status};
 use super::reuse::Reuse;
 use crate::error::{Error, Result};
@@ -60,8 +61,8 @@ pub(super) fn run(
     let mut progress = Progress::new(job.plan.probes.len(), reuse.run_tokens, config.quiet);
     let chunk = config.probes.chunk_tokens(model.compute());
     let extent = job.extent();
-    // One for all probes; none where a probe failed and nobody knows what it left.
-    let mut cache: Option<KvCache> = None;
+    let most = extent.longest_prompt.saturating_add(extent.longest_answer);
+    let mut caches = ProbeCache::new(model, most);
     let mut done: Vec<Option<(ProbeRecord, Vec<HeadMatrix>)>> =
         job.plan.probes.iter().map(|_| None).collect();
     for step in &reuse.steps {
@@ -71,16 +72,20 @@ pub(super) fn run(
         let needle = &inputs.needles[probe.needle];
         let mut record = ProbeRecord::new(probe, needle, &prompt);
         let attempt = Attempt { config, inputs, job, model, chunk };
-        let answered = guarded(model.compute(), || {
-            let mut here = cache.take().unwrap_or_else(|| {
-                model.new_cache(extent.longest_prompt.saturating_add(extent.longest_answer))
-            });
-            here.rewind(step.shared);
-            record.reused_tokens = here.len();
-            let scores = attempt.answer(probe, &prompt, &mut here, &mut record)?;
-            cache = Some(here);
-            Ok(scores)
-        });
+        let needed = prompt.ids.len().saturating_add(job.max_new_tokens(probe));
+        let mut answer = |caches: &mut ProbeCache| {
+            guarded(model.compute(), || {
+                let mut cache = caches.take(needed, step.shared);
+                record.reused_tokens = cache.len();
+                let scores = attempt.answer(probe, &prompt, &mut cache, &mut record)?;
+                caches.put(cache);
+                Ok(scores)
+            })
+        };
+        let mut answered = answer(&mut caches);
+        if matches!(answered, Err(Error::Resources(_))) && caches.tighten(needed) {
+            answered = answer(&mut caches);
+        }
         let scores = match answered {
             Ok(scores) => scores,
             Err(e @ (Error::Resources(_) | Error::Evidence(_))) => {

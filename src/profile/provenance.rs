@@ -45,6 +45,9 @@ pub(crate) struct ModelMeta<'a> {
     kv_heads: usize,
     head_dim: usize,
     max_position_embeddings: usize,
+    /// Of each layer, where there is any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sliding_window: Option<&'a [Option<usize>]>,
     parameters: u64,
 }
 
@@ -279,6 +282,11 @@ impl<'a> ModelMeta<'a> {
             kv_heads: shape.kv_heads,
             head_dim: shape.head_dim,
             max_position_embeddings: shape.max_positions,
+            sliding_window: shape
+                .sliding_window
+                .iter()
+                .any(Option::is_some)
+                .then_some(&shape.sliding_window[..]),
             parameters: shape.parameters(),
         }
     }

@@ -6,6 +6,7 @@
 mod allocate;
 mod babilong;
 mod bad_input;
+mod bench;
 mod chat;
 mod devices;
 mod dry_run;

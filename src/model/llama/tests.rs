@@ -38,6 +38,8 @@ fn blocks_change_nothing_but_rounding() {
 #[test]
 fn layers_on_different_devices_compute_the_same() {
     use crate::eviction::{Rows, Wanted};
+    use crate::model::capture::StatsCapture;
+    use crate::score::NeedleMask;
 
     let Some(vulkan) = Compute::vulkan() else { return };
     let ids: Vec<u32> = (0..90).map(|i| 10 + i * 37 % 400).collect();
@@ -47,11 +49,15 @@ fn layers_on_different_devices_compute_the_same() {
         let model = needle_llama(compute).unwrap();
         let mut cache = model.new_cache(ids.len() + 1);
         let (logits, stats) = model.prefill(&ids, &mut cache, 40, &wanted).unwrap();
-        let next = model.run(&[77], &mut cache, 1, 1, &mut NoRows).unwrap();
+        let needle = NeedleMask::new(&[20..26, 40..43]).unwrap();
+        let mut capture = StatsCapture::new(&needle, 5, compute);
+        let next = model.run(&[77], &mut cache, 1, 1, &mut capture).unwrap();
+        capture.finish_row().unwrap();
+        let masses = capture.into_rows()[0].heads.iter().map(|head| head.needle_mass).collect();
         let by_layer = model.prefill_by_layer(&ids, 40, &wanted, &mut |_, _, _| Ok(())).unwrap();
         let sums: Vec<f32> =
             (0..6).flat_map(|l| stats.row_sums(Rows::All, l).unwrap().to_vec()).collect();
-        [logits, next, by_layer.0, sums]
+        [logits, next, by_layer.0, sums, masses]
     };
     let alone = run(&Compute::cpu());
     let shared = Compute { on_host: false, grouped_attention: false, ..Compute::cpu() };
