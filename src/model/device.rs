@@ -185,7 +185,7 @@ impl Compute {
     fn instead_of_gpu(e: &Error) -> Self {
         let text = e.to_string();
         let reason = text.lines().next().unwrap_or_default();
-        let note = format!("computing on the CPU, in f32: {reason} (--device cuda says more)");
+        let note = format!("computing on the CPU: {reason} (in f32; --device cuda says more)");
         Self { note: Some(note), ..Self::cpu() }
     }
 }

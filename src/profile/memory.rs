@@ -81,8 +81,13 @@ impl MemoryEstimate {
             fixed_bytes: sum([
                 weight_bytes,
                 width.saturating_mul(product([chunk, 4])),
-                // While it is read, a weight also exists in f32; the largest is the embedding.
-                if compute.on_host { embedding.saturating_mul(4) } else { 0 },
+                // While it is transposed, a weight exists twice: the last is the output layer, if it is
+                // one of its own. The embedding is not transposed.
+                match (compute.on_host, c.tied) {
+                    (false, _) => 0,
+                    (true, false) => embedding.saturating_mul(4),
+                    (true, true) => product([c.hidden, c.intermediate, 4]),
+                },
                 // Logits, twice.
                 product([c.vocab, 8]),
                 PROGRAM_BYTES,
