@@ -57,7 +57,8 @@ fn no_weight_is_read_and_what_does_not_fit_is_told() {
     let model = ["--model", text(dir.path()), "--depths", "0.5"];
     assert_eq!(dry(&[&model[..], &["--lengths", "1k"]].concat())["context_lengths"][0], 1024);
     let long = ["--dry-run", "--lengths", "16000k", "--allow-extrapolation"];
-    let args = [&model[..], &long].concat();
+    let needles = needles(dir.path());
+    let args = [&model[..], &long, &["--needles", text(&needles)]].concat();
     fails(&args, 5, &["there would not be enough memory", "lengths up to"]);
     let output = headprof(&args);
     let table = String::from_utf8(output.stdout).unwrap();
