@@ -57,7 +57,8 @@ pub struct DryRun {
     pub devices_needed: Option<usize>,
     /// Whether it fits; `None` where it is not known.
     pub fits: Option<bool>,
-    /// The longest context that fits and that the model is made for; `None` where it is not known.
+    /// The longest context that fits and, unless a longer one is asked for, that the model is made for;
+    /// `None` where it is not known.
     pub longest_that_fits: Option<usize>,
     /// Seconds of all prefills.
     pub prefill_secs: f64,
@@ -114,6 +115,9 @@ impl DryRun {
             |f: fn(&WorkPrompt) -> usize| workload.prompts.iter().map(f).max().unwrap_or(0);
         let (longest_prompt, longest_answer) = (longest(|p| p.tokens), longest(|p| p.new_tokens));
         let tokens = longest_prompt.saturating_add(longest_answer);
+        // Whoever runs more than the model is made for wants to know how much more there could be.
+        let made_for = Some(shape.max_positions).filter(|most| tokens <= *most);
+        let made_for = made_for.unwrap_or(usize::MAX);
         let extra = workload.extra_per_token_bytes;
         let each = MemoryEstimate::shared(shape, compute, chunk, free.len(), extra);
         // The device that has room for fewest tokens; the fullest where that is not known.
@@ -166,10 +170,7 @@ impl DryRun {
             ),
             fits,
             longest_that_fits: available.map(|available| {
-                memory
-                    .most_tokens(available)
-                    .min(shape.max_positions)
-                    .saturating_sub(longest_answer)
+                memory.most_tokens(available).min(made_for).saturating_sub(longest_answer)
             }),
             prefill_secs: work.matmul_flops / speed.matmul_flops
                 + work.attention_flops / speed.attention_flops,
