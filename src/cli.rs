@@ -20,7 +20,7 @@ pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
 pub use bench::BenchArgs;
 pub use evaluate::{CodeSimilarityArg, EvaluateArgs};
 pub use observe::ObserveArgs;
-pub use probes::{ChatArg, ComputeArgs, DtypeArg, HubArgs, ProbeArgs, Switch};
+pub use probes::{ChatArg, ComputeArgs, DtypeArg, HubArgs, ModelArgs, ProbeArgs, Switch};
 pub use selection::SelectionArgs;
 pub use utility::UtilityArgs;
 
@@ -78,12 +78,12 @@ impl Cli {
             ) => {}
         }
         let (hub, quiet) = match &mut self.command {
-            None => (&mut self.profile.probes.hub, self.profile.quiet),
-            Some(Command::Evaluate(args)) => (&mut args.probes.hub, args.quiet),
-            Some(Command::Utility(args)) => (&mut args.probes.hub, args.quiet),
-            Some(Command::Observe(args)) => (&mut args.hub, false),
+            None => (&mut self.profile.probes.model.hub, self.profile.quiet),
+            Some(Command::Evaluate(args)) => (&mut args.probes.model.hub, args.quiet),
+            Some(Command::Utility(args)) => (&mut args.probes.model.hub, args.quiet),
+            Some(Command::Observe(args)) => (&mut args.model.hub, false),
             Some(Command::Verify(args)) => (&mut args.hub, args.json),
-            Some(Command::Bench(args)) => (&mut args.hub, args.quiet),
+            Some(Command::Bench(args)) => (&mut args.model.hub, args.quiet),
             Some(Command::Allocate(_)) => return self,
         };
         hub.environment = environment;

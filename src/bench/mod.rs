@@ -56,8 +56,8 @@ impl BenchConfig {
     pub fn new(args: &BenchArgs) -> Result<Self> {
         let counted = |option, n| Ok::<usize, Error>(at_least_one(option, Some(n))?.unwrap_or(1));
         Ok(Self {
-            model: ModelChoice::new(args.model.as_deref(), &args.hub)?,
-            compute: ComputeConfig::new(&args.compute)?,
+            model: ModelChoice::of(&args.model)?,
+            compute: ComputeConfig::new(&args.model.compute)?,
             lengths: parse_lengths(&args.lengths)?.values,
             steps: counted("--steps", args.steps)?,
             tries: counted("--tries", args.tries)?,

@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Args};
 
-use super::{ComputeArgs, HubArgs};
+use super::ModelArgs;
 
 /// `headprof bench`. Lists and names are still text here.
 #[derive(Debug, Clone, Args)]
@@ -23,18 +23,9 @@ pub struct BenchArgs {
     #[arg(long, value_name = "TOKENS")]
     pub chunk: Option<usize>,
 
-    /// Folder of a checkpoint, or the id of one on the Hugging Face hub
-    /// [default: needle-llama, the embedded model]
-    #[arg(long, value_name = "DIR|ID", help_heading = "Model", aliases = ["model-path", "model_path"])]
-    pub model: Option<String>,
-
-    /// How it is got.
+    /// The model, and what to compute on.
     #[command(flatten)]
-    pub hub: HubArgs,
-
-    /// What to compute on.
-    #[command(flatten)]
-    pub compute: ComputeArgs,
+    pub model: ModelArgs,
 
     /// Print errors only
     #[arg(long, short, help_heading = "Output", action = ArgAction::SetTrue)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ComputeArgs, HubArgs};
+use super::ModelArgs;
 
 /// `headprof observe`. Lists and names are still text here.
 #[derive(Debug, Clone, Args)]
@@ -60,19 +60,9 @@ pub struct ObserveArgs {
     #[arg(long, help_heading = "Text")]
     pub allow_extrapolation: bool,
 
-    /// Folder of a checkpoint with config.json, model.safetensors and tokenizer.json, or the id of
-    /// one on the Hugging Face hub, ORG/NAME or ORG/NAME@REVISION
-    /// [default: needle-llama, the embedded model]
-    #[arg(long, value_name = "DIR|ID", help_heading = "Model", aliases = ["model-path", "model_path"])]
-    pub model: Option<String>,
-
-    /// How it is got.
+    /// The model, and what to compute on.
     #[command(flatten)]
-    pub hub: HubArgs,
-
-    /// What to compute on.
-    #[command(flatten)]
-    pub compute: ComputeArgs,
+    pub model: ModelArgs,
 
     /// Where plots/ and observe/ go
     #[arg(long, value_name = "DIR", default_value = ".", help_heading = "Output")]

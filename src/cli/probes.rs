@@ -75,14 +75,19 @@ pub struct HubArgs {
     pub quiet: bool,
 }
 
-/// The probes: which model, which prompts, which answers.
+/// Which model, and what to compute on.
 #[derive(Debug, Clone, Default, Args)]
-pub struct ProbeArgs {
+pub struct ModelArgs {
     /// Folder of a checkpoint with config.json, model.safetensors and tokenizer.json, or the id of
     /// one on the Hugging Face hub, ORG/NAME or ORG/NAME@REVISION
     /// [default: needle-llama, the embedded model]
-    #[arg(long, value_name = "DIR|ID", help_heading = "Model", aliases = ["model-path", "model_path"])]
-    pub model: Option<String>,
+    #[arg(
+        long = "model",
+        value_name = "DIR|ID",
+        help_heading = "Model",
+        aliases = ["model-path", "model_path"]
+    )]
+    pub name: Option<String>,
 
     /// How it is got.
     #[command(flatten)]
@@ -91,6 +96,14 @@ pub struct ProbeArgs {
     /// What to compute on.
     #[command(flatten)]
     pub compute: ComputeArgs,
+}
+
+/// The probes: which model, which prompts, which answers.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ProbeArgs {
+    /// The model, and what to compute on.
+    #[command(flatten)]
+    pub model: ModelArgs,
 
     /// Prompt tokens per pass [default: 256 on the CPU, 2048 on a GPU]
     #[arg(long, value_name = "TOKENS", help_heading = "Model")]

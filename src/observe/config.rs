@@ -59,8 +59,8 @@ impl ObserveConfig {
                 .expected("--layer L --head H, --all or both"));
         }
         Ok(Self {
-            model: ModelChoice::new(args.model.as_deref(), &args.hub)?,
-            compute: ComputeConfig::new(&args.compute)?,
+            model: ModelChoice::of(&args.model)?,
+            compute: ComputeConfig::new(&args.model.compute)?,
             head,
             all: args.all,
             sinks: at_least_one("--sink-len", Some(args.sink_len))?.unwrap_or(1),

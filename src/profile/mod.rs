@@ -118,11 +118,13 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
         tell(&format!("warning: {text}"));
     }
     let job = Job::new(&config.probes, &inputs, NeedleSpans::Known)?;
-    let reuse = Reuse::of_job(&job, config.prefix_reuse)?;
-    job.notes.iter().cloned().chain(reuse.note()).for_each(|text| tell(&format!("note: {text}")));
+    job.notes.iter().for_each(|text| tell(&format!("note: {text}")));
     let seen = inputs.model.config.window_note(job.extent().longest_prompt);
     seen.iter().for_each(|text| tell(&format!("note: {text}")));
     memory::check(&config.probes, &inputs.model, &compute, job.extent(), 0)?;
+    // Puts every prompt together, so not before it is known that they fit.
+    let reuse = Reuse::of_job(&job, config.prefix_reuse)?;
+    reuse.note().iter().for_each(|text| tell(&format!("note: {text}")));
     if let Some(path) = &config.export_probes {
         export_probes::write(&job, path)?;
     }

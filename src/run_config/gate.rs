@@ -76,9 +76,9 @@ fn embedding_source(args: &ProbeArgs) -> Result<EmbeddingSource> {
         Some(id) => EmbeddingSource::Hub(HubModel {
             id,
             contents: Contents::Embedding,
-            environment: args.hub.environment.clone(),
-            offline: args.hub.offline,
-            quiet: args.hub.quiet,
+            environment: args.model.hub.environment.clone(),
+            offline: args.model.hub.offline,
+            quiet: args.model.hub.quiet,
             weights: true,
         }),
         None => EmbeddingSource::Dir(PathBuf::from(text)),

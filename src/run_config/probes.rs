@@ -8,7 +8,7 @@ use super::gate::gate;
 use super::source::{ProbeSource, refuse_for};
 use super::{AtOption, at_least_one};
 use crate::chat::ChatMode;
-use crate::cli::{ChatArg, HubArgs, ProbeArgs, Switch};
+use crate::cli::{ChatArg, HubArgs, ModelArgs, ProbeArgs, Switch};
 use crate::error::{Error, Result};
 use crate::gate::{GateConfig, GateKind};
 use crate::hub::{Contents, HubId, HubModel};
@@ -49,6 +49,14 @@ pub enum ModelChoice {
 }
 
 impl ModelChoice {
+    /// What `args` name.
+    ///
+    /// # Errors
+    /// As [`ModelChoice::new`].
+    pub fn of(args: &ModelArgs) -> Result<Self> {
+        Self::new(args.name.as_deref(), &args.hub)
+    }
+
     /// What `--model` names; nothing or [`embedded::NAME`] is the embedded model. What exists is a
     /// folder; of the rest, what looks like `ORG/NAME` or `ORG/NAME@REVISION` is an id.
     ///
@@ -202,7 +210,7 @@ impl ProbeConfig {
     ) -> Result<(Self, Vec<String>)> {
         refuse_for(&source, args, compat)?;
         let alone = Defaults::of(compat);
-        let model = ModelChoice::new(args.model.as_deref(), &args.hub)?;
+        let model = ModelChoice::of(&args.model)?;
         let mut notes = Vec::new();
         let lengths = lengths(args, &model, &mut notes)?;
         let depths = match &args.depths {
@@ -213,7 +221,7 @@ impl ProbeConfig {
             }
             None => default_depths(),
         };
-        let compute = ComputeConfig::new(&args.compute)?;
+        let compute = ComputeConfig::new(&args.model.compute)?;
         let gate = gate(args, &source, alone.gate, &mut notes)?;
         let template = match &args.template {
             Some(text) => PromptTemplate::new(text.replace("\\n", "\n")).at_option("--template")?,

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use super::{BINARY, files_in, needles, stderr, text};
+use super::{BINARY, ended, files_in, needles, stderr, text};
 
 #[path = "../common/hub_server.rs"]
 pub mod hub_server;
@@ -46,16 +46,6 @@ fn profile<'a>(id: &'a str, needles: &'a Path, out: &'a Path) -> Vec<&'a str> {
     let grid = ["--lengths", "128", "--depths", "0.5", "--gate", "none", "--max-new-tokens", "3"];
     let rest = ["--model", id, "--needles", text(needles), "--no-plots", "--out", text(out)];
     [&grid[..], &rest].concat()
-}
-
-#[track_caller]
-fn ended(output: &Output, code: i32, says: &[&str]) {
-    let text = stderr(output);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    for part in says {
-        assert!(text.contains(part), "no {part:?} in {text}");
-    }
-    assert!(!text.contains("panicked"), "{text}");
 }
 
 #[test]

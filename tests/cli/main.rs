@@ -53,15 +53,22 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// With this exit code, these words on standard error, and no panic.
+#[track_caller]
+fn ended(output: &Output, code: i32, says: &[&str]) {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    for part in says {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    assert!(!text.contains("panicked"), "{text}");
+}
+
 #[track_caller]
 fn fails(args: &[&str], code: i32, says: &[&str]) {
     let output = headprof(args);
-    let text = stderr(&output);
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
-    for part in says {
-        assert!(text.contains(part), "{args:?}: no {part:?} in {text}");
-    }
-    assert!(!text.contains("panicked"), "{text}");
+    println!("{args:?}");
+    ended(&output, code, says);
 }
 
 fn text(path: &Path) -> &str {

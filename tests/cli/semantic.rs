@@ -19,7 +19,7 @@ mod onnx;
 #[path = "../common/tiny_bert.rs"]
 mod tiny_bert;
 
-use super::{BINARY, files_in, needles, stderr, text};
+use super::{BINARY, ended, files_in, needles, stderr, text};
 use tiny_bert::TinyBert;
 
 /// Between f32 on the one side and f64 on the other.
@@ -52,16 +52,6 @@ fn headprof(args: &[&str], variable: Option<&str>) -> Output {
     command.args(args).stdin(Stdio::null()).env_remove("ORT_DYLIB_PATH");
     command.envs(variable.map(|path| ("ORT_DYLIB_PATH", path)));
     command.output().expect("headprof runs")
-}
-
-#[track_caller]
-fn ended(output: &Output, code: i32, says: &[&str]) {
-    let text = stderr(output);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    for part in says {
-        assert!(text.contains(part), "no {part:?} in {text}");
-    }
-    assert!(!text.contains("panicked"), "{text}");
 }
 
 /// Two probes of two needles, judged by the model in `model`.
