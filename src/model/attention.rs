@@ -1,7 +1,7 @@
 //! Attention over a cache, and the rows of chosen queries.
 //!
-//! Chunks of queries go through the backend's tiled attention; no `T x T` matrix exists at any
-//! time. A row that a score wants is one small product more: `softmax(q · Kᵀ)` for that query.
+//! Chunks of queries go through tiled attention, our own in host memory and the backend's elsewhere;
+//! no `T x T` matrix exists at any time. A row that a score wants is one small product more: `softmax(q · Kᵀ)` for that query.
 
 use burn::prelude::*;
 use burn::tensor::activation::softmax;
@@ -9,45 +9,53 @@ use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, DType};
 
+use super::host_attention;
+use crate::error::Result;
+
 /// What [`chunk`] computes, where a single query takes the shorter way through its rows.
+///
+/// # Errors
+/// As [`chunk`].
 pub(super) fn outputs(
     q: Tensor<4>,
     k: Tensor<4>,
     v: Tensor<4>,
     window: Option<usize>,
-    grouped: bool,
-) -> Tensor<4> {
+    on_host: bool,
+) -> Result<Tensor<4>> {
     match q.dims()[2] {
-        1 => mix(rows(q, k, window), v),
-        _ => chunk(q, k, v, window, grouped),
+        1 => Ok(mix(rows(q, k, window), v)),
+        _ => chunk(q, k, v, window, on_host),
     }
 }
 
 /// Output, `[1, H, n, D]`, of the `n` newest queries `q` (`[1, H, n, D]`) over all keys and values
 /// (`[1, G, t, D]`), causal, each query seeing at most the last `window` keys.
 ///
-/// `grouped`: the backend's attention shares key/value heads by itself.
+/// `on_host`: they lie in host memory, in f32.
+///
+/// # Errors
+/// [`crate::Error::Bug`] if they do not.
 pub(super) fn chunk(
     q: Tensor<4>,
     k: Tensor<4>,
     v: Tensor<4>,
     window: Option<usize>,
-    grouped: bool,
-) -> Tensor<4> {
+    on_host: bool,
+) -> Result<Tensor<4>> {
+    if on_host {
+        return host_attention::chunk(q, k, v, window);
+    }
     let ([_, heads, n, _], [_, _, t, _]) = (q.dims(), k.dims());
     // The oldest key that any query of the chunk sees.
     let first = window.map_or(0, |w| (t - n + 1).saturating_sub(w));
-    let (k, v) = (k.narrow(2, first, t - first), v.narrow(2, first, t - first));
-    let (k, v) = match grouped {
-        true => (k, v),
-        false => (expanded(k, heads), expanded(v, heads)),
-    };
+    let seen = |x: Tensor<4>| expanded(x.narrow(2, first, t - first), heads);
     // Where no query of the chunk reaches back further than the window, causality is all.
     let hidden = window
         .filter(|w| t - first > *w)
         .map(|w| mask(n, t - first, Some(w), &q.device()).reshape([1, 1, n, t - first]));
     let options = AttentionModuleOptions { is_causal: hidden.is_none(), ..Default::default() };
-    attention(q, k, v, hidden, None, options)
+    Ok(attention(q, seen(k), seen(v), hidden, None, options))
 }
 
 /// Scaled products, `[H, n, t]` in f32, of queries `q`, `[1, H, n, D]`, and keys, `[1, G, t, D]`.

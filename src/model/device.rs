@@ -111,8 +111,6 @@ pub struct Compute {
     pub note: Option<String>,
     /// Passes of a multiple of this many queries are fastest.
     pub(crate) query_block: usize,
-    /// Whether attention shares key/value heads without expanding them.
-    pub(crate) grouped_attention: bool,
     /// Whether tensors lie in host memory.
     pub(crate) on_host: bool,
 }
@@ -127,7 +125,6 @@ impl Compute {
             dtype: DType::F32,
             note: None,
             query_block: 1,
-            grouped_attention: true,
             on_host: true,
         }
     }
@@ -271,7 +268,6 @@ fn gpu(n: usize, find: impl FnOnce() -> Vec<Device>) -> Result<Compute> {
         dtype: DType::BF16,
         note: None,
         query_block: 128,
-        grouped_attention: false,
         on_host: false,
     })
 }
@@ -320,13 +316,7 @@ impl Compute {
                 return None;
             }
         };
-        Some(Self {
-            device,
-            name: "vulkan".into(),
-            grouped_attention: false,
-            on_host: false,
-            ..Self::cpu()
-        })
+        Some(Self { device, name: "vulkan".into(), on_host: false, ..Self::cpu() })
     }
 }
 

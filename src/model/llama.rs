@@ -283,16 +283,16 @@ impl Llama {
         let mut attend = |layer, q: Tensor<4>, k, v| {
             let (k, v) = cache.append(layer, k, v);
             let window = self.config.sliding_window[layer];
-            let grouped = self.compute.grouped_attention;
+            let on_host = self.compute.on_host;
             if captured == 0 {
-                return Ok(attention::outputs(q, k, v, window, grouped));
+                return attention::outputs(q, k, v, window, on_host);
             }
             let rows = attention::rows(q.clone(), k.clone(), window);
             sink.rows(layer, rows.clone())?;
-            Ok(match n {
-                1 => attention::mix(rows, v),
-                _ => attention::chunk(q, k, v, window, grouped),
-            })
+            match n {
+                1 => Ok(attention::mix(rows, v)),
+                _ => attention::chunk(q, k, v, window, on_host),
+            }
         };
         let hidden = self.pass(ids, start, &mut attend, after)?;
         cache.advance(n);

@@ -134,7 +134,7 @@ impl Llama {
         sums: &mut RowSums,
         mut cells: Option<&mut CellSums>,
     ) -> Result<Vec<f32>> {
-        let grouped = self.compute().grouped_attention;
+        let on_host = self.compute().on_host;
         let mut last = None;
         for part in self.parts(ids, chunk) {
             let (start, n) = (cache.len(), part.len());
@@ -145,7 +145,7 @@ impl Llama {
                 if let Some(cells) = &mut cells {
                     cells.add(layer, start, &q, &k)?;
                 }
-                Ok(attention::outputs(q, k, v, window, grouped))
+                attention::outputs(q, k, v, window, on_host)
             };
             let hidden = self.pass(part, start, &mut attend, &mut |_, _| Ok(()))?;
             cache.advance(n);

@@ -95,7 +95,7 @@ impl MemoryEstimate {
             per_token_bytes: sum([
                 shared(KvCache::bytes(c, 1, compute.dtype)),
                 // One layer's: in f32 for rows; where attention does not share them, once per head.
-                match compute.grouped_attention {
+                match compute.on_host {
                     true => product([2, c.kv_heads, c.head_dim, 4]),
                     false => product([2, c.heads, c.head_dim, 4]),
                 },

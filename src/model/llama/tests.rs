@@ -60,7 +60,7 @@ fn layers_on_different_devices_compute_the_same() {
         [logits, next, by_layer.0, sums, masses]
     };
     let alone = run(&Compute::cpu());
-    let shared = Compute { on_host: false, grouped_attention: false, ..Compute::cpu() };
+    let shared = Compute { on_host: false, ..Compute::cpu() };
     let first = Compute { further: vec![vulkan.device.clone()], ..shared.clone() };
     let second = Compute { further: vec![Device::flex()], device: vulkan.device, ..shared };
     for both in [first, second] {

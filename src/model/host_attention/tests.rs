@@ -1,0 +1,188 @@
+use super::*;
+use crate::model::attention;
+
+/// Numbers between -1 and 1, the same for the same seed.
+fn numbers(n: usize, seed: u32) -> Vec<f32> {
+    let mut x = seed.wrapping_mul(2_654_435_761) | 1;
+    let mut next = || {
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        x as f32 / u32::MAX as f32 * 2.0 - 1.0
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+fn tensor(numbers: Vec<f32>, shape: [usize; 4]) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(numbers, shape), &Device::flex())
+}
+
+/// `[H, n, D]`, `[G, t, D]`, and the window.
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    heads: usize,
+    kv_heads: usize,
+    queries: usize,
+    keys: usize,
+    dim: usize,
+    window: Option<usize>,
+}
+
+impl Case {
+    /// Queries (long: some rows are sharp), keys and values.
+    fn inputs(self) -> [Tensor<4>; 3] {
+        let Self { heads, kv_heads, queries, keys, dim, .. } = self;
+        let q = numbers(heads * queries * dim, 1).into_iter().map(|x| 6.0 * x).collect();
+        let of_keys = |seed| tensor(numbers(kv_heads * keys * dim, seed), [1, kv_heads, keys, dim]);
+        [tensor(q, [1, heads, queries, dim]), of_keys(2), of_keys(3)]
+    }
+
+    /// The formula, in f64.
+    fn expected(self) -> Vec<f64> {
+        let [q, k, v] = self.inputs().map(|x| x.into_data().try_into_vec_as::<f32>().unwrap());
+        let Self { heads, kv_heads, queries, keys, dim, window } = self;
+        let mut all = Vec::new();
+        for head in 0..heads {
+            let shared = head / (heads / kv_heads) * keys * dim;
+            for query in 0..queries {
+                let position = keys - queries + query;
+                let first = (position + 1).saturating_sub(window.unwrap_or(usize::MAX));
+                let row = &q[(head * queries + query) * dim..][..dim];
+                let weight = |key: usize| {
+                    let key = &k[shared + key * dim..][..dim];
+                    let product = row.iter().zip(key).map(|(a, b)| f64::from(*a) * f64::from(*b));
+                    (product.sum::<f64>() / (dim as f64).sqrt()).exp()
+                };
+                let weights: Vec<f64> = (first..=position).map(weight).collect();
+                let sum: f64 = weights.iter().sum();
+                all.extend((0..dim).map(|d| {
+                    let value = |key: usize| f64::from(v[shared + key * dim + d]);
+                    weights.iter().zip(first..).map(|(w, key)| w / sum * value(key)).sum::<f64>()
+                }));
+            }
+        }
+        all
+    }
+
+    fn got(self) -> Vec<f32> {
+        let [q, k, v] = self.inputs();
+        vec_of(chunk(q, k, v, self.window).unwrap())
+    }
+}
+
+fn vec_of(x: Tensor<4>) -> Vec<f32> {
+    x.into_data().try_into_vec_as().unwrap()
+}
+
+fn case(heads: usize, kv_heads: usize, queries: usize, keys: usize, dim: usize) -> Case {
+    Case { heads, kv_heads, queries, keys, dim, window: None }
+}
+
+#[test]
+fn equals_the_formula() {
+    let mut cases = vec![
+        // One tile, its border, several; one strip, its border, several; dimensions that no block
+        // of rows divides.
+        case(1, 1, 2, 2, 16),
+        case(2, 1, 16, 128, 32),
+        case(4, 2, 17, 129, 32),
+        case(8, 4, 70, 300, 64),
+        case(6, 2, 33, 40, 80),
+        case(7, 1, 9, 500, 33),
+        case(40, 1, 3, 130, 3),
+        case(3, 3, 300, 300, 128),
+    ];
+    let with = |case: &Case, window| Case { window: Some(window), ..*case };
+    cases.extend([1, 5, 127, 128, 200, usize::MAX].map(|w| with(&case(4, 2, 150, 400, 32), w)));
+    for case in cases {
+        let (got, expected) = (case.got(), case.expected());
+        assert_eq!(got.len(), expected.len());
+        let off =
+            got.iter().zip(&expected).fold(0f64, |m, (a, b)| m.max((f64::from(*a) - b).abs()));
+        assert!(off < 2e-6, "{case:?}: off by {off}");
+    }
+}
+
+#[test]
+fn equals_the_backend() {
+    let case = Case { window: Some(90), ..case(8, 2, 100, 260, 32) };
+    let [q, k, v] = case.inputs();
+    let backend = vec_of(attention::chunk(q, k, v, case.window, false).unwrap());
+    let off = case.got().iter().zip(backend).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+    assert!(off < 2e-6, "off by {off}");
+}
+
+/// To the bit: neither threads nor the queries beside a query change it.
+#[test]
+fn a_query_is_on_its_own() {
+    for window in [None, Some(150)] {
+        let case = Case { window, ..case(4, 2, 200, 450, 32) };
+        let whole = case.got();
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            assert_eq!(pool.install(|| case.got()), whole, "{threads} threads");
+        }
+        // The same queries in parts, each when the keys behind it are not there yet.
+        let [q, k, v] = case.inputs();
+        let parts = [0..3, 3..120, 120..200].map(|part: Range<usize>| {
+            let t = 250 + part.end;
+            let q = q.clone().narrow(2, part.start, part.len());
+            chunk(q, k.clone().narrow(2, 0, t), v.clone().narrow(2, 0, t), window).unwrap()
+        });
+        assert_eq!(vec_of(Tensor::cat(parts.to_vec(), 2)), whole);
+    }
+}
+
+/// Views: parts of a longer cache, and heads that lie beside one another in a token's numbers.
+#[test]
+fn reads_views_where_they_lie() {
+    let case = case(4, 2, 40, 90, 16);
+    let [q, k, v] = case.inputs();
+    let [_, kv_heads, _, dim] = k.dims();
+    let longer = |x: Tensor<4>| {
+        let more = || tensor(vec![f32::NAN; kv_heads * 7 * dim], [1, kv_heads, 7, dim]);
+        Tensor::cat(vec![more(), x, more()], 2).narrow(2, 7, case.keys)
+    };
+    let interleaved = vec_of(q.clone().swap_dims(1, 2));
+    let beside = tensor(interleaved, [1, case.queries, case.heads, dim]).swap_dims(1, 2);
+    let transposed = k.clone().swap_dims(2, 3);
+    let columns = tensor(vec_of(transposed), [1, kv_heads, dim, case.keys]).swap_dims(2, 3);
+    for k in [longer(k), columns] {
+        let got = chunk(beside.clone(), k, longer(v.clone()), None).unwrap();
+        assert_eq!(vec_of(got), case.got());
+    }
+}
+
+#[test]
+fn extreme_scores_stay_finite() {
+    // Scores of 1e6 and -1e6: the larger takes all. Values 1, 2, 3, ...
+    let dim = 4;
+    let signs = |n: usize, of: &[f32]| (0..n * dim).map(|i| of[i / dim % of.len()]).collect();
+    let q = tensor(signs(3, &[2e3]), [1, 1, 3, dim]);
+    let k = tensor(signs(3, &[-250.0, 250.0, -250.0]), [1, 1, 3, dim]);
+    let v = tensor(signs(3, &[1.0, 2.0, 3.0]), [1, 1, 3, dim]);
+    let got = vec_of(chunk(q, k, v, None).unwrap());
+    assert_eq!(got, [1.0, 2.0, 2.0].map(|x| [x; 4]).concat());
+}
+
+/// What is not a number must be seen to be none.
+#[test]
+fn damage_shows() {
+    let case = case(2, 1, 20, 200, 16);
+    for place in 0..3 {
+        let mut inputs = case.inputs();
+        let [_, heads, tokens, dim] = inputs[place].dims();
+        let mut damaged = vec_of(inputs[place].clone());
+        damaged[3] = f32::NAN;
+        inputs[place] = tensor(damaged, [1, heads, tokens, dim]);
+        let [q, k, v] = inputs;
+        assert!(vec_of(chunk(q, k, v, None).unwrap()).iter().any(|x| x.is_nan()), "{place}");
+    }
+}
+
+#[test]
+fn other_types_are_refused() {
+    let [q, k, v] = case(2, 1, 4, 8, 16).inputs().map(|x| x.cast(DType::F16));
+    let error = chunk(q, k, v, None).unwrap_err().to_string();
+    assert!(error.contains("f32") && error.contains("F16"), "{error}");
+}
