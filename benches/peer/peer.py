@@ -115,7 +115,7 @@ def answer_probe(model, probe, mode, clock):
             if prompt.shape[1] > 1:
                 model.set_attn_implementation("sdpa")
                 before = model(prompt[:, :-1], use_cache=True, logits_to_keep=1)
-                cache = before.past_key_values
+                cache = before.cache
             pending = prompt[:, -1:]
     rows, answer = [], []
     with clock.phase("decode"):
@@ -123,12 +123,12 @@ def answer_probe(model, probe, mode, clock):
         while len(answer) < limit and not (answer and answer[-1] in stop):
             step = model(
                 pending,
-                past_key_values=cache,
+                cache=cache,
                 use_cache=True,
                 output_attentions=True,
                 logits_to_keep=1,
             )
-            cache = step.past_key_values
+            cache = step.cache
             # A copy: the weights of the whole prompt are not to be held by their last row.
             rows.append(torch.stack([layer[0, :, -1] for layer in step.attentions]).float())
             pending = step.logits[:, -1].argmax(-1, keepdim=True)
