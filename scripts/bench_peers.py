@@ -22,6 +22,9 @@ MIB = 1 << 20
 AIMED_SPEED = {"rows": 10, "eager": 20}
 AIMED_MEMORY = 4
 MODES = list(AIMED_SPEED)
+# Cores in use by other processes from which on figures are not to be trusted: PyTorch's threads wait
+# for each other by spinning, and where they have to share a core they lose tens of times their time.
+BUSY_CORES = 0.1
 # The peer scores every token and the needle as these references do.
 LIKE_THE_PEER = ["--gate", "none", "--compat", "retrieval-head,headkv-r2,dililazykv"]
 
@@ -56,21 +59,37 @@ def parse_arguments():
     return args
 
 
+def busy_seconds():
+    """Seconds of all cores, since boot, in which they did something or were lent to others."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    )
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
 def run(command):
-    """Runs a command to its end: its standard output, seconds and largest memory in bytes."""
+    """Runs a command to its end: its standard output, and what it and others took meanwhile."""
+    command = list(map(str, command))
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        start = time.perf_counter()
-        process = subprocess.Popen(list(map(str, command)), stdout=out, stderr=err)
+        start, busy = time.perf_counter(), busy_seconds()
+        process = subprocess.Popen(command, stdout=out, stderr=err)
         # Not `wait`: the use of this one process is wanted, and only its parent can ask for it.
         _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
+        wall, busy = time.perf_counter() - start, busy_seconds() - busy
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             err.seek(0)
             tail = err.read().decode(errors="replace")[-2000:]
-            sys.exit(f"{' '.join(map(str, command))}\nended with {process.returncode}:\n{tail}")
+            sys.exit(f"{' '.join(command)}\nended with {process.returncode}:\n{tail}")
         out.seek(0)
-        return out.read().decode(), seconds, usage.ru_maxrss * 1024
+        own = usage.ru_utime + usage.ru_stime
+        taken = {
+            "wall": wall,
+            "cpu": own,
+            "others_cores": max(0.0, (busy - own) / wall),
+            "peak_memory_bytes": usage.ru_maxrss * 1024,
+        }
+        return out.read().decode(), taken
 
 
 def run_headprof(args, work, extra=()):
@@ -78,29 +97,23 @@ def run_headprof(args, work, extra=()):
     command += ["--lengths", args.lengths, "--depths", args.depths, "--threads", args.threads]
     command += ["--device", args.device, *LIKE_THE_PEER, "--no-plots", "--quiet", "--json"]
     command += ["--dtype", args.dtype] if args.device != "cpu" else []
-    out, wall, memory = run([*command, "--out", work / "headprof", *args.more, *extra])
+    out, taken = run([*command, "--out", work / "headprof", *args.more, *extra])
     seconds = json.loads(out)["seconds"]
-    return measured(seconds, seconds["total"] - seconds["load"], wall, memory)
+    return measured(seconds, seconds["total"] - seconds["load"], taken)
 
 
 def run_peer(args, work, mode):
     command = [args.peer_python, ROOT / "benches/peer/peer.py", args.model, work / "prompts.jsonl"]
     command += [work / f"{mode}.json", "--mode", mode, "--threads", args.threads]
     command += ["--device", args.device, "--dtype", args.dtype]
-    _, wall, memory = run(command)
+    _, taken = run(command)
     seconds = json.loads((work / f"{mode}.json").read_text())["seconds"]
-    return measured(seconds, seconds["total"], wall, memory)
+    return measured(seconds, seconds["total"], taken)
 
 
-def measured(reported, seconds, wall, memory):
+def measured(reported, seconds, taken):
     """One run: its seconds without the model's load, and what else is known of it."""
-    return {
-        "seconds": seconds,
-        "load": reported["load"],
-        "wall": wall,
-        "peak_memory_bytes": memory,
-        "reported": reported,
-    }
+    return {"seconds": seconds, "load": reported["load"], **taken, "reported": reported}
 
 
 def compare(args, work, mode):
@@ -186,7 +199,7 @@ def main():
         print("writing the prompts: a run of headprof that does not count", file=sys.stderr)
         run_headprof(args, work, ["--export-probes", work / "prompts.jsonl"])
         for number in range(args.rounds):
-            ran = {"load_average": os.getloadavg()[0], "headprof": run_headprof(args, work)}
+            ran = {"headprof": run_headprof(args, work)}
             for mode in MODES:
                 ran[mode] = run_peer(args, work, mode)
                 found = compare(args, work, mode)
@@ -196,14 +209,15 @@ def main():
             told = ", ".join(f"{n} {ran[n]['seconds']:.2f} s" for n in ["headprof", *MODES])
             print(f"round {number + 1} of {args.rounds}: {told}", file=sys.stderr)
         probes = sum(1 for _ in open(work / "prompts.jsonl"))
-    measures = [{n: r[n] for n in ["headprof", *MODES]} for r in rounds]
-    speed = {m: ratios(measures, m, "seconds") for m in MODES}
-    memory = {m: ratios(measures, m, "peak_memory_bytes") for m in MODES}
+    speed = {m: ratios(rounds, m, "seconds") for m in MODES}
+    memory = {m: ratios(rounds, m, "peak_memory_bytes") for m in MODES}
+    others = max(run["others_cores"] for ran in rounds for run in ran.values())
     settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
     results = {
         "machine": about,
         "settings": settings,
         "probes": probes,
+        "others_cores": others,
         "rounds": rounds,
         "speed": speed,
         "memory": memory,
@@ -216,7 +230,9 @@ def main():
         f"{args.model.name}, {probes} probes ({args.needles} needles, {args.lengths} tokens), "
         f"{args.device}, {args.dtype}, {args.threads} threads, {args.rounds} rounds in turn\n"
     )
-    table(results, measures)
+    table(results, rounds)
+    trust = "" if others < BUSY_CORES else ": figures of a busy machine, NOT TO BE USED"
+    print(f"\nOther processes took at most {others:.2f} cores{trust}.")
     for mode, found in agreement.items():
         print(f"\n`{mode}`, scores: {'agree' if found['agrees'] else 'DIFFER'}")
         print("\n".join(f"    {line}" for line in found["report"]))
