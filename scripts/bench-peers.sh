@@ -10,19 +10,19 @@
 #                             under ${XDG_CACHE_HOME:-~/.cache}/headprof. pip takes the CUDA build of
 #                             torch, several GB; PIP_INDEX_URL and the like choose another.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+root=$(cd "$(dirname "$0")/.." && pwd)
 
 device=cpu previous=
 for argument in "$@"; do
     case $argument in
-        -h | --help) exec python3 scripts/bench_peers.py --help ;;
+        -h | --help) exec python3 "$root/scripts/bench_peers.py" --help ;;
         --device=*) device=${argument#*=} ;;
     esac
     if [ "$previous" = --device ]; then device=$argument; fi
     previous=$argument
 done
 
-requirements=benches/peer/requirements.txt
+requirements=$root/benches/peer/requirements.txt
 python=${HEADPROF_PEER_PYTHON:-}
 if [ -z "$python" ]; then
     venv=${XDG_CACHE_HOME:-$HOME/.cache}/headprof/peer-venv
@@ -40,8 +40,8 @@ headprof=${HEADPROF:-}
 if [ -z "$headprof" ]; then
     features=()
     if [ "$device" != cpu ]; then features=(--features cuda); fi
-    cargo build --quiet --release --bin headprof "${features[@]}"
-    headprof=${CARGO_TARGET_DIR:-target}/release/headprof
+    cargo build --quiet --release --bin headprof --manifest-path "$root/Cargo.toml" "${features[@]}"
+    headprof=${CARGO_TARGET_DIR:-$root/target}/release/headprof
 fi
 
-exec python3 scripts/bench_peers.py --headprof "$headprof" --peer-python "$python" "$@"
+exec python3 "$root/scripts/bench_peers.py" --headprof "$headprof" --peer-python "$python" "$@"
