@@ -9,7 +9,7 @@ use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, DType};
 
-use super::host_attention;
+use super::host;
 use crate::error::Result;
 
 /// What [`chunk`] computes, where a single query takes the shorter way through its rows.
@@ -44,7 +44,7 @@ pub(super) fn chunk(
     on_host: bool,
 ) -> Result<Tensor<4>> {
     if on_host {
-        return host_attention::chunk(q, k, v, window);
+        return host::attention::chunk(q, k, v, window);
     }
     let ([_, heads, n, _], [_, _, t, _]) = (q.dims(), k.dims());
     // The oldest key that any query of the chunk sees.

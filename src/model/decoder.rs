@@ -16,6 +16,7 @@ use burn::tensor::DType;
 use burn::tensor::activation::silu;
 
 use super::config::ModelConfig;
+use super::host::rowwise;
 use super::rope::Angles;
 use crate::error::Result;
 
@@ -49,6 +50,9 @@ impl RmsNorm {
 
     /// Normalises the last dimension, in f32 whatever the model's dtype.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        if let Some(normed) = rowwise::rms_norm(&x, &self.weight.val(), self.eps) {
+            return normed;
+        }
         let dtype = x.dtype();
         let x = x.cast(DType::F32);
         let mean = x.clone().square().mean_dim(D - 1);
@@ -155,7 +159,9 @@ impl Layer {
 
     fn mlp(&self, x: Tensor<2>) -> Tensor<2> {
         let x = self.mlp_norm.forward(x);
-        self.down.forward(silu(self.gate.forward(x.clone())) * self.up.forward(x))
+        let (gate, up) = (self.gate.forward(x.clone()), self.up.forward(x));
+        let gated = rowwise::gated(&gate, &up);
+        self.down.forward(gated.unwrap_or_else(|| silu(gate) * up))
     }
 }
 

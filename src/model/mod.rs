@@ -21,7 +21,7 @@ pub mod device;
 pub mod embedded;
 pub mod export;
 pub mod full_rows;
-mod host_attention;
+mod host;
 pub mod kv_cache;
 pub mod layout;
 pub mod llama;

@@ -6,6 +6,7 @@
 use burn::prelude::*;
 
 use super::config::{RopeConfig, RopeScaling};
+use super::host::rowwise;
 
 /// Inverse frequencies of one model, `[D / 2]`.
 #[derive(Debug, Clone)]
@@ -89,8 +90,11 @@ impl Angles {
     pub fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
         let (half, device) = (x.dims()[3] / 2, x.device());
         let here = self.copies.iter().find(|(cos, _)| cos.device() == device);
-        let (cos, sin) = here.unwrap_or(&self.copies[0]).clone();
-        let (cos, sin) = (cos.cast(x.dtype()), sin.cast(x.dtype()));
+        let (cos, sin) = here.unwrap_or(&self.copies[0]);
+        if let Some(rotated) = rowwise::rotated(&x, cos, sin) {
+            return rotated;
+        }
+        let (cos, sin) = (cos.clone().cast(x.dtype()), sin.clone().cast(x.dtype()));
         let a = x.clone().narrow(3, 0, half);
         let b = x.narrow(3, half, half);
         let first = a.clone() * cos.clone() - b.clone() * sin.clone();

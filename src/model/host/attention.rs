@@ -8,20 +8,17 @@
 //! What a query gets depends on its keys and values alone, to the bit: not on the number of threads,
 //! nor on the queries that are computed beside it.
 
-mod lanes;
-
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
-use burn::backend::Flex;
-use burn::backend::tensor::FloatTensor;
 use burn::prelude::*;
 use burn::tensor::DType;
 use rayon::prelude::*;
 
-use self::lanes::{LANES, Lanes, Rows};
+use super::OnHost;
+use super::lanes::{LANES, Lanes};
 use crate::error::{Error, Result};
 
 /// Multiplications for which a thread is worth waking.
@@ -32,44 +29,16 @@ const WORTH_A_THREAD: usize = 1 << 18;
 ///
 /// # Errors
 /// [`Error::Bug`] if they do not lie in host memory in f32.
-pub(super) fn chunk(
-    q: Tensor<4>,
-    k: Tensor<4>,
-    v: Tensor<4>,
-    window: Option<usize>,
-) -> Result<Tensor<4>> {
+pub fn chunk(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, window: Option<usize>) -> Result<Tensor<4>> {
     let ([_, heads, queries, dim], [_, kv_heads, keys, _]) = (q.dims(), k.dims());
     let device = q.device();
     let shape = Shape { heads, kv_heads, queries, keys, dim, window };
-    let (q, k, v) = (OnHost::new(q)?, OnHost::new(k)?, OnHost::new(v)?);
+    let [Some(q), Some(k), Some(v)] = [&q, &k, &v].map(OnHost::new) else {
+        return Err(Error::bug("attention on the host needs f32 numbers in host memory")
+            .got(format!("{:?} on {device:?}", q.dtype())));
+    };
     let output = TensorData::new(shape.attend(&q, &k, &v), [1, queries, heads, dim]);
     Ok(Tensor::from_data(output, (&device, DType::F32)).swap_dims(1, 2))
-}
-
-/// A tensor, `[1, heads, tokens, D]`, whose numbers can be read where they lie.
-struct OnHost(FloatTensor<Flex>);
-
-impl OnHost {
-    fn new(tensor: Tensor<4>) -> Result<Self> {
-        let refused = |reason: String| {
-            Error::bug("attention on the host needs f32 numbers in host memory").got(reason)
-        };
-        if tensor.dtype() != DType::F32 {
-            return Err(refused(format!("{:?}", tensor.dtype())));
-        }
-        let tensor = tensor.try_into_primitive::<Flex>().map_err(|e| refused(format!("{e:?}")))?;
-        let in_rows =
-            matches!(tensor.layout().strides(), [_, head, token, 1] if *head >= 0 && *token > 0);
-        Ok(Self(if in_rows { tensor } else { tensor.to_contiguous() }))
-    }
-
-    /// What one head has of its tokens, `[tokens, D]`.
-    fn head(&self, head: usize) -> Rows<'_> {
-        let layout = self.0.layout();
-        let stride = |dim: usize| layout.strides()[dim].unsigned_abs();
-        let start = layout.start_offset() + head * stride(1);
-        Rows { data: &self.0.storage::<f32>()[start..], stride: stride(2) }
-    }
 }
 
 /// The sizes of one call.
@@ -99,7 +68,7 @@ impl Shape {
                     let (kv_head, strip) = (task / strips, task % strips);
                     let own = strip * LANES..(self.queries * group).min((strip + 1) * LANES);
                     self.fill(lanes, q, kv_head, own.clone());
-                    lanes.attend(k.head(kv_head), v.head(kv_head));
+                    lanes.attend(k.rows(&[0, kv_head]), v.rows(&[0, kv_head]));
                     lanes.outputs(own.len())
                 },
             )
@@ -125,8 +94,8 @@ impl Shape {
             // Lanes without a query do what the last one does.
             let number = (own.start + lane).min(own.end - 1);
             let query = number / group;
-            let rows = q.head(kv_head * group + number % group);
-            let numbers = &rows.data[query * rows.stride..][..self.dim];
+            let rows = q.rows(&[0, kv_head * group + number % group]);
+            let numbers = &rows.row(query)[..self.dim];
             for (to, x) in lanes.queries[lane..].iter_mut().step_by(LANES).zip(numbers) {
                 *to = x * scale;
             }
