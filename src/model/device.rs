@@ -291,32 +291,54 @@ fn probe(device: &Device) -> std::result::Result<(), String> {
     }
 }
 
-/// For tests of the kernels on machines without a GPU.
-#[cfg(all(test, feature = "vulkan"))]
+/// For tests of the kernels: a GPU in builds for CUDA, and on machines without one a Vulkan device,
+/// which may be one in software.
+#[cfg(all(test, feature = "kernels"))]
 impl Compute {
-    /// The Vulkan device that `CUBECL_WGPU_DEFAULT_DEVICE` names, or the first, in f32; else none, and
-    /// the test prints that it was skipped. With `HEADPROF_REQUIRE_VULKAN=1` it fails instead.
-    pub(crate) fn vulkan() -> Option<Self> {
+    /// The device of the kernels that this build has, in f32; else none, and the test prints that it
+    /// was skipped. With `HEADPROF_REQUIRE_CUDA=1` or `HEADPROF_REQUIRE_VULKAN=1` it fails instead.
+    pub(crate) fn of_kernels() -> Option<Self> {
+        let (required, opened) = Self::open_for_kernels();
+        let skipped = |missing: String| {
+            let required = std::env::var_os(required).is_some_and(|v| v == "1");
+            assert!(!required, "the kernels cannot be tested: {missing}");
+            eprintln!("skipped: {missing}");
+        };
+        opened.map_err(skipped).ok()
+    }
+
+    /// The variable that asks for the device, and the device or why there is none.
+    #[cfg(feature = "vulkan")]
+    fn open_for_kernels() -> (&'static str, std::result::Result<Self, String>) {
         use std::sync::OnceLock;
 
         use burn::tensor::wgpu::WgpuBackend;
 
+        // `CUBECL_WGPU_DEFAULT_DEVICE` names one; else it is the first.
         static OPENED: OnceLock<std::result::Result<Device, String>> = OnceLock::new();
         let open = || Device::wgpu_options().graphics_api(WgpuBackend::Vulkan).init();
-        let device = match OPENED.get_or_init(|| open().map_err(|e| e.to_string())) {
-            Ok(device) => device.clone(),
-            Err(e) => {
-                let missing = format!(
-                    "no Vulkan device was found ({e}): install mesa-vulkan-drivers and libvulkan1"
-                );
-                let required =
-                    std::env::var_os("HEADPROF_REQUIRE_VULKAN").is_some_and(|v| v == "1");
-                assert!(!required, "HEADPROF_REQUIRE_VULKAN=1, but {missing}");
-                eprintln!("skipped on Vulkan: {missing}");
-                return None;
-            }
+        let found = OPENED.get_or_init(|| open().map_err(|e| e.to_string())).clone();
+        let opened = found.map(|device| Self {
+            device,
+            name: "vulkan".into(),
+            on_host: false,
+            ..Self::cpu()
+        });
+        let missing = |e| {
+            format!("no Vulkan device was found ({e}): install mesa-vulkan-drivers and libvulkan1")
         };
-        Some(Self { device, name: "vulkan".into(), on_host: false, ..Self::cpu() })
+        ("HEADPROF_REQUIRE_VULKAN", opened.map_err(missing))
+    }
+
+    /// The variable that asks for the device, and the device or why there is none.
+    #[cfg(not(feature = "vulkan"))]
+    fn open_for_kernels() -> (&'static str, std::result::Result<Self, String>) {
+        #[cfg(feature = "cuda")]
+        let opened =
+            cuda(0).map(|gpu| Self { dtype: DType::F32, ..gpu }).map_err(|e| e.to_string());
+        #[cfg(not(feature = "cuda"))]
+        let opened = Err("this build has kernels and no device for them".to_owned());
+        ("HEADPROF_REQUIRE_CUDA", opened)
     }
 }
 

@@ -34,14 +34,14 @@ fn blocks_change_nothing_but_rounding() {
 
 /// Layers on the processor and on another device, in both orders: a tensor that stayed behind would end
 /// the process.
-#[cfg(feature = "vulkan")]
+#[cfg(feature = "kernels")]
 #[test]
 fn layers_on_different_devices_compute_the_same() {
     use crate::eviction::{Rows, Wanted};
     use crate::model::capture::StatsCapture;
     use crate::score::NeedleMask;
 
-    let Some(vulkan) = Compute::vulkan() else { return };
+    let Some(gpu) = Compute::of_kernels() else { return };
     let ids: Vec<u32> = (0..90).map(|i| 10 + i * 37 % 400).collect();
     let rows = [Rows::All, Rows::Last(7)].into_iter().collect();
     let wanted = Wanted { row_sums: rows, value_norms: true, projected_norms: true };
@@ -61,8 +61,8 @@ fn layers_on_different_devices_compute_the_same() {
     };
     let alone = run(&Compute::cpu());
     let shared = Compute { on_host: false, ..Compute::cpu() };
-    let first = Compute { further: vec![vulkan.device.clone()], ..shared.clone() };
-    let second = Compute { further: vec![Device::flex()], device: vulkan.device, ..shared };
+    let first = Compute { further: vec![gpu.device.clone()], ..shared.clone() };
+    let second = Compute { further: vec![Device::flex()], device: gpu.device, ..shared };
     for both in [first, second] {
         for (got, want) in run(&both).iter().zip(&alone) {
             let scale = want.iter().fold(0f32, |m, v| m.max(v.abs()));

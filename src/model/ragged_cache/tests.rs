@@ -6,7 +6,7 @@ use super::masked::MaskedCache;
 use super::*;
 use crate::cache_heads::Granularity;
 use crate::generate::argmax;
-#[cfg(feature = "vulkan")]
+#[cfg(feature = "kernels")]
 use crate::model::embedded::needle_llama;
 use crate::model::llama::NoRows;
 use crate::model::{Llama, NewValue, RaggedRows};
@@ -20,11 +20,11 @@ fn load(name: &str, compute: &Compute) -> Llama {
     Llama::from_dir(&dir, compute).unwrap()
 }
 
-/// The processor and, in builds that test the kernels, a Vulkan device.
+/// The processor and, in builds with the kernels, a device that has them.
 fn devices() -> Vec<Compute> {
     let devices = vec![Compute::cpu()];
-    #[cfg(feature = "vulkan")]
-    let devices = devices.into_iter().chain(Compute::vulkan()).collect();
+    #[cfg(feature = "kernels")]
+    let devices = devices.into_iter().chain(Compute::of_kernels()).collect();
     devices
 }
 
@@ -172,12 +172,12 @@ fn with_everything_kept_it_is_the_ordinary_cache() {
 }
 
 /// Uneven lists of several chunks of the kernel; each device goes on with the tokens it chose.
-#[cfg(feature = "vulkan")]
+#[cfg(feature = "kernels")]
 #[test]
-fn a_vulkan_device_decodes_as_the_processor() {
+fn a_gpu_decodes_as_the_processor() {
     const TOKENS: usize = 600;
     const NEW: usize = 6;
-    let Some(vulkan) = Compute::vulkan() else { return };
+    let Some(gpu) = Compute::of_kernels() else { return };
     let answer = |compute: &Compute, granularity| {
         let model = needle_llama(compute).unwrap();
         let heads = heads(&model, granularity);
@@ -196,7 +196,7 @@ fn a_vulkan_device_decodes_as_the_processor() {
         (0..NEW).map(step).collect::<Vec<_>>()
     };
     for granularity in [Granularity::KvHead, Granularity::QueryHead] {
-        let (want, got) = (answer(&Compute::cpu(), granularity), answer(&vulkan, granularity));
+        let (want, got) = (answer(&Compute::cpu(), granularity), answer(&gpu, granularity));
         for ((id, want), (got_id, got)) in want.iter().zip(&got) {
             assert_eq!(id, got_id, "{granularity:?}");
             let off = want.iter().zip(got).fold(0f32, |m, (a, b)| m.max((a - b).abs()));

@@ -90,7 +90,7 @@ const LENS: [&[usize]; 4] =
 
 #[test]
 fn equals_the_formula_on_uneven_lists() {
-    let Some(compute) = Compute::vulkan() else { return };
+    let Some(compute) = Compute::of_kernels() else { return };
     let mut largest = [0f64; 2];
     for dim in [16, 32, 64, 80, 128, 256] {
         for group in [1, 2, 4] {
@@ -109,7 +109,7 @@ fn equals_the_formula_on_uneven_lists() {
 /// dimensions that the units of a cube are no multiple of.
 #[test]
 fn serves_groups_and_heads_of_any_size() {
-    let Some(compute) = Compute::vulkan() else { return };
+    let Some(compute) = Compute::of_kernels() else { return };
     assert_eq!([1, 7, 8, 11, 16, 24].map(readers_at_once), [1, 7, 8, 1, 8, 8]);
     for (group, dim) in [(7, 40), (11, 64), (16, 128), (3, 33)] {
         let [output, scores] = differences(&compute, DType::F32, &[300, 9, 1], group, dim);
@@ -120,9 +120,9 @@ fn serves_groups_and_heads_of_any_size() {
 /// Numbers are rounded to f16 where they are stored and nowhere else: sums are in f32.
 #[test]
 fn half_precision_is_for_storage_alone() {
-    let Some(compute) = Compute::vulkan() else { return };
+    let Some(compute) = Compute::of_kernels() else { return };
     if !compute.device.supports_dtype(DType::F16) {
-        eprintln!("skipped: this Vulkan device has no f16");
+        eprintln!("skipped: this device has no f16");
         return;
     }
     let [output, scores] = differences(&compute, DType::F16, &[700, 1, 64], 4, 64);
@@ -135,7 +135,7 @@ fn half_precision_is_for_storage_alone() {
 /// weights would be 0 or infinite.
 #[test]
 fn extreme_scores_stay_finite() {
-    let Some(compute) = Compute::vulkan() else { return };
+    let Some(compute) = Compute::of_kernels() else { return };
     let dim = 16;
     let tensor = |numbers: Vec<f32>| {
         let shape = [numbers.len() / dim, dim];
