@@ -10,21 +10,17 @@ use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, DType};
 
 use super::host;
-use crate::error::Result;
 
 /// What [`chunk`] computes, where a single query takes the shorter way through its rows.
-///
-/// # Errors
-/// As [`chunk`].
 pub(super) fn outputs(
     q: Tensor<4>,
     k: Tensor<4>,
     v: Tensor<4>,
     window: Option<usize>,
     on_host: bool,
-) -> Result<Tensor<4>> {
+) -> Tensor<4> {
     match q.dims()[2] {
-        1 => Ok(mix(rows(q, k, window), v)),
+        1 => mix(rows(q, k, window), v),
         _ => chunk(q, k, v, window, on_host),
     }
 }
@@ -32,19 +28,16 @@ pub(super) fn outputs(
 /// Output, `[1, H, n, D]`, of the `n` newest queries `q` (`[1, H, n, D]`) over all keys and values
 /// (`[1, G, t, D]`), causal, each query seeing at most the last `window` keys.
 ///
-/// `on_host`: they lie in host memory, in f32.
-///
-/// # Errors
-/// [`crate::Error::Bug`] if they do not.
+/// `on_host`: they lie in host memory.
 pub(super) fn chunk(
     q: Tensor<4>,
     k: Tensor<4>,
     v: Tensor<4>,
     window: Option<usize>,
     on_host: bool,
-) -> Result<Tensor<4>> {
-    if on_host {
-        return host::attention::chunk(q, k, v, window);
+) -> Tensor<4> {
+    if on_host && let Some(output) = host::attention::chunk(&q, &k, &v, window) {
+        return output;
     }
     let ([_, heads, n, _], [_, _, t, _]) = (q.dims(), k.dims());
     // The oldest key that any query of the chunk sees.
@@ -55,7 +48,7 @@ pub(super) fn chunk(
         .filter(|w| t - first > *w)
         .map(|w| mask(n, t - first, Some(w), &q.device()).reshape([1, 1, n, t - first]));
     let options = AttentionModuleOptions { is_causal: hidden.is_none(), ..Default::default() };
-    Ok(attention(q, seen(k), seen(v), hidden, None, options))
+    attention(q, seen(k), seen(v), hidden, None, options)
 }
 
 /// Scaled products, `[H, n, t]` in f32, of queries `q`, `[1, H, n, D]`, and keys, `[1, G, t, D]`.

@@ -285,14 +285,14 @@ impl Llama {
             let window = self.config.sliding_window[layer];
             let on_host = self.compute.on_host;
             if captured == 0 {
-                return attention::outputs(q, k, v, window, on_host);
+                return Ok(attention::outputs(q, k, v, window, on_host));
             }
             let rows = attention::rows(q.clone(), k.clone(), window);
             sink.rows(layer, rows.clone())?;
-            match n {
-                1 => Ok(attention::mix(rows, v)),
+            Ok(match n {
+                1 => attention::mix(rows, v),
                 _ => attention::chunk(q, k, v, window, on_host),
-            }
+            })
         };
         let hidden = self.pass(ids, start, &mut attend, after)?;
         cache.advance(n);

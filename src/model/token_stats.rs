@@ -145,7 +145,7 @@ impl Llama {
                 if let Some(cells) = &mut cells {
                     cells.add(layer, start, &q, &k)?;
                 }
-                attention::outputs(q, k, v, window, on_host)
+                Ok(attention::outputs(q, k, v, window, on_host))
             };
             let hidden = self.pass(part, start, &mut attend, &mut |_, _| Ok(()))?;
             cache.advance(n);

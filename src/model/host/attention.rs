@@ -19,26 +19,25 @@ use rayon::prelude::*;
 
 use super::OnHost;
 use super::lanes::{LANES, Lanes};
-use crate::error::{Error, Result};
 
 /// Multiplications for which a thread is worth waking.
 const WORTH_A_THREAD: usize = 1 << 18;
 
 /// Output, `[1, H, n, D]`, of the `n` newest queries `q` (`[1, H, n, D]`) over all keys and values
-/// (`[1, G, t, D]`), causal, each query seeing at most the last `window` keys. All in f32.
+/// (`[1, G, t, D]`), causal, each query seeing at most the last `window` keys.
 ///
-/// # Errors
-/// [`Error::Bug`] if they do not lie in host memory in f32.
-pub fn chunk(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, window: Option<usize>) -> Result<Tensor<4>> {
+/// `None` if they do not lie in host memory in f32; the caller then does without.
+pub fn chunk(
+    q: &Tensor<4>,
+    k: &Tensor<4>,
+    v: &Tensor<4>,
+    window: Option<usize>,
+) -> Option<Tensor<4>> {
     let ([_, heads, queries, dim], [_, kv_heads, keys, _]) = (q.dims(), k.dims());
-    let device = q.device();
     let shape = Shape { heads, kv_heads, queries, keys, dim, window };
-    let [Some(q), Some(k), Some(v)] = [&q, &k, &v].map(OnHost::new) else {
-        return Err(Error::bug("attention on the host needs f32 numbers in host memory")
-            .got(format!("{:?} on {device:?}", q.dtype())));
-    };
-    let output = TensorData::new(shape.attend(&q, &k, &v), [1, queries, heads, dim]);
-    Ok(Tensor::from_data(output, (&device, DType::F32)).swap_dims(1, 2))
+    let output = shape.attend(&OnHost::new(q)?, &OnHost::new(k)?, &OnHost::new(v)?);
+    let output = TensorData::new(output, [1, queries, heads, dim]);
+    Some(Tensor::from_data(output, (&q.device(), DType::F32)).swap_dims(1, 2))
 }
 
 /// The sizes of one call.

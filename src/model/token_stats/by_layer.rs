@@ -86,7 +86,7 @@ impl Llama {
                     let (k, v) = cache.append(0, k, v);
                     let window = c.sliding_window[layer];
                     sums.add(0, *start, &q, &k, window)?;
-                    attention::outputs(q, k, v, window, compute.on_host)
+                    Ok(attention::outputs(q, k, v, window, compute.on_host))
                 };
                 *x = self.decoder().layer(layer, x.clone(), 1, angles, &mut attend)?;
                 cache.advance(x.dims()[0]);

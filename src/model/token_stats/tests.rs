@@ -149,7 +149,6 @@ fn a_map_is_the_mean_of_the_whole_rows_whatever_the_chunks_and_blocks() {
         let device = Compute { on_host: false, ..Compute::cpu() };
         let device = Llama::from_dir(&dir, &device).unwrap();
         let (c, ids) = (host.config(), prompt(TOKENS));
-        let rows = full_rows(&host, &ids);
         let finenesses = [(1, 70, 1), (7, 10, 7), (16, 5, 14), (99, 1, 70)];
         let blocks = [(1, 1), (7, 100), (64, 900), (64, 1 << 20)];
         for (i, ((most, side, cells), (chunk, at_once))) in
@@ -158,6 +157,7 @@ fn a_map_is_the_mean_of_the_whole_rows_whatever_the_chunks_and_blocks() {
             let of = MapOf { layer: i % c.layers, head: c.heads - 1 - i % c.heads, cells: most };
             let window = c.sliding_window[of.layer];
             for model in [&host, &device] {
+                let rows = full_rows(model, &ids);
                 let about = format!("{}, {of:?}, chunk {chunk}, {at_once} at once", dir.display());
                 let (stats, map) =
                     model.map_in_blocks(&ids, chunk, &wanted(&[Rows::All]), of, at_once).unwrap();

@@ -66,7 +66,7 @@ impl Case {
 
     fn got(self) -> Vec<f32> {
         let [q, k, v] = self.inputs();
-        vec_of(chunk(q, k, v, self.window).unwrap())
+        vec_of(chunk(&q, &k, &v, self.window).unwrap())
     }
 }
 
@@ -107,7 +107,7 @@ fn equals_the_formula() {
 fn equals_the_backend() {
     let case = Case { window: Some(90), ..case(8, 2, 100, 260, 32) };
     let [q, k, v] = case.inputs();
-    let backend = vec_of(attention::chunk(q, k, v, case.window, false).unwrap());
+    let backend = vec_of(attention::chunk(q, k, v, case.window, false));
     let off = case.got().iter().zip(backend).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
     assert!(off < 2e-6, "off by {off}");
 }
@@ -127,7 +127,8 @@ fn a_query_is_on_its_own() {
         let parts = [0..3, 3..120, 120..200].map(|part: Range<usize>| {
             let t = 250 + part.end;
             let q = q.clone().narrow(2, part.start, part.len());
-            chunk(q, k.clone().narrow(2, 0, t), v.clone().narrow(2, 0, t), window).unwrap()
+            let [k, v] = [&k, &v].map(|x| x.clone().narrow(2, 0, t));
+            chunk(&q, &k, &v, window).unwrap()
         });
         assert_eq!(vec_of(Tensor::cat(parts.to_vec(), 2)), whole);
     }
@@ -148,7 +149,7 @@ fn reads_views_where_they_lie() {
     let transposed = k.clone().swap_dims(2, 3);
     let columns = tensor(vec_of(transposed), [1, kv_heads, dim, case.keys]).swap_dims(2, 3);
     for k in [longer(k), columns] {
-        let got = chunk(beside.clone(), k, longer(v.clone()), None).unwrap();
+        let got = chunk(&beside, &k, &longer(v.clone()), None).unwrap();
         assert_eq!(vec_of(got), case.got());
     }
 }
@@ -161,7 +162,7 @@ fn extreme_scores_stay_finite() {
     let q = tensor(signs(3, &[2e3]), [1, 1, 3, dim]);
     let k = tensor(signs(3, &[-250.0, 250.0, -250.0]), [1, 1, 3, dim]);
     let v = tensor(signs(3, &[1.0, 2.0, 3.0]), [1, 1, 3, dim]);
-    let got = vec_of(chunk(q, k, v, None).unwrap());
+    let got = vec_of(chunk(&q, &k, &v, None).unwrap());
     assert_eq!(got, [1.0, 2.0, 2.0].map(|x| [x; 4]).concat());
 }
 
@@ -176,13 +177,12 @@ fn damage_shows() {
         damaged[3] = f32::NAN;
         inputs[place] = tensor(damaged, [1, heads, tokens, dim]);
         let [q, k, v] = inputs;
-        assert!(vec_of(chunk(q, k, v, None).unwrap()).iter().any(|x| x.is_nan()), "{place}");
+        assert!(vec_of(chunk(&q, &k, &v, None).unwrap()).iter().any(|x| x.is_nan()), "{place}");
     }
 }
 
 #[test]
-fn other_types_are_refused() {
+fn other_types_are_left_to_the_caller() {
     let [q, k, v] = case(2, 1, 4, 8, 16).inputs().map(|x| x.cast(DType::F16));
-    let error = chunk(q, k, v, None).unwrap_err().to_string();
-    assert!(error.contains("f32") && error.contains("F16"), "{error}");
+    assert!(chunk(&q, &k, &v, None).is_none());
 }
