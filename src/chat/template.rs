@@ -221,8 +221,9 @@ fn render(source: &str, config: &serde_json::Value, message: &str) -> Result<Str
         .map_err(failed)
 }
 
-/// `source` without `{% generation %}` and `{% endgeneration %}`, with which transformers marks what
-/// an assistant says; they print nothing.
+/// `source` with blocks that do nothing in the place of `{% generation %}` and `{% endgeneration %}`,
+/// with which transformers marks what an assistant says. Blocks, since a tag may also take the spaces
+/// beside it away.
 fn without_generation_marks(source: &str) -> String {
     let mut text = String::with_capacity(source.len());
     let mut rest = source;
@@ -231,9 +232,11 @@ fn without_generation_marks(source: &str) -> String {
         let Some(tag) = tag else { break };
         let name = tag.trim_matches(['{', '}', '%', '-', '+']).trim();
         text.push_str(&rest[..at]);
-        if !matches!(name, "generation" | "endgeneration") {
-            text.push_str(tag);
-        }
+        text.push_str(&match name {
+            "generation" => tag.replace(name, "if true"),
+            "endgeneration" => tag.replace(name, "endif"),
+            _ => tag.to_owned(),
+        });
         rest = &rest[at + tag.len()..];
     }
     text + rest

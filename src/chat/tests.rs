@@ -57,6 +57,14 @@ fn what_stands_around_a_message() {
     assert_eq!(trims, [true, false, true, false]);
 }
 
+/// A mark takes the spaces beside it away where it says so.
+#[test]
+fn marks_of_what_an_assistant_says_print_nothing() {
+    let marked = "A  {%- generation -%}  {{ messages[0].content }}  {%- endgeneration %} B";
+    let marked = template(marked, "");
+    assert_eq!((marked.before(), marked.after()), ("A", " B"));
+}
+
 /// The day is the same on every day.
 #[test]
 fn dates_are_fixed() {

@@ -113,8 +113,9 @@ pub struct ProbeArgs {
     #[arg(long, value_name = "LIST", help_heading = "Grid", allow_hyphen_values = true)]
     pub depths: Option<String>,
 
-    /// Context lengths in tokens, such as 512,1k..8k:1k [default: 256,512,1024 for needle-llama,
-    /// else those of 512,1k,2k,4k that the model is made for]
+    /// Context lengths in tokens, such as 512, 1k..32k (doubling) or 1k..8k:1k, with commas between
+    /// them [default: 256,512,1024 for needle-llama, else those of 512,1k,2k,4k that the model is
+    /// made for]
     #[arg(long, value_name = "LIST", help_heading = "Grid", allow_hyphen_values = true)]
     pub lengths: Option<String>,
 

@@ -48,7 +48,7 @@ impl Environment {
         let cache = path("HF_HUB_CACHE")
             .or_else(|| path("HUGGINGFACE_HUB_CACHE"))
             .or_else(|| home.as_ref().map(|home| home.join("hub")));
-        let implicit = set("HF_HUB_DISABLE_IMPLICIT_TOKEN").is_none();
+        let implicit = !text("HF_HUB_DISABLE_IMPLICIT_TOKEN").is_some_and(|value| is_true(&value));
         let token = text("HF_TOKEN").map(|secret| Token { secret, from: "HF_TOKEN".to_owned() });
         let files = path("HF_TOKEN_PATH").into_iter().chain(home.map(|home| home.join("token")));
         Self {
@@ -167,6 +167,8 @@ mod tests {
         assert_eq!(secret(&[("HF_HOME", "/no/such")]), None);
         let disabled = [&all[..], &[("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")]].concat();
         assert_eq!(secret(&disabled), None);
+        let not = [&all[..], &[("HF_HUB_DISABLE_IMPLICIT_TOKEN", "0")]].concat();
+        assert_eq!(secret(&not).as_deref(), Some("of-variable"));
         let printed = format!("{:?}", read(&all));
         assert!(printed.contains("HF_TOKEN") && !printed.contains("of-variable"), "{printed}");
     }

@@ -71,7 +71,8 @@ pub fn fetch(model: &HubModel) -> Result<Snapshot> {
         check_shards(&shards, &listing, id, &commit)?;
         shards.iter().try_for_each(|shard| get(shard))?;
     }
-    if id.commit().is_none() {
+    // Without weights, an older commit of which there is more stays what is used without a network.
+    if id.commit().is_none() && (*weights || cache.commit_of(id.revision()).is_none()) {
         cache.set_commit_of(id.revision(), &commit)?;
     }
     Ok(snapshot(&cache, id, &commit))

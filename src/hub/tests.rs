@@ -237,6 +237,10 @@ fn a_revision_is_recorded_as_its_commit() {
     // The branch moves.
     setting.server.hub().revisions.insert("main".to_owned(), NEXT.to_owned());
     assert_eq!(setting.offline(ID).unwrap(), main);
+    // A look at it without its weights leaves the older commit to whoever has no network.
+    let looked = HubModel { weights: false, ..setting.model(ID) };
+    assert_eq!(fetch(&looked).unwrap().origin.commit, NEXT);
+    assert_eq!(setting.offline(ID).unwrap(), main);
     assert_eq!(setting.fetch(ID).unwrap().origin.commit, NEXT);
     assert_eq!(setting.offline(ID).unwrap().origin.commit, NEXT);
     assert_eq!(setting.offline(&format!("{ID}@{COMMIT}")).unwrap().dir, main.dir);

@@ -14,7 +14,7 @@ use crate::error::Result;
 /// Weights of the timed layer, at most; layers of large models are timed in a narrower form.
 const MOST_WEIGHTS: usize = 6_000_000;
 /// Tokens of the two timed prefills on a processor and on a GPU.
-const TOKENS: [[usize; 2]; 2] = [[128, 512], [1024, 4096]];
+const TOKENS: [[usize; 2]; 2] = [[256, 1536], [1024, 4096]];
 /// Timed steps of decode.
 const STEPS: usize = 6;
 
@@ -68,7 +68,7 @@ impl Speed {
         // The first pass compiles kernels and touches memory.
         prefill(lengths[1])?;
         let short = prefill(lengths[0])?.min(prefill(lengths[0])?);
-        let long = prefill(lengths[1])?;
+        let long = prefill(lengths[1])?.min(prefill(lengths[1])?);
         let start = Instant::now();
         for _ in 0..STEPS {
             model.run(&[1], &mut cache, 1, 0, &mut NoRows)?;

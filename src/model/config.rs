@@ -141,7 +141,7 @@ impl ModelConfig {
                     .at(path.display())
                     .got(e)
                     .expected("a Hugging Face config.json")
-                    .advice("give --model the folder that holds config.json and model.safetensors")
+                    .advice("name the folder that holds config.json and model.safetensors")
             })
         };
         let generation = dir.join("generation_config.json");

@@ -1,5 +1,7 @@
 //! The axes of a plan: context lengths and depths, from the command line.
 
+use std::iter::successors;
+
 use crate::error::{Error, Result};
 
 /// More context lengths than this is a slip of the keyboard.
@@ -38,8 +40,9 @@ impl<T: PartialEq + PartialOrd + std::fmt::Display> Grid<T> {
     }
 }
 
-/// Context lengths in tokens: `512,1k..8k:1k` is 512 and 1024, 2048, … 8192. `k` is 1024; a range
-/// has a step and includes its end where a step hits it.
+/// Context lengths in tokens: `512,1k..8k:1k` is 512 and 1024, 2048, 3072, … 8192; `1k..8k` is 1024,
+/// 2048, 4096, 8192. `k` is 1024; without a step a range doubles, and it includes its end where that
+/// is hit.
 ///
 /// # Errors
 /// [`Error::Usage`] naming the part that is not a length, or is above [`MOST_TOKENS`].
@@ -49,7 +52,9 @@ pub fn parse_lengths(text: &str) -> Result<Grid<usize>> {
         let bad = |what: &str| {
             Error::usage(format!("{what} in the context lengths"))
                 .got(format!("{part:?}"))
-                .expected("lengths such as 512 or 8k, ranges such as 1k..8k:1k")
+                .expected(
+                    "lengths such as 512 or 8k, ranges such as 1k..32k (doubling) or 1k..8k:1k",
+                )
         };
         let length = |s: &str| {
             let what = "there is something that is not a number of tokens";
@@ -60,11 +65,19 @@ pub fn parse_lengths(text: &str) -> Result<Grid<usize>> {
             values.push(length(part)?);
             continue;
         };
-        let (to, step) = rest.split_once(':').ok_or_else(|| bad("a range has no step"))?;
-        let (from, to, step) = (length(from)?, length(to)?, length(step)?);
+        let (to, step) = match rest.split_once(':') {
+            Some((to, step)) => (to, Some(length(step)?)),
+            None => (rest, None),
+        };
+        let (from, to) = (length(from)?, length(to)?);
         if to < from {
             return Err(bad("a range ends before it begins"));
         }
+        let Some(step) = step else {
+            let double = |length: &usize| length.checked_mul(2);
+            values.extend(successors(Some(from), double).take_while(|length| *length <= to));
+            continue;
+        };
         if (to - from) / step + values.len() >= MOST_LENGTHS {
             return Err(bad("there are too many values").advice("a larger step"));
         }
@@ -185,13 +198,15 @@ mod tests {
     #[test]
     fn lengths_are_numbers_and_ranges() {
         let k = 1024;
-        let cases: [(&str, Vec<usize>); 6] = [
+        let cases: [(&str, Vec<usize>); 8] = [
             ("512", vec![512]),
             ("512,1k..8k:1k", vec![512, k, 2 * k, 3 * k, 4 * k, 5 * k, 6 * k, 7 * k, 8 * k]),
             // The end is in only where a step hits it.
             ("1k..4k:2K", vec![k, 3 * k]),
             (" 300 , 100, ", vec![100, 300]),
             ("7..7:1", vec![7]),
+            ("1k..8k", vec![k, 2 * k, 4 * k, 8 * k]),
+            ("300..1000,7..7", vec![7, 300, 600]),
             ("100..1000:300", vec![100, 400, 700, 1000]),
         ];
         for (text, expected) in cases {
@@ -217,7 +232,7 @@ mod tests {
             ("k", "\"k\""),
             ("99999999999999999999", "99999999999999999999"),
             ("18446744073709551615k", "18446744073709551615k"),
-            ("1k..8k", "a range has no step"),
+            ("1k..", "\"1k..\""),
             ("1k..8k:0", "1k..8k:0"),
             ("8k..1k:1k", "ends before it begins"),
             ("1..1000000:1", "too many"),

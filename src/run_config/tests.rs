@@ -121,7 +121,7 @@ fn mistakes_are_usage_errors_that_name_the_option() {
         ("--depths 1.5", "--depths"),
         ("--depths -0.1,0.5", "\"-0.1\""),
         ("--depths NaN", "NaN"),
-        ("--lengths 1k..8k", "--lengths"),
+        ("--lengths 1k..8k:0", "--lengths"),
         ("--min-len 9 --max-len 8", "--min-len"),
         ("--context-intervals 0", "--context-intervals"),
         ("--scores retreival", "--scores"),

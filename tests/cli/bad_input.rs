@@ -14,7 +14,7 @@ fn bad_arguments_are_told_before_anything_is_read() {
         (["--depths", "1.5"], "\"1.5\""),
         (["--depths", "-0.1"], "\"-0.1\""),
         (["--depths", ""], "there are no depths"),
-        (["--lengths", "1k..8k"], "a range has no step"),
+        (["--lengths", "1k..8k:0"], "1k..8k:0"),
         (["--scores", "retreival"], "retrieval_reasoning"),
         (["--gate", "cosine"], "rouge, f1, semantic, exact, label, none"),
         (["--device", "tpu"], "cuda:N"),
