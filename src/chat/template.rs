@@ -213,6 +213,8 @@ fn render(source: &str, config: &serde_json::Value, message: &str) -> Result<Str
         .render(context! {
             messages => [context! { role => "user", content => message }],
             add_generation_prompt => true,
+            tools => (),
+            documents => (),
             bos_token => special(config, "bos_token"),
             eos_token => special(config, "eos_token"),
             unk_token => special(config, "unk_token"),

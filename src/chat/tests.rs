@@ -65,6 +65,14 @@ fn marks_of_what_an_assistant_says_print_nothing() {
     assert_eq!((marked.before(), marked.after()), ("A", " B"));
 }
 
+/// Nothing is offered to the model but the message: what templates ask about is there, and none.
+#[test]
+fn there_are_no_tools_and_no_documents() {
+    let asks = "{% if tools is not none %}T{% endif %}{% if documents is not none %}D{% endif %}";
+    let asked = template(&format!("{asks}A {{{{ messages[0].content }}}} B"), "");
+    assert_eq!((asked.before(), asked.after()), ("A ", " B"));
+}
+
 /// The day is the same on every day.
 #[test]
 fn dates_are_fixed() {

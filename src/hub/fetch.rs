@@ -71,8 +71,12 @@ pub fn fetch(model: &HubModel) -> Result<Snapshot> {
         check_shards(&shards, &listing, id, &commit)?;
         shards.iter().try_for_each(|shard| get(shard))?;
     }
-    // Without weights, an older commit of which there is more stays what is used without a network.
-    if id.commit().is_none() && (*weights || cache.commit_of(id.revision()).is_none()) {
+    // Without weights, an older commit that has them stays what is used without a network.
+    let complete = |commit: &String| {
+        matches!(cache.held(commit, *contents, true), Ok(Held::All | Held::Enough(_)))
+    };
+    let older = cache.commit_of(id.revision()).filter(|_| !weights).filter(complete);
+    if id.commit().is_none() && older.is_none() {
         cache.set_commit_of(id.revision(), &commit)?;
     }
     Ok(snapshot(&cache, id, &commit))

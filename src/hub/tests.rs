@@ -297,8 +297,18 @@ fn a_model_is_looked_at_without_its_weights() {
     assert_eq!(fetch(&HubModel { offline: true, ..looked }).unwrap(), snapshot);
     let e = setting.offline(ID).unwrap_err();
     assert!(e.to_string().contains("no model.safetensors"), "{e}");
-    fetch(&setting.model(ID)).unwrap();
-    assert!(here("model.safetensors"));
+    // As long as there are none of any commit, the branch is followed.
+    let mut hub = setting.server.hub();
+    let files = hub.trees[COMMIT].clone();
+    hub.trees.insert(NEXT.to_owned(), files);
+    hub.revisions.insert("main".to_owned(), NEXT.to_owned());
+    drop(hub);
+    let looked = HubModel { weights: false, ..setting.model(ID) };
+    assert_eq!(fetch(&looked).unwrap().origin.commit, NEXT);
+    let again = HubModel { offline: true, ..looked };
+    assert_eq!(fetch(&again).unwrap().origin.commit, NEXT);
+    let whole = fetch(&setting.model(ID)).unwrap();
+    assert!(whole.dir.join("model.safetensors").exists());
 }
 
 /// What `--gate-model` asks for; with `--dry-run` without the weights.

@@ -17,11 +17,12 @@ pub const WEIGHTS: &str = "model.safetensors";
 pub const INDEX: &str = "model.safetensors.index.json";
 
 /// Files that change how a model is used, where the repository has them.
-pub const OPTIONAL: [&str; 4] = [
+pub const OPTIONAL: [&str; 5] = [
     "generation_config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "chat_template.jinja",
+    "chat_template.json",
 ];
 
 /// Endings of weights in other formats, for messages.
@@ -198,7 +199,12 @@ mod tests {
         assert_eq!(one.small, [CONFIG, TOKENIZER, "tokenizer_config.json"]);
         assert_eq!(
             one.absent,
-            ["generation_config.json", "special_tokens_map.json", "chat_template.jinja"]
+            [
+                "generation_config.json",
+                "special_tokens_map.json",
+                "chat_template.jinja",
+                "chat_template.json"
+            ]
         );
         assert_eq!(one.weights, WEIGHTS);
         let several = all.into_iter().filter(|name| *name != WEIGHTS).collect::<Vec<_>>();
