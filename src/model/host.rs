@@ -40,7 +40,8 @@ impl OnHost {
         }
         let tensor = tensor.clone().try_into_primitive::<Flex>().ok()?;
         let strides = tensor.layout().strides();
-        let in_rows = strides.iter().all(|s| *s >= 0) && strides.last() == Some(&1);
+        // Strides of 0 repeat what is there once.
+        let in_rows = strides.iter().all(|s| *s > 0) && strides.last() == Some(&1);
         Some(Self(if in_rows { tensor } else { tensor.to_contiguous() }))
     }
 

@@ -1,12 +1,12 @@
 //! Causal attention of many queries over keys and values in host memory.
 //!
 //! The queries of the heads that share a key/value head are taken together, [`LANES`] at a time in the
-//! order of their positions, so that keys and values are read once for all of them. Scores exist for
+//! order of their positions, so that keys and values are read once for all of these. Scores exist for
 //! one tile of keys at a time, with the running largest and sum of online softmax (Milakov and
 //! Gimelshein 2018, arXiv 1805.02867), as in FlashAttention (arXiv 2205.14135).
 //!
 //! What a query gets depends on its keys and values alone, to the bit: not on the number of threads,
-//! nor on the queries that are computed beside it.
+//! nor, where all values are finite, on the queries that are computed beside it.
 
 #[cfg(test)]
 mod tests;
@@ -26,14 +26,17 @@ const WORTH_A_THREAD: usize = 1 << 18;
 /// Output, `[1, H, n, D]`, of the `n` newest queries `q` (`[1, H, n, D]`) over all keys and values
 /// (`[1, G, t, D]`), causal, each query seeing at most the last `window` keys.
 ///
-/// `None` if they do not lie in host memory in f32; the caller then does without.
+/// `None` if they do not lie in host memory in f32, or are several sequences; the caller then does
+/// without.
 pub fn chunk(
     q: &Tensor<4>,
     k: &Tensor<4>,
     v: &Tensor<4>,
     window: Option<usize>,
 ) -> Option<Tensor<4>> {
-    let ([_, heads, queries, dim], [_, kv_heads, keys, _]) = (q.dims(), k.dims());
+    let ([1, heads, queries, dim], [1, kv_heads, keys, _]) = (q.dims(), k.dims()) else {
+        return None;
+    };
     let shape = Shape { heads, kv_heads, queries, keys, dim, window };
     let output = shape.attend(&OnHost::new(q)?, &OnHost::new(k)?, &OnHost::new(v)?);
     let output = TensorData::new(output, [1, queries, heads, dim]);

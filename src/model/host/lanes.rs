@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Lanes never meet: no sum goes across a register, and a query's result does not depend on who its
-//! neighbours are.
+//! neighbours are, as long as the values that they see are finite.
 
 use std::array::from_fn;
 use std::ops::Range;
@@ -101,7 +101,8 @@ fn attend<S: Simd, const R: usize>(simd: S, Attend { lanes, keys, values }: Atte
             let old = largest[lane];
             let top = rows().fold(old, |top, i| simd.max_f32s(weights[i], top));
             let factor = exp(simd, simd.sub_f32s(old, top));
-            let mut sum = simd.mul_f32s(sums[lane], factor);
+            // A tile for itself: one long chain of small shares would lose digits.
+            let mut sum = simd.splat_f32s(0.0);
             for i in rows() {
                 weights[i] = exp(simd, simd.sub_f32s(weights[i], top));
                 sum = simd.add_f32s(sum, weights[i]);
@@ -109,7 +110,8 @@ fn attend<S: Simd, const R: usize>(simd: S, Attend { lanes, keys, values }: Atte
             for i in (lane..outputs.len()).step_by(width) {
                 outputs[i] = simd.mul_f32s(outputs[i], factor);
             }
-            (largest[lane], sums[lane]) = (top, sum);
+            largest[lane] = top;
+            sums[lane] = simd.mul_add_e_f32s(sums[lane], factor, sum);
         }
         let rows = Rows { data: &values.data[tile.start * values.stride..], ..values };
         mix::<S, R>(simd, outputs, rows, weights);
@@ -211,7 +213,7 @@ fn mix_rows<S: Simd, const R: usize>(
 ) {
     let width = LANES / S::F32_LANES;
     for pair in (0..width).step_by(2) {
-        let mut sums = from_fn::<_, R, _>(|r| [out[r * width + pair], out[r * width + pair + 1]]);
+        let mut sums = [[simd.splat_f32s(0.0); 2]; R];
         for (value, weight) in values.data.chunks(values.stride).zip(weights.chunks_exact(width)) {
             let Some(value) = value.first_chunk::<R>() else { break };
             let [a, b] = [weight[pair], weight[pair + 1]];
@@ -222,7 +224,9 @@ fn mix_rows<S: Simd, const R: usize>(
             }
         }
         for (row, sums) in out.chunks_exact_mut(width).zip(sums) {
-            row[pair..][..2].copy_from_slice(&sums);
+            for (to, sum) in row[pair..][..2].iter_mut().zip(sums) {
+                *to = simd.add_f32s(*to, sum);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Norm, gate and rotation: one pass over the rows each, on all threads.
 //!
-//! Each gives `None` for tensors that do not lie in host memory in f32, or that are watched for a
-//! gradient; the caller then does without.
+//! Each gives `None` for tensors that do not lie in host memory in f32 without gaps, of other shapes
+//! than one sequence has, or that are watched for a gradient; the caller then does without.
 
 use burn::prelude::*;
 use burn::tensor::DType;
@@ -36,6 +36,9 @@ pub fn rms_norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, eps: f64) -> 
 pub fn gated(gate: &Tensor<2>, up: &Tensor<2>) -> Option<Tensor<2>> {
     let (a, b) = (OnHost::new(gate)?, OnHost::new(up)?);
     let (a, b) = (a.all()?, b.all()?);
+    if a.len() != b.len() {
+        return None;
+    }
     let mut out = vec![0.0; a.len()];
     let each = out.par_chunks_mut(STRETCH).with_min_len(WORTH_A_THREAD / STRETCH);
     each.zip(a.par_chunks(STRETCH)).zip(b.par_chunks(STRETCH)).for_each(|((out, gate), up)| {

@@ -154,6 +154,27 @@ fn reads_views_where_they_lie() {
     }
 }
 
+/// All keys but one weigh the same, and little: a sum of one after the other drifts.
+#[test]
+fn many_small_shares_add_up() {
+    const KEYS: usize = 1 << 15;
+    let dim = 16;
+    let ones = |n: usize| vec![1.0; n * dim];
+    let mut k = vec![0.0; KEYS * dim];
+    k[5 * dim..6 * dim].fill(1.609_438 / 4.0);
+    let v: Vec<f32> = numbers(KEYS * dim, 4).into_iter().map(|x| 1.5 + x).collect();
+    let shape = |n| [1, 1, n, dim];
+    let [k, tensor_v] = [tensor(k, shape(KEYS)), tensor(v.clone(), shape(KEYS))];
+    let got = vec_of(chunk(&tensor(ones(2), shape(2)), &k, &tensor_v, None).unwrap());
+    // The one scores 16 * ln 5 / 4 / sqrt 16 = ln 5: the others weigh a fifth of it.
+    for (d, got) in got[dim..].iter().enumerate() {
+        let share = |key: usize| if key == 5 { 5.0 } else { 1.0 };
+        let sum = (0..KEYS).map(|key| share(key) * f64::from(v[key * dim + d])).sum::<f64>();
+        let off = (f64::from(*got) - sum / (KEYS + 4) as f64).abs();
+        assert!(off < 2e-5, "{d}: off by {off}");
+    }
+}
+
 #[test]
 fn extreme_scores_stay_finite() {
     // Scores of 1e6 and -1e6: the larger takes all. Values 1, 2, 3, ...
@@ -182,7 +203,9 @@ fn damage_shows() {
 }
 
 #[test]
-fn other_types_are_left_to_the_caller() {
+fn others_are_left_to_the_caller() {
+    let two = tensor(vec![1.0; 16], [2, 1, 2, 4]);
+    assert!(chunk(&two, &two, &two, None).is_none());
     let [q, k, v] = case(2, 1, 4, 8, 16).inputs().map(|x| x.cast(DType::F16));
     assert!(chunk(&q, &k, &v, None).is_none());
 }
