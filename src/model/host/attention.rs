@@ -43,7 +43,8 @@ pub fn chunk(
     Some(Tensor::from_data(output, (&q.device(), DType::F32)).swap_dims(1, 2))
 }
 
-/// The sizes of one call.
+/// The sizes of one call: `[H, n, D]`, `[G, t, D]`, and the window.
+#[derive(Debug, Clone, Copy)]
 struct Shape {
     heads: usize,
     kv_heads: usize,

@@ -17,18 +17,7 @@ fn tensor(numbers: Vec<f32>, shape: [usize; 4]) -> Tensor<4> {
     Tensor::from_data(TensorData::new(numbers, shape), &Device::flex())
 }
 
-/// `[H, n, D]`, `[G, t, D]`, and the window.
-#[derive(Debug, Clone, Copy)]
-struct Case {
-    heads: usize,
-    kv_heads: usize,
-    queries: usize,
-    keys: usize,
-    dim: usize,
-    window: Option<usize>,
-}
-
-impl Case {
+impl Shape {
     /// Queries (long: some rows are sharp), keys and values.
     fn inputs(self) -> [Tensor<4>; 3] {
         let Self { heads, kv_heads, queries, keys, dim, .. } = self;
@@ -74,8 +63,8 @@ fn vec_of(x: Tensor<4>) -> Vec<f32> {
     x.into_data().try_into_vec_as().unwrap()
 }
 
-fn case(heads: usize, kv_heads: usize, queries: usize, keys: usize, dim: usize) -> Case {
-    Case { heads, kv_heads, queries, keys, dim, window: None }
+fn case(heads: usize, kv_heads: usize, queries: usize, keys: usize, dim: usize) -> Shape {
+    Shape { heads, kv_heads, queries, keys, dim, window: None }
 }
 
 #[test]
@@ -92,7 +81,7 @@ fn equals_the_formula() {
         case(40, 1, 3, 130, 3),
         case(3, 3, 300, 300, 128),
     ];
-    let with = |case: &Case, window| Case { window: Some(window), ..*case };
+    let with = |case: &Shape, window| Shape { window: Some(window), ..*case };
     cases.extend([1, 5, 127, 128, 200, usize::MAX].map(|w| with(&case(4, 2, 150, 400, 32), w)));
     for case in cases {
         let (got, expected) = (case.got(), case.expected());
@@ -105,7 +94,7 @@ fn equals_the_formula() {
 
 #[test]
 fn equals_the_backend() {
-    let case = Case { window: Some(90), ..case(8, 2, 100, 260, 32) };
+    let case = Shape { window: Some(90), ..case(8, 2, 100, 260, 32) };
     let [q, k, v] = case.inputs();
     let backend = vec_of(attention::chunk(q, k, v, case.window, false));
     let off = case.got().iter().zip(backend).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
@@ -116,7 +105,7 @@ fn equals_the_backend() {
 #[test]
 fn a_query_is_on_its_own() {
     for window in [None, Some(150)] {
-        let case = Case { window, ..case(4, 2, 200, 450, 32) };
+        let case = Shape { window, ..case(4, 2, 200, 450, 32) };
         let whole = case.got();
         for threads in [1, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
