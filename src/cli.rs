@@ -206,6 +206,12 @@ pub struct ProfileArgs {
     #[arg(long, value_enum, value_name = "on|off", help_heading = "Model")]
     pub prefix_reuse: Option<Switch>,
 
+    /// How many probes are answered together, each with a cache of its own; a step of answers then reads the
+    /// weights once for all. The scores are the same but for rounding [default: auto: as many as pay, up
+    /// to 8, and fit]
+    #[arg(long, value_name = "N|auto", help_heading = "Model")]
+    pub batch: Option<String>,
+
     /// Where head_score/, plots/ and probes.jsonl go
     #[arg(long, value_name = "DIR", default_value = ".", help_heading = "Output")]
     pub out: PathBuf,

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::model::calibrate::{Speed, attention_flops, layer_weights};
+use crate::model::calibrate::{
+    Speed, attention_flops, layer_weights, prompt_attention_flops, prompt_weights,
+};
 use crate::model::{Compute, KvCache, ModelConfig};
 use crate::profile::{MemoryEstimate, ModelFiles, WorkPrompt, Workload};
 use crate::run_config::ProbeConfig;
@@ -28,6 +30,8 @@ pub struct DryRun {
     pub probes: usize,
     /// Answers to each of them.
     pub answers_per_probe: usize,
+    /// How many probes are answered at the same time, each with a cache of its own.
+    pub caches: usize,
     /// Context lengths that are run, ascending, in tokens.
     pub context_lengths: Vec<usize>,
     /// Tokens of all prompts.
@@ -119,7 +123,14 @@ impl DryRun {
         let made_for = Some(shape.max_positions).filter(|most| tokens <= *most);
         let made_for = made_for.unwrap_or(usize::MAX);
         let extra = workload.extra_per_token_bytes;
-        let each = MemoryEstimate::shared(shape, compute, chunk, free.len(), extra);
+        let caches = workload.batch * workload.walks;
+        let further = KvCache::bytes(shape, caches - 1, compute.dtype);
+        let estimates = |extra| MemoryEstimate::shared(shape, compute, chunk, free.len(), extra);
+        let mut each = estimates(extra.saturating_add(further));
+        for estimate in &mut each {
+            let passes = estimate.pass_bytes.saturating_mul(workload.walks as u64 - 1);
+            estimate.fixed_bytes = estimate.fixed_bytes.saturating_add(passes);
+        }
         // The device that has room for fewest tokens; the fullest where that is not known.
         let tightest = (0..free.len()).min_by_key(|&i| {
             let room = free[i].map_or(usize::MAX, |free| each[i].most_tokens(free));
@@ -154,6 +165,7 @@ impl DryRun {
             dtype: format!("{:?}", compute.dtype).to_lowercase(),
             probes: workload.prompts.len(),
             answers_per_probe: workload.answers,
+            caches,
             context_lengths,
             prompt_tokens: sum(|p| p.tokens),
             run_tokens: sum(|p| p.tokens - p.reused),
@@ -169,8 +181,10 @@ impl DryRun {
                 |free| MemoryEstimate::devices_needed(shape, compute, chunk, tokens, free, extra),
             ),
             fits,
+            // Longer ones are answered one by one.
             longest_that_fits: available.map(|available| {
-                memory.most_tokens(available).min(made_for).saturating_sub(longest_answer)
+                let most = estimates(extra)[tightest].most_tokens(available);
+                most.min(made_for).saturating_sub(longest_answer)
             }),
             prefill_secs: work.matmul_flops / speed.matmul_flops
                 + work.attention_flops / speed.attention_flops,
@@ -180,7 +194,7 @@ impl DryRun {
                 attention_flops: speed.attention_flops,
                 decode_bytes: speed.decode_bytes,
             },
-            statistics: workload.statistics,
+            statistics: workload.statistics == Some(true),
             window: shape.window_note(longest_prompt),
         })
     }
@@ -215,15 +229,21 @@ impl Work {
     fn of(workload: &Workload, shape: &ModelConfig, size: u64) -> Self {
         let (layers, size) = (shape.layers as f64, size as f64);
         let weights = layers * layer_weights(shape);
+        // Of the tokens of a prompt.
+        let followed = workload.statistics.is_some();
+        let met = if followed { weights } else { prompt_weights(shape) };
+        let attention = if followed { attention_flops } else { prompt_attention_flops };
         // The logits of the last token alone.
         let head = (shape.vocab * shape.hidden) as f64;
         let mut work = Self { matmul_flops: 0.0, attention_flops: 0.0, decode_bytes: 0.0 };
         let answers = workload.answers as f64;
         for &WorkPrompt { tokens, reused, new_tokens } in &workload.prompts {
-            work.matmul_flops += 2.0 * (weights * (tokens - reused) as f64 + head);
-            work.attention_flops += attention_flops(shape, tokens) - attention_flops(shape, reused);
+            work.matmul_flops += 2.0 * (met * (tokens - reused) as f64 + head);
+            work.attention_flops += attention(shape, tokens) - attention(shape, reused);
             let kept = (2 * shape.kv_heads * shape.head_dim * tokens) as f64 * layers;
-            work.decode_bytes += answers * new_tokens as f64 * size * (weights + head + kept);
+            // Those that are answered together read the weights once.
+            let read = (weights + head) / workload.batch as f64 + kept;
+            work.decode_bytes += answers * new_tokens as f64 * size * read;
         }
         work
     }
@@ -261,7 +281,11 @@ impl fmt::Display for DryRun {
             format!("{:.3} TFLOP in prefill, {share:.0} % attention", self.prefill_flops / 1e12),
         )?;
         line("weights", mib(self.weight_bytes))?;
-        line("keys and values", format!("{} at the longest", mib(self.kv_cache_bytes)))?;
+        let caches = match self.caches {
+            1 => String::new(),
+            n => format!(", for each of {n} probes at a time"),
+        };
+        line("keys and values", format!("{} at the longest{caches}", mib(self.kv_cache_bytes)))?;
         let fits = match (self.fits, self.available_bytes, self.longest_that_fits) {
             (Some(true), Some(free), Some(most)) => {
                 format!("of {} free: fits; up to length {most}", mib(free))

@@ -56,7 +56,7 @@ impl<'a> From<&'a Needle> for Expected<'a> {
 }
 
 /// Decides whether the answer of a probe counts.
-pub trait AnswerGate {
+pub trait AnswerGate: Send + Sync {
     /// The name on the command line and in records, e.g. `rouge`.
     fn name(&self) -> &str;
 

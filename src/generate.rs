@@ -1,22 +1,35 @@
 //! Prefill and greedy decode of one probe: [`Generation`] = answer ids and attention statistics.
 //!
-//! [`compressed`] decodes from a cache that an eviction method has thinned out.
+//! [`together`] answers several at once; [`compressed`] decodes from a cache that an eviction method has
+//! thinned out.
 
 pub mod compressed;
+pub mod together;
 
 use std::ops::Range;
-use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::model::capture::StatsCapture;
 use crate::model::{KvCache, Llama};
-use crate::score::{NeedleMask, Observation};
+use crate::score::Observation;
 
-/// What to generate and what to look at.
+pub use together::generate_together;
+
+/// A prompt to answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// Its ids, `[T]`.
+    pub prompt: &'a [u32],
+    /// How many of them are those of the question before, or in the cache, and not run; not all.
+    pub shared: usize,
+    /// Where the needle is.
+    pub needle: &'a [Range<usize>],
+    /// Most tokens of the answer; at least one.
+    pub max_new_tokens: usize,
+}
+
+/// How to generate and what to look at.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Most tokens of an answer.
-    pub max_new_tokens: usize,
     /// Ids after which the answer ends; the stop token itself is generated and scored.
     pub stop: Vec<u32>,
     /// Tokens per prefill pass.
@@ -44,57 +57,19 @@ impl Generation {
     }
 }
 
-/// Generates greedily after `prompt`, `[T]`, starting from what `cache` already holds of it.
-///
-/// The cache must hold a prefix of `prompt`, not all of it, and have room for
-/// `T + max_new_tokens - 1` tokens: the last one is not fed back. Equal logits: lower id.
+/// Answers one question, greedily, from what `cache` already holds of its prompt: what it shares.
 ///
 /// # Errors
-/// [`Error::Bug`] for a cache that does not fit the prompt, and the errors of [`Llama::run`].
+/// As [`generate_together`].
 pub fn generate(
     model: &Llama,
     cache: &mut KvCache,
-    prompt: &[u32],
-    needle: &[Range<usize>],
+    question: Question,
     settings: &Settings,
 ) -> Result<Generation> {
-    if cache.len() >= prompt.len() || settings.max_new_tokens == 0 {
-        return Err(Error::bug("nothing is left to run").got(format!(
-            "{} of {} tokens in the cache",
-            cache.len(),
-            prompt.len()
-        )));
-    }
-    let needed = prompt.len().saturating_add(settings.max_new_tokens - 1);
-    if needed > cache.capacity() {
-        return Err(Error::bug("prompt and answer do not fit the cache")
-            .got(format!("room for {} tokens", cache.capacity()))
-            .expected(format!("{needed}")));
-    }
-    let mask = NeedleMask::new(needle)?;
-    let mut capture = StatsCapture::new(&mask, settings.top_k, model.compute());
-    let start = Instant::now();
-    let rest = &prompt[cache.len()..];
-    let logits = model.run(rest, cache, settings.chunk, 1, &mut capture)?;
-    capture.finish_row()?;
-    let (prefill_secs, start) = (start.elapsed().as_secs_f64(), Instant::now());
-    let mut step = |id| {
-        let logits = model.run(&[id], cache, 1, 1, &mut capture)?;
-        capture.finish_row()?;
-        Ok(logits)
-    };
-    let (generated, stopped) = greedy(logits, settings.max_new_tokens, &settings.stop, &mut step)?;
-    let observation = Observation {
-        layers: model.config().layers,
-        heads: model.config().heads,
-        prompt: prompt.to_vec(),
-        needle: needle.to_vec(),
-        generated,
-        stopped,
-        rows: capture.into_rows(),
-        top_k: settings.top_k,
-    };
-    Ok(Generation { observation, prefill_secs, decode_secs: start.elapsed().as_secs_f64() })
+    let caches = std::slice::from_mut(cache);
+    let mut one = generate_together(model, caches, &[question], settings, &mut || Ok(()))?;
+    one.pop().ok_or_else(|| Error::bug("a question was not answered"))
 }
 
 /// Ids, at least one and at most `max_new_tokens`, the first of them from `logits`, `[V]`, and
@@ -141,17 +116,21 @@ mod tests {
         Llama::from_dir(&dir, &Compute::cpu()).unwrap()
     }
 
-    fn settings(max_new_tokens: usize, stop: &[u32]) -> Settings {
-        Settings { max_new_tokens, stop: stop.to_vec(), chunk: 16, top_k: 5 }
-    }
-
     /// 40 tokens; the "needle" is somewhere among them.
     fn prompt() -> Vec<u32> {
         (0..40).map(|i| (i * 37 + i / 5) % 96).collect()
     }
 
-    fn answer(model: &Llama, cache: &mut KvCache, settings: &Settings) -> Generation {
-        generate(model, cache, &prompt(), &[10..14, 20..22], settings).unwrap()
+    /// What is left to answer after what `cache` holds: at most `n` tokens, with an end at `stop`.
+    fn asked(model: &Llama, cache: &mut KvCache, n: usize, stop: &[u32]) -> Result<Generation> {
+        let (prompt, needle, shared) = (&prompt()[..], &[10..14, 20..22][..], cache.len());
+        let question = Question { prompt, shared, needle, max_new_tokens: n };
+        let settings = Settings { stop: stop.to_vec(), chunk: 16, top_k: 5 };
+        generate(model, cache, question, &settings)
+    }
+
+    fn answer(model: &Llama, cache: &mut KvCache, n: usize, stop: &[u32]) -> Generation {
+        asked(model, cache, n, stop).unwrap()
     }
 
     #[test]
@@ -159,14 +138,14 @@ mod tests {
         let model = model();
         // 40 + 6 - 1 tokens: the sixth is generated and not fed back.
         let mut cache = model.new_cache(45);
-        let endless = answer(&model, &mut cache, &settings(6, &[]));
+        let endless = answer(&model, &mut cache, 6, &[]);
         let ids = endless.observation.generated.clone();
         assert_eq!((ids.len(), endless.observation.stopped), (6, false));
         assert_eq!((endless.answer_ids(), endless.observation.rows.len()), (&ids[..], 6));
         assert_eq!(cache.len(), 40 + 6 - 1);
 
         let mut cache = model.new_cache(45);
-        let empty = answer(&model, &mut cache, &settings(6, &ids[..1]));
+        let empty = answer(&model, &mut cache, 6, &ids[..1]);
         assert_eq!(
             (&empty.observation.generated[..], empty.observation.stopped),
             (&ids[..1], true)
@@ -177,7 +156,7 @@ mod tests {
         // In between: the first id that has not occurred before ends the answer, and is in it.
         let place = (1..6).find(|&i| !ids[..i].contains(&ids[i])).expect("two different tokens");
         let mut cache = model.new_cache(45);
-        let some = answer(&model, &mut cache, &settings(6, &ids[place..=place]));
+        let some = answer(&model, &mut cache, 6, &ids[place..=place]);
         assert_eq!(
             (&some.observation.generated[..], some.answer_ids()),
             (&ids[..=place], &ids[..place])
@@ -188,14 +167,13 @@ mod tests {
     #[test]
     fn a_forked_cache_gives_the_same_answer_twice() {
         let model = model();
-        let settings = settings(4, &[]);
-        let whole = answer(&model, &mut model.new_cache(43), &settings).observation;
+        let whole = answer(&model, &mut model.new_cache(43), 4, &[]).observation;
         let mut shared = model.new_cache(43);
         model.run(&prompt()[..25], &mut shared, 16, 0, &mut crate::model::llama::NoRows).unwrap();
         let mut fork = shared.clone();
-        let on_fork = answer(&model, &mut fork, &settings).observation;
+        let on_fork = answer(&model, &mut fork, 4, &[]).observation;
         assert_eq!((shared.len(), fork.len()), (25, 43));
-        let on_original = answer(&model, &mut shared, &settings).observation;
+        let on_original = answer(&model, &mut shared, 4, &[]).observation;
         assert_eq!(on_fork, on_original);
         // Another way to cut the prompt into passes: the same ids, and rows but for rounding.
         assert_eq!(whole.generated, on_fork.generated);
@@ -204,19 +182,19 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_before_anything_runs() {
         let model = model();
-        let refused = |cache: &mut KvCache, settings: &Settings| {
+        let refused = |cache: &mut KvCache, n: usize| {
             let before = cache.len();
-            let e = generate(&model, cache, &prompt(), &[10..14], settings).unwrap_err();
+            let e = asked(&model, cache, n, &[]).unwrap_err();
             assert_eq!((e.exit_code(), cache.len()), (1, before));
             e.to_string()
         };
-        let told = refused(&mut model.new_cache(44), &settings(6, &[]));
+        let told = refused(&mut model.new_cache(44), 6);
         assert!(told.contains("room for 44") && told.contains("45"), "{told}");
-        assert!(refused(&mut model.new_cache(44), &settings(usize::MAX, &[])).contains("room for"));
-        assert!(refused(&mut model.new_cache(44), &settings(0, &[])).contains("nothing is left"));
+        assert!(refused(&mut model.new_cache(44), usize::MAX).contains("room for"));
+        assert!(refused(&mut model.new_cache(44), 0).contains("nothing is left"));
         let mut full = model.new_cache(44);
-        answer(&model, &mut full, &settings(1, &[]));
-        assert!(refused(&mut full, &settings(1, &[])).contains("40 of 40"));
+        answer(&model, &mut full, 1, &[]);
+        assert!(refused(&mut full, 1).contains("40 of 40"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use headprof::evaluate::EvaluateConfig;
 use headprof::gate::onnxruntime::RuntimePlaces;
 use headprof::hub::{self, Environment};
 use headprof::interrupt::Interrupt;
+use headprof::model::Compute;
 use headprof::observe::{self, ObserveConfig};
 use headprof::panics::{caught, remember_quietly};
 use headprof::profile::{ModelFiles, Workload};
@@ -75,8 +76,9 @@ fn command_line() -> Vec<String> {
 }
 
 fn run_profile(config: &RunConfig) -> Result<()> {
-    config.probes.compute.start_threads()?;
-    let finished = profile::run(config, Interrupt::install()?.as_ref())?;
+    let interrupt = Interrupt::install()?;
+    let run = || profile::run(config, interrupt.as_ref());
+    let finished = config.probes.compute.on_threads(run)?;
     match (config.json, config.quiet) {
         (true, _) => print(&json_line(&finished.summary)?)?,
         (false, false) => print(&finished.summary.to_string())?,
@@ -88,13 +90,13 @@ fn run_profile(config: &RunConfig) -> Result<()> {
 fn dry_profile(mut config: RunConfig) -> Result<()> {
     config.probes = config.probes.without_weights();
     let RunConfig { probes, notes, quiet, json, .. } = &config;
-    run_dry(probes, notes, [*quiet, *json], || profile::workload(&config))
+    run_dry(probes, notes, [*quiet, *json], |compute| profile::workload(&config, compute))
 }
 
 fn dry_evaluate(mut config: EvaluateConfig) -> Result<()> {
     config.probes = config.probes.without_weights();
     let EvaluateConfig { probes, notes, quiet, json, .. } = &config;
-    run_dry(probes, notes, [*quiet, *json], || evaluate::workload(&config))
+    run_dry(probes, notes, [*quiet, *json], |_| evaluate::workload(&config))
 }
 
 /// Tells what `work` would take, after `notes`.
@@ -102,18 +104,19 @@ fn run_dry(
     probes: &ProbeConfig,
     notes: &[String],
     [quiet, json]: [bool; 2],
-    work: impl FnOnce() -> Result<(ModelFiles, Workload)>,
+    work: impl FnOnce(&Compute) -> Result<(ModelFiles, Workload)> + Send,
 ) -> Result<()> {
     let tell = |text: &str| {
         if !quiet {
             note(text)
         }
     };
-    probes.compute.start_threads()?;
-    let compute = probes.compute.open_telling(notes, &tell)?;
-    let (model, work) = work()?;
-    work.notes.iter().for_each(|text| tell(&format!("note: {text}")));
-    let dry = DryRun::new(&model, probes, &compute, &work)?;
+    let dry = probes.compute.on_threads(|| {
+        let compute = probes.compute.open_telling(notes, &tell)?;
+        let (model, work) = work(&compute)?;
+        work.notes.iter().for_each(|text| tell(&format!("note: {text}")));
+        DryRun::new(&model, probes, &compute, &work)
+    })?;
     print(&if json { json_line(&dry)? } else { dry.to_string() })?;
     dry.check()
 }
@@ -123,8 +126,9 @@ fn run_evaluate(args: &EvaluateArgs) -> Result<()> {
     if args.dry_run {
         return dry_evaluate(config);
     }
-    config.probes.compute.start_threads()?;
-    let evaluated = evaluate::run(&config, Interrupt::install()?.as_ref())?;
+    let interrupt = Interrupt::install()?;
+    let run = || evaluate::run(&config, interrupt.as_ref());
+    let evaluated = config.probes.compute.on_threads(run)?;
     match (config.json, config.quiet) {
         (true, _) => print(&json_line(&evaluated)?)?,
         (false, false) => print(&evaluated.to_string())?,
@@ -135,8 +139,9 @@ fn run_evaluate(args: &EvaluateArgs) -> Result<()> {
 
 fn run_utility(args: &UtilityArgs) -> Result<()> {
     let config = UtilityConfig::new(args)?;
-    config.probes.compute.start_threads()?;
-    let recorded = utility::run(&config, Interrupt::install()?.as_ref())?;
+    let interrupt = Interrupt::install()?;
+    let run = || utility::run(&config, interrupt.as_ref());
+    let recorded = config.probes.compute.on_threads(run)?;
     if !config.quiet {
         let Recorded { path, accepted, probes } = recorded;
         print(&format!("{}: curves of {accepted} of {probes} probes\n", path.display()))?;
@@ -146,35 +151,37 @@ fn run_utility(args: &UtilityArgs) -> Result<()> {
 
 fn run_observe(args: &ObserveArgs) -> Result<()> {
     let config = ObserveConfig::new(args)?;
-    config.compute.start_threads()?;
-    let observed = observe::run(&config)?;
+    let observed = config.compute.on_threads(|| observe::run(&config))?;
     print(&if args.json { json_line(&observed)? } else { observed.to_string() })
 }
 
 fn run_bench(args: &BenchArgs) -> Result<()> {
     let config = BenchConfig::new(args)?;
-    config.compute.start_threads()?;
-    let measured = bench::run(&config, Interrupt::install()?.as_ref())?;
+    let interrupt = Interrupt::install()?;
+    let measured = config.compute.on_threads(|| bench::run(&config, interrupt.as_ref()))?;
     print(&if args.json { json_line(&measured)? } else { measured.to_string() })
 }
 
 fn run_verify(args: &VerifyArgs) -> Result<()> {
     let config = ComputeConfig::new(&args.compute)?;
-    config.start_threads()?;
-    let compute = config.open()?;
-    compute.note.iter().for_each(|text| note(&format!("note: {text}")));
-    let dir = match ModelChoice::new(Some(&args.model), &args.hub)? {
-        ModelChoice::Dir(dir) => dir,
-        ModelChoice::NeedleLlama => PathBuf::from(&args.model),
-        ModelChoice::Hub(_) if args.golden.is_none() => {
-            return Err(Error::usage("a model of the hub comes without a golden.json")
-                .at("headprof verify")
-                .got(&args.model)
-                .expected("a second argument: the file that scripts/make_golden.py wrote for it"));
-        }
-        ModelChoice::Hub(model) => hub::fetch(&model)?.dir,
-    };
-    let report = verify::verify(&dir, args.golden.as_deref(), &compute)?;
+    let report = config.on_threads(|| {
+        let compute = config.open()?;
+        compute.note.iter().for_each(|text| note(&format!("note: {text}")));
+        let dir = match ModelChoice::new(Some(&args.model), &args.hub)? {
+            ModelChoice::Dir(dir) => dir,
+            ModelChoice::NeedleLlama => PathBuf::from(&args.model),
+            ModelChoice::Hub(_) if args.golden.is_none() => {
+                return Err(Error::usage("a model of the hub comes without a golden.json")
+                    .at("headprof verify")
+                    .got(&args.model)
+                    .expected(
+                        "a second argument: the file that scripts/make_golden.py wrote for it",
+                    ));
+            }
+            ModelChoice::Hub(model) => hub::fetch(&model)?.dir,
+        };
+        verify::verify(&dir, args.golden.as_deref(), &compute)
+    })?;
     print(&if args.json { json_line(&report)? } else { format!("{report}\n") })?;
     match report.passed() {
         true => Ok(()),

@@ -40,6 +40,8 @@ pub struct RunConfig {
     pub plots: bool,
     /// Whether what several prompts begin with is run once.
     pub prefix_reuse: bool,
+    /// How many probes are answered together; `None` for as many as pay and fit.
+    pub batch: Option<usize>,
     /// Where the prompts are exported to.
     pub export_probes: Option<PathBuf>,
     /// Errors only.
@@ -80,6 +82,7 @@ impl RunConfig {
             out: args.out.clone(),
             plots: !args.no_plots,
             prefix_reuse: args.prefix_reuse != Some(Switch::Off),
+            batch: batch(args.batch.as_deref())?,
             export_probes: args.export_probes.clone(),
             quiet: args.quiet,
             json: args.json,
@@ -87,6 +90,18 @@ impl RunConfig {
             command,
         })
     }
+}
+
+/// What `--batch` says: a number, or `None` for "auto".
+fn batch(arg: Option<&str>) -> Result<Option<usize>> {
+    let Some(text) = arg.filter(|text| *text != "auto") else { return Ok(None) };
+    let n = text.parse().map_err(|_| {
+        Error::usage("this is not a number of probes")
+            .at("--batch")
+            .got(text)
+            .expected("a number of at least 1, or auto")
+    })?;
+    at_least_one("--batch", Some(n))
 }
 
 /// What `--probe`, `--tasks`, `--samples` and `--babilong-data` say; `--prompts` is of stories, too.

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use headprof::Error;
+use headprof::generate::{Question, Settings, generate};
 use headprof::model::full_rows::FullRows;
 use headprof::model::llama::NoRows;
 use headprof::model::{Compute, Llama};
@@ -203,11 +204,10 @@ fn queries_that_overflow_never_become_a_generation() {
     query.values.iter_mut().for_each(|v| *v = f32::MAX.copysign(*v));
     let dir = tiny.folder();
     let model = load(dir.path()).unwrap();
-    let settings =
-        headprof::generate::Settings { max_new_tokens: 3, stop: vec![], chunk: 4, top_k: 2 };
-    let prompt = [1, 2, 3, 4, 5];
-    let mut cache = model.new_cache(8);
-    let result = headprof::generate::generate(&model, &mut cache, &prompt, &[1..3], &settings);
+    let settings = Settings { stop: vec![], chunk: 4, top_k: 2 };
+    let (prompt, needle) = (&[1, 2, 3, 4, 5], &[1..3]);
+    let question = Question { prompt, shared: 0, needle, max_new_tokens: 3 };
+    let result = generate(&model, &mut model.new_cache(8), question, &settings);
     refused(result, &["model.layers.1", "not finite"]);
 }
 

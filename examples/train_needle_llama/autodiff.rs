@@ -57,7 +57,7 @@ impl Autodiff {
             let weights = softmax(q.matmul(k.swap_dims(2, 3)) + mask.clone(), 3);
             Ok(weights.matmul(v).reshape([b, h, n, d]))
         };
-        let hidden = self.model.run(ids, &angles, &mut attend, &mut |_, _| Ok(()))?;
+        let hidden = self.model.run(ids, &angles, None, &mut attend, &mut |_, _| Ok(()))?;
         let m = targets.rows.len();
         let rows = Tensor::<1, Int>::from_data(TensorData::new(targets.rows.clone(), [m]), device);
         let logits = self.model.logits(hidden.select(0, rows));

@@ -20,7 +20,7 @@ use crate::cli::BenchArgs;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::machine;
-use crate::model::calibrate::{attention_flops, layer_weights};
+use crate::model::calibrate::{layer_weights, prompt_attention_flops, prompt_weights};
 use crate::model::llama::NoRows;
 use crate::model::rates::Rates;
 use crate::model::{Llama, ModelConfig};
@@ -206,7 +206,9 @@ impl LengthSpeed {
     ) -> Self {
         let (layers, head) = (shape.layers as f64, (shape.vocab * shape.hidden) as f64);
         let weights = layers * layer_weights(shape);
-        let flops = 2.0 * (weights * tokens as f64 + head) + attention_flops(shape, tokens);
+        // What is computed: the last layer's of the last token alone.
+        let met = prompt_weights(shape) * tokens as f64 + layer_weights(shape) + head;
+        let flops = 2.0 * met + prompt_attention_flops(shape, tokens);
         let kept = layers * (2 * shape.kv_heads * shape.head_dim * (tokens + steps / 2)) as f64;
         let bytes = rates.number_bytes as f64 * (weights + head + kept);
         Self {
@@ -226,15 +228,17 @@ mod tests {
     use super::*;
     use crate::model::embedded::needle_llama_config;
 
-    /// 100 tokens of needle-llama by hand: 688,128 weights in each of 6 layers and 2048 x 256 of the
-    /// output; 5050 pairs of tokens, 4 x 8 x 32 operations each.
+    /// 100 tokens of needle-llama by hand: 688,128 weights in each of 6 layers, of which those for keys and
+    /// values are 256 x 256, and 2048 x 256 of the output; 5050 pairs of tokens, 4 x 8 x 32 operations
+    /// each. In the last layer the last token alone meets all.
     #[test]
     fn shares_by_hand() {
         let shape = needle_llama_config().unwrap();
         let rates = Rates { matmul_flops: 1e9, copy_bytes: 1e8, number_bytes: 4 };
         let speed = LengthSpeed::new(&shape, &rates, 100, 8, 2.0, 0.5);
         let weights = 6.0 * 688_128.0;
-        let flops = 2.0 * (weights * 100.0 + 2048.0 * 256.0) + 6.0 * 1024.0 * 5050.0;
+        let met = (5.0 * 688_128.0 + 65_536.0) * 100.0 + 688_128.0 + 2048.0 * 256.0;
+        let flops = 2.0 * met + 5.0 * 1024.0 * 5050.0;
         assert!((speed.prefill_share - flops / 2.0 / 1e9).abs() < 1e-9);
         // Keys and values of 104 tokens: 2 x 6 x 4 x 32 numbers each.
         let bytes = 4.0 * (weights + 2048.0 * 256.0 + 104.0 * 1536.0);

@@ -234,8 +234,10 @@ pub fn workload(config: &EvaluateConfig) -> Result<(ModelFiles, Workload)> {
     let work = Workload {
         prompts,
         answers: config.settings.len(),
+        batch: 1,
+        walks: 1,
         extra_per_token_bytes: extra_bytes(shape, config),
-        statistics: !wanted(config).row_sums.is_empty(),
+        statistics: Some(!wanted(config).row_sums.is_empty()),
         notes,
     };
     Ok((inputs.into_model(), work))

@@ -11,7 +11,7 @@ use burn::tensor::{Bool, DType};
 
 use super::host;
 
-/// What [`chunk`] computes, where a single query takes the shorter way through its rows.
+/// What [`chunk`] computes, where a single query takes the shorter way of [`single`].
 pub(super) fn outputs(
     q: Tensor<4>,
     k: Tensor<4>,
@@ -20,9 +20,27 @@ pub(super) fn outputs(
     on_host: bool,
 ) -> Tensor<4> {
     match q.dims()[2] {
-        1 => mix(rows(q, k, window), v),
+        1 => single(q, k, v, window, on_host).1,
         _ => chunk(q, k, v, window, on_host),
     }
+}
+
+/// Attention row, `[H, 1, t]` in f32, and output, `[1, H, 1, D]`, of the newest query `q`,
+/// `[1, H, 1, D]`, over all keys and values, `[1, G, t, D]`, of which it sees at most the last `window`.
+///
+/// `on_host`: they lie in host memory.
+pub(super) fn single(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    window: Option<usize>,
+    on_host: bool,
+) -> (Tensor<3>, Tensor<4>) {
+    if on_host && let Some(both) = host::single::attend(&q, &k, &v, window) {
+        return both;
+    }
+    let rows = rows(q, k, window);
+    (rows.clone(), mix(rows, v))
 }
 
 /// Output, `[1, H, n, D]`, of the `n` newest queries `q` (`[1, H, n, D]`) over all keys and values
@@ -79,7 +97,7 @@ pub(super) fn rows(q: Tensor<4>, k: Tensor<4>, window: Option<usize>) -> Tensor<
 }
 
 /// Output, `[1, H, 1, D]`, of one query whose `rows`, `[H, 1, t]`, are known.
-pub(super) fn mix(rows: Tensor<3>, v: Tensor<4>) -> Tensor<4> {
+fn mix(rows: Tensor<3>, v: Tensor<4>) -> Tensor<4> {
     let ([heads, _, t], [_, kv_heads, _, dim]) = (rows.dims(), v.dims());
     let rows = rows.reshape([1, kv_heads, heads / kv_heads, t]).cast(v.dtype());
     rows.matmul(v).reshape([1, heads, 1, dim])

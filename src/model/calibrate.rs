@@ -40,6 +40,20 @@ pub fn attention_flops(config: &ModelConfig, tokens: usize) -> f64 {
     4.0 * (config.heads * config.head_dim) as f64 * layers.map(pairs).sum::<f64>()
 }
 
+/// The same of a prompt whose last token alone is followed behind the last layer; that one's own are left
+/// out.
+pub fn prompt_attention_flops(config: &ModelConfig, tokens: usize) -> f64 {
+    let layers = config.layers.saturating_sub(1);
+    attention_flops(&ModelConfig { layers, ..config.clone() }, tokens)
+}
+
+/// Weights that every token of such a prompt meets: those of all layers, but of the last those for keys and
+/// values alone.
+pub fn prompt_weights(config: &ModelConfig) -> f64 {
+    let keys_and_values = config.hidden * 2 * config.kv_heads * config.head_dim;
+    config.layers.saturating_sub(1) as f64 * layer_weights(config) + keys_and_values as f64
+}
+
 /// Weights of one layer's products.
 pub fn layer_weights(config: &ModelConfig) -> f64 {
     let heads = 2 * config.heads + 2 * config.kv_heads;
@@ -62,7 +76,10 @@ impl Speed {
         let mut prefill = |tokens: usize| -> Result<f64> {
             cache.rewind(0);
             let start = Instant::now();
-            model.run(&ids[..tokens], &mut cache, tokens.min(lengths[0] * 2), 0, &mut NoRows)?;
+            // All of the layer, for all tokens.
+            for part in model.parts(&ids[..tokens], lengths[0] * 2) {
+                model.followed(part, &mut cache, &mut |_, _| Ok(()))?;
+            }
             Ok(start.elapsed().as_secs_f64())
         };
         // The first pass compiles kernels and touches memory.

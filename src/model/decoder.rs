@@ -10,15 +10,21 @@
 //! What attention is, decides the caller: with a cache and captured rows in [`super::llama`], over
 //! a whole batch with gradients in training.
 
+use std::ops::Range;
+
 use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::DType;
 use burn::tensor::activation::silu;
 
 use super::config::ModelConfig;
-use super::host::rowwise;
+use super::host::{few, rowwise};
 use super::rope::Angles;
 use crate::error::Result;
+
+/// What attention is: `(layer, q, k, v)` to the heads' outputs, as [`Decoder::run`] says.
+pub type Attend<'a> =
+    &'a mut dyn FnMut(usize, Tensor<4>, Tensor<4>, Tensor<4>) -> Result<Tensor<4>>;
 
 /// Where weights come from: a checkpoint, a construction, an initialiser.
 pub trait WeightSource {
@@ -85,7 +91,8 @@ impl Linear {
 
     /// `x`, `[n, in]` → `[n, out]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let y = x.matmul(self.weight.val());
+        let weight = self.weight.val();
+        let y = few::product(&x, &weight).unwrap_or_else(|| x.matmul(weight));
         match &self.bias {
             Some(bias) => y + bias.val().unsqueeze(),
             None => y,
@@ -136,25 +143,34 @@ impl Layer {
         })
     }
 
-    /// Query, key and value of `x`, `[B * n, hidden]`: `[B, H or G, n, D]`, rotated.
+    /// Query, key and value of `x`, `[B * n, hidden]`: `[B, H or G, n, D]`, rotated. Queries of the
+    /// `wanted` rows alone if some are given.
     fn project(
         &self,
         x: Tensor<2>,
         c: &Heads,
         batch: usize,
         angles: &Angles,
+        wanted: Option<&[Range<usize>]>,
     ) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
         let x = self.input_norm.forward(x);
-        let n = x.dims()[0] / batch;
-        let split = |y: Tensor<2>, heads| y.reshape([batch, n, heads, c.dim]);
+        let split = |y: Tensor<2>, heads| {
+            let n = y.dims()[0] / batch;
+            y.reshape([batch, n, heads, c.dim])
+        };
         let normed = |y: Tensor<4>, norm: &Option<RmsNorm>| match norm {
             Some(norm) => norm.forward(y),
             None => y,
         };
-        let q = normed(split(self.query.forward(x.clone()), c.query), &self.query_norm);
         let k = normed(split(self.key.forward(x.clone()), c.kv), &self.key_norm);
-        let v = split(self.value.forward(x), c.kv);
-        (angles.rotate(q.swap_dims(1, 2)), angles.rotate(k.swap_dims(1, 2)), v.swap_dims(1, 2))
+        let v = split(self.value.forward(x.clone()), c.kv);
+        let k = angles.rotate(k.swap_dims(1, 2));
+        let queries = |x| normed(split(self.query.forward(x), c.query), &self.query_norm);
+        let q = match wanted {
+            None => angles.rotate(queries(x).swap_dims(1, 2)),
+            Some(rows) => angles.of(rows).rotate(queries(picked(x, 0, rows)).swap_dims(1, 2)),
+        };
+        (q, k, v.swap_dims(1, 2))
     }
 
     fn mlp(&self, x: Tensor<2>) -> Tensor<2> {
@@ -212,11 +228,13 @@ impl Decoder {
         self.embedding.val().select(0, ids.reshape([batch * n]))
     }
 
-    /// Hidden states before the final norm, `[B * n, hidden]`, of `ids`, `[B, n]`.
+    /// Hidden states before the final norm, `[B * n, hidden]`, of `ids`, `[B, n]`; if some are
+    /// `wanted` (of a single sequence, `B = 1`) of these alone, `[wanted, hidden]`. The last layer then does
+    /// no more for the others than their keys and values.
     ///
-    /// `attend(layer, q, k, v)` gets the rotated `q`, `[B, H, n, D]`, and `k`, `v`, `[B, G, n, D]`,
-    /// and returns the heads' outputs, `[B, H, n, D]`. `after(layer, x)` sees the residual stream
-    /// after every layer.
+    /// `attend(layer, q, k, v)` gets the rotated `q`, `[B, H, n, D]` (in the last layer those of the
+    /// wanted), and `k`, `v`, `[B, G, n, D]`, and returns the heads' outputs, in the shape of `q`.
+    /// `after(layer, x)` sees the residual stream after every layer.
     ///
     /// # Errors
     /// The first error of `attend` or `after`.
@@ -224,20 +242,22 @@ impl Decoder {
         &self,
         ids: Tensor<2, Int>,
         angles: &Angles,
-        attend: &mut dyn FnMut(usize, Tensor<4>, Tensor<4>, Tensor<4>) -> Result<Tensor<4>>,
+        wanted: Option<&[Range<usize>]>,
+        attend: Attend,
         after: &mut dyn FnMut(usize, &Tensor<2>) -> Result<()>,
     ) -> Result<Tensor<2>> {
         let [batch, _] = ids.dims();
         let mut x = self.embed(ids);
         for layer in 0..self.layers.len() {
-            x = self.layer(layer, x, batch, angles, attend)?;
+            let wanted = wanted.filter(|_| layer + 1 == self.layers.len());
+            x = self.layer(layer, x, batch, angles, wanted, attend)?;
             after(layer, &x)?;
         }
         Ok(x)
     }
 
-    /// The residual stream behind one layer, `[B * n, hidden]`, from that before it; `attend` as in
-    /// [`Decoder::run`].
+    /// The residual stream behind one layer, `[B * n, hidden]`, or of its `wanted` rows, from that
+    /// before it; `attend` as in [`Decoder::run`].
     ///
     /// # Errors
     /// That of `attend`.
@@ -247,12 +267,17 @@ impl Decoder {
         x: Tensor<2>,
         batch: usize,
         angles: &Angles,
-        attend: &mut dyn FnMut(usize, Tensor<4>, Tensor<4>, Tensor<4>) -> Result<Tensor<4>>,
+        wanted: Option<&[Range<usize>]>,
+        attend: Attend,
     ) -> Result<Tensor<2>> {
         let layer = &self.layers[index];
         let x = brought_to(x, &layer.input_norm.weight.val().device());
+        let (q, k, v) = layer.project(x.clone(), &self.heads, batch, angles, wanted);
+        let x = match wanted {
+            Some(rows) => picked(x, 0, rows),
+            None => x,
+        };
         let (rows, width) = (x.dims()[0], self.heads.query * self.heads.dim);
-        let (q, k, v) = layer.project(x.clone(), &self.heads, batch, angles);
         let heads = attend(index, q, k, v)?.swap_dims(1, 2).reshape([rows, width]);
         let x = x + layer.output.forward(heads);
         Ok(x.clone() + layer.mlp(x))
@@ -305,9 +330,25 @@ impl Decoder {
             Some(output) => output.forward(hidden),
             None => {
                 let embedding = self.embedding.val();
-                brought_to(hidden, &embedding.device()).matmul(embedding.transpose())
+                let hidden = brought_to(hidden, &embedding.device());
+                let logits = few::transposed(&hidden, &embedding);
+                logits.unwrap_or_else(|| hidden.matmul(embedding.transpose()))
             }
         }
+    }
+}
+
+/// `ranges` of one dimension, one behind the other.
+pub(super) fn picked<const D: usize>(
+    x: Tensor<D>,
+    dim: usize,
+    ranges: &[Range<usize>],
+) -> Tensor<D> {
+    let mut parts: Vec<Tensor<D>> =
+        ranges.iter().map(|r| x.clone().narrow(dim, r.start, r.len())).collect();
+    match parts.len() {
+        1 => parts.swap_remove(0),
+        _ => Tensor::cat(parts, dim),
     }
 }
 

@@ -2,13 +2,18 @@
 //!
 //! The tensor library's operations are one pass over memory each, on one thread and into memory of its
 //! own; in a small model such passes take as long as the products of matrices. Here are those that a
-//! decoder's layer needs: attention of many queries ([`attention`]), and norm, gate and rotation
-//! ([`rowwise`]). Neither gives other numbers with another number of threads.
+//! decoder's layer needs: attention of many queries ([`attention`]) and of one ([`single`]), norm, gate and
+//! rotation ([`rowwise`]), and products with the few rows of a step of answers ([`few`]). None gives other numbers with another number of threads.
 
 pub mod attention;
+#[cfg(test)]
+mod cases;
+mod dot;
 mod exp;
+pub mod few;
 mod lanes;
 pub mod rowwise;
+pub mod single;
 
 use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;
@@ -30,19 +35,34 @@ impl<'a> Rows<'a> {
     fn row(self, i: usize) -> &'a [f32] {
         &self.data[i * self.stride..]
     }
+
+    /// Row `i` and those after it.
+    fn from(self, i: usize) -> Self {
+        Self { data: self.row(i), ..self }
+    }
 }
 
 impl OnHost {
     /// None if the numbers are of another type, on another device, or watched for a gradient.
     fn new<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
-        if tensor.dtype() != DType::F32 {
-            return None;
-        }
-        let tensor = tensor.clone().try_into_primitive::<Flex>().ok()?;
-        let strides = tensor.layout().strides();
+        let held = Self::held(tensor)?;
+        Some(if held.lies_in_rows() { held } else { Self(held.0.to_contiguous()) })
+    }
+
+    /// The same, but none where the numbers would have to be copied.
+    fn in_rows<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
+        Self::held(tensor).filter(Self::lies_in_rows)
+    }
+
+    fn held<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
+        let f32 = tensor.dtype() == DType::F32;
+        f32.then(|| tensor.clone().try_into_primitive::<Flex>().ok().map(Self)).flatten()
+    }
+
+    fn lies_in_rows(&self) -> bool {
+        let strides = self.0.layout().strides();
         // Strides of 0 repeat what is there once.
-        let in_rows = strides.iter().all(|s| *s > 0) && strides.last() == Some(&1);
-        Some(Self(if in_rows { tensor } else { tensor.to_contiguous() }))
+        strides.iter().all(|s| *s > 0) && strides.last() == Some(&1)
     }
 
     /// All numbers, in order; none if there are gaps between them.

@@ -76,6 +76,21 @@ impl KvCache {
         (k.clone().narrow(2, 0, to), v.clone().narrow(2, 0, to))
     }
 
+    /// Becomes a copy of the first `len` tokens of `other`, a cache of the same model that holds as many;
+    /// what it held is forgotten. Unlike a clone it has storage of its own.
+    pub(crate) fn fork(&mut self, other: &Self, len: usize) {
+        if len > 0 {
+            for ((k, v), (other_k, other_v)) in self.layers.iter_mut().zip(&other.layers) {
+                let [batch, heads, _, dim] = k.dims();
+                let range = [0..batch, 0..heads, 0..len, 0..dim];
+                let first = |x: &Tensor<4>| x.clone().narrow(2, 0, len);
+                k.inplace(|k| k.slice_assign(range.clone(), first(other_k)));
+                v.inplace(|v| v.slice_assign(range, first(other_v)));
+            }
+        }
+        self.len = len;
+    }
+
     /// Values of one layer's tokens, `[1, G, len, D]`.
     pub(super) fn values(&self, layer: usize) -> Tensor<4> {
         self.layers[layer].1.clone().narrow(2, 0, self.len)

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::prelude::*;
 use burn::tensor::DType;
 
-use super::attention;
 use super::checkpoint::Checkpoint;
 use super::config::ModelConfig;
 use super::decoder::{Decoder, WeightSource};
 use super::device::Compute;
 use super::kv_cache::KvCache;
-use super::rope::{Angles, Rope};
+use super::pass::Stretch;
+use super::rope::Rope;
 use crate::error::{Error, Result};
 
 /// Positions whose logits [`Llama::each_logits`] holds at a time.
@@ -125,6 +125,10 @@ impl Llama {
         &self.decoder
     }
 
+    pub(super) fn rope(&self) -> &Rope {
+        &self.rope
+    }
+
     /// SHA-256 of the weights' files.
     pub fn sha256(&self) -> &str {
         &self.sha256
@@ -197,7 +201,7 @@ impl Llama {
         self.check_ids(ids, &cache)?;
         let mut position = 0;
         for part in self.parts(ids, chunk) {
-            let hidden = self.forward(part, &mut cache, 0, &mut NoRows, &mut |_, _| Ok(()))?;
+            let hidden = self.followed(part, &mut cache, &mut |_, _| Ok(()))?;
             // A few at a time: the logits of a whole chunk are gigabytes for large vocabularies.
             for some in hidden.split(LOGITS_AT_ONCE, 0) {
                 for logits in self.logits(some)?.chunks(self.config.vocab) {
@@ -219,33 +223,30 @@ impl Llama {
         sink: &mut dyn RowSink,
     ) -> Result<Tensor<2>> {
         self.check_ids(ids, cache)?;
-        // The captured queries form a chunk of their own: their rows need all of them at once.
-        let captured = captured.min(ids.len());
-        let (head, tail) = ids.split_at(ids.len() - captured);
+        let end = cache.len() + ids.len();
         let mut last = None;
-        for part in self.parts(head, chunk) {
-            last = Some(self.forward(part, cache, 0, &mut NoRows, &mut |_, _| Ok(()))?);
-        }
-        if !tail.is_empty() {
-            last = Some(self.forward(tail, cache, captured, sink, &mut |_, _| Ok(()))?);
+        for ids in self.parts_with_end(ids, chunk, captured.min(ids.len())) {
+            let captured = if cache.len() + ids.len() == end { captured } else { 0 };
+            let mut stretch = [Stretch { ids, cache, followed: 1, captured, sink }];
+            last = Some(self.run_stretches(&mut stretch, &mut |_, _| Ok(()))?);
         }
         let last = last.ok_or_else(|| Error::bug("no tokens were run"))?;
         let n = last.dims()[0];
         Ok(last.narrow(0, n - 1, 1))
     }
 
-    /// `ids` cut into passes of at most `chunk` tokens.
-    pub(super) fn parts<'a>(
+    /// One pass over `ids`, all followed to the end: hidden states, `[n, hidden]`.
+    pub(super) fn followed(
         &self,
-        ids: &'a [u32],
-        chunk: usize,
-    ) -> impl Iterator<Item = &'a [u32]> {
-        let mut rest = ids;
-        pass_lengths(ids.len(), chunk, self.compute.query_block).into_iter().map(move |n| {
-            let (part, after) = rest.split_at(n);
-            rest = after;
-            part
-        })
+        ids: &[u32],
+        cache: &mut KvCache,
+        after: &mut dyn FnMut(usize, &Tensor<2>) -> Result<()>,
+    ) -> Result<Tensor<2>> {
+        let sink = &mut NoRows;
+        self.run_stretches(
+            &mut [Stretch { ids, cache, followed: ids.len(), captured: 0, sink }],
+            after,
+        )
     }
 
     /// Whether `ids` can be run after what `cache` holds.
@@ -269,54 +270,6 @@ impl Llama {
         Ok(())
     }
 
-    /// One pass over `ids`; hidden states, `[n, hidden]`. Rows of all `ids` if `captured > 0`;
-    /// `after(layer, x)` sees the residual stream after every layer.
-    fn forward(
-        &self,
-        ids: &[u32],
-        cache: &mut KvCache,
-        captured: usize,
-        sink: &mut dyn RowSink,
-        after: &mut dyn FnMut(usize, &Tensor<2>) -> Result<()>,
-    ) -> Result<Tensor<2>> {
-        let (n, start) = (ids.len(), cache.len());
-        let mut attend = |layer, q: Tensor<4>, k, v| {
-            let (k, v) = cache.append(layer, k, v);
-            let window = self.config.sliding_window[layer];
-            let on_host = self.compute.on_host;
-            if captured == 0 {
-                return Ok(attention::outputs(q, k, v, window, on_host));
-            }
-            let rows = attention::rows(q.clone(), k.clone(), window);
-            sink.rows(layer, rows.clone())?;
-            Ok(match n {
-                1 => attention::mix(rows, v),
-                _ => attention::chunk(q, k, v, window, on_host),
-            })
-        };
-        let hidden = self.pass(ids, start, &mut attend, after)?;
-        cache.advance(n);
-        Ok(hidden)
-    }
-
-    /// One pass over `ids`, the first of which stands at position `start`; hidden states,
-    /// `[n, hidden]`. `attend` and `after` as in [`Decoder::run`].
-    pub(super) fn pass(
-        &self,
-        ids: &[u32],
-        start: usize,
-        attend: &mut dyn FnMut(usize, Tensor<4>, Tensor<4>, Tensor<4>) -> Result<Tensor<4>>,
-        after: &mut dyn FnMut(usize, &Tensor<2>) -> Result<()>,
-    ) -> Result<Tensor<2>> {
-        self.decoder.run(self.tokens(ids), &self.angles(start, ids.len()), attend, after)
-    }
-
-    /// Angles of the `n` positions from `start` on, for every device.
-    pub(super) fn angles(&self, start: usize, n: usize) -> Angles {
-        let positions: Vec<f32> = (start..start + n).map(|p| p as f32).collect();
-        self.rope.angles(&positions, 1, self.compute.devices())
-    }
-
     /// Logits, `[n * V]`, of hidden states, `[n, hidden]`, on the host.
     pub(super) fn logits(&self, hidden: Tensor<2>) -> Result<Vec<f32>> {
         let logits = self.decoder.logits(hidden).cast(DType::F32);
@@ -328,16 +281,9 @@ impl Llama {
         })
     }
 
-    /// `ids` on the device, `[1, n]`.
-    pub(super) fn tokens(&self, ids: &[u32]) -> Tensor<2, Int> {
-        let ids: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
-        let shape = [1, ids.len()];
-        Tensor::from_data(TensorData::new(ids, shape), &self.compute.device)
-    }
-
     /// Where numbers first stop being finite, found by running `ids` again on a fork of `cache`
     /// that holds its first `before` tokens. `None` if that does not happen before the final norm.
-    fn first_not_finite(
+    pub(crate) fn first_not_finite(
         &self,
         ids: &[u32],
         cache: &KvCache,
@@ -360,7 +306,7 @@ impl Llama {
                 place = Some(format!("model.layers.{layer}"));
                 Err(Error::model("not finite"))
             };
-            if self.forward(part, &mut cache, 0, &mut NoRows, &mut after).is_err() {
+            if self.followed(part, &mut cache, &mut after).is_err() {
                 break;
             }
         }
@@ -369,24 +315,12 @@ impl Llama {
 }
 
 /// The error for damaged weights, which show at `place`, or only after the last layer.
-pub(super) fn not_finite(place: Option<String>) -> Error {
+pub(crate) fn not_finite(place: Option<String>) -> Error {
     Error::model("the model computes numbers that are not finite")
         .at(place.unwrap_or_else(|| "model.norm or lm_head".to_owned()))
         .got("NaN or infinity")
         .expected("finite numbers")
         .advice("the weights are damaged or overflow in this dtype; download them again")
-}
-
-/// How many of `tokens` each pass takes: at most `chunk`, multiples of `block`, and what remains,
-/// less than a block, at last. A `chunk` smaller than a block is taken as it is.
-fn pass_lengths(tokens: usize, chunk: usize, block: usize) -> Vec<usize> {
-    let chunk = chunk.max(1);
-    let block = if chunk < block { chunk } else { block };
-    let (whole, rest) = (tokens - tokens % block, tokens % block);
-    let chunk = chunk - chunk % block;
-    let mut lengths = vec![chunk; whole / chunk];
-    lengths.extend([whole % chunk, rest].into_iter().filter(|n| *n > 0));
-    lengths
 }
 
 #[cfg(test)]

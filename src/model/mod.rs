@@ -25,6 +25,7 @@ mod host;
 pub mod kv_cache;
 pub mod layout;
 pub mod llama;
+pub(crate) mod pass;
 pub mod planted;
 pub mod projected_norms;
 pub mod ragged_cache;

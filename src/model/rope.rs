@@ -3,9 +3,12 @@
 //! Frequencies and angles are computed in f32, as transformers does: at large positions the
 //! rounding of the angle is part of what a checkpoint was trained with.
 
+use std::ops::Range;
+
 use burn::prelude::*;
 
 use super::config::{RopeConfig, RopeScaling};
+use super::decoder::picked;
 use super::host::rowwise;
 
 /// Inverse frequencies of one model, `[D / 2]`.
@@ -85,6 +88,12 @@ fn scale(scaling: RopeScaling, freq: f32) -> f32 {
 }
 
 impl Angles {
+    /// Those of some of the positions.
+    pub(super) fn of(&self, ranges: &[Range<usize>]) -> Self {
+        let pick = |x: &Tensor<4>| picked(x.clone(), 2, ranges);
+        Self { copies: self.copies.iter().map(|(cos, sin)| (pick(cos), pick(sin))).collect() }
+    }
+
     /// Rotates `x`, `[B, heads, n, D]`, in the layout of Hugging Face checkpoints: dimension `i`
     /// pairs with `i + D / 2`.
     pub fn rotate(&self, x: Tensor<4>) -> Tensor<4> {

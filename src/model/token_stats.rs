@@ -147,7 +147,7 @@ impl Llama {
                 }
                 Ok(attention::outputs(q, k, v, window, on_host))
             };
-            let hidden = self.pass(part, start, &mut attend, &mut |_, _| Ok(()))?;
+            let hidden = self.pass(part, start, &mut attend)?;
             cache.advance(n);
             last = Some(hidden.narrow(0, n - 1, 1));
         }

@@ -49,10 +49,15 @@ pub struct Workload {
     pub prompts: Vec<WorkPrompt>,
     /// Answers to every prompt; one for each setting of a comparison.
     pub answers: usize,
-    /// Bytes per prompt token beside the model's own.
+    /// How many prompts are answered together.
+    pub batch: usize,
+    /// How many threads do so at the same time.
+    pub walks: usize,
+    /// Bytes per prompt token beside the model's own and one cache.
     pub extra_per_token_bytes: u64,
-    /// Whether attention is added up beside the prompts.
-    pub statistics: bool,
+    /// Of a comparison, which follows all tokens of a prompt behind the last layer: whether attention is
+    /// added up beside the prompts.
+    pub statistics: Option<bool>,
     /// What the user should know.
     pub notes: Vec<String>,
 }

@@ -11,12 +11,14 @@ use crate::run_config::ProbeConfig;
 const PROGRAM_BYTES: u64 = 48 << 20;
 
 /// An upper estimate for one device: `fixed + per_token · tokens`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MemoryEstimate {
     /// The weights alone.
     pub weight_bytes: u64,
     /// Weights, activations of one chunk, logits.
     pub fixed_bytes: u64,
+    /// Of these, activations and logits.
+    pub pass_bytes: u64,
     /// Cache, one layer's keys, values and attention rows.
     pub per_token_bytes: u64,
 }
@@ -76,11 +78,14 @@ impl MemoryEstimate {
             product([3, c.heads, c.head_dim]),
             product([6, c.kv_heads, c.head_dim]),
         ]);
+        // Logits twice.
+        let pass_bytes = sum([width.saturating_mul(product([chunk, 4])), product([c.vocab, 8])]);
         Self {
             weight_bytes,
+            pass_bytes,
             fixed_bytes: sum([
                 weight_bytes,
-                width.saturating_mul(product([chunk, 4])),
+                pass_bytes,
                 // While it is transposed, a weight exists twice: the last is the output layer, if it is
                 // one of its own. The embedding is not transposed.
                 match (compute.on_host, c.tied) {
@@ -88,8 +93,6 @@ impl MemoryEstimate {
                     (true, false) => embedding.saturating_mul(4),
                     (true, true) => product([c.hidden, c.intermediate, 4]),
                 },
-                // Logits, twice.
-                product([c.vocab, 8]),
                 PROGRAM_BYTES,
             ]),
             per_token_bytes: sum([
@@ -120,10 +123,7 @@ impl MemoryEstimate {
     /// # Errors
     /// [`Error::Resources`] with the longest context that fits.
     pub(crate) fn check_free(self, compute: &Compute, length: usize, answer: usize) -> Result<()> {
-        match machine::available_memory_bytes() {
-            Some(available) if compute.on_host => self.check(length, answer, available),
-            _ => Ok(()),
-        }
+        available_bytes(compute).map_or(Ok(()), |available| self.check(length, answer, available))
     }
 
     /// How many devices with `available` bytes each, more than `compute` has, must share the layers for a
@@ -176,6 +176,11 @@ impl MemoryEstimate {
             ))
             .advice(advice))
     }
+}
+
+/// What is free, where tensors lie in the machine's own memory and it can tell.
+pub(super) fn available_bytes(compute: &Compute) -> Option<u64> {
+    machine::available_memory_bytes().filter(|_| compute.on_host)
 }
 
 /// Sizes come from a file: what is beyond 64 bits is as much as 64 bits hold.
@@ -238,7 +243,8 @@ mod tests {
     #[test]
     fn the_largest_length_that_fits_is_told() {
         let (fixed_bytes, per_token_bytes) = (10 << 20, 1 << 20);
-        let estimate = MemoryEstimate { weight_bytes: 8 << 20, fixed_bytes, per_token_bytes };
+        let (weight_bytes, pass_bytes) = (8 << 20, 1 << 20);
+        let estimate = MemoryEstimate { weight_bytes, pass_bytes, fixed_bytes, per_token_bytes };
         assert_eq!(estimate.bytes(20), 30 << 20);
         assert_eq!(estimate.most_tokens(30 << 20), 20);
         assert_eq!(estimate.most_tokens(5 << 20), 0);
@@ -261,7 +267,7 @@ mod tests {
         assert_eq!((estimate.fixed_bytes, estimate.per_token_bytes), (u64::MAX, u64::MAX));
         let e = estimate.check(usize::MAX, usize::MAX, 1 << 40).unwrap_err();
         assert_eq!(e.exit_code(), 5);
-        let small = MemoryEstimate { weight_bytes: 0, fixed_bytes: 0, per_token_bytes: 1 };
+        let small = MemoryEstimate { per_token_bytes: 1, ..MemoryEstimate::default() };
         assert_eq!(small.check(usize::MAX, usize::MAX, 1 << 40).unwrap_err().exit_code(), 5);
     }
 

@@ -55,6 +55,8 @@ pub(super) struct Meta<'a> {
     probes: ProbesMeta,
     /// Whether what prompts begin alike with was run once.
     prefix_reuse: bool,
+    /// How many probes were answered together, at most.
+    batch: usize,
     #[serde(flatten)]
     provenance: Provenance<'a>,
     run: RunMeta,
@@ -157,6 +159,7 @@ impl<'a> Meta<'a> {
                 failed_ids,
             },
             prefix_reuse: config.prefix_reuse,
+            batch: probed.batch,
             provenance: Provenance::new(&config.probes, inputs, job, model, cycles),
             run: RunMeta {
                 created: machine::utc_now(),

@@ -6,12 +6,14 @@
 //!
 //! Everything that can go wrong without the weights goes wrong before they are read.
 
+mod answering;
 mod hidden;
 mod inputs;
 mod job;
 mod memory;
 mod meta;
 mod outputs;
+mod parts;
 mod probe_cache;
 mod probes;
 mod provenance;
@@ -20,11 +22,13 @@ mod record;
 mod reuse;
 mod statistics;
 mod summary;
+mod together;
 
 use std::time::Instant;
 
 use serde::Serialize;
 
+pub(crate) use answering::guarded;
 pub use inputs::{Inputs, ModelFiles};
 pub(crate) use job::context_lengths;
 pub use job::{Extent, Job, NeedleSpans, WorkPrompt, Workload};
@@ -32,7 +36,7 @@ pub use memory::MemoryEstimate;
 pub(crate) use memory::check as check_memory;
 pub use outputs::OutputDir;
 pub use probes::Probed;
-pub(crate) use probes::guarded;
+
 pub(crate) use provenance::{
     ChatMeta, HaystackMeta, ModelMeta, Provenance, TokenizerMeta, needle_sha256,
 };
@@ -42,11 +46,14 @@ pub use record::{ProbeRecord, Status};
 use reuse::{Reuse, Step};
 pub use statistics::{ScoreStatistics, TopHead};
 pub use summary::Summary;
+use together::{Sizes, Together};
 
 use crate::error::{Error, Result};
 use crate::export_probes;
 use crate::interrupt::Interrupt;
 use crate::machine;
+use crate::model::calibrate::{prompt_attention_flops, prompt_weights};
+use crate::model::{Compute, KvCache};
 use crate::run_config::{ProbeSource, RunConfig};
 use crate::terminal::note;
 
@@ -55,9 +62,9 @@ use crate::terminal::note;
 pub struct Seconds {
     /// Reading the weights.
     pub load: f64,
-    /// Prompts, all probes.
+    /// Of the time that all probes took, the share of the prompts.
     pub prefill: f64,
-    /// Answers, all probes.
+    /// The share of the answers.
     pub decode: f64,
     /// From the start of the run to the writing of its files.
     pub total: f64,
@@ -76,23 +83,54 @@ pub struct Finished {
 /// # Errors
 /// All that [`run`] refuses before it reads the weights, except for too little memory and the folder to
 /// write to.
-pub fn workload(config: &RunConfig) -> Result<(ModelFiles, Workload)> {
+pub fn workload(config: &RunConfig, compute: &Compute) -> Result<(ModelFiles, Workload)> {
     let inputs = Inputs::load(&config.probes)?;
     let job = Job::new(&config.probes, &inputs, NeedleSpans::Known)?;
-    let reuse = Reuse::of_job(&job, config.prefix_reuse)?;
+    let reuse = reuse(config, &inputs, &job, compute)?;
     let prompt = |step: &Step| {
-        let probe = &job.plan.probes[step.probe];
-        WorkPrompt {
-            tokens: probe.context_length,
-            reused: step.shared,
-            new_tokens: job.max_new_tokens(probe),
-        }
+        let new_tokens = job.max_new_tokens(&job.plan.probes[step.probe]);
+        WorkPrompt { tokens: step.tokens, reused: step.shared, new_tokens }
     };
-    let prompts = reuse.steps.iter().map(prompt).collect();
+    let prompts = reuse.steps().map(prompt).collect();
+    let Together { batch, walks } = together(config, &inputs, &job, compute)?;
     let warning = inputs.model.tokenizer_warning();
     let notes = inputs.notes.into_iter().chain(job.notes).chain(warning).collect();
-    let work = Workload { prompts, answers: 1, extra_per_token_bytes: 0, statistics: false, notes };
+    let work = Workload {
+        prompts,
+        answers: 1,
+        batch,
+        walks: walks.min(reuse.parts.len()),
+        extra_per_token_bytes: 0,
+        statistics: None,
+        notes,
+    };
     Ok((inputs.model, work))
+}
+
+/// The order of the probes of `job`, in parts where the processor's threads can take one each.
+fn reuse(config: &RunConfig, inputs: &Inputs, job: &Job, compute: &Compute) -> Result<Reuse> {
+    let shape = &inputs.model.config;
+    let work = |tokens: usize| {
+        2.0 * prompt_weights(shape) * tokens as f64 + prompt_attention_flops(shape, tokens)
+    };
+    let work: &dyn Fn(usize) -> f64 = &work;
+    Reuse::of_job(job, config.prefix_reuse, compute.on_host.then_some(work))
+}
+
+/// How many probes of `job` are answered together, and by how many threads at the same time.
+fn together(config: &RunConfig, inputs: &Inputs, job: &Job, compute: &Compute) -> Result<Together> {
+    let (extent, shape) = (job.extent(), &inputs.model.config);
+    let tokens = extent.longest_prompt.saturating_add(extent.longest_answer);
+    let estimate = MemoryEstimate::new(shape, compute, config.probes.chunk_tokens(compute));
+    let sizes = Sizes { estimate, cache: KvCache::bytes(shape, tokens, compute.dtype), tokens };
+    let probes = job.plan.probes.len();
+    let available = memory::available_bytes(compute);
+    let batch = sizes.batch(config.batch, probes, available)?;
+    let walks = match compute.on_host {
+        true => sizes.walks(batch, rayon::current_num_threads(), available),
+        false => 1,
+    };
+    Ok(Together { batch, walks })
 }
 
 /// Profiles the model of `config` and writes the files.
@@ -122,8 +160,9 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     let seen = inputs.model.config.window_note(job.extent().longest_prompt);
     seen.iter().for_each(|text| tell(&format!("note: {text}")));
     memory::check(&config.probes, &inputs.model, &compute, job.extent(), 0)?;
+    let together = together(config, &inputs, &job, &compute)?;
     // Puts every prompt together, so not before it is known that they fit.
-    let reuse = Reuse::of_job(&job, config.prefix_reuse)?;
+    let reuse = reuse(config, &inputs, &job, &compute)?;
     reuse.note().iter().for_each(|text| tell(&format!("note: {text}")));
     if let Some(path) = &config.export_probes {
         export_probes::write(&job, path)?;
@@ -134,7 +173,8 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     let load = loading.elapsed().as_secs_f64();
     model.warnings().iter().for_each(|text| tell(&format!("warning: {text}")));
 
-    let probed = probes::run(config, &inputs, &job, &model, &reuse, interrupt)?;
+    let (inputs, job, model) = (&inputs, &job, &model);
+    let probed = probes::Run { config, inputs, job, model, together, interrupt }.probes(&reuse)?;
     interrupt.begin_writing()?;
     out.write_probes(&probed.records)?;
     let statistics = statistics::of_scores(config, &probed).inspect_err(|_| {
@@ -146,12 +186,12 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
             ));
         }
     })?;
-    let made = meta::Made { config, inputs: &inputs, job: &job, model: &model, probed: &probed };
+    let made = meta::Made { config, inputs, job, model, probed: &probed };
     let against = match config.probes.source {
         ProbeSource::Needles => AgainstNeedles::default(),
         ProbeSource::Babilong(_) | ProbeSource::Published(_) => {
             let name = &inputs.model.name;
-            ranking::against_needles(&statistics, &out.head_score(), &model, name, &tell)
+            ranking::against_needles(&statistics, &out.head_score(), model, name, &tell)
         }
     };
     let pictures =

@@ -1,39 +1,48 @@
-//! [`ProbeCache`]: the one cache that the probes of a run take turns with.
+//! [`ProbeCaches`]: the caches that the probes of a run take turns with.
 
 use crate::model::{KvCache, Llama};
 
-/// A cache with room for the longest probe, as long as the device has that much.
-pub(super) struct ProbeCache<'a> {
+/// Caches with room for the longest probe, as long as the device has that much.
+pub(super) struct ProbeCaches<'a> {
     model: &'a Llama,
     /// Tokens of the longest prompt with its answer.
     most: usize,
     /// Whether the device has no room for those; every probe then gets what it needs.
     tight: bool,
-    /// `None` before the first probe, and after one that failed: nobody knows what that left.
-    held: Option<KvCache>,
+    /// Those that came back, the one that the next probe goes on from first. None before the first probes,
+    /// and after some that failed: nobody knows what those left.
+    held: Vec<KvCache>,
 }
 
-impl<'a> ProbeCache<'a> {
+impl<'a> ProbeCaches<'a> {
     /// For probes of at most `most` tokens.
     pub fn new(model: &'a Llama, most: usize) -> Self {
-        Self { model, most, tight: false, held: None }
+        Self { model, most, tight: false, held: Vec::new() }
     }
 
-    /// A cache with room for `needed` tokens, which holds at most the first `shared` ones of what the
-    /// last one held. It comes back with [`ProbeCache::put`], unless the probe fails.
-    pub fn take(&mut self, needed: usize, shared: usize) -> KvCache {
-        if let Some(mut cache) = self.held.take_if(|cache| cache.capacity() >= needed) {
-            cache.rewind(shared);
-            return cache;
+    /// One cache for each of some probes that follow one another, with room for `needed` tokens each. The
+    /// first holds at most the first `shared` of the tokens that the last one to come back held. They
+    /// come back with [`ProbeCaches::put`], unless the probes fail.
+    pub fn take(&mut self, needed: &[usize], shared: usize) -> Vec<KvCache> {
+        let mut held = std::mem::take(&mut self.held).into_iter();
+        let mut caches = Vec::with_capacity(needed.len());
+        for (i, &needed) in needed.iter().enumerate() {
+            // One that is too small must not stand beside the new one.
+            let found = held.next().filter(|cache| cache.capacity() >= needed);
+            let mut cache = found.unwrap_or_else(|| {
+                self.model.new_cache(if self.tight { needed } else { needed.max(self.most) })
+            });
+            cache.rewind(if i == 0 { shared } else { 0 });
+            caches.push(cache);
         }
-        // The old one must not stand beside the new.
-        self.held = None;
-        self.model.new_cache(if self.tight { needed } else { needed.max(self.most) })
+        caches
     }
 
-    /// Keeps `cache` for the next probe.
-    pub fn put(&mut self, cache: KvCache) {
-        self.held = Some(cache);
+    /// Keeps the caches of some probes for the next.
+    pub fn put(&mut self, mut caches: Vec<KvCache>) {
+        // The last probe's is the one that the next prompt begins like.
+        caches.rotate_right(1);
+        self.held = caches;
     }
 
     /// After a failure for lack of memory of a probe that needs `needed` tokens: whether it has a second
@@ -55,21 +64,37 @@ mod tests {
     #[test]
     fn room_for_the_longest_probe_until_that_fails() {
         let model = needle_llama(&Compute::cpu()).unwrap();
-        let mut caches = ProbeCache::new(&model, 300);
-        let mut cache = caches.take(100, 50);
-        assert_eq!((cache.capacity(), cache.len()), (300, 0));
-        model.run(&[5; 40], &mut cache, 64, 0, &mut NoRows).unwrap();
-        caches.put(cache);
-        assert_eq!(caches.take(200, 30).len(), 30);
+        let mut caches = ProbeCaches::new(&model, 300);
+        let mut one = caches.take(&[100], 50);
+        assert_eq!((one[0].capacity(), one[0].len()), (300, 0));
+        model.run(&[5; 40], &mut one[0], 64, 0, &mut NoRows).unwrap();
+        caches.put(one);
+        assert_eq!(caches.take(&[200], 30)[0].len(), 30);
         // It did not come back: the probe failed. Once there is a second chance.
         assert!(caches.tighten(200) && !caches.tighten(200));
-        let cache = caches.take(200, 30);
-        assert_eq!((cache.capacity(), cache.len()), (200, 0));
-        caches.put(cache);
-        assert_eq!(caches.take(150, 0).capacity(), 200);
-        caches.put(model.new_cache(200));
-        assert_eq!(caches.take(250, 10).capacity(), 250);
+        let one = caches.take(&[200], 30);
+        assert_eq!((one[0].capacity(), one[0].len()), (200, 0));
+        caches.put(one);
+        assert_eq!(caches.take(&[150], 0)[0].capacity(), 200);
+        caches.put(vec![model.new_cache(200)]);
+        assert_eq!(caches.take(&[250], 10)[0].capacity(), 250);
         // The longest probe itself has none.
-        assert!(!ProbeCache::new(&model, 300).tighten(300));
+        assert!(!ProbeCaches::new(&model, 300).tighten(300));
+    }
+
+    #[test]
+    fn the_next_probes_go_on_from_the_last_one() {
+        let model = needle_llama(&Compute::cpu()).unwrap();
+        let mut caches = ProbeCaches::new(&model, 100);
+        let mut three = caches.take(&[90; 3], 0);
+        for (cache, n) in three.iter_mut().zip([10, 20, 30]) {
+            model.run(&vec![5; n], cache, 64, 0, &mut NoRows).unwrap();
+        }
+        caches.put(three);
+        let lengths = |caches: &[KvCache]| caches.iter().map(KvCache::len).collect::<Vec<_>>();
+        let two = caches.take(&[90; 2], 25);
+        assert_eq!(lengths(&two), [25, 0]);
+        caches.put(two);
+        assert_eq!(lengths(&caches.take(&[90; 4], 25)), [0; 4]);
     }
 }

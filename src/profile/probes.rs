@@ -1,20 +1,24 @@
 //! The loop over all probes: prompt → answer → gate → scores.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::answering::{Answer, Answering, Asked, of_one_probe};
 use super::inputs::Inputs;
 use super::job::Job;
-use super::probe_cache::ProbeCache;
+use super::probe_cache::ProbeCaches;
 use super::record::{ProbeRecord, ProbeSeconds, Status};
-use super::reuse::Reuse;
+use super::reuse::{Reuse, Step};
+use super::together::Together;
 use crate::error::{Error, Result};
 use crate::gate::Expected;
-use crate::generate::{Settings, generate};
+use crate::generate::Settings;
 use crate::head_matrix::HeadMatrix;
 use crate::interrupt::Interrupt;
-use crate::model::{Compute, KvCache, Llama};
-use crate::panics::caught;
+use crate::model::Llama;
 use crate::plan::Probe;
 use crate::progress::Progress;
-use crate::prompt::Prompt;
 use crate::run_config::RunConfig;
 
 /// Answers shown where none passed.
@@ -27,136 +31,174 @@ pub struct Probed {
     /// Per score of [`RunConfig::scores`]: one `[L, H]` per accepted probe, in the order of the
     /// plan.
     pub scores: Vec<Vec<HeadMatrix>>,
-    /// Seconds for all prompts.
+    /// Seconds that passed, the prompts' share of them.
     pub prefill_secs: f64,
-    /// Seconds for all answers.
+    /// The answers' share of them.
     pub decode_secs: f64,
+    /// How many were answered together, at most.
+    pub batch: usize,
     /// What answers had to reach, in words.
     pub gate_rule: String,
 }
 
-/// Runs every probe of `job` in the order of `reuse`; the results are in that of the plan.
-///
-/// A probe that needs more memory than there is, that the GPU fails at, or whose answer leaves nothing to score, has
-/// failed; the others go on.
-///
-/// # Errors
-/// [`Error::Interrupted`], and every error that the next probe would meet again: numbers that are
-/// not finite, a tokenizer that cannot decode, a bug.
-pub(super) fn run(
-    config: &RunConfig,
-    inputs: &Inputs,
-    job: &Job,
-    model: &Llama,
-    reuse: &Reuse,
-    interrupt: &Interrupt,
-) -> Result<Probed> {
-    let mut probed = Probed {
-        records: Vec::with_capacity(job.plan.probes.len()),
-        scores: vec![Vec::new(); config.scores.len()],
-        prefill_secs: 0.0,
-        decode_secs: 0.0,
-        gate_rule: inputs.gate.rule(),
-    };
-    let mut progress = Progress::new(job.plan.probes.len(), reuse.run_tokens, config.quiet);
-    let chunk = config.probes.chunk_tokens(model.compute());
-    let extent = job.extent();
-    let most = extent.longest_prompt.saturating_add(extent.longest_answer);
-    let mut caches = ProbeCache::new(model, most);
-    let mut done: Vec<Option<(ProbeRecord, Vec<HeadMatrix>)>> =
-        job.plan.probes.iter().map(|_| None).collect();
-    for step in &reuse.steps {
-        interrupt.check()?;
-        let probe = &job.plan.probes[step.probe];
-        let prompt = job.prompt(probe)?;
-        let needle = &inputs.needles[probe.needle];
-        let mut record = ProbeRecord::new(probe, needle, &prompt);
-        let attempt = Attempt { config, inputs, job, model, chunk };
-        let needed = prompt.ids.len().saturating_add(job.max_new_tokens(probe));
-        let mut answer = |caches: &mut ProbeCache| {
-            guarded(model.compute(), || {
-                let mut cache = caches.take(needed, step.shared);
-                record.reused_tokens = cache.len();
-                let scores = attempt.answer(probe, &prompt, &mut cache, &mut record)?;
-                caches.put(cache);
-                Ok(scores)
-            })
-        };
-        let mut answered = answer(&mut caches);
-        if matches!(answered, Err(Error::Resources(_))) && caches.tighten(needed) {
-            answered = answer(&mut caches);
+/// What every probe of a run is answered and judged with.
+pub(super) struct Run<'a> {
+    pub config: &'a RunConfig,
+    pub inputs: &'a Inputs,
+    pub job: &'a Job,
+    pub model: &'a Llama,
+    /// How many are answered together, and by how many threads at the same time.
+    pub together: Together,
+    pub interrupt: &'a Interrupt,
+}
+
+/// What became of the probes so far; threads share it.
+struct Outcome {
+    /// In the order of the plan.
+    done: Vec<Option<(ProbeRecord, Vec<HeadMatrix>)>>,
+    progress: Progress,
+    /// Why no probe goes on.
+    failed: Option<Error>,
+}
+
+impl Run<'_> {
+    /// Runs every probe in the order of `reuse`, its parts side by side; the results are in the order of the
+    /// plan.
+    ///
+    /// A probe that needs more memory than there is, that the GPU fails at, or whose answer leaves nothing
+    /// to score, has failed; the others go on.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], and every error that the next probe would meet again: numbers that are
+    /// not finite, a tokenizer that cannot decode, a bug.
+    pub fn probes(&self, reuse: &Reuse) -> Result<Probed> {
+        let (probes, start) = (self.job.plan.probes.len(), Instant::now());
+        let outcome = Mutex::new(Outcome {
+            done: (0..probes).map(|_| None).collect(),
+            progress: Progress::new(probes, reuse.run_tokens, self.config.quiet),
+            failed: None,
+        });
+        // The largest parts first, so that no thread is left alone with one at the end.
+        let mut parts: Vec<&[Step]> = reuse.parts.iter().map(Vec::as_slice).collect();
+        let tokens = |part: &[Step]| part.iter().map(|s| s.tokens - s.shared).sum::<usize>();
+        parts.sort_by_key(|part| std::cmp::Reverse(tokens(part)));
+        let next = AtomicUsize::new(0);
+        let walk = || self.walk(&parts, &next, &outcome);
+        match self.together.walks.min(parts.len()) {
+            0 | 1 => walk(),
+            walks => rayon::scope(|scope| (0..walks).for_each(|_| scope.spawn(|_| walk()))),
         }
-        let scores = match answered {
-            Ok(scores) => scores,
-            Err(e @ (Error::Resources(_) | Error::Evidence(_))) => {
-                record.fail(&e);
-                Vec::new()
+        let outcome = outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+        outcome.progress.finish();
+        match outcome.failed {
+            Some(e) => Err(e),
+            None => Ok(self.probed(outcome.done, start.elapsed().as_secs_f64())),
+        }
+    }
+
+    /// The results of a run that took `secs` seconds.
+    fn probed(&self, done: Vec<Option<(ProbeRecord, Vec<HeadMatrix>)>>, secs: f64) -> Probed {
+        let mut probed = Probed {
+            records: Vec::with_capacity(done.len()),
+            scores: vec![Vec::new(); self.config.scores.len()],
+            prefill_secs: 0.0,
+            decode_secs: 0.0,
+            batch: self.together.batch,
+            gate_rule: self.inputs.gate.rule(),
+        };
+        for (record, scores) in done.into_iter().flatten() {
+            probed.prefill_secs += record.seconds.prefill;
+            probed.decode_secs += record.seconds.decode;
+            for (all, one) in probed.scores.iter_mut().zip(scores) {
+                all.push(one);
             }
-            Err(e) => return Err(e),
-        };
-        let run = record.prompt_tokens - step.shared;
-        progress.advance(run, record.status == Status::Accepted);
-        done[step.probe] = Some((record, scores));
-    }
-    progress.finish();
-    for (record, scores) in done.into_iter().flatten() {
-        probed.prefill_secs += record.seconds.prefill;
-        probed.decode_secs += record.seconds.decode;
-        for (all, one) in probed.scores.iter_mut().zip(scores) {
-            all.push(one);
+            probed.records.push(record);
         }
-        probed.records.push(record);
+        // Threads work at the same time: what each measured adds up to more than has passed.
+        let share = secs / (probed.prefill_secs + probed.decode_secs).max(f64::MIN_POSITIVE);
+        (probed.prefill_secs, probed.decode_secs) =
+            (probed.prefill_secs * share, probed.decode_secs * share);
+        probed
     }
-    Ok(probed)
-}
 
-/// Runs `body`; on a GPU a panic, as of a library that finds no memory left, is an error of this
-/// probe alone. On the processor it is a bug and goes on.
-pub(crate) fn guarded<T>(compute: &Compute, body: impl FnOnce() -> Result<T>) -> Result<T> {
-    if compute.on_host {
-        return body();
+    /// Takes one of `parts` after the other, the one at `next` first, until none is left or something failed.
+    fn walk(&self, parts: &[&[Step]], next: &AtomicUsize, outcome: &Mutex<Outcome>) {
+        let proceed = || {
+            self.interrupt.check()?;
+            match locked(outcome).failed {
+                Some(_) => Err(Error::interrupted("another probe failed")),
+                None => Ok(()),
+            }
+        };
+        let extent = self.job.extent();
+        let most = extent.longest_prompt.saturating_add(extent.longest_answer);
+        let mut answering = Answering {
+            model: self.model,
+            settings: Settings {
+                stop: self.job.stop_ids.clone(),
+                chunk: self.config.probes.chunk_tokens(self.model.compute()),
+                top_k: self.config.top_k,
+            },
+            caches: ProbeCaches::new(self.model, most),
+            batch: self.together.batch,
+            proceed: &proceed,
+        };
+        while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(e) = self.part(part, &mut answering, outcome) {
+                locked(outcome).failed.get_or_insert(e);
+                return;
+            }
+        }
     }
-    caught(body).unwrap_or_else(|panic| {
-        Err(Error::resources("the GPU failed, perhaps for lack of memory")
-            .at(&compute.name)
-            .got(panic)
-            .advice("shorter contexts, a smaller --chunk, or --device cpu"))
-    })
-}
 
-/// What one probe needs.
-struct Attempt<'a> {
-    config: &'a RunConfig,
-    inputs: &'a Inputs,
-    job: &'a Job,
-    model: &'a Llama,
-    chunk: usize,
-}
+    /// Runs the probes of one part, some at a time.
+    fn part(
+        &self,
+        mut steps: &[Step],
+        answering: &mut Answering,
+        outcome: &Mutex<Outcome>,
+    ) -> Result<()> {
+        while !steps.is_empty() {
+            let (now, later) = steps.split_at(answering.batch.min(steps.len()));
+            steps = later;
+            let asked = now.iter().map(|step| Asked::new(self.job, step));
+            let asked = asked.collect::<Result<Vec<_>>>()?;
+            for ((step, asked), answer) in now.iter().zip(&asked).zip(answering.answers(&asked)?) {
+                let probe = &self.job.plan.probes[step.probe];
+                let needle = &self.inputs.needles[probe.needle];
+                let mut record = ProbeRecord::new(probe, needle, &asked.prompt);
+                let judged = answer.and_then(|answer| self.judged(probe, answer, &mut record));
+                let scores = match judged {
+                    Err(e) if of_one_probe(&e) => {
+                        record.fail(&e);
+                        Vec::new()
+                    }
+                    judged => judged?,
+                };
+                let mut outcome = locked(outcome);
+                outcome
+                    .progress
+                    .advance(step.tokens - step.shared, record.status == Status::Accepted);
+                outcome.done[step.probe] = Some((record, scores));
+            }
+        }
+        Ok(())
+    }
 
-impl Attempt<'_> {
-    /// Lets the model answer from what `cache` holds of the prompt, fills in `record`, and returns the
-    /// scores, one of each; none if the answer does not pass.
-    fn answer(
+    /// Fills in `record` from an answer and returns its scores, one of each; none if it does not pass.
+    fn judged(
         &self,
         probe: &Probe,
-        prompt: &Prompt,
-        cache: &mut KvCache,
+        Answer { generation, reused_tokens }: Answer,
         record: &mut ProbeRecord,
     ) -> Result<Vec<HeadMatrix>> {
-        let settings = Settings {
-            max_new_tokens: self.job.max_new_tokens(probe),
-            stop: self.job.stop_ids.clone(),
-            chunk: self.chunk,
-            top_k: self.config.top_k,
-        };
-        let spans = self.job.score_spans(prompt);
-        let generation = generate(self.model, cache, &prompt.ids, &spans, &settings)?;
+        let (config, inputs) = (self.config, self.inputs);
+        record.reused_tokens = reused_tokens;
         record.seconds =
             ProbeSeconds { prefill: generation.prefill_secs, decode: generation.decode_secs };
         record.generated_ids = generation.observation.generated.clone();
-        let answer = self.inputs.model.tokenizer.decode(generation.answer_ids())?;
-        let needle = &self.inputs.needles[probe.needle];
-        let gate = &self.inputs.gate;
+        let answer = inputs.model.tokenizer.decode(generation.answer_ids())?;
+        let (needle, gate) = (&inputs.needles[probe.needle], &inputs.gate);
         let value = gate.value(&answer, &Expected::from(needle))?;
         record.answer = Some(answer);
         record.gate_value = Some(value);
@@ -166,12 +208,17 @@ impl Attempt<'_> {
             return Ok(Vec::new());
         }
         let score = |score: &&dyn crate::score::HeadScore| {
-            score.score(&generation.observation, &self.config.score_options)
+            score.score(&generation.observation, &config.score_options)
         };
-        let scores = self.config.scores.iter().map(score).collect::<Result<Vec<_>>>()?;
+        let scores = config.scores.iter().map(score).collect::<Result<Vec<_>>>()?;
         record.status = Status::Accepted;
         Ok(scores)
     }
+}
+
+/// What threads share; whoever panicked has ended the run.
+fn locked(outcome: &Mutex<Outcome>) -> MutexGuard<'_, Outcome> {
+    outcome.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Probed {
@@ -248,22 +295,5 @@ impl Probed {
                 "shorter contexts, needles that this model can answer, another --gate, or \
                  --stop-newline off if answers are empty; all answers are in probes.jsonl",
             )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_on_a_gpu_fails_the_probe_alone() {
-        let mut gpu = Compute::cpu();
-        gpu.on_host = false;
-        assert_eq!(guarded(&gpu, || Ok(5)), Ok(5));
-        assert_eq!(guarded(&gpu, || Err::<(), _>(Error::bug("x"))), Err(Error::bug("x")));
-        let e = guarded(&gpu, || -> Result<()> { panic!("out of memory") }).unwrap_err();
-        assert!(e.exit_code() == 5 && e.to_string().contains("out of memory"), "{e}");
-        let cpu = || guarded(&Compute::cpu(), || -> Result<()> { panic!("a bug") });
-        assert_eq!(caught(cpu).unwrap_err(), "a bug");
     }
 }

@@ -15,6 +15,7 @@
 //! [`KvCache::rewind`]: crate::model::KvCache::rewind
 
 use super::job::Job;
+use super::parts::parts;
 use crate::error::Result;
 
 /// Tokens that are compared at a time while ordering. Within such a block the order is arbitrary, so that
@@ -26,6 +27,8 @@ const BLOCK: usize = 16;
 pub struct Step {
     /// Its index in the plan.
     pub probe: usize,
+    /// Tokens of its prompt.
+    pub tokens: usize,
     /// Tokens of its prompt that the prompt before it begins with, too; never all of them.
     pub shared: usize,
 }
@@ -33,8 +36,8 @@ pub struct Step {
 /// All probes in the order in which they are run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reuse {
-    /// The probes; each once.
-    pub steps: Vec<Step>,
+    /// The probes, each once, in parts that share nothing.
+    pub parts: Vec<Vec<Step>>,
     /// Tokens of all prompts.
     pub prompt_tokens: u64,
     /// How many of them are run.
@@ -42,43 +45,40 @@ pub struct Reuse {
 }
 
 impl Reuse {
-    /// The order for the probes of `job`; that of the plan, with nothing shared, unless `on`.
+    /// The order for the probes of `job`; that of the plan, with nothing shared, unless `on`. In parts where
+    /// threads can take one each: `work(n)` is what the first `n` tokens of a prompt cost; all in one
+    /// without it.
     ///
     /// # Errors
     /// As [`Job::prompt`].
-    pub fn of_job(job: &Job, on: bool) -> Result<Self> {
-        match on {
-            true => {
-                let prompt = |i: usize| job.prompt(&job.plan.probes[i]).map(|prompt| prompt.ids);
-                Self::new(job.plan.probes.len(), &prompt)
+    pub fn of_job(job: &Job, on: bool, work: Option<&dyn Fn(usize) -> f64>) -> Result<Self> {
+        let prompt = |i: usize| job.prompt(&job.plan.probes[i]).map(|prompt| prompt.ids);
+        let steps = match on {
+            true => order(job.plan.probes.len(), &prompt)?,
+            false => {
+                let tokens = job.plan.probes.iter().map(|probe| probe.context_length);
+                let step = |(probe, tokens)| Step { probe, tokens, shared: 0 };
+                tokens.enumerate().map(step).collect()
             }
-            false => Ok(Self {
-                steps: (0..job.plan.probes.len()).map(|probe| Step { probe, shared: 0 }).collect(),
-                prompt_tokens: job.prompt_tokens(),
-                run_tokens: job.prompt_tokens(),
-            }),
-        }
+        };
+        Ok(Self::new(steps, work))
     }
 
-    /// The order for `count` prompts. Each is assembled twice, never two at a time but for neighbours.
-    fn new(count: usize, prompt: &dyn Fn(usize) -> Result<Vec<u32>>) -> Result<Self> {
-        let keys = (0..count).map(|i| Ok((blocks(&prompt(i)?), i))).collect::<Result<Vec<_>>>();
-        let mut keys = keys?;
-        // Prompts that begin with the same blocks become neighbours; of equal ones, as planned.
-        keys.sort_unstable();
-        let (mut steps, mut last) = (Vec::with_capacity(count), Vec::new());
-        let (mut prompt_tokens, mut run_tokens) = (0, 0);
-        for (_, probe) in keys {
-            let ids = prompt(probe)?;
-            let alike = ids.iter().zip(&last).take_while(|(a, b)| a == b).count();
-            // The last token is always run: its row is the first that counts.
-            let shared = alike.min(ids.len().saturating_sub(1));
-            prompt_tokens += ids.len() as u64;
-            run_tokens += (ids.len() - shared) as u64;
-            steps.push(Step { probe, shared });
-            last = ids;
-        }
-        Ok(Self { steps, prompt_tokens, run_tokens })
+    fn new(steps: Vec<Step>, work: Option<&dyn Fn(usize) -> f64>) -> Self {
+        let parts = match work {
+            Some(work) => parts(steps, work),
+            None => vec![steps],
+        };
+        let sum = |tokens: fn(&Step) -> usize| -> u64 {
+            parts.iter().flatten().map(|step| tokens(step) as u64).sum()
+        };
+        let (prompt_tokens, run_tokens) = (sum(|s| s.tokens), sum(|s| s.tokens - s.shared));
+        Self { parts, prompt_tokens, run_tokens }
+    }
+
+    /// All probes, in order.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.parts.iter().flatten()
     }
 
     /// What to tell before the start; nothing if nothing is shared.
@@ -89,6 +89,24 @@ impl Reuse {
             format!("{run} of {all} prompt tokens are run: {saved:.0} % are what prompts begin alike with")
         })
     }
+}
+
+/// The order for `count` prompts. Each is assembled twice, never two at a time but for neighbours.
+fn order(count: usize, prompt: &dyn Fn(usize) -> Result<Vec<u32>>) -> Result<Vec<Step>> {
+    let keys = (0..count).map(|i| Ok((blocks(&prompt(i)?), i))).collect::<Result<Vec<_>>>();
+    let mut keys = keys?;
+    // Prompts that begin with the same blocks become neighbours; of equal ones, as planned.
+    keys.sort_unstable();
+    let (mut steps, mut last) = (Vec::with_capacity(count), Vec::new());
+    for (_, probe) in keys {
+        let ids = prompt(probe)?;
+        let alike = ids.iter().zip(&last).take_while(|(a, b)| a == b).count();
+        // The last token is always run: its row is the first that counts.
+        let shared = alike.min(ids.len().saturating_sub(1));
+        steps.push(Step { probe, tokens: ids.len(), shared });
+        last = ids;
+    }
+    Ok(steps)
 }
 
 /// A number for every block of `ids`, the last of which may be short.
@@ -110,7 +128,7 @@ mod tests {
     use super::*;
 
     fn reuse(prompts: &[Vec<u32>]) -> Reuse {
-        Reuse::new(prompts.len(), &|i| Ok(prompts[i].clone())).unwrap()
+        Reuse::new(order(prompts.len(), &|i| Ok(prompts[i].clone())).unwrap(), None)
     }
 
     /// A trunk of 100 tokens, left at three places by two needles each, which end alike.
@@ -126,7 +144,7 @@ mod tests {
     fn no_token_of_the_tree_is_run_twice() {
         let prompts = grid();
         let reuse = reuse(&prompts);
-        let order: BTreeSet<usize> = reuse.steps.iter().map(|step| step.probe).collect();
+        let order: BTreeSet<usize> = reuse.steps().map(|step| step.probe).collect();
         assert_eq!(order.len(), prompts.len());
         // By hand: the trunk's 96 tokens, and what each prompt has behind its place: 5 + 100 - at + 3.
         let tails: u64 = [16, 48, 96].iter().map(|at| 2 * (5 + 100 - at + 3)).sum();
@@ -138,7 +156,7 @@ mod tests {
         assert_eq!(reuse.run_tokens, beginnings.len() as u64);
         assert!(reuse.note().unwrap().starts_with("424 of 648 prompt tokens are run: 35 %"));
         // What is shared is in the cache: the prompt before it begins so.
-        for pair in reuse.steps.windows(2) {
+        for pair in reuse.parts[0].windows(2) {
             let [last, next] = [pair[0].probe, pair[1].probe].map(|i| &prompts[i]);
             assert_eq!(last[..pair[1].shared], next[..pair[1].shared]);
         }
@@ -147,13 +165,14 @@ mod tests {
     #[test]
     fn prompts_that_differ_at_once_share_nothing_and_equal_ones_all_but_a_token() {
         let different = reuse(&[vec![1, 2, 3], vec![2, 2, 3], vec![3]]);
-        assert!(different.steps.iter().all(|step| step.shared == 0));
+        assert!(different.steps().all(|step| step.shared == 0));
         assert_eq!((different.run_tokens, different.note()), (7, None));
         let same = reuse(&[vec![5; 40], vec![5; 40]]);
-        assert_eq!(same.steps, [Step { probe: 0, shared: 0 }, Step { probe: 1, shared: 39 }]);
+        let step = |probe, tokens, shared| Step { probe, tokens, shared };
+        assert_eq!(same.parts, [[step(0, 40, 0), step(1, 40, 39)]]);
         // One that the other begins with, in either order.
         let nested = reuse(&[vec![4; 48], vec![4; 32]]);
-        assert_eq!(nested.steps, [Step { probe: 1, shared: 0 }, Step { probe: 0, shared: 32 }]);
-        assert!(reuse(&[]).steps.is_empty());
+        assert_eq!(nested.parts, [[step(1, 32, 0), step(0, 48, 32)]]);
+        assert_eq!(reuse(&[]).steps().count(), 0);
     }
 }

@@ -7,6 +7,9 @@ use crate::cli::{ComputeArgs, DtypeArg};
 use crate::error::{Error, Result};
 use crate::model::{Compute, DeviceChoice, Devices};
 
+/// Of each thread: as much as the main thread of a process has.
+const STACK_BYTES: usize = 8 << 20;
+
 /// A device, or several, and how to use it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ComputeConfig {
@@ -67,13 +70,19 @@ impl ComputeConfig {
         Ok(compute)
     }
 
-    /// Starts as many threads as asked for. Once in a process, before anything is computed.
+    /// Starts as many threads as asked for and runs `body` on one of them. Once in a process, before
+    /// anything is computed.
+    ///
+    /// Not on the main thread: that one would hand over every piece of work and sleep until others have
+    /// done it, which takes longer than most pieces of a step of answers.
     ///
     /// # Errors
-    /// [`Error::Resources`] if they cannot be started.
-    pub fn start_threads(&self) -> Result<()> {
-        let Some(threads) = self.threads else { return Ok(()) };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-        pool.build_global().map_err(|e| Error::resources("threads cannot be started").got(e))
+    /// [`Error::Resources`] if they cannot be started, and those of `body`.
+    pub fn on_threads<T: Send>(&self, body: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        // 0: as many as there are processors, or as RAYON_NUM_THREADS says.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0));
+        let pool = pool.stack_size(STACK_BYTES).build_global();
+        pool.map_err(|e| Error::resources("threads cannot be started").got(e))?;
+        rayon::scope(|_| body())
     }
 }

@@ -82,9 +82,17 @@ fn a_comparison_tells_its_prompts_and_answers() {
     assert_eq!(told["prompt_tokens"], 4 * 256);
     assert!(!out.exists());
     // The compressed caches and the statistics come on top of the profile's.
-    let profile = dry(&grid);
-    assert_eq!(profile["answers_per_probe"], 1);
-    assert!(told["peak_bytes"].as_u64().unwrap() > profile["peak_bytes"].as_u64().unwrap());
+    let profile = dry(&[&grid[..], &["--batch", "1", "--threads", "1"]].concat());
+    assert_eq!((&profile["answers_per_probe"], &profile["caches"]), (&1.into(), &1.into()));
+    let peak = |told: &Value| told["peak_bytes"].as_u64().unwrap();
+    assert!(peak(&told) > peak(&profile));
+    // Every further probe at the same time has a cache of its own, as long as prompt and answer.
+    let three = dry(&[&grid[..], &["--batch", "3", "--threads", "1"]].concat());
+    assert_eq!(three["caches"], 3);
+    assert_eq!(peak(&three) - peak(&profile), 2 * three["kv_cache_bytes"].as_u64().unwrap());
+    let side_by_side = dry(&[&grid[..], &["--batch", "3", "--threads", "2"]].concat());
+    let caches = side_by_side["caches"].as_u64().unwrap();
+    assert!((3..=6).contains(&caches) && peak(&side_by_side) >= peak(&three), "{side_by_side}");
     let table = headprof(&[&["evaluate", "--dry-run"][..], &grid, &methods].concat());
     let table = String::from_utf8(table.stdout).unwrap();
     assert!(table.contains("4 at lengths 256, 5 answers each"), "{table}");

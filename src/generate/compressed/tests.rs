@@ -4,7 +4,7 @@ use super::*;
 use crate::budget::BudgetOptions;
 use crate::cache_heads::{CacheHeads, Granularity};
 use crate::eviction::{EvictionOptions, Kept, Wanted, by_name};
-use crate::generate::{Settings, generate};
+use crate::generate::{Question, Settings, generate};
 use crate::model::Compute;
 
 const TOKENS: usize = 40;
@@ -36,9 +36,11 @@ fn limits(max_new_tokens: usize, stop: &[u32]) -> AnswerLimits {
 #[test]
 fn with_everything_kept_the_answer_is_the_ordinary_one() {
     let model = model();
-    let settings = Settings { max_new_tokens: 7, stop: vec![], chunk: 16, top_k: 5 };
+    let settings = Settings { stop: vec![], chunk: 16, top_k: 5 };
     let mut cache = model.new_cache(TOKENS + 6);
-    let want = generate(&model, &mut cache, &prompt(), &[10..14], &settings).unwrap();
+    let (prompt, needle) = (&prompt()[..], &[10..14][..]);
+    let question = Question { prompt, shared: 0, needle, max_new_tokens: 7 };
+    let want = generate(&model, &mut cache, question, &settings).unwrap();
     let want = want.observation.generated;
     let (cache, logits) = compressed(&model, TOKENS, 6);
     let answer = |limits: &AnswerLimits| {

@@ -45,13 +45,13 @@ pub fn chunk(
 
 /// The sizes of one call: `[H, n, D]`, `[G, t, D]`, and the window.
 #[derive(Debug, Clone, Copy)]
-struct Shape {
-    heads: usize,
-    kv_heads: usize,
-    queries: usize,
-    keys: usize,
-    dim: usize,
-    window: Option<usize>,
+pub(super) struct Shape {
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub queries: usize,
+    pub keys: usize,
+    pub dim: usize,
+    pub window: Option<usize>,
 }
 
 impl Shape {

@@ -7,7 +7,7 @@ use burn::tensor::DType;
 
 use super::codes::SplitMix64;
 use super::*;
-use crate::generate::{Generation, Settings, generate};
+use crate::generate::{Generation, Question, Settings, generate};
 use crate::haystack::Haystack;
 use crate::head_matrix::HeadMatrix;
 use crate::model::KvCache;
@@ -76,15 +76,16 @@ fn probes(length: usize, depths: &[f64], seed: u64) -> Vec<Probe> {
     needles.iter().zip(starts).map(probe).collect()
 }
 
-fn settings(max_new_tokens: usize, stop: Vec<u32>) -> Settings {
-    Settings { max_new_tokens, stop, chunk: 256, top_k: 10 }
+fn settings(stop: Vec<u32>) -> Settings {
+    Settings { stop, chunk: 256, top_k: 10 }
 }
 
 /// Answers a probe with a cache that may hold a part of it.
 fn run(model: &Llama, mut cache: KvCache, probe: &Probe) -> Generation {
     let needle = std::slice::from_ref(&probe.answer_span);
-    let settings = settings(probe.answer.len(), vec![]);
-    generate(model, &mut cache, &probe.ids, needle, &settings).unwrap()
+    let (shared, max_new_tokens) = (cache.len(), probe.answer.len());
+    let question = Question { prompt: &probe.ids, shared, needle, max_new_tokens };
+    generate(model, &mut cache, question, &settings(vec![])).unwrap()
 }
 
 fn empty_cache(model: &Llama, probe: &Probe) -> KvCache {
@@ -157,7 +158,7 @@ fn the_retrieval_head_alone_retrieves_at_16384() {
     let probes = probes(16_384, &DEPTHS, 16_384);
     let context = &probes[0].ids[..16_384 - BEGINNING];
     let mut cache = empty_cache(&model, &probes[0]);
-    let chunk = settings(1, vec![]).chunk;
+    let chunk = settings(vec![]).chunk;
     model.run(context, &mut cache, chunk, 0, &mut NoRows).unwrap();
     for (probe, depth) in probes.iter().zip(DEPTHS) {
         check(&planted.roles, probe, &run(&model, cache.clone(), probe), depth);
@@ -312,9 +313,11 @@ fn a_saved_folder_is_profiled_from_text() {
         question: &question,
     };
     let prompt = parts.assemble(512, 0.5, 0).unwrap();
-    let settings = settings(50, model.config().eos.clone());
-    let mut cache = model.new_cache(512 + settings.max_new_tokens);
-    let generation = generate(&model, &mut cache, &prompt.ids, &prompt.needle, &settings).unwrap();
+    let (prompt, needle) = (&prompt.ids[..], &prompt.needle[..]);
+    let question = Question { prompt, shared: 0, needle, max_new_tokens: 50 };
+    let settings = settings(model.config().eos.clone());
+    let mut cache = model.new_cache(512 + question.max_new_tokens);
+    let generation = generate(&model, &mut cache, question, &settings).unwrap();
     assert!(generation.observation.stopped);
     assert_eq!(tokenizer.decode(generation.answer_ids()).unwrap(), rest);
     for name in ["retrieval", "inf"] {

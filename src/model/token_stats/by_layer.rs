@@ -73,7 +73,7 @@ impl Llama {
         let mut passes: Vec<(usize, Angles)> = Vec::new();
         let mut hidden: Vec<Tensor<2>> = Vec::new();
         for part in self.parts(ids, chunk) {
-            passes.push((start, self.angles(start, part.len())));
+            passes.push((start, self.angles(&[start..start + part.len()])));
             hidden.push(self.decoder().embed(self.tokens(part)));
             start += part.len();
         }
@@ -88,7 +88,7 @@ impl Llama {
                     sums.add(0, *start, &q, &k, window)?;
                     Ok(attention::outputs(q, k, v, window, compute.on_host))
                 };
-                *x = self.decoder().layer(layer, x.clone(), 1, angles, &mut attend)?;
+                *x = self.decoder().layer(layer, x.clone(), 1, angles, None, &mut attend)?;
                 cache.advance(x.dims()[0]);
             }
             let value_norms = wanted.value_norms.then(|| value_norms(&cache)).transpose()?;

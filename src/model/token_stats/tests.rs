@@ -79,8 +79,16 @@ fn sums_are_those_of_the_whole_rows_whatever_the_chunks_and_blocks() {
                 }
                 assert_eq!((stats.tokens, cache.len()), (TOKENS, TOKENS));
                 let mut cache = model.new_cache(TOKENS);
-                let plain = model.run(&ids, &mut cache, chunk, 0, &mut NoRows).unwrap();
+                let mut plain = Vec::new();
+                let mut visit = |_, logits: &[f32]| {
+                    plain = logits.to_vec();
+                    Ok(())
+                };
+                model.each_logits(&ids, chunk, &mut visit).unwrap();
                 assert_eq!(logits, plain, "{about}");
+                // Only the last token is followed behind the last layer here.
+                let last = model.run(&ids, &mut cache, chunk, 0, &mut NoRows).unwrap();
+                assert_close(&last, &plain, &about);
             }
         }
     }

@@ -1,70 +1,12 @@
+use super::super::cases::{case, numbers, tensor, vec_of};
 use super::*;
 use crate::model::attention;
 
-/// Numbers between -1 and 1, the same for the same seed.
-fn numbers(n: usize, seed: u32) -> Vec<f32> {
-    let mut x = seed.wrapping_mul(2_654_435_761) | 1;
-    let mut next = || {
-        x ^= x << 13;
-        x ^= x >> 17;
-        x ^= x << 5;
-        x as f32 / u32::MAX as f32 * 2.0 - 1.0
-    };
-    (0..n).map(|_| next()).collect()
-}
-
-fn tensor(numbers: Vec<f32>, shape: [usize; 4]) -> Tensor<4> {
-    Tensor::from_data(TensorData::new(numbers, shape), &Device::flex())
-}
-
 impl Shape {
-    /// Queries (long: some rows are sharp), keys and values.
-    fn inputs(self) -> [Tensor<4>; 3] {
-        let Self { heads, kv_heads, queries, keys, dim, .. } = self;
-        let q = numbers(heads * queries * dim, 1).into_iter().map(|x| 6.0 * x).collect();
-        let of_keys = |seed| tensor(numbers(kv_heads * keys * dim, seed), [1, kv_heads, keys, dim]);
-        [tensor(q, [1, heads, queries, dim]), of_keys(2), of_keys(3)]
-    }
-
-    /// The formula, in f64.
-    fn expected(self) -> Vec<f64> {
-        let [q, k, v] = self.inputs().map(|x| x.into_data().try_into_vec_as::<f32>().unwrap());
-        let Self { heads, kv_heads, queries, keys, dim, window } = self;
-        let mut all = Vec::new();
-        for head in 0..heads {
-            let shared = head / (heads / kv_heads) * keys * dim;
-            for query in 0..queries {
-                let position = keys - queries + query;
-                let first = (position + 1).saturating_sub(window.unwrap_or(usize::MAX));
-                let row = &q[(head * queries + query) * dim..][..dim];
-                let weight = |key: usize| {
-                    let key = &k[shared + key * dim..][..dim];
-                    let product = row.iter().zip(key).map(|(a, b)| f64::from(*a) * f64::from(*b));
-                    (product.sum::<f64>() / (dim as f64).sqrt()).exp()
-                };
-                let weights: Vec<f64> = (first..=position).map(weight).collect();
-                let sum: f64 = weights.iter().sum();
-                all.extend((0..dim).map(|d| {
-                    let value = |key: usize| f64::from(v[shared + key * dim + d]);
-                    weights.iter().zip(first..).map(|(w, key)| w / sum * value(key)).sum::<f64>()
-                }));
-            }
-        }
-        all
-    }
-
     fn got(self) -> Vec<f32> {
         let [q, k, v] = self.inputs();
         vec_of(chunk(&q, &k, &v, self.window).unwrap())
     }
-}
-
-fn vec_of(x: Tensor<4>) -> Vec<f32> {
-    x.into_data().try_into_vec_as().unwrap()
-}
-
-fn case(heads: usize, kv_heads: usize, queries: usize, keys: usize, dim: usize) -> Shape {
-    Shape { heads, kv_heads, queries, keys, dim, window: None }
 }
 
 #[test]
@@ -84,7 +26,7 @@ fn equals_the_formula() {
     let with = |case: &Shape, window| Shape { window: Some(window), ..*case };
     cases.extend([1, 5, 127, 128, 200, usize::MAX].map(|w| with(&case(4, 2, 150, 400, 32), w)));
     for case in cases {
-        let (got, expected) = (case.got(), case.expected());
+        let (got, expected) = (case.got(), case.expected().outputs);
         assert_eq!(got.len(), expected.len());
         let off =
             got.iter().zip(&expected).fold(0f64, |m, (a, b)| m.max((f64::from(*a) - b).abs()));

@@ -1,0 +1,182 @@
+use std::path::Path;
+
+use super::*;
+use crate::generate::generate;
+use crate::model::Compute;
+
+fn piece(question: usize, tokens: Range<usize>) -> Piece {
+    Piece { question, tokens }
+}
+
+#[test]
+fn ends_share_passes_where_what_they_fork_from_has_been_run() {
+    assert_eq!(
+        passes(&[(0, 40)], 16, 1),
+        [[piece(0, 0..16)], [piece(0, 16..32)], [piece(0, 32..40)]]
+    );
+    // b forks from tokens of a's only pass, c from what b forked: c joins b.
+    let siblings = [(0, 100), (60, 100), (60, 90)];
+    assert_eq!(
+        passes(&siblings, 128, 1),
+        [vec![piece(0, 0..100)], vec![piece(1, 60..100), piece(2, 60..90)]]
+    );
+    // a's first pass holds all that b needs: b joins the second. For c there is no room.
+    assert_eq!(
+        passes(&siblings, 76, 1),
+        [
+            vec![piece(0, 0..76),],
+            vec![piece(0, 76..100), piece(1, 60..100)],
+            vec![piece(2, 60..90)]
+        ]
+    );
+    // A chain: every one forks behind what the one before has run by then.
+    let chain = [(0, 20), (15, 30), (25, 40)];
+    assert_eq!(passes(&chain, 64, 1), [[piece(0, 0..20)], [piece(1, 15..30)], [piece(2, 25..40)]]);
+    // Nothing shared: all in one. Whole blocks first: those of one prompt in passes of their own.
+    assert_eq!(passes(&[(0, 5), (0, 6), (0, 7)], 64, 1).len(), 1);
+    assert_eq!(
+        passes(&[(0, 10), (0, 3)], 16, 4),
+        [vec![piece(0, 0..8)], vec![piece(0, 8..10), piece(1, 0..3)]]
+    );
+    assert_eq!(passes(&[(0, 2), (1, 2)], 0, 128).len(), 3);
+}
+
+fn model() -> Llama {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/mistral-window");
+    Llama::from_dir(&dir, &Compute::cpu()).unwrap()
+}
+
+/// A trunk that is left at three places; the last prompt shares nothing with the one before.
+fn prompts() -> Vec<Vec<u32>> {
+    let leaving = |at: u32, to: u32, n: usize| -> Vec<u32> {
+        let trunk = (0..at).map(|i| (i * 37 + i / 5) % 96);
+        trunk.chain((0..n as u32).map(|i| (i * 29 + to) % 96)).collect()
+    };
+    vec![
+        leaving(30, 2, 20),
+        leaving(30, 11, 9),
+        leaving(30, 50, 33),
+        leaving(41, 7, 4),
+        vec![9; 12],
+    ]
+}
+
+fn shared(prompts: &[Vec<u32>]) -> Vec<usize> {
+    let alike =
+        |pair: &[Vec<u32>]| pair[0].iter().zip(&pair[1]).take_while(|(a, b)| a == b).count();
+    [0].into_iter().chain(prompts.windows(2).map(alike)).collect()
+}
+
+/// All prompts, `chunk` tokens at a time, each for at most as many tokens as it has in `most`.
+fn together(model: &Llama, chunk: usize, most: &[usize]) -> Vec<Observation> {
+    let prompts = prompts();
+    let shared = shared(&prompts);
+    let needle = [3..7, 9..11];
+    let questions: Vec<Question> = prompts
+        .iter()
+        .zip(shared)
+        .zip(most)
+        .map(|((prompt, shared), &max_new_tokens)| Question {
+            prompt,
+            shared,
+            needle: &needle,
+            max_new_tokens,
+        })
+        .collect();
+    // What caches hold from before is of no matter.
+    let mut caches: Vec<KvCache> = prompts.iter().map(|_| model.new_cache(80)).collect();
+    model.run(&[5; 60], &mut caches[2], 16, 0, &mut crate::model::llama::NoRows).unwrap();
+    let settings = Settings { stop: vec![], chunk, top_k: 5 };
+    let mut passes = 0;
+    let mut proceed = || {
+        passes += 1;
+        Ok(())
+    };
+    let all = generate_together(model, &mut caches, &questions, &settings, &mut proceed).unwrap();
+    assert!(passes >= *most.iter().max().unwrap());
+    for ((cache, prompt), most) in caches.iter().zip(&prompts).zip(most) {
+        assert_eq!(cache.len(), prompt.len() + most - 1);
+    }
+    assert!(all.iter().all(|g| g.prefill_secs > 0.0));
+    all.into_iter().map(|g| g.observation).collect()
+}
+
+#[test]
+fn each_gets_what_it_gets_alone() {
+    let (model, most) = (model(), [6, 1, 4, 6, 2]);
+    for chunk in [7, 16, 64] {
+        let all = together(&model, chunk, &most);
+        for ((prompt, most), got) in prompts().iter().zip(most).zip(&all) {
+            let question =
+                Question { prompt, shared: 0, needle: &[3..7, 9..11], max_new_tokens: most };
+            let settings = Settings { stop: vec![], chunk: 16, top_k: 5 };
+            let alone = generate(&model, &mut model.new_cache(80), question, &settings).unwrap();
+            let alone = alone.observation;
+            assert_eq!((&got.prompt, &got.needle), (prompt, &alone.needle));
+            assert_eq!(got.generated, alone.generated);
+            assert_eq!(got.rows.len(), most);
+            for (row, want) in got.rows.iter().zip(&alone.rows) {
+                assert_eq!((row.keys, row.heads.len()), (want.keys, want.heads.len()));
+                for (a, b) in row.heads.iter().zip(&want.heads) {
+                    assert!((a.needle_mass - b.needle_mass).abs() < 1e-5);
+                    assert!((a.top_k_mass - b.top_k_mass).abs() < 1e-5);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn who_stops_leaves_and_the_others_go_on() {
+    let model = model();
+    let free = together(&model, 16, &[6; 5]);
+    let stop = free[0].generated[2];
+    let prompts = prompts();
+    let questions: Vec<Question> = prompts
+        .iter()
+        .zip(shared(&prompts))
+        .map(|(prompt, shared)| Question { prompt, shared, needle: &[3..7], max_new_tokens: 6 })
+        .collect();
+    let mut caches: Vec<KvCache> = prompts.iter().map(|_| model.new_cache(80)).collect();
+    let settings = Settings { stop: vec![stop], chunk: 16, top_k: 5 };
+    let stopped =
+        generate_together(&model, &mut caches, &questions, &settings, &mut || Ok(())).unwrap();
+    for (got, free) in stopped.iter().zip(&free) {
+        let end = free.generated.iter().position(|id| *id == stop);
+        let n = end.map_or(6, |end| end + 1);
+        assert_eq!(got.observation.generated, free.generated[..n]);
+        assert_eq!((got.observation.stopped, got.observation.rows.len()), (end.is_some(), n));
+    }
+    assert!(stopped[0].observation.stopped);
+}
+
+#[test]
+fn what_cannot_be_right_is_refused_and_an_interruption_is_heeded() {
+    let model = model();
+    let prompts = [vec![1, 2, 3, 4], vec![1, 2, 9, 4]];
+    let run =
+        |shared: [usize; 2], caches: &mut [KvCache], proceed: &mut dyn FnMut() -> Result<()>| {
+            let question = |i: usize| Question {
+                prompt: &prompts[i],
+                shared: shared[i],
+                needle: &[1..2],
+                max_new_tokens: 2,
+            };
+            let questions = [question(0), question(1)];
+            let settings = Settings { stop: vec![], chunk: 16, top_k: 2 };
+            generate_together(&model, caches, &questions, &settings, proceed).map(|all| all.len())
+        };
+    let mut caches = [model.new_cache(5), model.new_cache(5)];
+    let mut refused = |shared, n: usize, text: &str| {
+        let e = run(shared, &mut caches[..n], &mut || Ok(())).unwrap_err();
+        assert!(e.exit_code() == 1 && e.to_string().contains(text), "{e}");
+    };
+    refused([0, 3], 2, "do not begin alike");
+    refused([1, 2], 2, "what is shared");
+    refused([0, 4], 2, "nothing is left");
+    refused([0, 2], 1, "needs a cache");
+    let stop = || Err(Error::interrupted("enough"));
+    let e = run([0, 2], &mut caches, &mut || stop()).unwrap_err();
+    assert_eq!((e.exit_code(), caches[0].len()), (130, 0));
+    assert_eq!(run([0, 2], &mut caches, &mut || Ok(())), Ok(2));
+}

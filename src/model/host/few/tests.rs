@@ -1,0 +1,74 @@
+use super::super::cases::{numbers, tensor, vec_of};
+use super::*;
+
+fn matrix(rows: usize, columns: usize, seed: u32) -> Tensor<2> {
+    tensor(numbers(rows * columns, seed), [1, 1, rows, columns]).reshape([rows, columns])
+}
+
+/// The largest difference of `x · w` from the sum in f64, relative to the sum of what is added.
+fn off(got: Tensor<2>, x: &Tensor<2>, w: &Tensor<2>) -> f64 {
+    let ([m, inner], [_, outputs]) = (x.dims(), w.dims());
+    assert_eq!(got.dims(), [m, outputs]);
+    let [x, w, got] = [x.clone(), w.clone(), got].map(vec_of);
+    let mut off = 0f64;
+    for row in 0..m {
+        for column in 0..outputs {
+            let part =
+                |k: usize| f64::from(x[row * inner + k]) * f64::from(w[k * outputs + column]);
+            let sum: f64 = (0..inner).map(part).sum();
+            let size: f64 = (0..inner).map(|k| part(k).abs()).sum();
+            off = off.max((f64::from(got[row * outputs + column]) - sum).abs() / size);
+        }
+    }
+    off
+}
+
+#[test]
+fn equal_the_sums() {
+    // One row and many, with a rest of a tile; inner dimensions and outputs that no vector divides.
+    for (m, inner, outputs) in [
+        (1, 64, 128),
+        (1, 1, 1),
+        (2, 33, 17),
+        (3, 256, 640),
+        (4, 8, 16),
+        (7, 75, 300),
+        (16, 9, 513),
+    ] {
+        let (x, w) = (matrix(m, inner, 1), matrix(inner, outputs, 2));
+        let got = product(&x, &w).unwrap();
+        assert!(off(got, &x, &w) < 1e-6, "{m} {inner} {outputs}");
+        let lying = vec_of(w.clone().transpose());
+        let lying = tensor(lying, [1, 1, outputs, inner]).reshape([outputs, inner]);
+        let got = transposed(&x, &lying).unwrap();
+        assert!(off(got, &x, &w) < 1e-6, "transposed, {m} {inner} {outputs}");
+    }
+}
+
+#[test]
+fn a_row_is_on_its_own() {
+    let (x, w, lying) = (matrix(11, 100, 3), matrix(100, 700, 4), matrix(700, 100, 5));
+    let all = || [product(&x, &w), transposed(&x, &lying)].map(|y| vec_of(y.unwrap()));
+    let whole = all();
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert!(pool.install(all) == whole, "{threads} threads");
+    }
+    for row in 0..11 {
+        let x = x.clone().narrow(0, row, 1);
+        let alone = [product(&x, &w), transposed(&x, &lying)].map(|y| vec_of(y.unwrap()));
+        for (alone, whole) in alone.iter().zip(&whole) {
+            assert!(alone[..] == whole[row * 700..][..700], "row {row}");
+        }
+    }
+}
+
+#[test]
+fn others_are_left_to_the_caller() {
+    let (w, half) = (matrix(8, 8, 1), matrix(8, 8, 1).cast(DType::F16));
+    assert!(product(&matrix(FEW + 1, 8, 2), &w).is_none());
+    assert!(product(&half, &w).is_none() && product(&w, &half).is_none());
+    // What is transposed already would have to be copied.
+    assert!(product(&w, &w.clone().transpose()).is_none());
+    assert!(transposed(&w, &w.clone().transpose()).is_none());
+}

@@ -1,0 +1,156 @@
+//! Answers to some probes at a time, and what happens where there is no room for them.
+
+use std::ops::Range;
+
+use super::job::Job;
+use super::probe_cache::ProbeCaches;
+use super::reuse::Step;
+use crate::error::{Error, Result};
+use crate::generate::{Generation, Question, Settings, generate_together};
+use crate::model::{Compute, Llama};
+use crate::panics::caught;
+use crate::prompt::Prompt;
+
+/// A probe as the model gets it.
+pub(super) struct Asked {
+    pub prompt: Prompt,
+    /// Where what counts is in the prompt.
+    spans: Vec<Range<usize>>,
+    max_new_tokens: usize,
+    /// Tokens that the prompt before begins with, too.
+    shared: usize,
+}
+
+impl Asked {
+    /// The probe of one step of `job`.
+    ///
+    /// # Errors
+    /// As [`Job::prompt`].
+    pub fn new(job: &Job, step: &Step) -> Result<Self> {
+        let probe = &job.plan.probes[step.probe];
+        let prompt = job.prompt(probe)?;
+        let (spans, max_new_tokens) = (job.score_spans(&prompt), job.max_new_tokens(probe));
+        Ok(Self { spans, max_new_tokens, shared: step.shared, prompt })
+    }
+
+    fn question(&self) -> Question<'_> {
+        Question {
+            prompt: &self.prompt.ids,
+            shared: self.shared,
+            needle: &self.spans,
+            max_new_tokens: self.max_new_tokens,
+        }
+    }
+
+    fn tokens(&self) -> usize {
+        self.prompt.ids.len().saturating_add(self.max_new_tokens)
+    }
+}
+
+/// Whether other probes may well go on after this error.
+pub(super) fn of_one_probe(e: &Error) -> bool {
+    matches!(e, Error::Resources(_) | Error::Evidence(_))
+}
+
+/// What the model said.
+pub(super) struct Answer {
+    pub generation: Generation,
+    /// Tokens of the prompt that were not run.
+    pub reused_tokens: usize,
+}
+
+/// The model and what it answers with.
+pub(super) struct Answering<'a> {
+    pub model: &'a Llama,
+    pub settings: Settings,
+    pub caches: ProbeCaches<'a>,
+    /// Probes to be answered together; fewer after a failure for lack of memory.
+    pub batch: usize,
+    /// Asked before every pass whether to go on.
+    pub proceed: &'a (dyn Fn() -> Result<()> + Sync),
+}
+
+impl Answering<'_> {
+    /// The answers to `asked`, probes that follow one another: together, or where that takes too much
+    /// memory one by one. A probe that needs more memory than there is has an error of its own.
+    ///
+    /// # Errors
+    /// All that is not about memory or a GPU that fails.
+    pub fn answers(&mut self, asked: &[Asked]) -> Result<Vec<Result<Answer>>> {
+        if asked.len() > 1 {
+            match self.together(asked) {
+                Ok(answers) => return Ok(answers.into_iter().map(Ok).collect()),
+                Err(Error::Resources(_)) => self.batch = (self.batch / 2).max(1),
+                Err(Error::Evidence(_)) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        let alone = |asked| match self.alone(asked) {
+            Err(e) if !of_one_probe(&e) => Err(e),
+            answer => Ok(answer),
+        };
+        asked.iter().map(alone).collect()
+    }
+
+    /// One answer, with a second chance where a cache for the longest probe was too large.
+    fn alone(&mut self, asked: &Asked) -> Result<Answer> {
+        let asked = std::slice::from_ref(asked);
+        let mut answers = self.together(asked);
+        if matches!(answers, Err(Error::Resources(_))) && self.caches.tighten(asked[0].tokens()) {
+            answers = self.together(asked);
+        }
+        answers?.pop().ok_or_else(|| Error::bug("a probe was not answered"))
+    }
+
+    fn together(&mut self, asked: &[Asked]) -> Result<Vec<Answer>> {
+        let Self { model, settings, caches, proceed, .. } = self;
+        guarded(model.compute(), || {
+            let needed: Vec<usize> = asked.iter().map(Asked::tokens).collect();
+            let mut own = caches.take(&needed, asked.first().map_or(0, |first| first.shared));
+            let mut questions: Vec<Question> = asked.iter().map(Asked::question).collect();
+            if let [first, ..] = &mut questions[..] {
+                // After a failure what it was to share is lost.
+                first.shared = own[0].len();
+            }
+            let generations =
+                generate_together(model, &mut own, &questions, settings, &mut || proceed())?;
+            caches.put(own);
+            let answer = |(generation, question): (Generation, &Question)| Answer {
+                generation,
+                reused_tokens: question.shared,
+            };
+            Ok(generations.into_iter().zip(&questions).map(answer).collect())
+        })
+    }
+}
+
+/// Runs `body`; on a GPU a panic, as of a library that finds no memory left, is an error of this
+/// probe alone. On the processor it is a bug and goes on.
+pub(crate) fn guarded<T>(compute: &Compute, body: impl FnOnce() -> Result<T>) -> Result<T> {
+    if compute.on_host {
+        return body();
+    }
+    caught(body).unwrap_or_else(|panic| {
+        Err(Error::resources("the GPU failed, perhaps for lack of memory")
+            .at(&compute.name)
+            .got(panic)
+            .advice("shorter contexts, a smaller --chunk, or --device cpu"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_on_a_gpu_fails_the_probe_alone() {
+        let mut gpu = Compute::cpu();
+        gpu.on_host = false;
+        assert_eq!(guarded(&gpu, || Ok(5)), Ok(5));
+        assert_eq!(guarded(&gpu, || Err::<(), _>(Error::bug("x"))), Err(Error::bug("x")));
+        let e = guarded(&gpu, || -> Result<()> { panic!("out of memory") }).unwrap_err();
+        assert!(e.exit_code() == 5 && e.to_string().contains("out of memory"), "{e}");
+        let cpu = || guarded(&Compute::cpu(), || -> Result<()> { panic!("a bug") });
+        assert_eq!(caught(cpu).unwrap_err(), "a bug");
+    }
+}
