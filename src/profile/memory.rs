@@ -123,7 +123,10 @@ impl MemoryEstimate {
     /// # Errors
     /// [`Error::Resources`] with the longest context that fits.
     pub(crate) fn check_free(self, compute: &Compute, length: usize, answer: usize) -> Result<()> {
-        available_bytes(compute).map_or(Ok(()), |available| self.check(length, answer, available))
+        match machine::available_memory_bytes() {
+            Some(available) if compute.on_host => self.check(length, answer, available),
+            _ => Ok(()),
+        }
     }
 
     /// How many devices with `available` bytes each, more than `compute` has, must share the layers for a
@@ -176,11 +179,6 @@ impl MemoryEstimate {
             ))
             .advice(advice))
     }
-}
-
-/// What is free, where tensors lie in the machine's own memory and it can tell.
-pub(super) fn available_bytes(compute: &Compute) -> Option<u64> {
-    machine::available_memory_bytes().filter(|_| compute.on_host)
 }
 
 /// Sizes come from a file: what is beyond 64 bits is as much as 64 bits hold.

@@ -124,7 +124,11 @@ fn together(config: &RunConfig, inputs: &Inputs, job: &Job, compute: &Compute) -
     let estimate = MemoryEstimate::new(shape, compute, config.probes.chunk_tokens(compute));
     let sizes = Sizes { estimate, cache: KvCache::bytes(shape, tokens, compute.dtype), tokens };
     let probes = job.plan.probes.len();
-    let available = memory::available_bytes(compute);
+    // Of several GPUs none has all of a cache: what does not fit there is tried with fewer.
+    let available = match &compute.free_memory()[..] {
+        [one] => *one,
+        _ => None,
+    };
     let batch = sizes.batch(config.batch, probes, available)?;
     let walks = match compute.on_host {
         true => sizes.walks(batch, rayon::current_num_threads(), available),

@@ -61,6 +61,17 @@ struct Outcome {
     failed: Option<Error>,
 }
 
+/// Ends the other walks, too, when one panics.
+struct EndOthers<'a>(&'a Mutex<Outcome>);
+
+impl Drop for EndOthers<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            locked(self.0).failed.get_or_insert_with(|| Error::bug("a probe panicked"));
+        }
+    }
+}
+
 impl Run<'_> {
     /// Runs every probe in the order of `reuse`, its parts side by side; the results are in the order of the
     /// plan.
@@ -143,6 +154,7 @@ impl Run<'_> {
             batch: self.together.batch,
             proceed: &proceed,
         };
+        let _end_others = EndOthers(outcome);
         while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
             if let Err(e) = self.part(part, &mut answering, outcome) {
                 locked(outcome).failed.get_or_insert(e);
