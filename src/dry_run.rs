@@ -194,7 +194,7 @@ impl DryRun {
                 attention_flops: speed.attention_flops,
                 decode_bytes: speed.decode_bytes,
             },
-            statistics: workload.statistics == Some(true),
+            statistics: workload.statistics,
             window: shape.window_note(longest_prompt),
         })
     }
@@ -229,8 +229,7 @@ impl Work {
     fn of(workload: &Workload, shape: &ModelConfig, size: u64) -> Self {
         let (layers, size) = (shape.layers as f64, size as f64);
         let weights = layers * layer_weights(shape);
-        // Of the tokens of a prompt.
-        let followed = workload.statistics.is_some();
+        let followed = workload.followed;
         let met = if followed { weights } else { prompt_weights(shape) };
         let attention = if followed { attention_flops } else { prompt_attention_flops };
         // The logits of the last token alone.

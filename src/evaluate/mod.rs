@@ -57,7 +57,7 @@ use task_inputs::TaskInputs;
 use crate::budget::{UtilityCurves, UtilityFile};
 use crate::cache_heads::{CacheHeads, Granularity};
 use crate::error::{Error, Result};
-use crate::eviction::{HeadEvidence, Wanted};
+use crate::eviction::{HeadEvidence, Rows, Wanted};
 use crate::head_matrix::HeadMatrix;
 use crate::head_score::{HeadScoreFile, sidecar};
 use crate::interrupt::Interrupt;
@@ -237,7 +237,8 @@ pub fn workload(config: &EvaluateConfig) -> Result<(ModelFiles, Workload)> {
         batch: 1,
         walks: 1,
         extra_per_token_bytes: extra_bytes(shape, config),
-        statistics: Some(!wanted(config).row_sums.is_empty()),
+        statistics: !wanted(config).row_sums.is_empty(),
+        followed: wanted(config).row_sums.contains(&Rows::All),
         notes,
     };
     Ok((inputs.into_model(), work))

@@ -143,13 +143,21 @@ impl Llama {
         Ok(logits.chunks_exact(self.config().vocab).map(<[f32]>::to_vec).collect())
     }
 
-    /// One pass over `ids`, the first of which stands at position `start`, all followed to the end;
-    /// hidden states, `[n, hidden]`. `attend` as in [`Decoder::run`].
+    /// One pass over `ids`, the first of which stands at position `start`; hidden states, `[followed,
+    /// hidden]`, of the last of them. `attend` as in [`Decoder::run`].
     ///
     /// [`Decoder::run`]: super::decoder::Decoder::run
-    pub(super) fn pass(&self, ids: &[u32], start: usize, attend: Attend) -> Result<Tensor<2>> {
-        let angles = self.angles(&[start..start + ids.len()]);
-        self.decoder().run(self.tokens(ids), &angles, None, attend, &mut |_, _| Ok(()))
+    pub(super) fn pass(
+        &self,
+        ids: &[u32],
+        start: usize,
+        followed: usize,
+        attend: Attend,
+    ) -> Result<Tensor<2>> {
+        let (n, angles) = (ids.len(), self.angles(&[start..start + ids.len()]));
+        let last = [n - followed..n];
+        let wanted = (followed < n).then_some(&last[..]);
+        self.decoder().run(self.tokens(ids), &angles, wanted, attend, &mut |_, _| Ok(()))
     }
 
     /// Angles of positions, one range behind the other, for every device.

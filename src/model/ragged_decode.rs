@@ -98,7 +98,7 @@ impl Llama {
             }
             Ok(attended.output)
         };
-        let hidden = self.pass(&[id], position, &mut attend)?;
+        let hidden = self.pass(&[id], position, 1, &mut attend)?;
         cache.advance();
         let logits = self.logits(hidden)?;
         match logits.iter().all(|l| l.is_finite()) {

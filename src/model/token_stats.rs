@@ -138,18 +138,19 @@ impl Llama {
         let mut last = None;
         for part in self.parts(ids, chunk) {
             let (start, n) = (cache.len(), part.len());
-            let mut attend = |layer: usize, q, k, v| {
+            let followed = if cells.is_some() { n } else { sums.followed(start..start + n) };
+            let mut attend = |layer: usize, q: Tensor<4>, k, v| {
                 let (k, v) = cache.append(layer, k, v);
                 let window = self.config().sliding_window[layer];
-                sums.add(layer, start, &q, &k, window)?;
+                sums.add(layer, start + n - q.dims()[2], &q, &k, window)?;
                 if let Some(cells) = &mut cells {
                     cells.add(layer, start, &q, &k)?;
                 }
                 Ok(attention::outputs(q, k, v, window, on_host))
             };
-            let hidden = self.pass(part, start, &mut attend)?;
+            let hidden = self.pass(part, start, followed, &mut attend)?;
             cache.advance(n);
-            last = Some(hidden.narrow(0, n - 1, 1));
+            last = Some(hidden.narrow(0, followed - 1, 1));
         }
         self.logits(last.ok_or_else(|| Error::bug("no tokens were run"))?)
     }

@@ -55,9 +55,10 @@ pub struct Workload {
     pub walks: usize,
     /// Bytes per prompt token beside the model's own and one cache.
     pub extra_per_token_bytes: u64,
-    /// Of a comparison, which follows all tokens of a prompt behind the last layer: whether attention is
-    /// added up beside the prompts.
-    pub statistics: Option<bool>,
+    /// Whether attention is added up beside the prompts.
+    pub statistics: bool,
+    /// Whether all tokens of a prompt are of use behind the last layer, not the last one alone.
+    pub followed: bool,
     /// What the user should know.
     pub notes: Vec<String>,
 }

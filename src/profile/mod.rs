@@ -101,7 +101,8 @@ pub fn workload(config: &RunConfig, compute: &Compute) -> Result<(ModelFiles, Wo
         batch,
         walks: walks.min(reuse.parts.len()),
         extra_per_token_bytes: 0,
-        statistics: None,
+        statistics: false,
+        followed: false,
         notes,
     };
     Ok((inputs.model, work))

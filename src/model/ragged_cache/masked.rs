@@ -70,7 +70,7 @@ impl MaskedCache {
             rows.push(layer_rows);
             Ok(Tensor::from_data(TensorData::new(output, shape), &device))
         };
-        let hidden = model.pass(&[id], start, &mut attend).unwrap();
+        let hidden = model.pass(&[id], start, 1, &mut attend).unwrap();
         self.cache.advance(1);
         Step { logits: model.logits(hidden).unwrap(), rows }
     }

@@ -82,14 +82,21 @@ impl Llama {
             let at_once = row_sums::scores_at_once(compute);
             let mut sums = RowSums::new([1, c.heads], compute, wanted, tokens, at_once);
             for ((start, angles), x) in passes.iter().zip(&mut hidden) {
-                let mut attend = |layer: usize, q, k, v| {
+                let n = x.dims()[0];
+                let followed = match layer + 1 == c.layers {
+                    true => sums.followed(*start..start + n),
+                    false => n,
+                };
+                let last = [n - followed..n];
+                let wanted = (followed < n).then_some(&last[..]);
+                let mut attend = |layer: usize, q: Tensor<4>, k, v| {
                     let (k, v) = cache.append(0, k, v);
                     let window = c.sliding_window[layer];
-                    sums.add(0, *start, &q, &k, window)?;
+                    sums.add(0, start + n - q.dims()[2], &q, &k, window)?;
                     Ok(attention::outputs(q, k, v, window, compute.on_host))
                 };
-                *x = self.decoder().layer(layer, x.clone(), 1, angles, None, &mut attend)?;
-                cache.advance(x.dims()[0]);
+                *x = self.decoder().layer(layer, x.clone(), 1, angles, wanted, &mut attend)?;
+                cache.advance(n);
             }
             let value_norms = wanted.value_norms.then(|| value_norms(&cache)).transpose()?;
             let projected = || self.projected_norms(layer, cache.values(0));

@@ -1,6 +1,7 @@
 //! [`RowSums`]: attention rows added up per key while the model runs.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use burn::prelude::*;
 use burn::tensor::DType;
@@ -79,6 +80,13 @@ impl RowSums {
     /// Position of the first query that any set counts.
     pub fn first_query(&self) -> Option<usize> {
         self.sets.iter().map(|set| set.from).min().filter(|from| *from < self.tokens)
+    }
+
+    /// How many of the last tokens of a pass over `positions` are of use behind the last layer: the last one,
+    /// and all whose rows count.
+    pub fn followed(&self, positions: Range<usize>) -> usize {
+        let first = self.first_query().unwrap_or(positions.end).max(positions.start);
+        positions.end.saturating_sub(first).max(1)
     }
 
     /// Adds the rows of queries `q`, `[1, H, n, D]`, the first of which stands at position `start`,
