@@ -140,7 +140,72 @@ pub(crate) fn guarded<T>(compute: &Compute, body: impl FnOnce() -> Result<T>) ->
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::model::embedded::needle_llama;
+
+    /// Three prompts that begin alike, the later ones with 30 tokens of the one before.
+    fn asked() -> Vec<Asked> {
+        let prompt = |i: u32| -> Vec<u32> {
+            (0..30).chain((0..20).map(|k| 40 + i * 20 + k)).map(|id| 10 + id * 37 % 400).collect()
+        };
+        let asked = |ids| Prompt {
+            ids,
+            needle: vec![5..9],
+            distractors: vec![],
+            depth_asked: None,
+            depth_reached: 0.5,
+            haystack_cycles: 1,
+        };
+        let one = |i: u32| Asked {
+            prompt: asked(prompt(i)),
+            spans: vec![5..9],
+            max_new_tokens: 3,
+            shared: if i == 0 { 0 } else { 30 },
+        };
+        (0..3).map(one).collect()
+    }
+
+    /// Answers to `asked` where the passes that `fails` says fail for lack of memory; ids and tokens
+    /// reused, and what is left of the batch.
+    fn answers(fails: &(dyn Fn(usize) -> bool + Sync)) -> (Vec<Result<(Vec<u32>, usize)>>, usize) {
+        let model = needle_llama(&Compute::cpu()).unwrap();
+        let pass = AtomicUsize::new(0);
+        let proceed = || match fails(pass.fetch_add(1, Ordering::Relaxed)) {
+            true => Err(Error::resources("no memory")),
+            false => Ok(()),
+        };
+        let mut answering = Answering {
+            model: &model,
+            settings: Settings { stop: vec![], chunk: 64, top_k: 5 },
+            caches: ProbeCaches::new(&model, 60),
+            batch: 3,
+            proceed: &proceed,
+        };
+        let all = answering.answers(&asked()).unwrap();
+        let told = |answer: Result<Answer>| {
+            answer.map(|a| (a.generation.observation.generated, a.reused_tokens))
+        };
+        (all.into_iter().map(told).collect(), answering.batch)
+    }
+
+    #[test]
+    fn what_fails_together_is_tried_alone() {
+        let (together, batch) = answers(&|_| false);
+        let together: Vec<(Vec<u32>, usize)> = together.into_iter().map(Result::unwrap).collect();
+        let reused: Vec<usize> = together.iter().map(|answer| answer.1).collect();
+        assert_eq!((reused, batch), (vec![0, 30, 30], 3));
+        // The second pass of all fails; then each is alone, with what the one before left.
+        let (alone, batch) = answers(&|pass| pass == 1);
+        let alone: Vec<(Vec<u32>, usize)> = alone.into_iter().map(Result::unwrap).collect();
+        assert_eq!((alone, batch), (together.clone(), 1));
+        // Alone, the second fails, too, and with a cache of its own; the third begins from nothing.
+        let (some, _) = answers(&|pass| matches!(pass, 0 | 4 | 5));
+        assert_eq!(some[0], Ok(together[0].clone()));
+        assert_eq!(some[1].as_ref().unwrap_err().exit_code(), 5);
+        assert_eq!(some[2], Ok((together[2].0.clone(), 0)));
+    }
 
     #[test]
     fn a_panic_on_a_gpu_fails_the_probe_alone() {

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{HEADS, LAYERS, Run, SCORES, checkpoint, files_in, headprof, needles, records, run};
+use super::{
+    HEADS, LAYERS, Run, SCORES, checkpoint, fails, files_in, headprof, needles, records, run,
+};
 use super::{stderr, text};
 
 #[test]
@@ -322,6 +324,31 @@ fn beginnings_that_are_run_once_change_no_score() {
         assert_eq!((&a["id"], &a["answer"]), (&b["id"], &b["answer"]));
         assert_eq!(b["reused_tokens"], 0);
     }
+    same_scores(&shared, &whole, 12);
+}
+
+/// 12 probes one by one, and as many in a pass as there are in a part of them.
+#[test]
+fn probes_that_are_answered_together_have_the_same_scores() {
+    let grid = ["--repeats", "3", "--no-plots"];
+    let run = |batch| Run::new(&[&grid[..], &["--batch", batch]].concat());
+    let (one, many) = (run("1"), run("8"));
+    for (a, b) in records(&one).iter().zip(&records(&many)) {
+        assert_eq!((&a["id"], &a["answer"]), (&b["id"], &b["answer"]));
+        assert_eq!(a["reused_tokens"], b["reused_tokens"]);
+    }
+    same_scores(&one, &many, 12);
+    let batch = |run: &Run| -> Value {
+        let text = run.read("head_score/needle-llama_inf_heads.meta.json");
+        serde_json::from_str::<Value>(&text).unwrap()["batch"].clone()
+    };
+    assert_eq!((batch(&one), batch(&many)), (1.into(), 8.into()));
+    fails(&["--batch", "0"], 2, &["--batch", "1 or more"]);
+    fails(&["--batch", "some"], 2, &["--batch", "some", "auto"]);
+}
+
+/// That all scores of `probes` probes are the same but for rounding.
+fn same_scores(a: &Run, b: &Run, probes: usize) {
     for score in SCORES {
         let numbers = |run: &Run| -> Vec<f64> {
             let heads: Value = serde_json::from_str(&run.head_score(score)).unwrap();
@@ -331,9 +358,9 @@ fn beginnings_that_are_run_once_change_no_score() {
                 .map(|v| v.as_f64().unwrap())
                 .collect()
         };
-        let (mine, theirs) = (numbers(&shared), numbers(&whole));
-        assert_eq!(mine.len(), 12 * LAYERS * HEADS);
-        let apart = mine.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let (a, b) = (numbers(a), numbers(b));
+        assert_eq!(a.len(), probes * LAYERS * HEADS);
+        let apart = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(apart < 1e-5, "{score}: {apart}");
     }
 }

@@ -41,9 +41,14 @@ fn ends_share_passes_where_what_they_fork_from_has_been_run() {
     assert_eq!(passes(&[(0, 2), (1, 2)], 0, 128).len(), 3);
 }
 
-fn model() -> Llama {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/mistral-window");
+fn load(name: &str) -> Llama {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name);
     Llama::from_dir(&dir, &Compute::cpu()).unwrap()
+}
+
+/// Its window is 12 tokens.
+fn model() -> Llama {
+    load("mistral-window")
 }
 
 /// A trunk that is left at three places; the last prompt shares nothing with the one before.
@@ -103,8 +108,11 @@ fn together(model: &Llama, chunk: usize, most: &[usize]) -> Vec<Observation> {
 
 #[test]
 fn each_gets_what_it_gets_alone() {
-    let (model, most) = (model(), [6, 1, 4, 6, 2]);
-    for chunk in [7, 16, 64] {
+    let most = [6, 1, 4, 6, 2];
+    for (name, chunk) in
+        [("mistral-window", 7), ("mistral-window", 64), ("qwen3", 16), ("llama-biases", 64)]
+    {
+        let model = load(name);
         let all = together(&model, chunk, &most);
         for ((prompt, most), got) in prompts().iter().zip(most).zip(&all) {
             let question =
