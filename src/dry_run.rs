@@ -113,7 +113,7 @@ impl DryRun {
         let shape = &model.config;
         // Asked before anything is computed: what the clock below leaves behind is not in the way of a run.
         let free = compute.free_memory();
-        let speed = Speed::measure(shape, compute)?;
+        let speed = speed(shape, compute, workload.walks)?;
         let chunk = probes.chunk_tokens(compute);
         let longest =
             |f: fn(&WorkPrompt) -> usize| workload.prompts.iter().map(f).max().unwrap_or(0);
@@ -215,6 +215,23 @@ impl DryRun {
                 (most, None) => format!("lengths up to {most}"),
             }))
     }
+}
+
+/// How fast prompts are run by so many threads with prompts of their own, or by one with the help of all.
+fn speed(shape: &ModelConfig, compute: &Compute, walks: usize) -> Result<Speed> {
+    if walks == 1 {
+        return Speed::measure(shape, compute);
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+    let pool = pool.map_err(|e| Error::resources("a thread cannot be started").got(e))?;
+    let Speed { matmul_flops, attention_flops, decode_bytes } =
+        pool.install(|| Speed::measure(shape, compute))?;
+    let all = |one: f64| one * walks as f64;
+    Ok(Speed {
+        matmul_flops: all(matmul_flops),
+        attention_flops: all(attention_flops),
+        decode_bytes: all(decode_bytes),
+    })
 }
 
 /// Operations and bytes of all probes.

@@ -167,9 +167,12 @@ mod tests {
         (0..3).map(one).collect()
     }
 
-    /// Answers to `asked` where the passes that `fails` says fail for lack of memory; ids and tokens
-    /// reused, and what is left of the batch.
-    fn answers(fails: &(dyn Fn(usize) -> bool + Sync)) -> (Vec<Result<(Vec<u32>, usize)>>, usize) {
+    /// Generated ids, and how many tokens of the prompt were reused.
+    type Told = (Vec<u32>, usize);
+
+    /// Answers to `asked` where the passes that `fails` says fail for lack of memory, and what is left of
+    /// the batch.
+    fn answers(fails: &(dyn Fn(usize) -> bool + Sync)) -> (Vec<Result<Told>>, usize) {
         let model = needle_llama(&Compute::cpu()).unwrap();
         let pass = AtomicUsize::new(0);
         let proceed = || match fails(pass.fetch_add(1, Ordering::Relaxed)) {
@@ -193,12 +196,12 @@ mod tests {
     #[test]
     fn what_fails_together_is_tried_alone() {
         let (together, batch) = answers(&|_| false);
-        let together: Vec<(Vec<u32>, usize)> = together.into_iter().map(Result::unwrap).collect();
+        let together: Vec<Told> = together.into_iter().map(Result::unwrap).collect();
         let reused: Vec<usize> = together.iter().map(|answer| answer.1).collect();
         assert_eq!((reused, batch), (vec![0, 30, 30], 3));
         // The second pass of all fails; then each is alone, with what the one before left.
         let (alone, batch) = answers(&|pass| pass == 1);
-        let alone: Vec<(Vec<u32>, usize)> = alone.into_iter().map(Result::unwrap).collect();
+        let alone: Vec<Told> = alone.into_iter().map(Result::unwrap).collect();
         assert_eq!((alone, batch), (together.clone(), 1));
         // Alone, the second fails, too, and with a cache of its own; the third begins from nothing.
         let (some, _) = answers(&|pass| matches!(pass, 0 | 4 | 5));

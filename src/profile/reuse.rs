@@ -4,7 +4,7 @@
 //! a needle goes in. Put in an order in which prompts that begin alike follow one another, they are a
 //! walk through the tree of their beginnings. One cache is enough for that: what the next prompt shares
 //! with the last one is still in it, the rest is forgotten ([`KvCache::rewind`]), and no token of the tree
-//! is run twice.
+//! is run twice. Where threads take parts of the walk each, every part begins anew ([`parts`]).
 //!
 //! ```text
 //! haystack ───┬──────────┬──────────┬────────►     depth 0.1: run ─┬─ needle ─ rest ─ question
