@@ -56,9 +56,15 @@ impl Stretch<'_> {
             return Ok(output);
         }
         let captured = self.captured.min(queries);
-        if captured > 0 {
-            let last = q.clone().narrow(2, queries - captured, captured);
-            self.sink.rows(layer, attention::rows(last, k.clone(), window))?;
+        let last = || q.clone().narrow(2, queries - captured, captured);
+        match captured {
+            0 => {}
+            // As where it is the only query of a pass, to the bit.
+            1 => {
+                let (rows, _) = attention::single(last(), k.clone(), v.clone(), window, on_host);
+                self.sink.rows(layer, rows)?;
+            }
+            _ => self.sink.rows(layer, attention::rows(last(), k.clone(), window))?,
         }
         Ok(attention::chunk(q, k, v, window, on_host))
     }

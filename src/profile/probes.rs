@@ -97,7 +97,11 @@ impl Run<'_> {
         let walk = || self.walk(&parts, &next, &outcome);
         match self.together.walks.min(parts.len()) {
             0 | 1 => walk(),
-            walks => rayon::scope(|scope| (0..walks).for_each(|_| scope.spawn(|_| walk()))),
+            // One to a thread: a walk that waited for a thread could be taken by one that waits within
+            // its own, which would then stand still.
+            walks => {
+                rayon::broadcast(|thread| (thread.index() < walks).then(walk));
+            }
         }
         let outcome = outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
         outcome.progress.finish();

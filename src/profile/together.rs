@@ -54,10 +54,7 @@ impl Sizes {
             Some(_) if fits < wanted => Err(Error::resources("there is not enough memory")
                 .at(format!("--batch {wanted}"))
                 .got(format!("{} MiB available", available >> 20))
-                .expected(format!(
-                    "about {} MiB with as many caches",
-                    self.with(self.cache, wanted) >> 20
-                ))
+                .expected(format!("about {} MiB with as many caches", self.with(wanted) >> 20))
                 .advice(format!("--batch {fits}"))),
             _ => Ok(wanted.min(fits)),
         }
@@ -67,16 +64,15 @@ impl Sizes {
     /// number.
     pub fn walks(&self, batch: usize, threads: usize, available: Option<u64>) -> usize {
         let each = self.cache.saturating_mul(batch as u64).saturating_add(self.estimate.pass_bytes);
-        let room =
-            available.map_or(u64::MAX, |bytes| bytes.saturating_sub(self.with(self.cache, batch)));
+        let room = available.map_or(u64::MAX, |bytes| bytes.saturating_sub(self.with(batch)));
         let room = room.min(self.estimate.weight_bytes.max(LITTLE));
         let further = usize::try_from(room / each.max(1)).unwrap_or(usize::MAX);
         threads.max(1).min(further.saturating_add(1))
     }
 
     /// Bytes with `n` caches.
-    fn with(&self, cache: u64, n: usize) -> u64 {
-        let further = cache.saturating_mul(n.saturating_sub(1) as u64);
+    fn with(&self, n: usize) -> u64 {
+        let further = self.cache.saturating_mul(n.saturating_sub(1) as u64);
         self.estimate.bytes(self.tokens).saturating_add(further)
     }
 }
