@@ -9,7 +9,7 @@ use crate::model::calibrate::{
     Speed, attention_flops, layer_weights, prompt_attention_flops, prompt_weights,
 };
 use crate::model::{Compute, KvCache, ModelConfig};
-use crate::profile::{MemoryEstimate, ModelFiles, WorkPrompt, Workload};
+use crate::profile::{MemoryEstimate, ModelFiles, WorkPrompt, Workload, further_bytes};
 use crate::run_config::ProbeConfig;
 
 /// Context lengths that are told one by one, at most.
@@ -124,12 +124,14 @@ impl DryRun {
         let made_for = made_for.unwrap_or(usize::MAX);
         let extra = workload.extra_per_token_bytes;
         let caches = workload.batch * workload.walks;
-        let further = KvCache::bytes(shape, caches - 1, compute.dtype);
+        // They are shared by the devices as layers are.
+        let further = further_bytes(shape, compute, tokens).saturating_mul(caches as u64 - 1);
         let estimates = |extra| MemoryEstimate::shared(shape, compute, chunk, free.len(), extra);
-        let mut each = estimates(extra.saturating_add(further));
+        let mut each = estimates(extra);
         for estimate in &mut each {
             let passes = estimate.pass_bytes.saturating_mul(workload.walks as u64 - 1);
-            estimate.fixed_bytes = estimate.fixed_bytes.saturating_add(passes);
+            let more = passes.saturating_add(further / free.len().max(1) as u64);
+            estimate.fixed_bytes = estimate.fixed_bytes.saturating_add(more);
         }
         // The device that has room for fewest tokens; the fullest where that is not known.
         let tightest = (0..free.len()).min_by_key(|&i| {

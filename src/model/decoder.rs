@@ -247,6 +247,7 @@ impl Decoder {
         after: &mut dyn FnMut(usize, &Tensor<2>) -> Result<()>,
     ) -> Result<Tensor<2>> {
         let [batch, _] = ids.dims();
+        debug_assert!(batch == 1 || wanted.is_none(), "rows are wanted of one sequence");
         let mut x = self.embed(ids);
         for layer in 0..self.layers.len() {
             let wanted = wanted.filter(|_| layer + 1 == self.layers.len());

@@ -60,7 +60,7 @@ impl Stretch<'_> {
         match captured {
             0 => {}
             // As where it is the only query of a pass, to the bit.
-            1 => {
+            1 if on_host => {
                 let (rows, _) = attention::single(last(), k.clone(), v.clone(), window, on_host);
                 self.sink.rows(layer, rows)?;
             }
@@ -96,7 +96,7 @@ impl Llama {
         }
         // Nothing to leave out, as in a step of answers.
         let wanted = (followed_tokens < token).then_some(&followed[..]);
-        let ends = lengths(if wanted.is_some() { &followed } else { &all });
+        let ends = one_behind_another(if wanted.is_some() { &followed } else { &all });
         let mut attend = |layer, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>| {
             let queries = if layer + 1 == config.layers { &ends } else { &all };
             let alone = stretches.len() == 1;
@@ -207,7 +207,7 @@ impl Llama {
 }
 
 /// How many tokens each range has, as ranges one behind the other.
-fn lengths(ranges: &[Range<usize>]) -> Vec<Range<usize>> {
+fn one_behind_another(ranges: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut from = 0;
     let next = |r: &Range<usize>| {
         from += r.len();

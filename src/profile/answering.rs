@@ -80,10 +80,10 @@ impl Answering<'_> {
         if asked.len() > 1 {
             match self.together(asked) {
                 Ok(answers) => return Ok(answers.into_iter().map(Ok).collect()),
-                Err(Error::Resources(_)) => self.batch = (self.batch / 2).max(1),
-                Err(Error::Evidence(_)) => {}
+                Err(Error::Resources(_)) => self.batch = (asked.len() / 2).max(1),
                 Err(e) => return Err(e),
             }
+            self.caches.free();
         }
         let alone = |asked| match self.alone(asked) {
             Err(e) if !of_one_probe(&e) => Err(e),

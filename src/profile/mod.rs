@@ -43,17 +43,18 @@ pub(crate) use provenance::{
 use ranking::AgainstNeedles;
 pub use ranking::Ranking;
 pub use record::{ProbeRecord, Status};
-use reuse::{Reuse, Step};
+use reuse::{Cut, Reuse, Step};
 pub use statistics::{ScoreStatistics, TopHead};
 pub use summary::Summary;
+pub(crate) use together::further_bytes;
 use together::{Sizes, Together};
 
 use crate::error::{Error, Result};
 use crate::export_probes;
 use crate::interrupt::Interrupt;
 use crate::machine;
+use crate::model::Compute;
 use crate::model::calibrate::{prompt_attention_flops, prompt_weights};
-use crate::model::{Compute, KvCache};
 use crate::run_config::{ProbeSource, RunConfig};
 use crate::terminal::note;
 
@@ -81,25 +82,24 @@ pub struct Finished {
 /// What the profile of `config` would run, with the model that it would run on.
 ///
 /// # Errors
-/// All that [`run`] refuses before it reads the weights, except for too little memory and the folder to
-/// write to.
+/// All that [`run`] refuses before it reads the weights, except for too little memory (but for a `--batch`
+/// that does not fit) and the folder to write to.
 pub fn workload(config: &RunConfig, compute: &Compute) -> Result<(ModelFiles, Workload)> {
     let inputs = Inputs::load(&config.probes)?;
     let job = Job::new(&config.probes, &inputs, NeedleSpans::Known)?;
-    let reuse = reuse(config, &inputs, &job, compute)?;
+    let (reuse, Together { batch, walks }) = order(config, &inputs, &job, compute)?;
     let prompt = |step: &Step| {
         let new_tokens = job.max_new_tokens(&job.plan.probes[step.probe]);
         WorkPrompt { tokens: step.tokens, reused: step.shared, new_tokens }
     };
     let prompts = reuse.steps().map(prompt).collect();
-    let Together { batch, walks } = together(config, &inputs, &job, compute)?;
     let warning = inputs.model.tokenizer_warning();
     let notes = inputs.notes.into_iter().chain(job.notes).chain(warning).collect();
     let work = Workload {
         prompts,
         answers: 1,
         batch,
-        walks: walks.min(reuse.parts.len()),
+        walks,
         extra_per_token_bytes: 0,
         statistics: false,
         followed: false,
@@ -108,34 +108,39 @@ pub fn workload(config: &RunConfig, compute: &Compute) -> Result<(ModelFiles, Wo
     Ok((inputs.model, work))
 }
 
-/// The order of the probes of `job`, in parts where the processor's threads can take one each.
-fn reuse(config: &RunConfig, inputs: &Inputs, job: &Job, compute: &Compute) -> Result<Reuse> {
-    let shape = &inputs.model.config;
-    let work = |tokens: usize| {
-        2.0 * prompt_weights(shape) * tokens as f64 + prompt_attention_flops(shape, tokens)
-    };
-    let work: &dyn Fn(usize) -> f64 = &work;
-    Reuse::of_job(job, config.prefix_reuse, compute.on_host.then_some(work))
-}
-
-/// How many probes of `job` are answered together, and by how many threads at the same time.
-fn together(config: &RunConfig, inputs: &Inputs, job: &Job, compute: &Compute) -> Result<Together> {
+/// The order of the probes of `job`, in parts where the processor's threads can take one each; how many are
+/// answered together, and by how many threads at the same time.
+fn order(
+    config: &RunConfig,
+    inputs: &Inputs,
+    job: &Job,
+    compute: &Compute,
+) -> Result<(Reuse, Together)> {
     let (extent, shape) = (job.extent(), &inputs.model.config);
     let tokens = extent.longest_prompt.saturating_add(extent.longest_answer);
     let estimate = MemoryEstimate::new(shape, compute, config.probes.chunk_tokens(compute));
-    let sizes = Sizes { estimate, cache: KvCache::bytes(shape, tokens, compute.dtype), tokens };
+    let sizes = Sizes { estimate, further: further_bytes(shape, compute, tokens), tokens };
     let probes = job.plan.probes.len();
-    // Of several GPUs none has all of a cache: what does not fit there is tried with fewer.
-    let available = match &compute.free_memory()[..] {
-        [one] => *one,
-        _ => None,
+    let (available, asked) = match &compute.free_memory()[..] {
+        [one] => (*one, config.batch),
+        // Of several GPUs none has all of a cache: what does not fit there is found out by trying.
+        _ => (None, config.batch.or(Some(1))),
     };
-    let batch = sizes.batch(config.batch, probes, available)?;
+    let batch = sizes.batch(asked, probes, available)?;
+    let work = |tokens: usize| {
+        2.0 * prompt_weights(shape) * tokens as f64 + prompt_attention_flops(shape, tokens)
+    };
+    let cut = compute.on_host.then_some(Cut { batch, work: &work });
+    let reuse = Reuse::of_job(job, config.prefix_reuse, cut)?;
     let walks = match compute.on_host {
         true => sizes.walks(batch, rayon::current_num_threads(), available),
         false => 1,
     };
-    Ok(Together { batch, walks })
+    let together = Together {
+        batch: batch.min(reuse.largest_part()).max(1),
+        walks: walks.min(reuse.parts.len()).max(1),
+    };
+    Ok((reuse, together))
 }
 
 /// Profiles the model of `config` and writes the files.
@@ -165,9 +170,8 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     let seen = inputs.model.config.window_note(job.extent().longest_prompt);
     seen.iter().for_each(|text| tell(&format!("note: {text}")));
     memory::check(&config.probes, &inputs.model, &compute, job.extent(), 0)?;
-    let together = together(config, &inputs, &job, &compute)?;
     // Puts every prompt together, so not before it is known that they fit.
-    let reuse = reuse(config, &inputs, &job, &compute)?;
+    let (reuse, together) = order(config, &inputs, &job, &compute)?;
     reuse.note().iter().for_each(|text| tell(&format!("note: {text}")));
     if let Some(path) = &config.export_probes {
         export_probes::write(&job, path)?;

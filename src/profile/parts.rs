@@ -16,10 +16,10 @@ const AGAIN: f64 = 0.05;
 /// A cut must take so much of the work away from the largest part.
 const WORTH: f64 = 0.1;
 
-/// `steps` in parts, in order, the first of each sharing nothing; `work(n)` is what the first `n` tokens of
-/// a prompt cost. The cuts depend on the steps alone, not on how many threads there are: nor do the
-/// numbers that come out.
-pub(super) fn parts(steps: Vec<Step>, work: &dyn Fn(usize) -> f64) -> Vec<Vec<Step>> {
+/// `steps` in parts, in order, the first of each sharing nothing, none shorter than the `batch` of those
+/// that are answered together; `work(n)` is what the first `n` tokens of a prompt cost. The cuts do not
+/// depend on how many threads there are: nor do the numbers that come out.
+pub(super) fn parts(steps: Vec<Step>, batch: usize, work: &dyn Fn(usize) -> f64) -> Vec<Vec<Step>> {
     let cost = |step: &Step| work(step.tokens) - work(step.shared);
     // Costs of the first `i` steps.
     let mut costs = vec![0.0];
@@ -42,7 +42,7 @@ pub(super) fn parts(steps: Vec<Step>, work: &dyn Fn(usize) -> f64) -> Vec<Vec<St
         };
         let part = ranges[largest].clone();
         let larger_half = |&at: &usize| of(&(part.start..at)).max(of(&(at..part.end)));
-        let best = (part.start + 1..part.end)
+        let best = (part.start + batch..(part.end + 1).saturating_sub(batch))
             .filter(|&at| work(steps[at].shared) <= allowed)
             .min_by(|a, b| larger_half(a).total_cmp(&larger_half(b)))
             .filter(|at| larger_half(at) <= (1.0 - WORTH) * of(&part));
@@ -68,8 +68,12 @@ mod tests {
     }
 
     fn sizes(of: &[(usize, usize)]) -> Vec<usize> {
+        sizes_for(1, of)
+    }
+
+    fn sizes_for(batch: usize, of: &[(usize, usize)]) -> Vec<usize> {
         let steps = steps(of);
-        let parts = parts(steps.clone(), &|n| n as f64);
+        let parts = parts(steps.clone(), batch, &|n| n as f64);
         // Every step once and in order; what is shared is unchanged but where a part begins.
         let all: Vec<Step> = parts.concat();
         assert_eq!(all.len(), steps.len());
@@ -94,11 +98,15 @@ mod tests {
         // Too much is shared everywhere.
         assert_eq!(sizes(&[(100, 0), (100, 50), (100, 60)]), [3]);
         assert_eq!(sizes(&[(100, 0)]), [1]);
+        // Those that are answered together stay so.
+        assert_eq!(sizes_for(2, &walk), [2, 3]);
+        assert_eq!(sizes_for(8, &[(100, 0); 15]), [15]);
+        assert_eq!(sizes_for(8, &[(100, 0); 40]), [10; 4]);
     }
 
     #[test]
     fn what_is_small_beside_the_rest_is_not_cut_off() {
         assert_eq!(sizes(&[(1000, 0), (10, 0), (10, 0)]), [3]);
-        assert!(parts(vec![], &|n| n as f64).concat().is_empty());
+        assert!(parts(vec![], 4, &|n| n as f64).concat().is_empty());
     }
 }

@@ -9,8 +9,8 @@ pub(super) struct ProbeCaches<'a> {
     most: usize,
     /// Whether the device has no room for those; every probe then gets what it needs.
     tight: bool,
-    /// Those that came back, the one that the next probe goes on from first. None before the first probes,
-    /// and after some that failed: nobody knows what those left.
+    /// Those that came back, the one that the next probe goes on from first. After probes that failed all
+    /// are empty: nobody knows what those left.
     held: Vec<KvCache>,
 }
 
@@ -35,6 +35,9 @@ impl<'a> ProbeCaches<'a> {
             cache.rewind(if i == 0 { shared } else { 0 });
             caches.push(cache);
         }
+        self.held = held.collect();
+        // Nobody goes on from these.
+        self.held.iter_mut().for_each(|cache| cache.rewind(0));
         caches
     }
 
@@ -42,12 +45,19 @@ impl<'a> ProbeCaches<'a> {
     pub fn put(&mut self, mut caches: Vec<KvCache>) {
         // The last probe's is the one that the next prompt begins like.
         caches.rotate_right(1);
+        caches.append(&mut self.held);
         self.held = caches;
+    }
+
+    /// Gives up what is held, after a failure for lack of memory.
+    pub fn free(&mut self) {
+        self.held.clear();
     }
 
     /// After a failure for lack of memory of a probe that needs `needed` tokens: whether it has a second
     /// chance, with a cache of just these.
     pub fn tighten(&mut self, needed: usize) -> bool {
+        self.free();
         let second = !self.tight && needed < self.most;
         self.tight = true;
         second
@@ -94,6 +104,8 @@ mod tests {
         let lengths = |caches: &[KvCache]| caches.iter().map(KvCache::len).collect::<Vec<_>>();
         let two = caches.take(&[90; 2], 25);
         assert_eq!(lengths(&two), [25, 0]);
+        // Of the third nothing is left but its room, also when the two do not come back.
+        assert_eq!(lengths(&caches.take(&[90; 1], 25)), [0]);
         caches.put(two);
         assert_eq!(lengths(&caches.take(&[90; 4], 25)), [0; 4]);
     }

@@ -33,6 +33,14 @@ pub struct Step {
     pub shared: usize,
 }
 
+/// How the order is cut into parts.
+pub(super) struct Cut<'a> {
+    /// How many probes are answered together.
+    pub batch: usize,
+    /// What the first tokens of a prompt, so many, cost.
+    pub work: &'a dyn Fn(usize) -> f64,
+}
+
 /// All probes in the order in which they are run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reuse {
@@ -46,12 +54,11 @@ pub struct Reuse {
 
 impl Reuse {
     /// The order for the probes of `job`; that of the plan, with nothing shared, unless `on`. In parts where
-    /// threads can take one each: `work(n)` is what the first `n` tokens of a prompt cost; all in one
-    /// without it.
+    /// threads can take one each, as [`parts`] says; all in one without that.
     ///
     /// # Errors
     /// As [`Job::prompt`].
-    pub fn of_job(job: &Job, on: bool, work: Option<&dyn Fn(usize) -> f64>) -> Result<Self> {
+    pub(super) fn of_job(job: &Job, on: bool, cut: Option<Cut>) -> Result<Self> {
         let prompt = |i: usize| job.prompt(&job.plan.probes[i]).map(|prompt| prompt.ids);
         let steps = match on {
             true => order(job.plan.probes.len(), &prompt)?,
@@ -61,12 +68,12 @@ impl Reuse {
                 tokens.enumerate().map(step).collect()
             }
         };
-        Ok(Self::new(steps, work))
+        Ok(Self::new(steps, cut))
     }
 
-    fn new(steps: Vec<Step>, work: Option<&dyn Fn(usize) -> f64>) -> Self {
-        let parts = match work {
-            Some(work) => parts(steps, work),
+    fn new(steps: Vec<Step>, cut: Option<Cut>) -> Self {
+        let parts = match cut {
+            Some(Cut { batch, work }) => parts(steps, batch, work),
             None => vec![steps],
         };
         let sum = |tokens: fn(&Step) -> usize| -> u64 {
@@ -74,6 +81,11 @@ impl Reuse {
         };
         let (prompt_tokens, run_tokens) = (sum(|s| s.tokens), sum(|s| s.tokens - s.shared));
         Self { parts, prompt_tokens, run_tokens }
+    }
+
+    /// Probes of the largest part.
+    pub fn largest_part(&self) -> usize {
+        self.parts.iter().map(Vec::len).max().unwrap_or(0)
     }
 
     /// All probes, in order.

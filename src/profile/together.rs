@@ -7,6 +7,7 @@
 
 use super::memory::MemoryEstimate;
 use crate::error::{Error, Result};
+use crate::model::{Compute, KvCache, ModelConfig};
 
 /// The most that are taken together without being asked to.
 const MOST: usize = 8;
@@ -22,12 +23,22 @@ pub(super) struct Together {
     pub walks: usize,
 }
 
+/// Bytes of a further probe of `tokens` tokens that is answered together with others: its cache, its logits and,
+/// on a GPU, the rows of all layers, which are collected and put together there.
+pub(crate) fn further_bytes(shape: &ModelConfig, compute: &Compute, tokens: usize) -> u64 {
+    let rows = [2, shape.layers, shape.heads, 4, tokens];
+    let rows = rows.iter().fold(1u64, |bytes, n| bytes.saturating_mul(*n as u64));
+    let logits = (shape.vocab as u64).saturating_mul(12);
+    let beside = if compute.on_host { logits } else { logits.saturating_add(rows) };
+    KvCache::bytes(shape, tokens, compute.dtype).saturating_add(beside)
+}
+
 /// What one probe takes, the longest.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
     pub estimate: MemoryEstimate,
-    /// Bytes of its cache.
-    pub cache: u64,
+    /// Bytes of a further one beside it, [`further_bytes`].
+    pub further: u64,
     /// Tokens of it.
     pub tokens: usize,
 }
@@ -44,15 +55,15 @@ impl Sizes {
         probes: usize,
         available: Option<u64>,
     ) -> Result<usize> {
-        let pay = 1 + self.estimate.weight_bytes / 2 / self.cache.max(1);
+        let pay = 1 + self.estimate.weight_bytes / 2 / self.further.max(1);
         let wanted = asked.unwrap_or(MOST.min(pay as usize)).clamp(1, probes.max(1));
         let Some(available) = available else { return Ok(wanted) };
         // Whether one fits, others say.
         let room = available.saturating_sub(self.estimate.bytes(self.tokens));
-        let fits = 1 + usize::try_from(room / self.cache.max(1)).unwrap_or(usize::MAX - 1);
+        let fits = 1 + usize::try_from(room / self.further.max(1)).unwrap_or(usize::MAX - 1);
         match asked {
             Some(_) if fits < wanted => Err(Error::resources("there is not enough memory")
-                .at(format!("--batch {wanted}"))
+                .at(format!("--batch {}", asked.unwrap_or(wanted)))
                 .got(format!("{} MiB available", available >> 20))
                 .expected(format!("about {} MiB with as many caches", self.with(wanted) >> 20))
                 .advice(format!("--batch {fits}"))),
@@ -63,7 +74,8 @@ impl Sizes {
     /// Threads, of as many as there are, that answer `batch` probes each at the same time. It changes no
     /// number.
     pub fn walks(&self, batch: usize, threads: usize, available: Option<u64>) -> usize {
-        let each = self.cache.saturating_mul(batch as u64).saturating_add(self.estimate.pass_bytes);
+        let each =
+            self.further.saturating_mul(batch as u64).saturating_add(self.estimate.pass_bytes);
         let room = available.map_or(u64::MAX, |bytes| bytes.saturating_sub(self.with(batch)));
         let room = room.min(self.estimate.weight_bytes.max(LITTLE));
         let further = usize::try_from(room / each.max(1)).unwrap_or(usize::MAX);
@@ -72,7 +84,7 @@ impl Sizes {
 
     /// Bytes with `n` caches.
     fn with(&self, n: usize) -> u64 {
-        let further = self.cache.saturating_mul(n.saturating_sub(1) as u64);
+        let further = self.further.saturating_mul(n.saturating_sub(1) as u64);
         self.estimate.bytes(self.tokens).saturating_add(further)
     }
 }
@@ -91,7 +103,7 @@ mod tests {
             pass_bytes: 5 * MIB,
             per_token_bytes: cache * MIB / 1024,
         };
-        Sizes { estimate, cache: cache * MIB, tokens: 1024 }
+        Sizes { estimate, further: cache * MIB, tokens: 1024 }
     }
 
     #[test]

@@ -30,10 +30,14 @@ const ROWS: usize = 4;
 
 /// `x`, `[m, K]`, `· w`, `[K, N]`.
 ///
-/// `None` for more than [`FEW`] rows, and for numbers that do not lie in host memory in f32, row by row;
+/// `None` for no row or more than [`FEW`], for sizes that do not match, and for numbers that do not lie in host memory in f32, row by row;
 /// the caller then does without.
 pub fn product(x: &Tensor<2>, w: &Tensor<2>) -> Option<Tensor<2>> {
-    of_blocks(x, w, w.dims()[1], |x, w, columns, out| {
+    let [inner, outputs] = w.dims();
+    if x.dims()[1] != inner {
+        return None;
+    }
+    of_blocks(x, w, outputs, |x, w, columns, out| {
         let w = Rows { data: &w.data[columns.start..], ..w };
         Arch::new().dispatch(Product { x, w, width: columns.len(), out });
     })
@@ -41,7 +45,11 @@ pub fn product(x: &Tensor<2>, w: &Tensor<2>) -> Option<Tensor<2>> {
 
 /// `x`, `[m, K]`, `·` the transpose of `w`, `[N, K]`; else as [`product`].
 pub fn transposed(x: &Tensor<2>, w: &Tensor<2>) -> Option<Tensor<2>> {
-    of_blocks(x, w, w.dims()[0], |x, w, rows, out| {
+    let [outputs, inner] = w.dims();
+    if x.dims()[1] != inner {
+        return None;
+    }
+    of_blocks(x, w, outputs, |x, w, rows, out| {
         Arch::new().dispatch(Transposed { x, w: w.from(rows.start), width: rows.len(), out });
     })
 }
@@ -54,7 +62,7 @@ fn of_blocks(
     each: impl Fn(&[f32], Rows, Range<usize>, &mut [f32]) + Sync,
 ) -> Option<Tensor<2>> {
     let [m, inner] = x.dims();
-    if m > FEW {
+    if m == 0 || m > FEW {
         return None;
     }
     let (rows, w) = (OnHost::new(x)?, OnHost::in_rows(w)?);

@@ -1,6 +1,7 @@
 //! Attention of one query per head over keys and values in host memory, with its weights.
 //!
-//! Bound by reading keys and values: each is read once, for all query heads that share it, where it lies.
+//! Bound by reading keys and values where they lie: a key once for all query heads that share it, values once for
+//! each of them, of which the later find them in a cache.
 
 #[cfg(test)]
 mod tests;
@@ -41,10 +42,10 @@ pub fn attend(
         .collect();
     let (mut rows, mut outputs) = (vec![0.0; heads * keys], vec![0.0; heads * dim]);
     let first = window.map_or(0, |w| keys.saturating_sub(w));
-    let heads_per_thread = WORTH_A_THREAD.div_ceil((2 * group * (keys - first) * dim).max(1));
+    let kv_heads_per_thread = WORTH_A_THREAD.div_ceil((2 * group * (keys - first) * dim).max(1));
     rows.par_chunks_mut(group * keys)
         .zip(outputs.par_chunks_mut(group * dim))
-        .with_min_len(heads_per_thread)
+        .with_min_len(kv_heads_per_thread)
         .enumerate()
         .for_each(|(kv_head, (rows, outputs))| {
             Arch::new().dispatch(Attend {

@@ -67,6 +67,7 @@ fn a_row_is_on_its_own() {
 fn others_are_left_to_the_caller() {
     let (w, half) = (matrix(8, 8, 1), matrix(8, 8, 1).cast(DType::F16));
     assert!(product(&matrix(FEW + 1, 8, 2), &w).is_none());
+    assert!(product(&matrix(2, 9, 2), &w).is_none() && transposed(&matrix(2, 9, 2), &w).is_none());
     assert!(product(&half, &w).is_none() && product(&w, &half).is_none());
     // What is transposed already would have to be copied.
     assert!(product(&w, &w.clone().transpose()).is_none());
