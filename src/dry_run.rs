@@ -124,7 +124,7 @@ impl DryRun {
         let made_for = made_for.unwrap_or(usize::MAX);
         let extra = workload.extra_per_token_bytes;
         let caches = workload.batch * workload.walks;
-        // They are shared by the devices as layers are.
+        // Devices hold about as much of them each.
         let further = further_bytes(shape, compute, tokens).saturating_mul(caches as u64 - 1);
         let estimates = |extra| MemoryEstimate::shared(shape, compute, chunk, free.len(), extra);
         let mut each = estimates(extra);
