@@ -109,6 +109,11 @@ pub struct ProbeArgs {
     #[arg(long, value_name = "TOKENS", help_heading = "Model")]
     pub chunk: Option<usize>,
 
+    /// Most memory to take by estimate, such as 512MiB or 8GiB: fewer probes at a time, and none that is
+    /// too long on the CPU; of each GPU its own [default: what is free]
+    #[arg(long, value_name = "SIZE", help_heading = "Model")]
+    pub memory: Option<String>,
+
     /// Depths of the needle, 0 (start) to 1 (end), such as 0.1,0.5,0.9 [default: ten even depths]
     #[arg(long, value_name = "LIST", help_heading = "Grid", allow_hyphen_values = true)]
     pub depths: Option<String>,

@@ -113,6 +113,8 @@ pub struct Compute {
     pub(crate) query_block: usize,
     /// Whether tensors lie in host memory.
     pub(crate) on_host: bool,
+    /// Most bytes to take of the memory that is free, of each device; `None` for all.
+    pub(crate) memory_limit: Option<u64>,
 }
 
 impl Compute {
@@ -126,6 +128,7 @@ impl Compute {
             note: None,
             query_block: 1,
             on_host: true,
+            memory_limit: None,
         }
     }
 
@@ -169,13 +172,15 @@ impl Compute {
         self.further.last().unwrap_or(&self.device)
     }
 
-    /// Free memory of each device, in bytes, where it is known; of the machine's own, where tensors
-    /// lie in that.
+    /// Free memory of each device, in bytes, where it is known, or as much of it as may be taken; of the
+    /// machine's own, where tensors lie in that.
     pub fn free_memory(&self) -> Vec<Option<u64>> {
-        if self.on_host {
-            return vec![crate::machine::available_memory_bytes()];
-        }
-        self.name.split(',').map(free_on_gpu).collect()
+        let free: Vec<Option<u64>> = match self.on_host {
+            true => vec![crate::machine::available_memory_bytes()],
+            false => self.name.split(',').map(free_on_gpu).collect(),
+        };
+        let limited = |free: Option<u64>| free.into_iter().chain(self.memory_limit).min();
+        free.into_iter().map(limited).collect()
     }
 
     /// The processor, because of `e`.
@@ -269,6 +274,7 @@ fn gpu(n: usize, find: impl FnOnce() -> Vec<Device>) -> Result<Compute> {
         note: None,
         query_block: 128,
         on_host: false,
+        memory_limit: None,
     })
 }
 

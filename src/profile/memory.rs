@@ -3,7 +3,6 @@
 use super::inputs::ModelFiles;
 use super::job::Extent;
 use crate::error::{Error, Result};
-use crate::machine;
 use crate::model::{Compute, KvCache, ModelConfig};
 use crate::run_config::ProbeConfig;
 
@@ -123,8 +122,8 @@ impl MemoryEstimate {
     /// # Errors
     /// [`Error::Resources`] with the longest context that fits.
     pub(crate) fn check_free(self, compute: &Compute, length: usize, answer: usize) -> Result<()> {
-        match machine::available_memory_bytes() {
-            Some(available) if compute.on_host => self.check(length, answer, available),
+        match compute.free_memory()[..] {
+            [Some(available)] if compute.on_host => self.check(length, answer, available),
             _ => Ok(()),
         }
     }
@@ -165,7 +164,7 @@ impl MemoryEstimate {
         let most = self.most_tokens(available).saturating_sub(answer);
         let advice = match most {
             0 if available > self.fixed_bytes => "a smaller --max-new-tokens".to_owned(),
-            0 => "a smaller model, or a machine with more memory".to_owned(),
+            0 => "a smaller model, or more memory".to_owned(),
             most => format!("lengths up to {most}"),
         };
         Err(Error::resources("there is not enough memory")

@@ -1,4 +1,4 @@
-//! `--device`, `--gpu`, `--dtype` and `--threads`: what to compute on.
+//! `--device`, `--gpu`, `--dtype`, `--threads` and `--memory`: what to compute on.
 
 use burn::tensor::DType;
 
@@ -19,6 +19,8 @@ pub struct ComputeConfig {
     pub gpu_dtype: DType,
     /// Threads of the CPU; `None` = one per core.
     pub threads: Option<usize>,
+    /// Most bytes to take of the memory that is free; `None` for all.
+    pub memory: Option<u64>,
 }
 
 impl ComputeConfig {
@@ -44,7 +46,8 @@ impl ComputeConfig {
                 .expected("f32 with --device cpu")
                 .advice("leave --dtype out, or add --device cuda"));
         }
-        Ok(Self { device, gpu_dtype, threads: at_least_one("--threads", args.threads)? })
+        let threads = at_least_one("--threads", args.threads)?;
+        Ok(Self { device, gpu_dtype, threads, memory: None })
     }
 
     /// Opens the device, in the number type asked for.
@@ -53,6 +56,7 @@ impl ComputeConfig {
     /// As [`Compute::open`].
     pub fn open(&self) -> Result<Compute> {
         let mut compute = Compute::open(&self.device)?;
+        compute.memory_limit = self.memory;
         if !compute.on_host {
             compute.dtype = self.gpu_dtype;
         }
@@ -84,5 +88,46 @@ impl ComputeConfig {
         let pool = pool.stack_size(STACK_BYTES).build_global();
         pool.map_err(|e| Error::resources("threads cannot be started").got(e))?;
         rayon::scope(|_| body())
+    }
+}
+
+/// The bytes that `--memory` says.
+pub(super) fn bytes(text: &str) -> Result<u64> {
+    let wrong = || {
+        Error::usage("this is not a size")
+            .at("--memory")
+            .got(text)
+            .expected("a number with KiB, MiB or GiB behind it, such as 8GiB")
+    };
+    let digits =
+        text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
+    let (number, unit) = text.split_at(digits);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let power = match unit.trim().to_ascii_lowercase().as_str() {
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => return Err(wrong()),
+    };
+    match number * f64::from(1u32 << power) {
+        bytes if bytes >= 1.0 => Ok(bytes as u64),
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_a_unit() {
+        let mib = 1 << 20;
+        for (text, size) in [("512MiB", 512 * mib), ("1.5g", 1536 * mib), ("64 KB", 64 << 10)] {
+            assert_eq!(bytes(text), Ok(size), "{text}");
+        }
+        for text in ["", "8", "GiB", "-1GiB", "1TiB", "0MiB", "1.2.3G", "8 G iB"] {
+            let e = bytes(text).unwrap_err();
+            assert!(e.exit_code() == 2 && e.to_string().contains("--memory"), "{text}");
+        }
     }
 }

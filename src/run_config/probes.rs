@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::compute::ComputeConfig;
+use super::compute::{ComputeConfig, bytes};
 use super::gate::gate;
 use super::source::{ProbeSource, refuse_for};
 use super::{AtOption, at_least_one};
@@ -221,7 +221,10 @@ impl ProbeConfig {
             }
             None => default_depths(),
         };
-        let compute = ComputeConfig::new(&args.model.compute)?;
+        let compute = ComputeConfig {
+            memory: args.memory.as_deref().map(bytes).transpose()?,
+            ..ComputeConfig::new(&args.model.compute)?
+        };
         let gate = gate(args, &source, alone.gate, &mut notes)?;
         let template = match &args.template {
             Some(text) => PromptTemplate::new(text.replace("\\n", "\n")).at_option("--template")?,

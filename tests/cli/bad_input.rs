@@ -49,6 +49,19 @@ fn a_build_without_embeddings_says_so() {
 }
 
 #[test]
+fn what_does_not_fit_into_the_memory_allowed_is_refused_before_weights_are_read() {
+    fails(&["--memory", "8"], 2, &["--memory", "8GiB"]);
+    let grid = ["--lengths", "256", "--depths", "0.5"];
+    let with = |more: &[&'static str]| [&grid[..], more].concat();
+    let told = ["there is not enough memory", "40 MiB available", "more memory"];
+    fails(&with(&["--memory", "40MiB"]), 5, &told);
+    fails(&["evaluate", "--methods", "full", "--lengths", "256", "--memory", "40MiB"], 5, &told);
+    // One fits, 8 do not.
+    let told = ["--batch 8", "76 MiB available", "--batch 2"];
+    fails(&with(&["--memory", "76MiB", "--batch", "8"]), 5, &told);
+}
+
+#[test]
 fn verify_takes_the_device_options_of_a_profile() {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/qwen3");
     fails(&["verify", dir, "--dtype", "bf16"], 2, &["--dtype", "f32 with --device cpu"]);

@@ -91,6 +91,9 @@ fn a_comparison_tells_its_prompts_and_answers() {
     assert_eq!(three["caches"], 3);
     let further = three["kv_cache_bytes"].as_u64().unwrap() + 12 * 2048;
     assert_eq!(peak(&three) - peak(&profile), 2 * further);
+    // As many as fit into what is allowed.
+    let little = dry(&[&grid[..], &["--threads", "2", "--memory", "76MiB"]].concat());
+    assert_eq!((&little["available_bytes"], &little["caches"]), (&(76 << 20).into(), &2.into()));
     let side_by_side = dry(&[&grid[..], &["--batch", "3", "--threads", "2"]].concat());
     let caches = side_by_side["caches"].as_u64().unwrap();
     assert!((3..=6).contains(&caches) && peak(&side_by_side) >= peak(&three), "{side_by_side}");
