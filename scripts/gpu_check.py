@@ -30,7 +30,7 @@ MEMORY_BEYOND = 0.15
 GROWTH_BYTES = 16 << 20
 SCORES = "retrieval,retrieval_reasoning,dili,lazy,inf"
 METHODS = "full,snapkv,adakv"
-KERNEL_TESTS = ["model::ragged_kernel", "model::ragged_cache", "layers_on_different_devices"]
+KERNEL_TESTS = ["model::ragged_kernel", "model::ragged_cache", "different_devices", "every_device", "kernel_"]
 
 
 class Skipped(Exception):

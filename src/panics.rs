@@ -1,24 +1,46 @@
 //! Panics of libraries and of bugs, as values.
 //!
 //! GPU libraries panic where a driver, a header or memory is missing, and sometimes on a thread of
-//! their own first. What the first panic said is kept, since the later ones only follow from it.
+//! their own first. What every panic said is kept: of those that follow from one another the first is told.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 
-/// The first panic since [`caught`] last began or ended, with its place in the source.
-static FIRST: Mutex<Option<String>> = Mutex::new(None);
+/// Panics that are remembered at a time. Of more only the last matter: whoever catches takes what is its own.
+const REMEMBERED: usize = 64;
+
+/// A panic that nobody has caught yet.
+struct Said {
+    number: u64,
+    thread: ThreadId,
+    /// Whether it was on one of the threads that share the work.
+    pooled: bool,
+    text: String,
+    place: String,
+}
+
+/// All of them, and the number of the next.
+static SAID: Mutex<(VecDeque<Said>, u64)> = Mutex::new((VecDeque::new(), 0));
+
+fn said() -> MutexGuard<'static, (VecDeque<Said>, u64)> {
+    SAID.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// From now on a panic is remembered for [`caught`] and not printed.
 pub fn remember_quietly() {
     panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
         let place = info.location().map_or(String::new(), |place| format!(" ({place})"));
+        let (thread, pooled) = (thread::current().id(), rayon::current_thread_index().is_some());
         let text = text(info.payload());
-        FIRST
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert_with(|| format!("{text}{place}"));
+        let (all, next) = &mut *said();
+        all.push_back(Said { number: *next, thread, pooled, text, place });
+        *next += 1;
+        if all.len() > REMEMBERED {
+            all.pop_front();
+        }
     }));
 }
 
@@ -28,13 +50,23 @@ pub fn remember_quietly() {
 /// only what is written whole.
 ///
 /// # Errors
-/// What the panic said, if `body` panics.
+/// What the first panic since `body` began said, with its place, if `body` panics. Where threads of the pool
+/// run different bodies at the same time, each gets its own.
 pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
-    let first = || FIRST.lock().unwrap_or_else(PoisonError::into_inner).take();
-    first();
+    let begin = said().1;
     panic::catch_unwind(AssertUnwindSafe(body)).map_err(|panic| {
         let last = text(panic.as_ref());
-        first().unwrap_or(last)
+        let (me, pooled) = (thread::current().id(), rayon::current_thread_index().is_some());
+        let mut said = said();
+        let since = |one: &Said| one.number >= begin;
+        // Of threads that no pool has, such as those of a GPU library, it is the cause; of another thread of
+        // the pool only what was passed on from there.
+        let own = |one: &Said| since(one) && (!pooled || !one.pooled || one.thread == me);
+        let passed_on = |one: &Said| since(one) && one.text == last;
+        let first = said.0.iter().find(|one| own(one)).or(said.0.iter().find(|one| passed_on(one)));
+        let told = first.map(|first| format!("{}{}", first.text, first.place));
+        said.0.retain(|one| !own(one) && !passed_on(one));
+        told.unwrap_or(last)
     })
 }
 

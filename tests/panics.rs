@@ -1,10 +1,17 @@
 //! The panic hook, which is global: a program of its own.
 
+use std::sync::Barrier;
+
 use headprof::panics::{caught, remember_quietly};
 
 #[test]
 fn the_first_panic_is_told_with_its_place() {
     remember_quietly();
+    of_one_after_the_other();
+    of_threads_at_the_same_time();
+}
+
+fn of_one_after_the_other() {
     let told = caught(|| {
         // As a GPU library does: the cause on its own thread, then what follows from it.
         let cause = std::thread::spawn(|| panic!("no memory left"));
@@ -17,4 +24,40 @@ fn the_first_panic_is_told_with_its_place() {
     assert!(std::thread::spawn(|| panic!("survived")).join().is_err());
     let told = caught(|| -> u8 { panic!("the next") }).unwrap_err();
     assert!(told.starts_with("the next (tests/panics.rs:"), "{told}");
+}
+
+/// Threads of a pool that run bodies of their own: each is told its own panic, however they overlap.
+fn of_threads_at_the_same_time() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    let (begun, panicked) = (Barrier::new(2), Barrier::new(2));
+    let body = |thread: usize| {
+        let told = caught(|| {
+            begun.wait();
+            // One survives while the other is on its way out.
+            let inner = caught(|| -> u8 { panic!("inner {thread}") }).unwrap_err();
+            assert!(inner.starts_with(&format!("inner {thread} (tests/panics.rs:")), "{inner}");
+            panicked.wait();
+            panic!("thread {thread}");
+        });
+        told.map(|()| String::new()).unwrap_err()
+    };
+    for (thread, told) in pool.broadcast(|context| body(context.index())).iter().enumerate() {
+        assert!(told.starts_with(&format!("thread {thread} (tests/panics.rs:")), "{told}");
+    }
+    // What a piece of work panics with on another thread is passed on, with its place.
+    let told = pool.install(|| {
+        let piece = || {
+            caught(|| {
+                rayon::join(
+                    || begun.wait(),
+                    || {
+                        begun.wait();
+                        panic!("a piece");
+                    },
+                )
+            })
+        };
+        piece().map(|_| String::new()).unwrap_err()
+    });
+    assert!(told.starts_with("a piece (tests/panics.rs:"), "{told}");
 }

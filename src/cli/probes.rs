@@ -42,7 +42,7 @@ pub enum DtypeArg {
 /// What to compute on.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ComputeArgs {
-    /// cpu, cuda, cuda:N, GPUs that share the layers (cuda:0,cuda:1) or auto [default: cpu]
+    /// cpu, cuda, cuda:N, several GPUs (cuda:0,cuda:1), vulkan or auto [default: cpu]
     #[arg(long, help_heading = "Model")]
     pub device: Option<String>,
 
@@ -50,7 +50,7 @@ pub struct ComputeArgs {
     #[arg(long, value_name = "N", help_heading = "Model", conflicts_with = "device")]
     pub gpu: Option<usize>,
 
-    /// Type of weights and cache on a GPU [default: bf16]; on the CPU always f32
+    /// Type of weights and cache on a GPU [default: bf16, f32 by way of Vulkan]; on the CPU always f32
     #[arg(long, value_enum, help_heading = "Model")]
     pub dtype: Option<DtypeArg>,
 

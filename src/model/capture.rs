@@ -14,6 +14,7 @@ use reduction::{DeviceMask, FIELDS, reduce, unpack};
 
 use super::device::Compute;
 use super::llama::RowSink;
+use super::read_back;
 use crate::error::{Error, Result};
 use crate::score::{HeadStats, NeedleMask, RowStats, head_stats};
 
@@ -96,7 +97,7 @@ impl<'a> StatsCapture<'a> {
 
 fn unread(e: burn::tensor::TensorReadError) -> Error {
     Error::resources("the device failed while reading attention statistics")
-        .got(format!("{e:?}"))
+        .got(read_back::reason(&e))
         .advice("use shorter contexts or --device cpu")
 }
 
@@ -125,9 +126,9 @@ impl RowSink for StatsCapture<'_> {
             self.pending.push(rows.reshape([heads, keys]));
             return Ok(());
         }
-        let data = rows
-            .try_into_data()
-            .map_err(|e| Error::resources("attention rows cannot be read").got(format!("{e:?}")))?;
+        let data = rows.try_into_data().map_err(|e| {
+            Error::resources("attention rows cannot be read").got(read_back::reason(&e))
+        })?;
         let values = data
             .as_slice::<f32>()
             .map_err(|e| Error::bug("attention rows are not f32").got(format!("{e:?}")))?;

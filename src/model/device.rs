@@ -1,4 +1,4 @@
-//! `--device cpu|cuda[:N]|auto`, or several: what to compute on, found out before anything can
+//! `--device cpu|cuda[:N]|vulkan|auto`, or several: what to compute on, found out before anything can
 //! panic.
 
 use std::fmt;
@@ -7,9 +7,13 @@ use std::str::FromStr;
 use burn::prelude::*;
 use burn::tensor::DType;
 
+#[cfg(any(feature = "kernels", test))]
+use super::read_back;
 use crate::error::{Error, Result};
 #[cfg(any(feature = "cuda", test))]
 use crate::panics::caught;
+
+mod vulkan;
 
 /// What the user asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,6 +23,8 @@ pub enum DeviceChoice {
     Cpu,
     /// An NVIDIA GPU by its number.
     Cuda(usize),
+    /// The device that Vulkan knows first, which may be one in software.
+    Vulkan,
     /// The first GPU if this build and machine have one, else the processor.
     Auto,
 }
@@ -28,14 +34,14 @@ impl FromStr for DeviceChoice {
 
     fn from_str(text: &str) -> Result<Self> {
         let wrong = || {
-            Error::usage("this device is not known")
-                .at("--device")
-                .got(text)
-                .expected("cpu, cuda, cuda:N (N = 0, 1, ...), several GPUs with commas, or auto")
+            Error::usage("this device is not known").at("--device").got(text).expected(
+                "cpu, cuda, cuda:N (N = 0, 1, ...), several GPUs with commas, vulkan, or auto",
+            )
         };
         match text.split_once(':') {
             None if text == "cpu" => Ok(Self::Cpu),
             None if text == "cuda" => Ok(Self::Cuda(0)),
+            None if text == "vulkan" => Ok(Self::Vulkan),
             None if text == "auto" => Ok(Self::Auto),
             Some(("cuda", n)) => n.parse().map(Self::Cuda).map_err(|_| wrong()),
             _ => Err(wrong()),
@@ -91,6 +97,7 @@ impl fmt::Display for DeviceChoice {
         match self {
             Self::Cpu => f.write_str("cpu"),
             Self::Cuda(n) => write!(f, "cuda:{n}"),
+            Self::Vulkan => f.write_str("vulkan"),
             Self::Auto => f.write_str("auto"),
         }
     }
@@ -103,7 +110,7 @@ pub struct Compute {
     pub device: Device,
     /// Those after the first.
     pub(crate) further: Vec<Device>,
-    /// Its name as in `--device`: `cpu` or `cuda:N`, or several with commas.
+    /// Its name as in `--device`: `cpu`, `vulkan` or `cuda:N`, or several with commas.
     pub name: String,
     /// Type of weights, cache and activations.
     pub dtype: DType,
@@ -150,6 +157,7 @@ impl Compute {
         match choice {
             DeviceChoice::Cpu => Ok(Self::cpu()),
             DeviceChoice::Cuda(n) => cuda(n),
+            DeviceChoice::Vulkan => vulkan::open(),
             DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|e| Self::instead_of_gpu(&e))),
         }
     }
@@ -216,6 +224,7 @@ fn cuda(n: usize) -> Result<Compute> {
 fn cuda(n: usize) -> Result<Compute> {
     use burn::tensor::DeviceType;
 
+    super::kernel_cache::keep();
     // SAFETY: both only try to load a shared library and say whether it is there. Asked first
     // because the calls after it panic on another thread where a library is missing.
     let (driver, compiler) = unsafe {
@@ -287,13 +296,24 @@ fn unusable(n: usize, what: &str, advice: &str) -> Error {
 }
 
 /// Compiles a kernel, runs it and reads its result.
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(feature = "kernels", test))]
 fn probe(device: &Device) -> std::result::Result<(), String> {
     let sum = Tensor::<1>::ones([4], (device, DType::F32)).mul_scalar(2.0).sum();
     match sum.try_into_vec_as::<f32>() {
         Ok(values) if values == [8.0] => Ok(()),
         Ok(values) => Err(format!("4 times 2 gave {values:?}")),
-        Err(e) => Err(format!("{e:?}")),
+        Err(e) => Err(read_back::reason(&e)),
+    }
+}
+
+#[cfg(test)]
+impl Compute {
+    /// For tests: the processor and, in builds with the kernels, a device that has them.
+    pub(crate) fn every_device() -> Vec<Self> {
+        let devices = vec![Self::cpu()];
+        #[cfg(feature = "kernels")]
+        let devices = devices.into_iter().chain(Self::of_kernels()).collect();
+        devices
     }
 }
 
@@ -316,24 +336,7 @@ impl Compute {
     /// The variable that asks for the device, and the device or why there is none.
     #[cfg(feature = "vulkan")]
     fn open_for_kernels() -> (&'static str, std::result::Result<Self, String>) {
-        use std::sync::OnceLock;
-
-        use burn::tensor::wgpu::WgpuBackend;
-
-        // `CUBECL_WGPU_DEFAULT_DEVICE` names one; else it is the first.
-        static OPENED: OnceLock<std::result::Result<Device, String>> = OnceLock::new();
-        let open = || Device::wgpu_options().graphics_api(WgpuBackend::Vulkan).init();
-        let found = OPENED.get_or_init(|| open().map_err(|e| e.to_string())).clone();
-        let opened = found.map(|device| Self {
-            device,
-            name: "vulkan".into(),
-            on_host: false,
-            ..Self::cpu()
-        });
-        let missing = |e| {
-            format!("no Vulkan device was found ({e}): install mesa-vulkan-drivers and libvulkan1")
-        };
-        ("HEADPROF_REQUIRE_VULKAN", opened.map_err(missing))
+        ("HEADPROF_REQUIRE_VULKAN", vulkan::open().map_err(|e| e.to_string()))
     }
 
     /// The variable that asks for the device, and the device or why there is none.

@@ -3,6 +3,7 @@
 use burn::prelude::*;
 
 use super::llama::RowSink;
+use super::read_back;
 use crate::error::{Error, Result};
 
 /// The rows of one layer, `[H, n, t]` row-major.
@@ -44,7 +45,8 @@ impl RowSink for FullRows {
     fn rows(&mut self, layer: usize, rows: Tensor<3>) -> Result<()> {
         let [heads, queries, keys] = rows.dims();
         let values: Vec<f32> = rows.try_into_vec_as().map_err(|e| {
-            Error::resources("the device failed while reading attention rows").got(format!("{e:?}"))
+            Error::resources("the device failed while reading attention rows")
+                .got(read_back::reason(&e))
         })?;
         if !values.iter().all(|v| v.is_finite()) {
             return Err(Error::model("attention weights are not finite")

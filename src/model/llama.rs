@@ -12,6 +12,7 @@ use super::decoder::{Decoder, WeightSource};
 use super::device::Compute;
 use super::kv_cache::KvCache;
 use super::pass::Stretch;
+use super::read_back;
 use super::rope::Rope;
 use crate::error::{Error, Result};
 
@@ -276,7 +277,7 @@ impl Llama {
         logits.try_into_vec_as().map_err(|e| {
             Error::resources("the device failed while computing logits")
                 .at(&self.compute.name)
-                .got(format!("{e:?}"))
+                .got(read_back::reason(&e))
                 .advice("use shorter contexts or --device cpu")
         })
     }

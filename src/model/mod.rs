@@ -22,6 +22,8 @@ pub mod embedded;
 pub mod export;
 pub mod full_rows;
 mod host;
+#[cfg(feature = "kernels")]
+mod kernel_cache;
 pub mod kv_cache;
 pub mod layout;
 pub mod llama;

@@ -7,6 +7,7 @@ use burn::tensor::{DType, Distribution};
 use rayon::prelude::*;
 
 use super::device::Compute;
+use super::read_back;
 use crate::error::{Error, Result};
 
 /// Rows and columns of the matrices, on a processor and on a GPU.
@@ -95,7 +96,7 @@ fn read(x: Tensor<2>, compute: &Compute) -> Result<()> {
     one.map(drop).map_err(|e| {
         Error::resources("the device failed while its speed was measured")
             .at(&compute.name)
-            .got(format!("{e:?}"))
+            .got(read_back::reason(&e))
     })
 }
 

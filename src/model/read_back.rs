@@ -1,5 +1,7 @@
 //! Numbers from the device to the host.
 
+use std::fmt::Debug;
+
 use burn::prelude::*;
 use burn::tensor::DataError;
 
@@ -10,7 +12,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Resources`] if the device fails.
 pub(super) fn floats<const D: usize>(tensor: Tensor<D>, what: &str) -> Result<Vec<f32>> {
-    tensor.try_into_vec_as().map_err(|e| failed(what, &format!("{e:?}")))
+    tensor.try_into_vec_as().map_err(|e| failed(what, &reason(&e)))
 }
 
 /// The same for many numbers, which stay where they are if that is in host memory: see [`slice`]
@@ -19,7 +21,7 @@ pub(super) fn floats<const D: usize>(tensor: Tensor<D>, what: &str) -> Result<Ve
 /// # Errors
 /// [`Error::Resources`] if the device fails.
 pub(super) fn data<const D: usize>(tensor: Tensor<D>, what: &str) -> Result<TensorData> {
-    tensor.try_into_data().map_err(|e| failed(what, &format!("{e:?}")))
+    tensor.try_into_data().map_err(|e| failed(what, &reason(&e)))
 }
 
 /// The numbers of f32 `data`.
@@ -32,6 +34,14 @@ pub(super) fn slice_mut(data: &mut TensorData) -> Result<&mut [f32]> {
     data.as_mut_slice().map_err(not_f32)
 }
 
+/// What a device library says is wrong, in one line: of a chain of causes that from which the others follow.
+pub(super) fn reason(e: &impl Debug) -> String {
+    let text = format!("{e:?}");
+    let root = text.rsplit("Caused by:").next().unwrap_or(&text);
+    let said = root.split("No backtrace available").next().unwrap_or(root);
+    said.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn failed(what: &str, reason: &str) -> Error {
     Error::resources(format!("the device failed while reading {what}"))
         .got(reason)
@@ -40,4 +50,24 @@ fn failed(what: &str, reason: &str) -> Error {
 
 fn not_f32(e: DataError) -> Error {
     Error::bug("numbers from the device are not f32").got(format!("{e:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_chain_of_causes_the_root_is_told() {
+        struct Said(&'static str);
+        impl Debug for Said {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.0)
+            }
+        }
+        let chain = "Execution(An error happened during execution\nCaused by:\n  The bytes were never \
+                     written\nCaused by:\n  can't allocate buffer\n  of size: 268435456\n\
+                     No backtrace available\nAsked at:\nNo backtrace available)";
+        assert_eq!(reason(&Said(chain)), "can't allocate buffer of size: 268435456");
+        assert_eq!(reason(&Said("TypeMismatch(F32)")), "TypeMismatch(F32)");
+    }
 }

@@ -313,3 +313,6 @@ impl Probed {
             )
     }
 }
+
+#[cfg(test)]
+mod tests;

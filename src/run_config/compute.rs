@@ -15,8 +15,8 @@ const STACK_BYTES: usize = 8 << 20;
 pub struct ComputeConfig {
     /// What to compute on.
     pub device: Devices,
-    /// Number type on a GPU.
-    pub gpu_dtype: DType,
+    /// Number type on a GPU; `None` for the one that is usual there.
+    pub gpu_dtype: Option<DType>,
     /// Threads of the CPU; `None` = one per core.
     pub threads: Option<usize>,
     /// Most bytes to take of the memory that is free; `None` for all.
@@ -35,14 +35,15 @@ impl ComputeConfig {
             (None, None) => DeviceChoice::Cpu.into(),
         };
         let gpu_dtype = match args.dtype {
-            None | Some(DtypeArg::Bf16) => DType::BF16,
-            Some(DtypeArg::F16) => DType::F16,
-            Some(DtypeArg::F32) => DType::F32,
+            None => None,
+            Some(DtypeArg::Bf16) => Some(DType::BF16),
+            Some(DtypeArg::F16) => Some(DType::F16),
+            Some(DtypeArg::F32) => Some(DType::F32),
         };
-        if device.is_cpu() && args.dtype.is_some() && gpu_dtype != DType::F32 {
+        if let Some(dtype) = gpu_dtype.filter(|dtype| device.is_cpu() && *dtype != DType::F32) {
             return Err(Error::usage("the CPU computes in f32")
                 .at("--dtype")
-                .got(format!("{gpu_dtype:?}").to_lowercase())
+                .got(name(dtype))
                 .expected("f32 with --device cpu")
                 .advice("leave --dtype out, or add --device cuda"));
         }
@@ -53,12 +54,18 @@ impl ComputeConfig {
     /// Opens the device, in the number type asked for.
     ///
     /// # Errors
-    /// As [`Compute::open`].
+    /// As [`Compute::open`], and [`Error::Usage`] for a number type that the device does not have.
     pub fn open(&self) -> Result<Compute> {
         let mut compute = Compute::open(&self.device)?;
         compute.memory_limit = self.memory;
-        if !compute.on_host {
-            compute.dtype = self.gpu_dtype;
+        if let Some(dtype) = self.gpu_dtype.filter(|_| !compute.on_host) {
+            if !compute.device.supports_dtype(dtype) {
+                return Err(Error::usage("this device does not compute in that type")
+                    .at(format!("--device {} --dtype", compute.name))
+                    .got(name(dtype))
+                    .advice("use --dtype f32"));
+            }
+            compute.dtype = dtype;
         }
         Ok(compute)
     }
@@ -89,6 +96,11 @@ impl ComputeConfig {
         pool.map_err(|e| Error::resources("threads cannot be started").got(e))?;
         rayon::scope(|_| body())
     }
+}
+
+/// As in `--dtype`.
+fn name(dtype: DType) -> String {
+    format!("{dtype:?}").to_lowercase()
 }
 
 /// The bytes that `--memory` says.

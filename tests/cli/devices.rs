@@ -24,6 +24,8 @@ fn devices_that_share_the_layers_compute_the_same() {
     {
         fails(&["--device", list], 2, &["--device", says]);
     }
+    #[cfg(not(feature = "vulkan"))]
+    fails(&["--device", "vulkan"], 2, &["without Vulkan", "--features vulkan"]);
 }
 
 /// Layer by layer and with caches of other lengths per head.
@@ -47,7 +49,7 @@ fn comparisons_with_shared_layers_give_the_same_answers() {
 }
 
 /// What was answered and held, without times.
-fn answers_of(out: &Path) -> Vec<Value> {
+pub(super) fn answers_of(out: &Path) -> Vec<Value> {
     let text = fs::read_to_string(out.join("answers.jsonl")).unwrap();
     let mut lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     lines.iter_mut().for_each(without_times);

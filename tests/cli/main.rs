@@ -18,6 +18,8 @@ mod outputs;
 #[cfg(feature = "semantic")]
 mod semantic;
 mod tasks;
+#[cfg(feature = "vulkan")]
+mod vulkan;
 
 use std::fs;
 use std::path::{Path, PathBuf};

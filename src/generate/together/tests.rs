@@ -41,14 +41,14 @@ fn ends_share_passes_where_what_they_fork_from_has_been_run() {
     assert_eq!(passes(&[(0, 2), (1, 2)], 0, 128).len(), 3);
 }
 
-fn load(name: &str) -> Llama {
+fn load(name: &str, compute: &Compute) -> Llama {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name);
-    Llama::from_dir(&dir, &Compute::cpu()).unwrap()
+    Llama::from_dir(&dir, compute).unwrap()
 }
 
 /// Its window is 12 tokens.
 fn model() -> Llama {
-    load("mistral-window")
+    load("mistral-window", &Compute::cpu())
 }
 
 /// A trunk that is left at three places; the last prompt shares nothing with the one before.
@@ -107,28 +107,35 @@ fn together(model: &Llama, chunk: usize, most: &[usize]) -> Vec<Observation> {
 }
 
 #[test]
-fn each_gets_what_it_gets_alone() {
+fn each_gets_what_it_gets_alone_on_every_device() {
+    for compute in Compute::every_device() {
+        for (name, chunk) in
+            [("mistral-window", 7), ("mistral-window", 64), ("qwen3", 16), ("llama-biases", 64)]
+        {
+            equal_to_alone(name, chunk, &compute);
+        }
+    }
+}
+
+/// Answers together on `compute` have the numbers of answers alone on the processor.
+fn equal_to_alone(name: &str, chunk: usize, compute: &Compute) {
+    let within = if compute.on_host { 1e-5 } else { 1e-4 };
     let most = [6, 1, 4, 6, 2];
-    for (name, chunk) in
-        [("mistral-window", 7), ("mistral-window", 64), ("qwen3", 16), ("llama-biases", 64)]
-    {
-        let model = load(name);
-        let all = together(&model, chunk, &most);
-        for ((prompt, most), got) in prompts().iter().zip(most).zip(&all) {
-            let question =
-                Question { prompt, shared: 0, needle: &[3..7, 9..11], max_new_tokens: most };
-            let settings = Settings { stop: vec![], chunk: 16, top_k: 5 };
-            let alone = generate(&model, &mut model.new_cache(80), question, &settings).unwrap();
-            let alone = alone.observation;
-            assert_eq!((&got.prompt, &got.needle), (prompt, &alone.needle));
-            assert_eq!(got.generated, alone.generated);
-            assert_eq!(got.rows.len(), most);
-            for (row, want) in got.rows.iter().zip(&alone.rows) {
-                assert_eq!((row.keys, row.heads.len()), (want.keys, want.heads.len()));
-                for (a, b) in row.heads.iter().zip(&want.heads) {
-                    assert!((a.needle_mass - b.needle_mass).abs() < 1e-5);
-                    assert!((a.top_k_mass - b.top_k_mass).abs() < 1e-5);
-                }
+    let all = together(&load(name, compute), chunk, &most);
+    let model = load(name, &Compute::cpu());
+    for ((prompt, most), got) in prompts().iter().zip(most).zip(&all) {
+        let question = Question { prompt, shared: 0, needle: &[3..7, 9..11], max_new_tokens: most };
+        let settings = Settings { stop: vec![], chunk: 16, top_k: 5 };
+        let alone = generate(&model, &mut model.new_cache(80), question, &settings).unwrap();
+        let alone = alone.observation;
+        assert_eq!((&got.prompt, &got.needle), (prompt, &alone.needle));
+        assert_eq!(got.generated, alone.generated, "{name} on {}", compute.name);
+        assert_eq!(got.rows.len(), most);
+        for (row, want) in got.rows.iter().zip(&alone.rows) {
+            assert_eq!((row.keys, row.heads.len()), (want.keys, want.heads.len()));
+            for (a, b) in row.heads.iter().zip(&want.heads) {
+                assert!((a.needle_mass - b.needle_mass).abs() < within);
+                assert!((a.top_k_mass - b.top_k_mass).abs() < within);
             }
         }
     }

@@ -20,14 +20,6 @@ fn load(name: &str, compute: &Compute) -> Llama {
     Llama::from_dir(&dir, compute).unwrap()
 }
 
-/// The processor and, in builds with the kernels, a device that has them.
-fn devices() -> Vec<Compute> {
-    let devices = vec![Compute::cpu()];
-    #[cfg(feature = "kernels")]
-    let devices = devices.into_iter().chain(Compute::of_kernels()).collect();
-    devices
-}
-
 fn heads(model: &Llama, granularity: Granularity) -> CacheHeads {
     let c = model.config();
     c.cache_heads(granularity)
@@ -141,7 +133,7 @@ proptest! {
     ) {
         let granularity =
             if by_query_head { Granularity::QueryHead } else { Granularity::KvHead };
-        let model = load(FIXTURES[fixture], device.get(&devices()));
+        let model = load(FIXTURES[fixture], device.get(&Compute::every_device()));
         equals_masked(&model, granularity, &chances, threshold, &steps);
     }
 }
@@ -153,7 +145,7 @@ fn with_everything_kept_it_is_the_ordinary_cache() {
     for (name, tokens) in FIXTURES.map(|name| (name, 50)).into_iter().chain([(FIXTURES[0], 600)]) {
         let granularities = [Granularity::KvHead, Granularity::QueryHead];
         for (compute, granularity) in
-            devices().iter().flat_map(|device| granularities.map(|g| (device, g)))
+            Compute::every_device().iter().flat_map(|device| granularities.map(|g| (device, g)))
         {
             let model = load(name, compute);
             let (mut full, mut want) = prefilled(&model, tokens, NEW);
@@ -211,7 +203,7 @@ fn a_gpu_decodes_as_the_processor() {
 fn new_values_are_projected_as_those_of_a_prompt() {
     const TOKENS: usize = 12;
     for (name, compute) in
-        FIXTURES.iter().flat_map(|name| devices().into_iter().map(move |d| (name, d)))
+        FIXTURES.iter().flat_map(|name| Compute::every_device().into_iter().map(move |d| (name, d)))
     {
         let model = load(name, &compute);
         let (prompt, _) = prefilled(&model, TOKENS, 1);
@@ -254,7 +246,7 @@ fn bytes_are_those_of_the_tokens_held() {
 
 #[test]
 fn a_fork_does_not_disturb_the_original() {
-    for compute in devices() {
+    for compute in Compute::every_device() {
         let model = load("mistral-window", &compute);
         let (full, _) = prefilled(&model, 20, 0);
         let kept = Kept::all(heads(&model, Granularity::KvHead), 20);
