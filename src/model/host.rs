@@ -14,6 +14,7 @@ pub mod few;
 mod lanes;
 pub mod rowwise;
 pub mod single;
+pub mod softmax;
 
 use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;

@@ -39,7 +39,6 @@ mod read_back;
 pub mod rope;
 mod safetensors_error;
 mod shards;
-mod softmax;
 pub mod token_stats;
 mod weights_file;
 

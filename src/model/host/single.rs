@@ -12,14 +12,11 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::dot::{AT_ONCE, dots};
-use super::exp::exp;
+use super::softmax::{KEYS, exponentials, softmax};
 use super::{OnHost, Rows};
 
 /// Multiplications for which a thread is worth waking.
 const WORTH_A_THREAD: usize = 1 << 16;
-/// Keys whose weights, and whose values, are added up before they are added to the others: one long chain
-/// of small shares would lose digits.
-const KEYS: usize = 128;
 
 /// Attention row, `[H, 1, t]`, and output, `[1, H, 1, D]`, of the newest query `q`, `[1, H, 1, D]`, over
 /// all keys and values, `[1, G, t, D]`, of which it sees at most the last `window`.
@@ -82,57 +79,100 @@ impl WithSimd for Attend<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { queries, keys, values, mut rows, outputs } = self;
         let dim = queries.len() / rows.len();
-        let seen = rows[0].len();
-        let mut part = vec![0.0; dim];
-        for from in (0..seen).step_by(AT_ONCE) {
-            let n = AT_ONCE.min(seen - from);
-            // Of fewer keys the last is taken again, and its score written once.
-            let of_keys: [&[f32]; AT_ONCE] =
-                std::array::from_fn(|i| &keys.row(from + i.min(n - 1))[..dim]);
-            for (row, query) in rows.iter_mut().zip(queries.chunks_exact(dim)) {
-                row[from..from + n].copy_from_slice(&dots(simd, query, of_keys)[..n]);
-            }
-        }
+        scores(simd, queries, keys, &mut rows);
         for (row, output) in rows.iter_mut().zip(outputs.chunks_exact_mut(dim)) {
             softmax(simd, row);
-            for from in (0..seen).step_by(KEYS) {
-                let weights = &row[from..seen.min(from + KEYS)];
-                part.fill(0.0);
-                mix(simd, &mut part, values.from(from), weights);
-                output.iter_mut().zip(&part).for_each(|(to, x)| *to += x);
-            }
+            mix(simd, output, values, row);
         }
     }
 }
 
-/// Scores become weights that sum to 1.
-#[inline(always)]
-fn softmax<S: Simd>(simd: S, row: &mut [f32]) {
-    let largest = {
-        let (whole, rest) = S::as_simd_f32s(row);
-        let top = whole.iter().fold(simd.splat_f32s(f32::MIN), |top, x| simd.max_f32s(*x, top));
-        rest.iter().fold(simd.reduce_max_f32s(top), |top, x| x.max(top))
-    };
-    let top = simd.splat_f32s(largest);
-    let mut total = 0.0;
-    for tile in row.chunks_mut(KEYS) {
-        let (whole, rest) = S::as_mut_simd_f32s(tile);
-        let mut sum = simd.splat_f32s(0.0);
-        for x in whole {
-            *x = exp(simd, simd.sub_f32s(*x, top));
-            sum = simd.add_f32s(sum, *x);
-        }
-        let weights = exp(simd, simd.sub_f32s(simd.partial_load_f32s(rest), top));
-        simd.partial_store_f32s(rest, weights);
-        total += simd.reduce_sum_f32s(sum) + rest.iter().sum::<f32>();
+/// What queries make of some of the keys and values that they see.
+pub struct Share {
+    /// Exponentials of the scores less the largest, `[g, n]`.
+    pub weights: Vec<f32>,
+    /// The largest score, `[g]`.
+    pub largest: Vec<f32>,
+    /// Sums of the exponentials, `[g]`.
+    pub sums: Vec<f64>,
+    /// The values weighted with them, `[g, D]`.
+    pub mixed: Vec<f32>,
+}
+
+impl Share {
+    /// Of scaled queries, `[g, D]`, and `n` keys and values, `[n, D]`, one at least.
+    pub fn new(queries: &[f32], keys: &[f32], values: &[f32], dim: usize) -> Self {
+        let rows = |data| Rows { data, stride: dim };
+        let (heads, n) = (queries.len() / dim, keys.len() / dim);
+        let mut share = Self {
+            weights: vec![0.0; heads * n],
+            largest: Vec::with_capacity(heads),
+            sums: Vec::with_capacity(heads),
+            mixed: vec![0.0; queries.len()],
+        };
+        let (keys, values) = (rows(keys), rows(values));
+        Arch::new().dispatch(Fill { share: &mut share, queries, keys, values, n });
+        share
     }
-    let factor = 1.0 / total;
-    row.iter_mut().for_each(|x| *x *= factor);
+}
+
+struct Fill<'a> {
+    share: &'a mut Share,
+    queries: &'a [f32],
+    keys: Rows<'a>,
+    values: Rows<'a>,
+    n: usize,
+}
+
+impl WithSimd for Fill<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { share: Share { weights, largest, sums, mixed }, queries, keys, values, n } =
+            self;
+        let mut rows: Vec<&mut [f32]> = weights.chunks_exact_mut(n).collect();
+        let dim = queries.len() / rows.len();
+        scores(simd, queries, keys, &mut rows);
+        for (row, mixed) in rows.iter_mut().zip(mixed.chunks_exact_mut(dim)) {
+            let (top, sum) = exponentials(simd, row);
+            largest.push(top);
+            sums.push(sum);
+            mix(simd, mixed, values, row);
+        }
+    }
+}
+
+/// Fills `rows`, `[g, n]`, with the products of `queries`, `[g, D]`, and `keys`.
+#[inline(always)]
+fn scores<S: Simd>(simd: S, queries: &[f32], keys: Rows, rows: &mut [&mut [f32]]) {
+    let (dim, seen) = (queries.len() / rows.len(), rows[0].len());
+    for from in (0..seen).step_by(AT_ONCE) {
+        let n = AT_ONCE.min(seen - from);
+        // Of fewer keys the last is taken again, and its score written once.
+        let of_keys: [&[f32]; AT_ONCE] =
+            std::array::from_fn(|i| &keys.row(from + i.min(n - 1))[..dim]);
+        for (row, query) in rows.iter_mut().zip(queries.chunks_exact(dim)) {
+            row[from..from + n].copy_from_slice(&dots(simd, query, of_keys)[..n]);
+        }
+    }
+}
+
+/// `output`, `[D]`, `+= weights`, `[n]`, `· values`, `[n, D]`; of [`KEYS`] at a time, as one long chain of small
+/// shares would lose digits.
+#[inline(always)]
+fn mix<S: Simd>(simd: S, output: &mut [f32], values: Rows, weights: &[f32]) {
+    let mut part = vec![0.0; output.len()];
+    for (i, weights) in weights.chunks(KEYS).enumerate() {
+        part.fill(0.0);
+        add_values(simd, &mut part, values.from(i * KEYS), weights);
+        output.iter_mut().zip(&part).for_each(|(to, x)| *to += x);
+    }
 }
 
 /// `out`, `[D]`, `+= weights`, `[n]`, `· values`, `[n, D]`.
 #[inline(always)]
-fn mix<S: Simd>(simd: S, out: &mut [f32], values: Rows, weights: &[f32]) {
+fn add_values<S: Simd>(simd: S, out: &mut [f32], values: Rows, weights: &[f32]) {
     let dim = out.len();
     let (blocks, rest) = weights.as_chunks::<AT_ONCE>();
     for (i, weights) in blocks.iter().enumerate() {

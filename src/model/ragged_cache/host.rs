@@ -18,16 +18,13 @@ use rayon::prelude::*;
 
 use super::{Attended, List};
 use crate::error::Result;
+use crate::model::host::single::Share;
 use crate::model::read_back;
-use crate::model::softmax::exponentials;
 
 #[cfg(test)]
 mod tests;
 
-/// Lanes of a product: independent sums, which a compiler can put into vector registers.
-const LANES: usize = 16;
-/// Tokens of a piece; a list of no more is not split. A longer sum of small shares in f32 loses
-/// digits, and the values of a piece should stay in the nearest cache.
+/// Tokens of a piece; a list of no more is not split. The values of a piece should stay in the nearest cache.
 const PIECE: usize = 256;
 /// Multiplications for which a thread is worth waking.
 const WORTH_A_THREAD: usize = 1 << 16;
@@ -47,18 +44,6 @@ struct Piece {
     slots: Range<usize>,
     /// The first of them in the store.
     start: usize,
-}
-
-/// What the readers of a list make of one piece.
-struct Share {
-    /// Exponentials of the scores less the largest, `[readers, n]`.
-    weights: Vec<f32>,
-    /// The largest score, `[readers]`.
-    largest: Vec<f32>,
-    /// Sums of the exponentials, `[readers]`.
-    sums: Vec<f64>,
-    /// The values weighted with them, `[readers, D]`.
-    mixed: Vec<f32>,
 }
 
 impl HostStore {
@@ -154,28 +139,9 @@ impl HostStore {
 
     /// The share of one piece; `queries`, `[readers, D]`, are its list's.
     fn attend_to_piece(&self, piece: &Piece, queries: &[f32]) -> Share {
-        let (dim, n) = (self.dim, piece.slots.len());
-        let stored = piece.start * dim..(piece.start + n) * dim;
-        let mut weights = vec![0.0; queries.len() / dim * n];
-        for (j, key) in self.keys[stored.clone()].chunks_exact(dim).enumerate() {
-            for (row, query) in weights.chunks_exact_mut(n).zip(queries.chunks_exact(dim)) {
-                row[j] = dot(query, key);
-            }
-        }
-        let (largest, sums) = weights.chunks_exact_mut(n).map(exponentials).unzip();
-        let mut mixed = vec![0.0; queries.len()];
-        let (fours, rest) = (n - n % 4, &self.values[stored.clone()]);
-        let (fours_of_values, rest) = rest.split_at(fours * dim);
-        for (mixed, row) in mixed.chunks_exact_mut(dim).zip(weights.chunks_exact(n)) {
-            let (row, row_rest) = row.split_at(fours);
-            for (values, weights) in fours_of_values.chunks_exact(4 * dim).zip(row.as_chunks().0) {
-                add_four(mixed, weights, values);
-            }
-            for (value, weight) in rest.chunks_exact(dim).zip(row_rest) {
-                mixed.iter_mut().zip(value).for_each(|(to, v)| *to += weight * v);
-            }
-        }
-        Share { weights, largest, sums, mixed }
+        let dim = self.dim;
+        let stored = piece.start * dim..(piece.start + piece.slots.len()) * dim;
+        Share::new(queries, &self.keys[stored.clone()], &self.values[stored], dim)
     }
 }
 
@@ -218,36 +184,4 @@ fn put_together(
         output.extend(mixed.into_iter().map(|v| v as f32));
     }
     rows
-}
-
-/// `a · b`.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut sums = [0f32; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    // By halves: one sum after the other would take longer than the products.
-    let mut half = LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            sums[i] += sums[i + half];
-        }
-        half /= 2;
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    sums[0] + rest
-}
-
-/// `to += sum_i weights[i] * values[i]`, with `values` `[4, D]`: a fourth of the reads and writes of
-/// `to` that one value after the other takes.
-fn add_four(to: &mut [f32], weights: &[f32; 4], values: &[f32]) {
-    let [w0, w1, w2, w3] = weights;
-    let (first, second) = values.split_at(2 * to.len());
-    let ((v0, v1), (v2, v3)) = (first.split_at(to.len()), second.split_at(to.len()));
-    for ((((to, v0), v1), v2), v3) in to.iter_mut().zip(v0).zip(v1).zip(v2).zip(v3) {
-        *to += (w0 * v0 + w1 * v1) + (w2 * v2 + w3 * v3);
-    }
 }

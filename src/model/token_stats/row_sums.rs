@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::eviction::{Rows, Wanted};
 use crate::model::attention;
 use crate::model::device::Compute;
+use crate::model::host::softmax::RowsOfHead;
 use crate::model::read_back;
-use crate::model::softmax::softmax;
 
 /// How many scores, `H * n * t`, exist at a time: 4 MiB on the host, about what stays in its caches;
 /// on a GPU, where small blocks cost time, 512 MiB, and as much for each intermediate step.
@@ -125,21 +125,8 @@ impl RowSums {
         // How many of the block's first rows each set leaves out.
         let skips: Vec<usize> =
             self.sets.iter().map(|set| set.from.saturating_sub(block.query)).collect();
-        let sum_of_head = |rows: &mut [f32]| {
-            let mut sums = vec![0.0; skips.len() * keys];
-            for (i, row) in rows.chunks_mut(keys).enumerate() {
-                let query = keys - n + i;
-                let seen = block.window.map_or(0, |w| (query + 1).saturating_sub(w))..query + 1;
-                let row = &mut row[seen.clone()];
-                softmax(row);
-                for (sums, skip) in sums.chunks_mut(keys).zip(&skips) {
-                    if i >= *skip {
-                        sums[seen.clone()].iter_mut().zip(&*row).for_each(|(sum, w)| *sum += w);
-                    }
-                }
-            }
-            sums
-        };
+        let sum_of_head =
+            |rows: &mut [f32]| RowsOfHead { rows, keys, window: block.window }.sums(&skips);
         let scores = read_back::slice_mut(&mut scores)?;
         let sums: Vec<Vec<f32>> = scores.par_chunks_mut(n * keys).map(sum_of_head).collect();
         for (h, sums) in sums.iter().enumerate() {

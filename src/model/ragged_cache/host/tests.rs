@@ -58,19 +58,6 @@ fn relative(got: &[f32], want: &[f64]) -> f64 {
     got.iter().zip(want).fold(0f64, |m, (g, w)| m.max((f64::from(*g) - w).abs())) / largest
 }
 
-#[test]
-fn products_have_lanes_and_a_rest() {
-    for n in [1, 15, 16, 17, 40] {
-        // 1·1 + 2·1 + … + n·1.
-        let (a, b): (Vec<f32>, Vec<f32>) = ((1..=n).map(|i| i as f32).collect(), vec![1.0; n]);
-        assert_eq!(dot(&a, &b), (n * (n + 1) / 2) as f32);
-    }
-    let mut to = [1.0, 2.0];
-    // 1 + 1·1 + 2·3 + 3·5 + 4·7, 2 + 1·2 + 2·4 + 3·6 + 4·8.
-    add_four(&mut to, &[1.0, 2.0, 3.0, 4.0], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
-    assert_eq!(to, [51.0, 62.0]);
-}
-
 /// One dimension, q = 1: the weights are shares of exp(key). 600 tokens are three pieces.
 #[test]
 fn a_long_list_by_hand() {
