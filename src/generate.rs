@@ -72,27 +72,6 @@ pub fn generate(
     one.pop().ok_or_else(|| Error::bug("a question was not answered"))
 }
 
-/// Ids, at least one and at most `max_new_tokens`, the first of them from `logits`, `[V]`, and
-/// whether the last is one of `stop`. `step(id)` runs an id and returns the next logits; it does not
-/// get the last id.
-fn greedy(
-    mut logits: Vec<f32>,
-    max_new_tokens: usize,
-    stop: &[u32],
-    step: &mut dyn FnMut(u32) -> Result<Vec<f32>>,
-) -> Result<(Vec<u32>, bool)> {
-    let mut ids = Vec::new();
-    loop {
-        let next = argmax(&logits);
-        ids.push(next);
-        let stopped = stop.contains(&next);
-        if stopped || ids.len() >= max_new_tokens {
-            return Ok((ids, stopped));
-        }
-        logits = step(next)?;
-    }
-}
-
 /// The position of the largest value; the first of equal ones.
 pub fn argmax(values: &[f32]) -> u32 {
     let mut best = 0;

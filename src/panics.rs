@@ -54,20 +54,22 @@ pub fn remember_quietly() {
 /// run different bodies at the same time, each gets its own.
 pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     let begin = said().1;
-    panic::catch_unwind(AssertUnwindSafe(body)).map_err(|panic| {
+    let ended = panic::catch_unwind(AssertUnwindSafe(body));
+    let (me, pooled) = (thread::current().id(), rayon::current_thread_index().is_some());
+    // Of threads that no pool has, such as those of a GPU library, it may be the cause.
+    let own = |one: &Said| one.number >= begin && (!pooled || !one.pooled || one.thread == me);
+    let all = &mut said().0;
+    let ended = ended.map_err(|panic| {
         let last = text(panic.as_ref());
-        let (me, pooled) = (thread::current().id(), rayon::current_thread_index().is_some());
-        let mut said = said();
-        let since = |one: &Said| one.number >= begin;
-        // Of threads that no pool has, such as those of a GPU library, it is the cause; of another thread of
-        // the pool only what was passed on from there.
-        let own = |one: &Said| since(one) && (!pooled || !one.pooled || one.thread == me);
-        let passed_on = |one: &Said| since(one) && one.text == last;
-        let first = said.0.iter().find(|one| own(one)).or(said.0.iter().find(|one| passed_on(one)));
-        let told = first.map(|first| format!("{}{}", first.text, first.place));
-        said.0.retain(|one| !own(one) && !passed_on(one));
-        told.unwrap_or(last)
-    })
+        // Of another thread of the pool only what was passed on from there.
+        let passed_on = |one: &Said| one.number >= begin && one.text == last;
+        let first = all.iter().position(own).or_else(|| all.iter().position(passed_on));
+        let first = first.and_then(|place| all.remove(place));
+        first.map_or(last, |first| format!("{}{}", first.text, first.place))
+    });
+    // What was survived, or followed from that, is of no later body.
+    all.retain(|one| !own(one));
+    ended
 }
 
 /// What `panic!` was called with.

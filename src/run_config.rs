@@ -93,10 +93,10 @@ impl RunConfig {
 }
 
 /// What `--batch` says: a number, or `None` for "auto".
-fn batch(arg: Option<&str>) -> Result<Option<usize>> {
+pub(crate) fn batch(arg: Option<&str>) -> Result<Option<usize>> {
     let Some(text) = arg.filter(|text| *text != "auto") else { return Ok(None) };
     let n = text.parse().map_err(|_| {
-        Error::usage("this is not a number of probes")
+        Error::usage("this does not say how many are answered together")
             .at("--batch")
             .got(text)
             .expected("a number of at least 1, or auto")

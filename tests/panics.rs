@@ -24,25 +24,38 @@ fn of_one_after_the_other() {
     assert!(std::thread::spawn(|| panic!("survived")).join().is_err());
     let told = caught(|| -> u8 { panic!("the next") }).unwrap_err();
     assert!(told.starts_with("the next (tests/panics.rs:"), "{told}");
+    // Nor is one within it.
+    let told = caught(|| {
+        assert!(caught(|| std::thread::spawn(|| panic!("survived")).join().is_err()).unwrap());
+        panic!("the last");
+    });
+    let told: String = told.map(|()| String::new()).unwrap_err();
+    assert!(told.starts_with("the last (tests/panics.rs:"), "{told}");
 }
 
 /// Threads of a pool that run bodies of their own: each is told its own panic, however they overlap.
 fn of_threads_at_the_same_time() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     let (begun, panicked) = (Barrier::new(2), Barrier::new(2));
-    let body = |thread: usize| {
+    let body = |thread: usize, same: bool| {
         let told = caught(|| {
             begun.wait();
             // One survives while the other is on its way out.
             let inner = caught(|| -> u8 { panic!("inner {thread}") }).unwrap_err();
             assert!(inner.starts_with(&format!("inner {thread} (tests/panics.rs:")), "{inner}");
             panicked.wait();
-            panic!("thread {thread}");
+            match same {
+                true => panic!("the same"),
+                false => panic!("thread {thread}"),
+            }
         });
         told.map(|()| String::new()).unwrap_err()
     };
-    for (thread, told) in pool.broadcast(|context| body(context.index())).iter().enumerate() {
+    for (thread, told) in pool.broadcast(|on| body(on.index(), false)).iter().enumerate() {
         assert!(told.starts_with(&format!("thread {thread} (tests/panics.rs:")), "{told}");
+    }
+    for told in pool.broadcast(|on| body(on.index(), true)) {
+        assert!(told.starts_with("the same (tests/panics.rs:"), "{told}");
     }
     // What a piece of work panics with on another thread is passed on, with its place.
     let told = pool.install(|| {

@@ -103,6 +103,12 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, value_name = "reference", help_heading = "Compression")]
     pub compat: Option<FormArg>,
 
+    /// How many settings answer a prompt together, a token each in every pass, which reads the weights once
+    /// for all; 1 to time each alone. The answers are the same [default: auto: up to 16, as many as hold no
+    /// more than the largest of them]
+    #[arg(long, value_name = "N|auto", help_heading = "Model")]
+    pub batch: Option<String>,
+
     /// Where evaluate.json, evaluate.csv, evaluate.md, answers.jsonl and plots/ go
     #[arg(long, value_name = "DIR", default_value = ".", help_heading = "Output")]
     pub out: PathBuf,

@@ -12,7 +12,7 @@ use crate::eviction::{self, Method};
 use crate::gate::GateKind;
 use crate::plan::check_tokens;
 use crate::run_config::{
-    AtOption, DEFAULT_SAMPLES, ProbeConfig, ProbeSource, StopRule, eviction_options,
+    AtOption, DEFAULT_SAMPLES, ProbeConfig, ProbeSource, StopRule, batch, eviction_options,
 };
 use crate::score::CompatSet;
 
@@ -49,6 +49,8 @@ pub struct EvaluateConfig {
     pub force: bool,
     /// The file with utility curves.
     pub utility: Option<PathBuf>,
+    /// How many settings answer a prompt together; `None` for as many as pay and fit.
+    pub batch: Option<usize>,
     /// Output folder.
     pub out: PathBuf,
     /// Whether pictures are drawn.
@@ -106,6 +108,7 @@ impl EvaluateConfig {
             head_score: args.head_score.clone(),
             force: args.force,
             utility: args.utility.clone(),
+            batch: batch(args.batch.as_deref())?,
             out: args.out.clone(),
             plots: !args.no_plots,
             quiet: args.quiet,

@@ -81,6 +81,8 @@ pub struct Evaluated {
     pub files: Vec<PathBuf>,
     /// From start to end.
     pub seconds: f64,
+    /// How many settings answered a prompt together, at most.
+    pub batch: usize,
     /// The largest resident memory of the process; `None` where the system does not say.
     pub peak_rss_bytes: Option<u64>,
     /// What makes an answer accurate.
@@ -110,7 +112,13 @@ impl fmt::Display for Evaluated {
              does not contain 0; KV: keys and values held after the prompt",
             self.judged_by
         );
-        writeln!(f, "{}", wrapped(&legend, COLUMNS))?;
+        let together = match self.batch {
+            1 => "",
+            _ => {
+                "; ms/token: with its share of steps that several settings take together (--batch 1: alone)"
+            }
+        };
+        writeln!(f, "{}", wrapped(&(legend + together), COLUMNS))?;
         let folder = self.files.iter().filter_map(|file| file.parent()).min();
         let folder = folder.filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
         writeln!(
@@ -160,6 +168,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
         heads,
         evidence: HeadEvidence { scores: scores.as_ref(), utility: utility.as_ref() },
         chunk: probes.chunk_tokens(model.compute()),
+        batch: config.batch,
         quiet: config.quiet,
     };
     let records = runner.run(task.as_mut(), interrupt)?;
@@ -178,6 +187,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
         records: &records,
         rows: &rows,
         groups: &groups,
+        batch: runner.most_together(),
         evidence_sha256: [&config.head_score, &config.utility]
             .map(|f| f.as_deref().and_then(sha256)),
     };
@@ -198,6 +208,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
         failed,
         files: written,
         seconds,
+        batch: runner.most_together(),
         peak_rss_bytes,
         shortcoming: shortcoming(&records),
     })

@@ -29,6 +29,8 @@ pub(super) struct Made<'a> {
     pub rows: &'a [Row],
     /// None where groups are not reported one by one.
     pub groups: &'a [Group],
+    /// How many settings answered a prompt together, at most.
+    pub batch: usize,
     /// SHA-256 of the head scores and of the utility curves, where there are any.
     pub evidence_sha256: [Option<String>; 2],
 }
@@ -106,6 +108,8 @@ struct RunMeta {
     created: String,
     seconds: f64,
     threads: usize,
+    /// How many settings answered a prompt together, at most.
+    batch: usize,
     peak_rss_bytes: Option<u64>,
 }
 
@@ -209,7 +213,7 @@ fn markdown(made: &Made) -> String {
 }
 
 fn evaluation<'a>(made: &'a Made<'a>, seconds: f64, peak_rss_bytes: Option<u64>) -> Evaluation<'a> {
-    let Made { config, inputs, model, task, records, rows, groups, evidence_sha256 } = made;
+    let Made { config, inputs, model, task, records, rows, groups, batch, evidence_sha256 } = made;
     // The constants are those of every setting; only the budget differs.
     let options = &config.settings[0].options;
     let mut methods: Vec<MethodMeta> = Vec::new();
@@ -267,6 +271,7 @@ fn evaluation<'a>(made: &'a Made<'a>, seconds: f64, peak_rss_bytes: Option<u64>)
             created: machine::utc_now(),
             seconds,
             threads: rayon::current_num_threads(),
+            batch: *batch,
             peak_rss_bytes,
         },
     }

@@ -10,8 +10,12 @@
 //!
 //! There are two orders, with the same numbers. *Layer by layer*, the prompt passes one layer, all
 //! settings choose from it, and it is freed: one full layer exists at a time, and all compressed
-//! caches do. *Setting by setting*, the prompt passes all layers first, and the compressed caches
-//! exist one after the other. The one that holds fewer bytes is taken: the first where little is kept.
+//! caches do. *Setting by setting*, the prompt passes all layers first, and of compressed caches
+//! there are as many at a time as hold no more than the largest alone. The order that holds fewer
+//! bytes is taken: the first where little is kept.
+//!
+//! Settings whose caches exist at the same time answer together: a token of each in every pass, which
+//! reads the weights once for all. Where little is kept they are most of what a token reads.
 
 use std::time::Instant;
 
@@ -23,12 +27,16 @@ use super::task::{Case, Part, Task};
 use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
 use crate::eviction::{HeadEvidence, TokenStats, Wanted};
-use crate::generate::compressed::{AnswerLimits, Evictor, continue_from};
+use crate::generate::compressed::{AnswerLimits, Continuing, Evictor, continue_together};
 use crate::interrupt::Interrupt;
 use crate::model::{KvCache, Llama};
 use crate::profile::guarded;
 use crate::progress::Progress;
 use crate::tokenizer::Tokenizer;
+
+/// How many settings answer together, where that is not said: products of more rows are no longer bound
+/// by reading the weights.
+const TOGETHER: usize = 16;
 
 /// What one setting made of one prompt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,7 +57,8 @@ pub struct Outcome {
     pub new_tokens: usize,
     /// Seconds to choose the tokens and to build the compressed cache.
     pub compress_secs: f64,
-    /// Seconds for the answer.
+    /// Seconds for the answer: its own attention and eviction, and its share of what was done for all that
+    /// answered together.
     pub decode_secs: f64,
 }
 
@@ -94,6 +103,8 @@ pub struct Runner<'a> {
     pub evidence: HeadEvidence<'a>,
     /// Prompt tokens per pass.
     pub chunk: usize,
+    /// How many settings answer together; `None` for as many as pay and fit.
+    pub batch: Option<usize>,
     /// No progress.
     pub quiet: bool,
 }
@@ -172,16 +183,38 @@ impl Runner<'_> {
         // In keys and values of one head.
         let states = (tokens * c.hidden).div_ceil(2 * c.head_dim);
         let full_layer = self.heads.kv_heads * tokens;
-        let kept = |setting: &Setting| {
-            let heads = match setting.budget_tokens {
-                Some(_) => self.heads.stored(),
-                None => self.heads.kv_heads,
-            };
-            let most = setting.budget_tokens.map_or(tokens, |budget| budget.min(tokens));
-            self.heads.layers * heads * (most + room(setting, case))
-        };
-        let all: usize = self.settings.iter().map(kept).sum();
+        let all: usize = self.settings.iter().map(|setting| self.kept(setting, case)).sum();
         full_layer + all + states < self.heads.layers * full_layer
+    }
+
+    /// Keys and values of one head that `setting` sets aside at most for the prompt and the answer.
+    fn kept(&self, setting: &Setting, case: &Case) -> usize {
+        let tokens = case.prompt.len();
+        let heads = match setting.budget_tokens {
+            Some(_) => self.heads.stored(),
+            None => self.heads.kv_heads,
+        };
+        let most = setting.budget_tokens.map_or(tokens, |budget| budget.min(tokens));
+        self.heads.layers * heads * (most + room(setting, case))
+    }
+
+    /// How many settings answer together at most.
+    pub fn most_together(&self) -> usize {
+        self.batch.unwrap_or(TOGETHER).min(self.settings.len()).max(1)
+    }
+
+    /// How many of the settings from number `from` on answer together: as many as were asked for, or else
+    /// as many as hold together no more than the largest of all; one at least.
+    fn group(&self, from: usize, case: &Case) -> usize {
+        let kept = |setting| self.kept(setting, case);
+        let largest = self.settings.iter().map(kept).max().unwrap_or(0);
+        let mut all = 0;
+        let fits = |setting: &&Setting| {
+            all += self.kept(setting, case);
+            self.batch.is_some() || all <= largest
+        };
+        let next = self.settings[from..].iter().take(self.most_together());
+        next.take_while(fits).count().max(1)
     }
 
     /// All settings choose from a layer when the whole prompt has passed it; then it is freed.
@@ -210,15 +243,19 @@ impl Runner<'_> {
         let compress_secs: f64 = settings.iter().map(Compressing::secs).sum();
         record.prefill_secs = start.elapsed().as_secs_f64() - compress_secs;
         let mut outcomes = Vec::with_capacity(settings.len());
-        for setting in settings {
+        let mut settings = settings.into_iter();
+        while settings.len() > 0 {
             interrupt.check()?;
-            outcomes.push(self.answer(case, setting.finish(&stats)?, &logits)?);
+            // All caches exist already.
+            let group = settings.by_ref().take(self.most_together());
+            let group = group.map(|setting| setting.finish(&stats)).collect::<Result<_>>()?;
+            outcomes.extend(self.answers(case, group, &logits)?);
         }
         Ok(outcomes)
     }
 
-    /// The full cache stays until the last setting has chosen from it; of compressed caches there is
-    /// one at a time.
+    /// The full cache stays until the last setting has chosen from it; of compressed caches there are those of
+    /// one group at a time.
     fn setting_by_setting(
         &self,
         case: &Case,
@@ -232,15 +269,22 @@ impl Runner<'_> {
         record.prefill_secs = start.elapsed().as_secs_f64();
         let full_bytes = full.allocated_bytes();
         let mut outcomes = Vec::with_capacity(self.settings.len());
+        let mut group: Vec<Compressed> = Vec::new();
+        let mut in_group = self.group(0, case);
         each(self.settings, full, |setting, full| {
             interrupt.check()?;
             let mut compressing = self.compressing(setting, case)?;
             for (layer, full) in full.into_single_layers().enumerate() {
                 compressing.add(layer, full, &stats, layer)?;
             }
-            let most = full_bytes + compressing.allocated_bytes();
+            let beside: u64 = group.iter().map(|one| one.cache.allocated_bytes()).sum();
+            let most = full_bytes + beside + compressing.allocated_bytes();
             record.kv_bytes_peak = record.kv_bytes_peak.max(most);
-            outcomes.push(self.answer(case, compressing.finish(&stats)?, &logits)?);
+            group.push(compressing.finish(&stats)?);
+            if group.len() == in_group {
+                outcomes.extend(self.answers(case, std::mem::take(&mut group), &logits)?);
+                in_group = self.group(outcomes.len(), case);
+            }
             Ok(())
         })?;
         Ok(outcomes)
@@ -250,26 +294,41 @@ impl Runner<'_> {
         Compressing::new(setting, case, self.heads, self.evidence, self.model.compute())
     }
 
-    fn answer(&self, case: &Case, compressed: Compressed, logits: &[f32]) -> Result<Outcome> {
-        let Compressed { mut cache, mut eviction, secs } = compressed;
-        let (kv_tokens, kv_bytes) = (cache.total_tokens(), cache.bytes());
-        let kv_bytes_allocated = cache.allocated_bytes();
-        let start = Instant::now();
+    /// The answers of settings whose caches exist at the same time.
+    fn answers(
+        &self,
+        case: &Case,
+        mut group: Vec<Compressed>,
+        logits: &[f32],
+    ) -> Result<Vec<Outcome>> {
+        let begin = |Compressed { cache, secs, .. }: &Compressed| Outcome {
+            answer: String::new(),
+            values: Vec::new(),
+            kv_tokens: cache.total_tokens(),
+            kv_bytes: cache.bytes(),
+            kv_bytes_end: 0,
+            kv_bytes_allocated: cache.allocated_bytes(),
+            new_tokens: 0,
+            compress_secs: *secs,
+            decode_secs: 0.0,
+        };
+        let mut outcomes: Vec<Outcome> = group.iter().map(begin).collect();
         let limits =
             AnswerLimits { max_new_tokens: case.max_new_tokens, stop: case.stop_ids.clone() };
-        let evictor = eviction.as_mut().map(|e| e as &mut dyn Evictor);
-        let continuation = continue_from(self.model, &mut cache, logits, &limits, evictor)?;
-        Ok(Outcome {
-            answer: self.tokenizer.decode(continuation.answer_ids())?,
-            values: Vec::new(),
-            kv_tokens,
-            kv_bytes,
-            kv_bytes_end: cache.bytes(),
-            kv_bytes_allocated,
-            new_tokens: continuation.ids.len(),
-            compress_secs: secs,
-            decode_secs: start.elapsed().as_secs_f64(),
-        })
+        let answers = group.iter_mut().map(|Compressed { cache, eviction, .. }| Continuing {
+            cache,
+            evictor: eviction.as_mut().map(|e| e as &mut dyn Evictor),
+        });
+        let continued = continue_together(self.model, answers.collect(), logits, &limits)?;
+        for ((outcome, Compressed { cache, .. }), continuation) in
+            outcomes.iter_mut().zip(&group).zip(continued)
+        {
+            outcome.answer = self.tokenizer.decode(continuation.answer_ids())?;
+            outcome.kv_bytes_end = cache.bytes();
+            outcome.new_tokens = continuation.ids.len();
+            outcome.decode_secs = continuation.secs;
+        }
+        Ok(outcomes)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Greedy decode from a compressed cache, with eviction between tokens where wanted.
 
-use super::greedy;
+use std::time::Instant;
+
+use super::argmax;
 use crate::cache_heads::GroupReduce;
 use crate::error::{Error, Result};
 use crate::eviction::{DecodeEviction, ValueNorm};
-use crate::model::llama::NoRows;
-use crate::model::{Llama, NewValue, RaggedCache, RaggedRows};
+use crate::model::{Llama, NewValue, RaggedCache, RaggedRows, RaggedStep};
 
 /// How far to decode.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,12 +18,14 @@ pub struct AnswerLimits {
 }
 
 /// What was generated.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Continuation {
     /// The ids, with the stop token where there is one.
     pub ids: Vec<u32>,
     /// Whether the last one is a stop token.
     pub stopped: bool,
+    /// Seconds: its own attention and eviction, and its share of what was done for all answers together.
+    pub secs: f64,
 }
 
 /// Decides, after each generated token, which tokens the heads forget.
@@ -68,16 +71,23 @@ impl Evictor for DecodeEviction {
     }
 }
 
-/// Rows for an evictor.
-struct Observed<'a>(&'a mut dyn Evictor);
+/// Rows for an evictor, if there is one.
+struct Observed<'a>(Option<&'a mut dyn Evictor>);
 
 impl RaggedRows for Observed<'_> {
+    fn wanted(&self) -> bool {
+        self.0.is_some()
+    }
+
     fn projected_norms(&self) -> bool {
-        self.0.projected_norms()
+        self.0.as_ref().is_some_and(|evictor| evictor.projected_norms())
     }
 
     fn rows(&mut self, layer: usize, list: usize, rows: &[f32], value: NewValue) -> Result<()> {
-        self.0.observe(layer, list, rows, value)
+        match &mut self.0 {
+            Some(evictor) => evictor.observe(layer, list, rows, value),
+            None => Ok(()),
+        }
     }
 }
 
@@ -88,22 +98,48 @@ impl Continuation {
     }
 }
 
+/// An answer that goes on from a compressed cache.
+pub struct Continuing<'a> {
+    /// What is kept of the prompt.
+    pub cache: &'a mut RaggedCache,
+    /// What it forgets while the answer grows; `None` if nothing.
+    pub evictor: Option<&'a mut dyn Evictor>,
+}
+
 /// Generates greedily after a prompt that `cache` holds what was kept of; `first_logits`, `[V]`,
-/// are those after its last token. Equal logits: lower id. The last id is not fed back.
-///
-/// Without an `evictor`, `cache` must have room for `max_new_tokens - 1` tokens; with one, every
-/// list must have room for one token whenever a token is run.
+/// are those after its last token. As [`continue_together`] with one answer.
 ///
 /// # Errors
-/// [`Error::Bug`] for a cache without that room, for nothing to generate, for a slot that is not
-/// there; the errors of [`Llama::decode`] and of `evictor`.
+/// As [`continue_together`].
 pub fn continue_from(
     model: &Llama,
     cache: &mut RaggedCache,
     first_logits: &[f32],
     limits: &AnswerLimits,
-    mut evictor: Option<&mut dyn Evictor>,
+    evictor: Option<&mut dyn Evictor>,
 ) -> Result<Continuation> {
+    let evictor = evictor.map(|e| e as &mut dyn Evictor);
+    let one = vec![Continuing { cache, evictor }];
+    let mut answers = continue_together(model, one, first_logits, limits)?;
+    answers.pop().ok_or_else(|| Error::bug("an answer was not generated"))
+}
+
+/// Generates greedily after one prompt, once from each of `answers`, which hold what was kept of it: a token of
+/// each in every pass, until the last has ended. `first_logits`, `[V]`, are those after its last token. Equal
+/// logits: lower id. The last id of an answer is not fed back.
+///
+/// Without an evictor, a cache must have room for `max_new_tokens - 1` tokens; with one, every
+/// list must have room for one token whenever a token is run.
+///
+/// # Errors
+/// [`Error::Bug`] for a cache without that room, for nothing to generate, for a slot that is not
+/// there; the errors of [`Llama::decode_together`] and of evictors.
+pub fn continue_together(
+    model: &Llama,
+    answers: Vec<Continuing>,
+    first_logits: &[f32],
+    limits: &AnswerLimits,
+) -> Result<Vec<Continuation>> {
     if first_logits.is_empty() || limits.max_new_tokens == 0 {
         return Err(Error::bug("nothing is to be generated").got(format!(
             "{} logits, {} tokens",
@@ -112,22 +148,63 @@ pub fn continue_from(
         )));
     }
     let needed = limits.max_new_tokens - 1;
-    if evictor.is_none() && cache.room() < needed {
+    let fits = |answer: &&Continuing| answer.evictor.is_some() || answer.cache.room() >= needed;
+    if let Some(answer) = answers.iter().find(|answer| !fits(answer)) {
         return Err(Error::bug("the answer does not fit the compressed cache")
-            .got(format!("room for {} tokens", cache.room()))
+            .got(format!("room for {} tokens", answer.cache.room()))
             .expected(needed));
     }
-    let mut step = |id| match &mut evictor {
-        None => model.decode(id, cache, &mut NoRows),
-        Some(evictor) => {
-            let logits = model.decode(id, cache, &mut Observed(&mut **evictor))?;
-            evict(cache, &mut **evictor)?;
-            Ok(logits)
-        }
+    let first = argmax(first_logits);
+    let begun = Continuation { ids: vec![first], stopped: limits.stop.contains(&first), secs: 0.0 };
+    let begin = |Continuing { cache, evictor }| {
+        let observed = Observed(evictor);
+        Answer { cache, observed, most: limits.max_new_tokens, so_far: begun.clone() }
     };
-    let (ids, stopped) =
-        greedy(first_logits.to_vec(), limits.max_new_tokens, &limits.stop, &mut step)?;
-    Ok(Continuation { ids, stopped })
+    let mut answers: Vec<Answer> = answers.into_iter().map(begin).collect();
+    loop {
+        let start = Instant::now();
+        let mut open: Vec<&mut Answer> = answers.iter_mut().filter(|a| !a.ended()).collect();
+        if open.is_empty() {
+            return Ok(answers.into_iter().map(|answer| answer.so_far).collect());
+        }
+        let mut steps: Vec<RaggedStep> = open.iter_mut().map(|answer| answer.step()).collect();
+        let logits = model.decode_together(&mut steps)?;
+        let mut own: Vec<f64> = steps.iter().map(|step| step.attention_secs).collect();
+        for ((answer, logits), own) in open.iter_mut().zip(&logits).zip(&mut own) {
+            let evicting = Instant::now();
+            if let Some(evictor) = &mut answer.observed.0 {
+                evict(answer.cache, &mut **evictor)?;
+            }
+            *own += evicting.elapsed().as_secs_f64();
+            let next = argmax(logits);
+            answer.so_far.ids.push(next);
+            answer.so_far.stopped = limits.stop.contains(&next);
+        }
+        // What was done for all at once is shared evenly.
+        let share = (start.elapsed().as_secs_f64() - own.iter().sum::<f64>()) / own.len() as f64;
+        open.iter_mut().zip(&own).for_each(|(answer, own)| answer.so_far.secs += own + share);
+    }
+}
+
+/// A [`Continuing`] on its way.
+struct Answer<'a> {
+    cache: &'a mut RaggedCache,
+    observed: Observed<'a>,
+    /// Most tokens.
+    most: usize,
+    so_far: Continuation,
+}
+
+impl Answer<'_> {
+    fn ended(&self) -> bool {
+        self.so_far.stopped || self.so_far.ids.len() >= self.most
+    }
+
+    /// Its newest token, to be run.
+    fn step(&mut self) -> RaggedStep<'_> {
+        let id = self.so_far.ids[self.so_far.ids.len() - 1];
+        RaggedStep { id, cache: self.cache, observer: &mut self.observed, attention_secs: 0.0 }
+    }
 }
 
 /// Removes what `evictor` names, list by list.

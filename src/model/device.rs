@@ -23,7 +23,7 @@ pub enum DeviceChoice {
     Cpu,
     /// An NVIDIA GPU by its number.
     Cuda(usize),
-    /// The device that Vulkan knows first, which may be one in software.
+    /// The device that Vulkan prefers: a discrete GPU before others, or at last one in software.
     Vulkan,
     /// The first GPU if this build and machine have one, else the processor.
     Auto,
@@ -76,7 +76,10 @@ impl FromStr for Devices {
         };
         let gpu = |one: &DeviceChoice| matches!(one, DeviceChoice::Cuda(_));
         if all.len() > 1 && !all.iter().all(gpu) && !all.iter().all(|d| *d == DeviceChoice::Cpu) {
-            return wrong("these devices cannot share a model", "GPUs alone, as in cuda:0,cuda:1");
+            return wrong(
+                "these devices cannot share a model",
+                "GPUs of CUDA alone, as in cuda:0,cuda:1",
+            );
         }
         if let Some(i) = (1..all.len()).find(|&i| gpu(&all[i]) && all[..i].contains(&all[i])) {
             return wrong("a GPU is named twice", &format!("{} once", all[i]));
@@ -224,7 +227,6 @@ fn cuda(n: usize) -> Result<Compute> {
 fn cuda(n: usize) -> Result<Compute> {
     use burn::tensor::DeviceType;
 
-    super::kernel_cache::keep();
     // SAFETY: both only try to load a shared library and say whether it is there. Asked first
     // because the calls after it panic on another thread where a library is missing.
     let (driver, compiler) = unsafe {
@@ -244,6 +246,8 @@ fn cuda(n: usize) -> Result<Compute> {
             "install the CUDA toolkit 12 or 13 and add its lib folder to LD_LIBRARY_PATH",
         ));
     }
+    let name = || cudarc::driver::CudaContext::new(n).ok()?.name().ok();
+    super::kernel_cache::keep(caught(name).ok().flatten());
     gpu(n, || Device::enumerate(DeviceType::Cuda).into_iter().collect())
 }
 
@@ -317,8 +321,8 @@ impl Compute {
     }
 }
 
-/// For tests of the kernels: a GPU in builds for CUDA, and on machines without one a Vulkan device,
-/// which may be one in software.
+/// For tests of the kernels: a Vulkan device, which may be one in software, in builds with that feature, and a
+/// GPU in others.
 #[cfg(all(test, feature = "kernels"))]
 impl Compute {
     /// The device of the kernels that this build has, in f32; else none, and the test prints that it

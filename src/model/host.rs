@@ -2,7 +2,8 @@
 //!
 //! The tensor library's operations are one pass over memory each, on one thread and into memory of its
 //! own; in a small model such passes take as long as the products of matrices. Here are those that a
-//! decoder's layer needs: attention of many queries ([`attention`]) and of one ([`single`]), norm, gate and
+//! decoder's layer needs: attention of many queries ([`attention`]) and of one ([`single`]), weights and their sums
+//! ([`softmax`]), norm, gate and
 //! rotation ([`rowwise`]), and products with the few rows of a step of answers ([`few`]). None gives other numbers with another number of threads.
 
 pub mod attention;

@@ -35,7 +35,7 @@ pub mod ragged_decode;
 #[cfg(feature = "kernels")]
 mod ragged_kernel;
 pub mod rates;
-mod read_back;
+pub(crate) mod read_back;
 pub mod rope;
 mod safetensors_error;
 mod shards;
@@ -48,6 +48,6 @@ pub use device::{Compute, DeviceChoice, Devices};
 pub use kv_cache::KvCache;
 pub use llama::Llama;
 pub use ragged_cache::RaggedCache;
-pub use ragged_decode::{NewValue, RaggedRows};
+pub use ragged_decode::{NewValue, RaggedRows, RaggedStep};
 #[cfg(feature = "hub")]
 pub(crate) use shards::shard_names;

@@ -36,10 +36,16 @@ pub(super) fn slice_mut(data: &mut TensorData) -> Result<&mut [f32]> {
 
 /// What a device library says is wrong, in one line: of a chain of causes that from which the others follow.
 pub(super) fn reason(e: &impl Debug) -> String {
-    let text = format!("{e:?}");
-    let root = text.rsplit("Caused by:").next().unwrap_or(&text);
-    let said = root.split("No backtrace available").next().unwrap_or(root);
-    said.split_whitespace().collect::<Vec<_>>().join(" ")
+    root_cause(&format!("{e:?}"))
+}
+
+/// Of a chain of causes that from which the others follow, in one line.
+pub(crate) fn root_cause(text: &str) -> String {
+    let in_one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.rsplit("Caused by:")
+        .filter_map(|cause| cause.split("No backtrace available").next().map(in_one_line))
+        .find(|cause| !cause.is_empty())
+        .unwrap_or_else(|| in_one_line(text))
 }
 
 fn failed(what: &str, reason: &str) -> Error {
@@ -69,5 +75,7 @@ mod tests {
                      No backtrace available\nAsked at:\nNo backtrace available)";
         assert_eq!(reason(&Said(chain)), "can't allocate buffer of size: 268435456");
         assert_eq!(reason(&Said("TypeMismatch(F32)")), "TypeMismatch(F32)");
+        assert_eq!(root_cause("lost\nCaused by:\n No backtrace available"), "lost");
+        assert_eq!(root_cause("No backtrace available"), "No backtrace available");
     }
 }

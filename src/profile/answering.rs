@@ -7,6 +7,7 @@ use super::probe_cache::ProbeCaches;
 use super::reuse::Step;
 use crate::error::{Error, Result};
 use crate::generate::{Generation, Question, Settings, generate_together};
+use crate::model::read_back::root_cause;
 use crate::model::{Compute, Llama};
 use crate::panics::caught;
 use crate::prompt::Prompt;
@@ -133,7 +134,7 @@ pub(crate) fn guarded<T>(compute: &Compute, body: impl FnOnce() -> Result<T>) ->
     caught(body).unwrap_or_else(|panic| {
         Err(Error::resources("the GPU failed, perhaps for lack of memory")
             .at(&compute.name)
-            .got(panic)
+            .got(root_cause(&panic))
             .advice("shorter contexts, a smaller --chunk, or --device cpu"))
     })
 }

@@ -138,6 +138,10 @@ impl MemoryEstimate {
         available: u64,
         extra: u64,
     ) -> Option<usize> {
+        // There are no others to share with.
+        if compute.name == "vulkan" {
+            return None;
+        }
         (compute.devices().count() + 1..=config.layers).find(|&n| {
             let each = Self::shared(config, compute, chunk, n, extra);
             each.iter().all(|estimate| estimate.bytes(tokens) <= available)
@@ -147,7 +151,7 @@ impl MemoryEstimate {
     /// What to do where a model is too large for its GPUs.
     pub(crate) fn more_devices(needed: Option<usize>) -> String {
         match needed {
-            None => "a smaller model".to_owned(),
+            None => "a smaller model, or --device cpu".to_owned(),
             Some(n) => {
                 let list = (0..n).map(|i| format!("cuda:{i}")).collect::<Vec<_>>().join(",");
                 format!("let {n} such GPUs share the layers: --device {list}")

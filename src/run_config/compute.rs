@@ -59,7 +59,7 @@ impl ComputeConfig {
         let mut compute = Compute::open(&self.device)?;
         compute.memory_limit = self.memory;
         if let Some(dtype) = self.gpu_dtype.filter(|_| !compute.on_host) {
-            if !compute.device.supports_dtype(dtype) {
+            if !compute.devices().all(|device| device.supports_dtype(dtype)) {
                 return Err(Error::usage("this device does not compute in that type")
                     .at(format!("--device {} --dtype", compute.name))
                     .got(name(dtype))
@@ -73,7 +73,7 @@ impl ComputeConfig {
     /// The same; tells the `notes` of a command and what is to be said of the device.
     ///
     /// # Errors
-    /// As [`Compute::open`].
+    /// As [`ComputeConfig::open`].
     pub fn open_telling(&self, notes: &[String], tell: &dyn Fn(&str)) -> Result<Compute> {
         notes.iter().for_each(|text| tell(&format!("note: {text}")));
         let compute = self.open()?;

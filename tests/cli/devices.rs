@@ -19,9 +19,11 @@ fn devices_that_share_the_layers_compute_the_same() {
     let meta = shared.read("head_score/needle-llama_inf_heads.meta.json");
     let meta: Value = serde_json::from_str(&meta).unwrap();
     assert_eq!(meta["device"], "cpu,cpu");
-    for (list, says) in
-        [("cpu,cuda:0", "GPUs alone"), ("cuda:0,cuda:0", "named twice"), ("cpu,", "not known")]
-    {
+    for (list, says) in [
+        ("cpu,cuda:0", "GPUs of CUDA alone"),
+        ("cuda:0,cuda:0", "named twice"),
+        ("cpu,", "not known"),
+    ] {
         fails(&["--device", list], 2, &["--device", says]);
     }
     #[cfg(not(feature = "vulkan"))]
@@ -46,6 +48,43 @@ fn comparisons_with_shared_layers_give_the_same_answers() {
     let one = answers("cpu", "one");
     assert_eq!(one.len(), 2 * 4);
     assert_eq!(answers("cpu,cpu,cpu", "three"), one);
+}
+
+/// Settings that answer a prompt together, and each alone.
+#[test]
+fn settings_together_give_the_same_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let needles = needles(dir.path());
+    let answers = |batch: &str| {
+        let out = dir.path().join(batch);
+        let grid = ["--lengths", "256", "--depths", "0.5", "--max-new-tokens", "6"];
+        let methods =
+            ["--methods", "full,adakv,h2o,snapkv,scissorhands+vatp", "--budgets", "16,40"];
+        let rest = ["--batch", batch, "--needles", text(&needles), "--out", text(&out)];
+        let args = [&["evaluate", "--no-plots"][..], &grid, &methods, &rest].concat();
+        let output = headprof(&args);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let told = String::from_utf8(output.stdout).unwrap();
+        let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(told.contains("(--batch 1: alone)"), batch != "1", "{told}");
+        let json: Value =
+            serde_json::from_slice(&fs::read(out.join("evaluate.json")).unwrap()).unwrap();
+        let most: u64 = json["run"]["batch"].as_u64().unwrap();
+        assert_eq!(most, batch.parse().unwrap_or(9));
+        answers_of(&out)
+    };
+    let mut alone = answers("1");
+    assert_eq!(alone.len(), 2 * 9);
+    assert_eq!(answers("auto"), alone);
+    // Asked for, they may hold more at a time.
+    let mut together = answers("9");
+    for answer in alone.iter_mut().chain(&mut together) {
+        answer.as_object_mut().unwrap().remove("kv_bytes_peak");
+    }
+    assert_eq!(together, alone);
+    for wrong in ["0", "some"] {
+        fails(&["evaluate", "--batch", wrong], 2, &["--batch"]);
+    }
 }
 
 /// What was answered and held, without times.

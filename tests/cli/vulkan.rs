@@ -56,8 +56,9 @@ fn a_profile_has_the_scores_of_the_processor() {
         for score in SCORES {
             let [got, want] = [&here, run()]
                 .map(|run| numbers(&serde_json::from_str(&run.head_score(score)).unwrap()));
-            if want.iter().any(|x| *x != 0.0) {
-                close(&got, &want, 1e-4);
+            match want.iter().all(|x| *x == 0.0) {
+                true => assert_eq!(got, want, "{score}"),
+                false => close(&got, &want, 1e-4),
             }
         }
         let meta = here.read("head_score/needle-llama_inf_heads.meta.json");
@@ -129,4 +130,7 @@ fn what_it_has_not_is_refused() {
     }
     let output = headprof(&["--device", "vulkan", "--dtype", "bf16", "--lengths", "256"]);
     ended(&output, 2, &["does not compute in that type", "bf16", "--dtype f32"]);
+    let output = headprof(&["--device", "vulkan", "--memory", "1MiB", "--lengths", "256"]);
+    ended(&output, 5, &["the weights do not fit", "vulkan", "--device cpu"]);
+    assert!(!stderr(&output).contains("cuda"), "{}", stderr(&output));
 }

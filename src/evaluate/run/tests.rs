@@ -40,6 +40,7 @@ fn with_runner<R>(settings: &[Setting], with: impl FnOnce(&Runner, &mut Record) 
         heads,
         evidence: HeadEvidence::default(),
         chunk: 64,
+        batch: None,
         quiet: true,
     };
     let mut record = Record {
@@ -72,6 +73,43 @@ fn both_orders_answer_alike() {
         let by_setting = runner.setting_by_setting(&case, &wanted, &interrupt, record).unwrap();
         assert_eq!(by_layer.len(), settings.len());
         assert_eq!(without_times(by_layer), without_times(by_setting));
+    });
+}
+
+/// Equal to the bit on the processor, in both orders; no more bytes at a time than those of the largest.
+#[test]
+fn settings_answer_together_as_alone() {
+    let methods =
+        ["full", "streaming_llm", "h2o", "snapkv", "adakv", "snapkv+vatp", "scissorhands"];
+    let settings = settings(&methods, &[40, 100]);
+    with_runner(&settings, |runner, record| {
+        let (case, wanted, interrupt) = (case(), runner.wanted(), Interrupt::default());
+        let mut answered = |batch| {
+            let runner = Runner {
+                batch,
+                model: runner.model,
+                tokenizer: runner.tokenizer,
+                evidence: HeadEvidence::default(),
+                ..*runner
+            };
+            record.kv_bytes_peak = 0;
+            let by_setting = runner.setting_by_setting(&case, &wanted, &interrupt, record).unwrap();
+            let bytes = record.kv_bytes_peak;
+            let by_layer = runner.layer_by_layer(&case, &wanted, &interrupt, record).unwrap();
+            (without_times(by_setting), without_times(by_layer), bytes)
+        };
+        let (alone, together, four) = (answered(Some(1)), answered(None), answered(Some(4)));
+        assert_eq!(alone.0.len(), 13);
+        for other in [&alone.1, &together.0, &together.1, &four.0, &four.1] {
+            assert_eq!(&alone.0, other);
+        }
+        assert!(together.2 <= alone.2 && four.2 > alone.2, "{} {}", together.2, four.2);
+        // The full cache alone, then five that hold less together than it does, and so on.
+        assert_eq!(runner.group(0, &case), 1);
+        let of_rest = runner.group(1, &case);
+        let kept = |n: usize| settings[1..=n].iter().map(|s| runner.kept(s, &case)).sum::<usize>();
+        let full = runner.kept(&settings[0], &case);
+        assert!(of_rest > 1 && kept(of_rest) <= full && kept(of_rest + 1) > full);
     });
 }
 

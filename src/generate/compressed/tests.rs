@@ -6,6 +6,7 @@ use crate::cache_heads::{CacheHeads, Granularity};
 use crate::eviction::{EvictionOptions, Kept, Wanted, by_name};
 use crate::generate::{Question, Settings, generate};
 use crate::model::Compute;
+use crate::model::llama::NoRows;
 
 const TOKENS: usize = 40;
 
@@ -198,5 +199,85 @@ fn new_tokens_are_weighed_like_those_of_a_prompt() {
                 }
             }
         }
+    }
+}
+
+/// One of them stops early, one forgets, all hold other tokens: together each gets what it gets alone, to the
+/// bit on the processor.
+#[test]
+fn answers_together_are_those_alone_on_every_device() {
+    for compute in Compute::every_device() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/llama-biases");
+        let model = Llama::from_dir(&dir, &compute).unwrap();
+        let caches: Vec<(RaggedCache, Vec<f32>)> =
+            [40, 3, 8, 17].iter().map(|&n| compressed(&model, n, 8)).collect();
+        let first = &caches[0].1;
+        let recent = || Recent { lists: 2, keep: 6, held: vec![8; 4], calls: 0 };
+        let alone = |stop: &[u32]| -> Vec<Continuation> {
+            let answer = |(i, (cache, _)): (usize, &(RaggedCache, Vec<f32>))| {
+                let (mut fork, mut recent) = (cache.clone(), recent());
+                let evictor = (i == 2).then_some(&mut recent as &mut dyn Evictor);
+                continue_from(&model, &mut fork, first, &limits(8, stop), evictor).unwrap()
+            };
+            caches.iter().enumerate().map(answer).collect()
+        };
+        // An id at which some answers end early and others do not.
+        let free = alone(&[]);
+        let mut ids = free.iter().flat_map(|answer| &answer.ids[1..7]);
+        let ends = |answers: &[Continuation]| -> Vec<usize> {
+            answers.iter().map(|answer| answer.ids.len()).collect()
+        };
+        let mixed = |stop: &&u32| {
+            let ends = ends(&alone(&[**stop]));
+            ends.contains(&8) && ends.iter().any(|n| *n < 8)
+        };
+        let stop = [*ids.find(mixed).expect("answers that differ")];
+        let want = alone(&stop);
+        let mut forks: Vec<RaggedCache> = caches.iter().map(|(cache, _)| cache.clone()).collect();
+        let mut recent = recent();
+        let mut evictor = Some(&mut recent as &mut dyn Evictor);
+        let answers = forks.iter_mut().enumerate().map(|(i, cache)| Continuing {
+            cache,
+            evictor: if i == 2 { evictor.take() } else { None },
+        });
+        let got = continue_together(&model, answers.collect(), first, &limits(8, &stop)).unwrap();
+        for ((got, want), fork) in got.iter().zip(&want).zip(&forks) {
+            assert_eq!((&got.ids, got.stopped), (&want.ids, want.stopped));
+            assert!(got.secs > 0.0 || got.ids.len() == 1);
+            assert_eq!(fork.seen(), TOKENS + got.ids.len() - 1);
+        }
+    }
+}
+
+/// Numbers, not only ids: a pass of several tokens gives each the logits of a pass of its own.
+#[test]
+fn a_pass_of_several_tokens_has_the_logits_of_one_on_every_device() {
+    for compute in Compute::every_device() {
+        let dir =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/mistral-window");
+        let model = Llama::from_dir(&dir, &compute).unwrap();
+        let caches = [40, 3, 17].map(|n| compressed(&model, n, 1).0);
+        let alone: Vec<Vec<f32>> = caches
+            .iter()
+            .zip([5, 77, 30])
+            .map(|(cache, id)| model.decode(id, &mut cache.clone(), &mut NoRows).unwrap())
+            .collect();
+        let mut forks = caches.clone();
+        let mut observers = [NoRows, NoRows, NoRows];
+        let mut steps: Vec<RaggedStep> = forks
+            .iter_mut()
+            .zip(&mut observers)
+            .zip([5, 77, 30])
+            .map(|((cache, observer), id)| RaggedStep { id, cache, observer, attention_secs: 0.0 })
+            .collect();
+        let together = model.decode_together(&mut steps).unwrap();
+        for (got, want) in together.iter().zip(&alone) {
+            if compute.on_host {
+                assert_eq!(got, want);
+            }
+            let scale = want.iter().fold(0f32, |m, x| m.max(x.abs()));
+            assert!(got.iter().zip(want).all(|(a, b)| (a - b).abs() <= 1e-4 * scale));
+        }
+        assert_eq!(model.decode_together(&mut []).unwrap_err().exit_code(), 1);
     }
 }

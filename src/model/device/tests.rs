@@ -4,7 +4,8 @@ use super::*;
 fn parses_devices_and_refuses_others() {
     assert_eq!("cuda".parse::<DeviceChoice>().unwrap(), DeviceChoice::Cuda(0));
     assert_eq!("cuda:3".parse::<DeviceChoice>().unwrap(), DeviceChoice::Cuda(3));
-    for wrong in ["gpu", "cuda:", "cuda:x", "cpu:0", ""] {
+    assert_eq!("vulkan".parse::<DeviceChoice>().unwrap(), DeviceChoice::Vulkan);
+    for wrong in ["gpu", "cuda:", "cuda:x", "cpu:0", "vulkan:0", ""] {
         assert_eq!(wrong.parse::<DeviceChoice>().unwrap_err().exit_code(), 2, "{wrong}");
     }
 }
@@ -15,8 +16,10 @@ fn several_devices_are_of_one_kind_and_each_gpu_is_named_once() {
     assert_eq!((both.to_string().as_str(), both.is_cpu()), ("cuda:0,cuda:1", false));
     assert!("cpu,cpu".parse::<Devices>().unwrap().is_cpu());
     for (wrong, says) in [
-        ("cuda:0,cpu", "GPUs alone"),
-        ("auto,cuda:1", "GPUs alone"),
+        ("cuda:0,cpu", "GPUs of CUDA alone"),
+        ("auto,cuda:1", "GPUs of CUDA alone"),
+        ("vulkan,vulkan", "GPUs of CUDA alone"),
+        ("vulkan,cuda:0", "GPUs of CUDA alone"),
         ("cuda,cuda:0", "named twice"),
         ("cuda:1,", "not known"),
     ] {

@@ -10,7 +10,8 @@ pub(super) fn open() -> Result<Compute> {
         .advice("use --device cpu, or build with `cargo build --release --features vulkan`"))
 }
 
-/// The device that Vulkan knows first, or the one that `CUBECL_WGPU_DEFAULT_DEVICE` names, in f32.
+/// The device that Vulkan prefers, a discrete GPU before others, or the one that `CUBECL_WGPU_DEFAULT_DEVICE`
+/// names, in f32.
 ///
 /// # Errors
 /// [`Error::Resources`] if there is none, or if it does not compute.
@@ -28,7 +29,7 @@ pub(super) fn open() -> Result<Compute> {
     // It can be started once in a process.
     static OPENED: OnceLock<std::result::Result<Device, String>> = OnceLock::new();
     let start = || {
-        kernel_cache::keep();
+        kernel_cache::keep(None);
         let started = Device::wgpu_options().graphics_api(WgpuBackend::Vulkan).init();
         let device = started.map_err(|e| e.to_string())?;
         probe(&device).map(|()| device)
@@ -40,7 +41,8 @@ pub(super) fn open() -> Result<Compute> {
             .got(reason)
             .advice(
                 "install the driver of the GPU, or mesa-vulkan-drivers and libvulkan1 for a device in \
-                 software; or use --device cpu",
+                 software; if CUBECL_WGPU_DEFAULT_DEVICE is set, to Cpu or such as DiscreteGpu(0); or use \
+                 --device cpu",
             )
     })?;
     Ok(Compute {

@@ -1,4 +1,5 @@
-//! Attention of one query per head over keys and values in host memory, with its weights.
+//! Attention of one query per head over keys and values in host memory, with its weights: over all of them, or
+//! over some ([`Share`]).
 //!
 //! Bound by reading keys and values where they lie: a key once for all query heads that share it, values once for
 //! each of them, of which the later find them in a cache.
@@ -79,7 +80,7 @@ impl WithSimd for Attend<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { queries, keys, values, mut rows, outputs } = self;
         let dim = queries.len() / rows.len();
-        scores(simd, queries, keys, &mut rows);
+        scores(simd, queries, keys, dim, &mut rows);
         for (row, output) in rows.iter_mut().zip(outputs.chunks_exact_mut(dim)) {
             softmax(simd, row);
             mix(simd, output, values, row);
@@ -111,7 +112,7 @@ impl Share {
             mixed: vec![0.0; queries.len()],
         };
         let (keys, values) = (rows(keys), rows(values));
-        Arch::new().dispatch(Fill { share: &mut share, queries, keys, values, n });
+        Arch::new().dispatch(Fill { share: &mut share, queries, keys, values, dim, n });
         share
     }
 }
@@ -121,6 +122,7 @@ struct Fill<'a> {
     queries: &'a [f32],
     keys: Rows<'a>,
     values: Rows<'a>,
+    dim: usize,
     n: usize,
 }
 
@@ -129,11 +131,10 @@ impl WithSimd for Fill<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { share: Share { weights, largest, sums, mixed }, queries, keys, values, n } =
-            self;
+        let Self { share, queries, keys, values, dim, n } = self;
+        let Share { weights, largest, sums, mixed } = share;
         let mut rows: Vec<&mut [f32]> = weights.chunks_exact_mut(n).collect();
-        let dim = queries.len() / rows.len();
-        scores(simd, queries, keys, &mut rows);
+        scores(simd, queries, keys, dim, &mut rows);
         for (row, mixed) in rows.iter_mut().zip(mixed.chunks_exact_mut(dim)) {
             let (top, sum) = exponentials(simd, row);
             largest.push(top);
@@ -145,8 +146,8 @@ impl WithSimd for Fill<'_> {
 
 /// Fills `rows`, `[g, n]`, with the products of `queries`, `[g, D]`, and `keys`.
 #[inline(always)]
-fn scores<S: Simd>(simd: S, queries: &[f32], keys: Rows, rows: &mut [&mut [f32]]) {
-    let (dim, seen) = (queries.len() / rows.len(), rows[0].len());
+fn scores<S: Simd>(simd: S, queries: &[f32], keys: Rows, dim: usize, rows: &mut [&mut [f32]]) {
+    let seen = rows.first().map_or(0, |row| row.len());
     for from in (0..seen).step_by(AT_ONCE) {
         let n = AT_ONCE.min(seen - from);
         // Of fewer keys the last is taken again, and its score written once.

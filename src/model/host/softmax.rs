@@ -111,6 +111,31 @@ mod tests {
         assert_eq!(softmax(&vec![0.37; 1 << 20])[0], (0.5f32).powi(20));
     }
 
+    /// Rows longer than a register and than a tile, of which windows begin anywhere.
+    #[test]
+    fn rows_of_any_length_are_as_in_f64() {
+        for (keys, queries) in [(7, 3), (16, 16), (129, 5), (300, 40), (700, 2)] {
+            for window in [None, Some(1), Some(13), Some(130)] {
+                let score = |i: usize| ((i * 7919 + i / 5) % 997) as f32 / 60.0 - 8.0;
+                let scores: Vec<f32> = (0..queries * keys).map(score).collect();
+                let mut want = vec![0f64; keys];
+                for (i, row) in scores.chunks(keys).enumerate() {
+                    let query = keys - queries + i;
+                    let first = window.map_or(0, |w: usize| (query + 1).saturating_sub(w));
+                    let e = |j: usize| f64::from(row[j]).exp();
+                    let sum: f64 = (first..=query).map(e).sum();
+                    (first..=query).for_each(|j| want[j] += e(j) / sum);
+                }
+                let rows = &mut scores.clone();
+                let got = RowsOfHead { rows, keys, window }.sums(&[0]);
+                let off = got.iter().zip(&want).map(|(a, b)| (f64::from(*a) - b).abs());
+                assert!(off.fold(0.0, f64::max) < 2e-6 * queries as f64, "{keys} {window:?}");
+            }
+        }
+        // Damage is not hidden.
+        assert!(softmax(&[0.5, f32::NAN, 0.25].repeat(20)).iter().all(|w| w.is_nan()));
+    }
+
     #[test]
     fn each_row_counts_what_it_sees_behind_the_skipped() {
         let ln = |x: f32| x.ln();

@@ -69,7 +69,7 @@ fn a_panic_ends_the_other_walks() {
     let ended = catch_unwind(AssertUnwindSafe(|| threads.install(|| run.probes(&reuse))));
     let panic = ended.map(|_| "no panic").unwrap_err();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"broken"));
-    // Half of the probes are the other walk's; it ends with the one it is at.
+    // The other walk ends with the probe it is at; else it would have run all.
     let scored = BROKEN.0.load(Ordering::SeqCst);
-    assert!(scored < job.plan.probes.len() / 4, "{scored} of {}", job.plan.probes.len());
+    assert!(scored < job.plan.probes.len() / 2, "{scored} of {}", job.plan.probes.len());
 }
