@@ -9,6 +9,23 @@ use super::exp::exp;
 pub(super) const KEYS: usize = 128;
 
 /// Turns scores into weights that sum to 1.
+#[cfg(feature = "kernels")]
+pub fn weights(row: &mut [f32]) {
+    struct Weights<'a>(&'a mut [f32]);
+
+    impl WithSimd for Weights<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            softmax(simd, self.0);
+        }
+    }
+
+    Arch::new().dispatch(Weights(row));
+}
+
+/// The same, within code for vector registers.
 #[inline(always)]
 pub(super) fn softmax<S: Simd>(simd: S, row: &mut [f32]) {
     let (_, sum) = exponentials(simd, row);

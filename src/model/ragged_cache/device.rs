@@ -6,9 +6,9 @@ use burn::tensor::{DType, IndexingUpdateOp};
 
 use super::{Attended, List};
 use crate::error::Result;
+use crate::model::host::softmax;
 use crate::model::ragged_kernel::{self, Seen};
 use crate::model::read_back;
-use crate::model::softmax::softmax;
 
 /// Keys and values of all lists of a layer, `[slots, D]` each, in the model's dtype.
 #[derive(Debug, Clone)]
@@ -111,7 +111,7 @@ fn rows(mut scores: &[f32], lists: &[List], seen: &[Seen], readers: usize) -> Ve
             let (own, rest) = scores.split_at(seen.tokens);
             let row = &mut row[len - seen.tokens..];
             row.copy_from_slice(own);
-            softmax(row);
+            softmax::weights(row);
             scores = rest;
         }
         all.push(rows);
