@@ -36,14 +36,9 @@ fn comparisons_with_shared_layers_give_the_same_answers() {
     let dir = tempfile::tempdir().unwrap();
     let needles = needles(dir.path());
     let answers = |device: &str, name: &str| {
-        let out = dir.path().join(name);
-        let grid = ["--lengths", "256", "--depths", "0.5", "--max-new-tokens", "4"];
         let methods = ["--methods", "full,adakv,h2o,snapkv+vatp", "--budgets", "16"];
-        let rest = ["--device", device, "--needles", text(&needles), "--out", text(&out)];
-        let args = [&["evaluate", "--no-plots"][..], &grid, &methods, &rest].concat();
-        let output = headprof(&args);
-        assert!(output.status.success(), "{}", stderr(&output));
-        answers_of(&out)
+        let on = ["--device", device];
+        answered(&needles, &dir.path().join(name), &[&methods[..], &on].concat()).1
     };
     let one = answers("cpu", "one");
     assert_eq!(one.len(), 2 * 4);
@@ -57,21 +52,17 @@ fn settings_together_give_the_same_answers() {
     let needles = needles(dir.path());
     let answers = |batch: &str| {
         let out = dir.path().join(batch);
-        let grid = ["--lengths", "256", "--depths", "0.5", "--max-new-tokens", "6"];
         let methods =
             ["--methods", "full,adakv,h2o,snapkv,scissorhands+vatp", "--budgets", "16,40"];
-        let rest = ["--batch", batch, "--needles", text(&needles), "--out", text(&out)];
-        let args = [&["evaluate", "--no-plots"][..], &grid, &methods, &rest].concat();
-        let output = headprof(&args);
-        assert!(output.status.success(), "{}", stderr(&output));
-        let told = String::from_utf8(output.stdout).unwrap();
+        let together = ["--batch", batch];
+        let (told, answers) = answered(&needles, &out, &[&methods[..], &together].concat());
         let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(told.contains("(--batch 1: alone)"), batch != "1", "{told}");
         let json: Value =
             serde_json::from_slice(&fs::read(out.join("evaluate.json")).unwrap()).unwrap();
         let most: u64 = json["run"]["batch"].as_u64().unwrap();
         assert_eq!(most, batch.parse().unwrap_or(9));
-        answers_of(&out)
+        answers
     };
     let mut alone = answers("1");
     assert_eq!(alone.len(), 2 * 9);
@@ -87,12 +78,16 @@ fn settings_together_give_the_same_answers() {
     }
 }
 
-/// What was answered and held, without times.
-pub(super) fn answers_of(out: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(out.join("answers.jsonl")).unwrap();
-    let mut lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+/// A comparison over `needles` in 256 tokens: what it tells, and what was answered and held, without times.
+pub(super) fn answered(needles: &Path, out: &Path, more: &[&str]) -> (String, Vec<Value>) {
+    let grid = ["--lengths", "256", "--depths", "0.5", "--max-new-tokens", "6"];
+    let files = ["--needles", text(needles), "--out", text(out)];
+    let output = headprof(&[&["evaluate", "--no-plots"][..], &grid, &files, more].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let lines = fs::read_to_string(out.join("answers.jsonl")).unwrap();
+    let mut lines: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     lines.iter_mut().for_each(without_times);
-    lines
+    (String::from_utf8(output.stdout).unwrap(), lines)
 }
 
 fn without_times(value: &mut Value) {

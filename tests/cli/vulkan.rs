@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::devices::answers_of;
+use super::devices::answered;
 use super::{Run, SCORES, ended, headprof, needles, run, stderr, text};
 
 /// Whether there is a device.
@@ -76,16 +76,11 @@ fn comparisons_give_the_answers_of_the_processor() {
     let dir = tempfile::tempdir().unwrap();
     let needles = needles(dir.path());
     let answers = |device: &str| {
-        let out = dir.path().join(device);
-        let grid = ["--lengths", "256", "--depths", "0.5", "--max-new-tokens", "4"];
-        let methods =
-            ["--methods", "full,streaming_llm,adakv,pyramidkv,h2o,scissorhands,snapkv+vatp"];
-        let rest = ["--budgets", "16", "--device", device, "--needles", text(&needles)];
-        let args = [&["evaluate", "--no-plots", "--out", text(&out)][..], &grid, &methods, &rest];
-        let output = headprof(&args.concat());
-        assert!(output.status.success(), "{}", stderr(&output));
+        let methods = "full,streaming_llm,adakv,pyramidkv,h2o,scissorhands,snapkv+vatp";
+        let settings = ["--methods", methods, "--budgets", "16", "--device", device];
+        let (_, answers) = answered(&needles, &dir.path().join(device), &settings);
         let text = |answer: &Value| answer["answer"].as_str().unwrap().to_owned();
-        answers_of(&out).iter().map(text).collect::<Vec<_>>()
+        answers.iter().map(text).collect::<Vec<_>>()
     };
     let want = answers("cpu");
     assert_eq!(want.len(), 2 * 7);
