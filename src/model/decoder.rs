@@ -18,7 +18,7 @@ use burn::tensor::DType;
 use burn::tensor::activation::silu;
 
 use super::config::ModelConfig;
-use super::host::{few, rowwise};
+use super::host::{few, rowwise, tiles};
 use super::rope::Angles;
 use crate::error::Result;
 
@@ -91,12 +91,21 @@ impl Linear {
 
     /// `x`, `[n, in]` → `[n, out]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let weight = self.weight.val();
-        let y = few::product(&x, &weight).unwrap_or_else(|| x.matmul(weight));
-        match &self.bias {
+        let [y] = Self::of_each([self], x);
+        y
+    }
+
+    /// `x`, `[n, in]` → `[n, out]`, for each of them.
+    fn of_each<const N: usize>(linears: [&Self; N], x: Tensor<2>) -> [Tensor<2>; N] {
+        let weights = linears.map(|linear| linear.weight.val());
+        let products = tiles::products(&x, weights.each_ref()).unwrap_or_else(|| {
+            weights.map(|w| few::product(&x, &w).unwrap_or_else(|| x.clone().matmul(w)))
+        });
+        let mut linears = linears.into_iter();
+        products.map(|y| match linears.next().and_then(|linear| linear.bias.as_ref()) {
             Some(bias) => y + bias.val().unsqueeze(),
             None => y,
-        }
+        })
     }
 }
 
@@ -162,20 +171,27 @@ impl Layer {
             Some(norm) => norm.forward(y),
             None => y,
         };
-        let k = normed(split(self.key.forward(x.clone()), c.kv), &self.key_norm);
-        let v = split(self.value.forward(x.clone()), c.kv);
-        let k = angles.rotate(k.swap_dims(1, 2));
-        let queries = |x| normed(split(self.query.forward(x), c.query), &self.query_norm);
-        let q = match wanted {
-            None => angles.rotate(queries(x).swap_dims(1, 2)),
-            Some(rows) => angles.of(rows).rotate(queries(picked(x, 0, rows)).swap_dims(1, 2)),
+        let (q, k, v, angles_of_queries) = match wanted {
+            None => {
+                let [q, k, v] = Linear::of_each([&self.query, &self.key, &self.value], x);
+                (q, k, v, None)
+            }
+            Some(rows) => {
+                let q = self.query.forward(picked(x.clone(), 0, rows));
+                let [k, v] = Linear::of_each([&self.key, &self.value], x);
+                (q, k, v, Some(angles.of(rows)))
+            }
         };
+        let q = normed(split(q, c.query), &self.query_norm).swap_dims(1, 2);
+        let q = angles_of_queries.as_ref().unwrap_or(angles).rotate(q);
+        let k = angles.rotate(normed(split(k, c.kv), &self.key_norm).swap_dims(1, 2));
+        let v = split(v, c.kv);
         (q, k, v.swap_dims(1, 2))
     }
 
     fn mlp(&self, x: Tensor<2>) -> Tensor<2> {
         let x = self.mlp_norm.forward(x);
-        let (gate, up) = (self.gate.forward(x.clone()), self.up.forward(x));
+        let [gate, up] = Linear::of_each([&self.gate, &self.up], x);
         let gated = rowwise::gated(&gate, &up);
         self.down.forward(gated.unwrap_or_else(|| silu(gate) * up))
     }

@@ -16,6 +16,7 @@ mod lanes;
 pub mod rowwise;
 pub mod single;
 pub mod softmax;
+pub mod tiles;
 
 use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;

@@ -18,7 +18,7 @@ use super::dot::{AT_ONCE, dots};
 use super::{OnHost, Rows};
 
 /// Rows that are few: with more, the arithmetic is what takes time, and products in tiles are faster.
-const FEW: usize = 16;
+pub(super) const FEW: usize = 16;
 /// Multiplications for which a thread is worth waking.
 const WORTH_A_THREAD: usize = 1 << 16;
 /// Outputs that a thread makes at a time; those of [`FEW`] rows stay in the nearest cache.

@@ -1,0 +1,81 @@
+//! In place of the unit, where there is none.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use super::super::Rows;
+use super::operands::{BLOCK, Block, PARTS, Panel, Tile};
+
+/// There is no such value.
+#[derive(Clone, Copy)]
+pub enum Unit {}
+
+/// There is no such value.
+pub enum Tiles {}
+
+/// An f32, or room for one.
+pub trait Number {}
+
+impl Number for f32 {}
+
+impl Number for MaybeUninit<f32> {}
+
+impl Unit {
+    pub fn get() -> Option<Self> {
+        None
+    }
+
+    pub fn with_tiles<T>(self, _: impl FnOnce(Tiles) -> T) -> T {
+        match self {}
+    }
+
+    pub fn split(self, _: &[f32], _: f32, _: usize, _: &mut [Tile]) {
+        match self {}
+    }
+
+    pub fn interleave(
+        self,
+        _: Rows,
+        _: Range<usize>,
+        _: Range<usize>,
+        _: &mut [Tile; 2 * PARTS],
+    ) -> usize {
+        match self {}
+    }
+
+    pub fn transpose(self, _: &mut Tile) {
+        match self {}
+    }
+
+    pub fn hide(self, _: &mut [[f32; BLOCK]], _: usize, _: &[Range<usize>; BLOCK]) {
+        match self {}
+    }
+
+    pub fn soften(
+        self,
+        _: &[[f32; BLOCK]],
+        _: &mut [Tile],
+        _: &mut [f32; BLOCK],
+        _: &mut [f32; BLOCK],
+    ) -> [f32; BLOCK] {
+        match self {}
+    }
+
+    pub fn divided(self, _: &[[f32; BLOCK]], _: &[f32; BLOCK], _: &mut [f32]) {
+        match self {}
+    }
+
+    pub fn scale(self, _: &mut [[f32; BLOCK]], _: &[f32; BLOCK]) {
+        match self {}
+    }
+}
+
+impl Tiles {
+    pub fn multiply<T: Number>(&self, _: Block, _: Panel, _: &mut [T], _: usize) {
+        match *self {}
+    }
+
+    pub fn multiply_add(&self, _: Block, _: Panel, _: &mut [f32], _: usize) {
+        match *self {}
+    }
+}

@@ -1,0 +1,129 @@
+use std::array::from_fn;
+
+use super::super::Rows;
+use super::super::cases::numbers;
+use super::*;
+
+fn matrix(numbers: Vec<f32>, shape: [usize; 2]) -> Tensor<2> {
+    Tensor::from_data(TensorData::new(numbers, shape), &Device::flex())
+}
+
+fn vec_of(x: Tensor<2>) -> Vec<f32> {
+    x.into_data().try_into_vec_as().unwrap()
+}
+
+/// The product, unless this processor has no unit for it: then there must be none.
+fn got(x: &[f32], w: &[f32], [m, inner, columns]: [usize; 3]) -> Option<Vec<f32>> {
+    let [x, w] = [(x, [m, inner]), (w, [inner, columns])].map(|(n, s)| matrix(n.to_vec(), s));
+    let products = products(&x, [&w]);
+    assert_eq!(products.is_some(), Unit::get().is_some());
+    products.map(|[product]| vec_of(product))
+}
+
+/// As saved in f32, f16 and bf16.
+const KINDS: [fn(f32) -> f32; 3] =
+    [|x| x, |x| half::f16::from_f32(x).to_f32(), |x| half::bf16::from_f32(x).to_f32()];
+
+#[test]
+fn equals_the_formula() {
+    let sizes = [
+        // One product alone shows every part that is missing.
+        [17, 1, 1],
+        [18, 2, 5],
+        // Borders of tiles, blocks, panels and groups of rows.
+        [17, 33, 31],
+        [32, 64, 64],
+        [33, 40, 100],
+        [70, 257, 33],
+        [550, 48, 40],
+        [40, 4100, 130],
+    ];
+    for [m, inner, columns] in sizes {
+        let x: Vec<f32> = numbers(m * inner, 1).into_iter().map(|x| 8.0 * x).collect();
+        for kind in KINDS {
+            let w: Vec<f32> = numbers(inner * columns, 2).into_iter().map(kind).collect();
+            let Some(got) = got(&x, &w, [m, inner, columns]) else { return };
+            for (i, got) in got.iter().enumerate() {
+                let (row, column) = (i / columns, i % columns);
+                let terms = (0..inner)
+                    .map(|k| f64::from(x[row * inner + k]) * f64::from(w[k * columns + column]));
+                let size: f64 = terms.clone().map(f64::abs).sum();
+                let off = (f64::from(*got) - terms.sum::<f64>()).abs() / size;
+                // Four roundings to f32; a missing part would be 4e-6.
+                assert!(off < 2.5e-7, "{m} x {inner} x {columns}, {row}, {column}: off by {off}");
+            }
+        }
+    }
+}
+
+/// Weights of less precision take fewer products.
+#[test]
+fn parts_are_as_many_as_numbers_need() {
+    let Some(unit) = Unit::get() else { return };
+    let (inner, columns) = (70, 50);
+    let parts = KINDS.map(|kind| {
+        let w: Vec<f32> = numbers(inner * columns, 3).into_iter().map(kind).collect();
+        let panels = Panels::new(unit, Rows { data: &w, stride: columns }, inner, 0..columns);
+        let all: Vec<u8> = panels.iter().flat_map(|panel| panel.parts.to_vec()).collect();
+        assert_eq!(all.len(), 2 * 3);
+        from_fn(|i| all[i])
+    });
+    assert_eq!(parts, [[3; 6], [2; 6], [1; 6]]);
+}
+
+/// To the bit: neither threads nor rows and columns beside them change an output.
+#[test]
+fn an_output_is_on_its_own() {
+    let [m, inner, columns] = [600, 300, 170];
+    let (x, w) = (numbers(m * inner, 4), numbers(inner * columns, 5));
+    let Some(whole) = got(&x, &w, [m, inner, columns]) else { return };
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let again = pool.install(|| got(&x, &w, [m, inner, columns])).unwrap();
+        assert_eq!(again, whole, "{threads} threads");
+    }
+    let part = got(&x[7 * inner..30 * inner], &w, [23, inner, columns]).unwrap();
+    assert_eq!(part, whole[7 * columns..30 * columns]);
+    // Columns 20 to 99, read where they lie.
+    let [rows, weight] = [(x, [m, inner]), (w, [inner, columns])].map(|(n, s)| matrix(n, s));
+    let narrow = weight.clone().narrow(1, 20, 80);
+    let [both, some] = products(&rows, [&weight, &narrow]).unwrap().map(vec_of);
+    assert_eq!(both, whole);
+    for (some, whole) in some.chunks(80).zip(whole.chunks(columns)) {
+        assert_eq!(some, &whole[20..100]);
+    }
+}
+
+/// What is not a number must be seen to be none, and nowhere else.
+#[test]
+fn damage_shows() {
+    let [m, inner, columns] = [40, 70, 50];
+    let (x, w) = (numbers(m * inner, 6), numbers(inner * columns, 7));
+    for bad in [f32::NAN, f32::INFINITY] {
+        let (mut damaged_x, mut damaged_w) = (x.clone(), w.clone());
+        damaged_x[35 * inner + 66] = bad;
+        damaged_w[66 * columns + 41] = bad;
+        let (Some(by_row), Some(by_column)) =
+            (got(&damaged_x, &w, [m, inner, columns]), got(&x, &damaged_w, [m, inner, columns]))
+        else {
+            return;
+        };
+        for i in 0..m * columns {
+            assert_eq!(by_row[i].is_finite(), i / columns != 35);
+            assert_eq!(by_column[i].is_finite(), i % columns != 41);
+        }
+    }
+}
+
+#[test]
+fn others_are_left_to_the_caller() {
+    let x = matrix(vec![1.0; 64 * 32], [64, 32]);
+    let square = matrix(vec![1.0; 32 * 32], [32, 32]);
+    assert_eq!(products(&x, [&square]).is_some(), Unit::get().is_some());
+    assert!(products(&x, [&x]).is_none(), "sizes");
+    assert!(products(&x, [&square, &x]).is_none(), "sizes of one");
+    assert!(products(&x.clone().narrow(0, 0, 16), [&square]).is_none(), "few rows");
+    let half = [&x, &square].map(|x| x.clone().cast(DType::F16));
+    assert!(products(&half[0], [&half[1]]).is_none(), "f16");
+    assert!(products(&x, [&square.transpose()]).is_none(), "a weight that does not lie in rows");
+}
