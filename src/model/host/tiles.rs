@@ -24,7 +24,6 @@ mod unit;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod vectors;
 
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use burn::prelude::*;
@@ -33,15 +32,20 @@ use rayon::prelude::*;
 
 use super::few::FEW;
 use super::{OnHost, Rows};
-use operands::{BLOCK, Block, Panel, Panels, SplitRows};
-use unit::{Tiles, Unit};
+use operands::{BLOCK, Block, Panels, STEP, SplitRows};
+use unit::Unit;
 
 /// Multiplications for which a thread is worth waking.
 const WORTH_A_THREAD: usize = 1 << 20;
+/// Numbers of the inner dimension that are multiplied before the next are: those of [`ROWS`] rows, and of [`COLUMNS`]
+/// columns, stay in a core's own cache.
+const INNER: usize = 512;
+/// Rows that are multiplied with some columns before the next are.
+const ROWS: usize = 256;
+/// Columns that a thread splits at a time.
+const COLUMNS: usize = 256;
 /// Rows that are split at a time, which bounds the memory for it.
 const ROWS_AT_ONCE: usize = 512;
-/// Bytes of a weight's parts that are made at a time: they stay in a core's own cache.
-const PACKED: usize = 1 << 20;
 
 /// `x`, `[m, K]`, `· w`, `[K, N]`, for each of `weights`.
 ///
@@ -54,64 +58,81 @@ pub fn products<const W: usize>(x: &Tensor<2>, weights: [&Tensor<2>; W]) -> Opti
     }
     let numbers = OnHost::new(x)?;
     let held: Vec<OnHost> = weights.into_iter().map(OnHost::in_rows).collect::<Option<_>>()?;
-    let columns = weights.map(|w| w.dims()[1]);
-    let mut all = columns.map(|columns| Vec::with_capacity(m * columns));
+    let mut all = weights.map(|w| (w.dims()[1], Vec::<f32>::with_capacity(m * w.dims()[1])));
     for from in (0..m).step_by(ROWS_AT_ONCE) {
         let some = ROWS_AT_ONCE.min(m - from);
-        let rows = SplitRows::new(unit, numbers.rows(&[]).from(from), some, inner);
-        for ((out, w), columns) in all.iter_mut().zip(&held).zip(columns) {
-            let free = &mut out.spare_capacity_mut()[..some * columns];
-            product(unit, &rows, w.rows(&[]), inner, free, columns);
+        let rows = numbers.rows(&[]).from(from);
+        let rows: Vec<SplitRows> =
+            parts(inner).map(|part| SplitRows::new(unit, rows, some, part)).collect();
+        for ((columns, out), w) in all.iter_mut().zip(&held) {
+            let free = &mut out.spare_capacity_mut()[..some * *columns];
+            let out = Out { numbers: free.as_mut_ptr().cast(), rows: some, columns: *columns };
+            product(unit, &rows, w.rows(&[]), inner, &out);
+        }
+        for (columns, out) in &mut all {
             // SAFETY: all of them were written.
-            unsafe { out.set_len((from + some) * columns) };
+            unsafe { out.set_len((from + some) * *columns) };
         }
     }
-    Some(all.map(|out| {
-        let shape = [m, out.len() / m];
-        Tensor::from_data(TensorData::new(out, shape), (&x.device(), DType::F32))
+    Some(all.map(|(columns, out)| {
+        Tensor::from_data(TensorData::new(out, [m, columns]), (&x.device(), DType::F32))
     }))
 }
 
-/// Writes `rows · w`, `[rows, columns]`, to `out`, all of it.
-fn product(
-    unit: Unit,
-    rows: &SplitRows,
-    w: Rows,
-    inner: usize,
-    out: &mut [MaybeUninit<f32>],
-    columns: usize,
-) {
-    let at_once = (PACKED / Panels::bytes_of_one(inner)).max(1) * BLOCK;
-    for first in (0..columns).step_by(at_once) {
-        let panels = Panels::new(unit, w, inner, first..columns.min(first + at_once));
-        let blocks_per_thread = WORTH_A_THREAD.div_ceil(inner * BLOCK * at_once.min(columns));
-        let blocks = out.par_chunks_mut(BLOCK * columns).enumerate();
-        blocks.with_min_len(blocks_per_thread).for_each(|(block, out)| {
-            unit.with_tiles(|tiles| {
-                for (panel, from) in panels.iter().zip((first..).step_by(BLOCK)) {
-                    multiply(&tiles, rows.block(block), panel, out, from..columns);
-                }
-            });
-        });
-    }
+/// Parts of the inner dimension, as large as each other but for what a tile needs, [`INNER`] at most.
+fn parts(inner: usize) -> impl Iterator<Item = Range<usize>> {
+    let steps = inner.div_ceil(STEP);
+    let each = steps.div_ceil(inner.div_ceil(INNER)) * STEP;
+    (0..inner).step_by(each).map(move |from| from..inner.min(from + each))
 }
 
-/// Writes a block of the product: rows of `out`, as long as `columns` ends, from where `columns` begins.
-fn multiply(
-    tiles: &Tiles,
-    x: Block,
-    panel: Panel,
-    out: &mut [MaybeUninit<f32>],
-    columns: Range<usize>,
-) {
-    let stride = columns.end;
-    if out.len() == BLOCK * stride && columns.len() >= BLOCK {
-        return tiles.multiply(x, panel, &mut out[columns.start..], stride);
-    }
-    let mut block = [MaybeUninit::uninit(); BLOCK * BLOCK];
-    tiles.multiply(x, panel, &mut block, BLOCK);
-    let width = columns.len().min(BLOCK);
-    for (out, row) in out.chunks_exact_mut(stride).zip(block.chunks_exact(BLOCK)) {
-        out[columns.start..][..width].copy_from_slice(&row[..width]);
-    }
+/// Where a product goes, `[rows, columns]`: written by several threads, each in columns of its own.
+struct Out {
+    numbers: *mut f32,
+    rows: usize,
+    columns: usize,
+}
+
+// SAFETY: threads write in places of their own, and nothing is read.
+unsafe impl Sync for Out {}
+
+/// Writes the product of rows, in [`parts`] of their numbers, and `w` to `out`.
+fn product(unit: Unit, rows: &[SplitRows], w: Rows, inner: usize, out: &Out) {
+    // Two pieces for each thread, or more.
+    let pieces = (2 * rayon::current_num_threads()).max(out.columns.div_ceil(COLUMNS));
+    let width = out.columns.div_ceil(pieces).next_multiple_of(BLOCK);
+    let pieces = out.columns.div_ceil(width);
+    let per_thread = WORTH_A_THREAD.div_ceil(out.rows * inner * width);
+    let new = || vec![[[0.0; BLOCK]; BLOCK]; out.rows.div_ceil(BLOCK) * (width / BLOCK)];
+    (0..pieces).into_par_iter().with_min_len(per_thread).for_each_init(new, |blocks, piece| {
+        let columns = piece * width..out.columns.min((piece + 1) * width);
+        let blocks_beside = columns.len().div_ceil(BLOCK);
+        for (rows, part) in rows.iter().zip(parts(inner)) {
+            let anew = part.start == 0;
+            let panels = Panels::new(unit, w, part, columns.clone());
+            let xs: Vec<Block> = rows.blocks().collect();
+            let groups = blocks.chunks_mut(ROWS / BLOCK * blocks_beside);
+            unit.with_tiles(|tiles| {
+                for (xs, blocks) in xs.chunks(ROWS / BLOCK).zip(groups) {
+                    for (i, panel) in panels.iter().enumerate() {
+                        for (x, blocks) in xs.iter().zip(blocks.chunks_mut(blocks_beside)) {
+                            tiles.multiply(*x, panel, &mut blocks[i], anew);
+                        }
+                    }
+                }
+            });
+        }
+        for (i, block) in blocks[..out.rows.div_ceil(BLOCK) * blocks_beside].iter().enumerate() {
+            let (top, left) =
+                (i / blocks_beside * BLOCK, columns.start + i % blocks_beside * BLOCK);
+            let width = BLOCK.min(out.columns - left);
+            for (row, from) in block.iter().take(out.rows - top).enumerate() {
+                // SAFETY: a part of a row of the product, in this piece's columns.
+                unsafe {
+                    let to = out.numbers.add((top + row) * out.columns + left);
+                    to.copy_from_nonoverlapping(from.as_ptr(), width);
+                }
+            }
+        }
+    });
 }

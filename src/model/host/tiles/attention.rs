@@ -185,9 +185,9 @@ impl KeyTile {
         let scores = &mut self.scores[start * STEP..end * STEP];
         let queries = Panel { tiles: &strip.queries, parts: &strip.parts };
         let keys = self.keys.chunks_exact(2 * steps * PARTS).skip(start);
-        for (scores, keys) in scores.chunks_exact_mut(BLOCK).zip(keys) {
+        for (scores, keys) in scores.as_chunks_mut().0.iter_mut().zip(keys) {
             let (upper, lower) = keys.split_at(steps * PARTS);
-            tiles.multiply(Block { upper, lower }, queries, scores.as_flattened_mut(), BLOCK);
+            tiles.multiply(Block { upper, lower }, queries, scores, true);
         }
         let shown = from + start * STEP..from + end * STEP;
         if shown.start < strip.by_all.start || strip.by_all.end < shown.end {
@@ -200,10 +200,10 @@ impl KeyTile {
         }
         let weights = Panel { tiles: weights, parts: &[PARTS as u8; STEPS][..end - start] };
         let values = self.values.chunks_exact(2 * STEPS * PARTS);
-        for (outputs, values) in strip.outputs.chunks_exact_mut(STEP).zip(values) {
+        for (outputs, values) in strip.outputs.as_chunks_mut().0.iter_mut().zip(values) {
             let (upper, lower) = values.split_at(STEPS * PARTS);
             let [upper, lower] = [upper, lower].map(|half| &half[start * PARTS..end * PARTS]);
-            tiles.multiply_add(Block { upper, lower }, weights, outputs.as_flattened_mut(), BLOCK);
+            tiles.multiply(Block { upper, lower }, weights, outputs, false);
         }
     }
 }

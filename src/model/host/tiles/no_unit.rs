@@ -1,6 +1,5 @@
 //! In place of the unit, where there is none.
 
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::super::Rows;
@@ -12,13 +11,6 @@ pub enum Unit {}
 
 /// There is no such value.
 pub enum Tiles {}
-
-/// An f32, or room for one.
-pub trait Number {}
-
-impl Number for f32 {}
-
-impl Number for MaybeUninit<f32> {}
 
 impl Unit {
     pub fn get() -> Option<Self> {
@@ -71,11 +63,7 @@ impl Unit {
 }
 
 impl Tiles {
-    pub fn multiply<T: Number>(&self, _: Block, _: Panel, _: &mut [T], _: usize) {
-        match *self {}
-    }
-
-    pub fn multiply_add(&self, _: Block, _: Panel, _: &mut [f32], _: usize) {
+    pub fn multiply(&self, _: Block, _: Panel, _: &mut [[f32; BLOCK]; BLOCK], _: bool) {
         match *self {}
     }
 }

@@ -34,24 +34,24 @@ pub struct Block<'a> {
     pub lower: &'a [Tile],
 }
 
-/// Rows, split: `[m / 32, 2, K / 32, PARTS]` tiles, zeros behind the last row and number.
+/// Some numbers of rows, split: `[m / 32, 2, K / 32, PARTS]` tiles, zeros behind the last row and number.
 pub struct SplitRows {
     tiles: Scratch,
     steps: usize,
 }
 
 impl SplitRows {
-    /// The first `m` of `rows`, `inner` numbers each.
-    pub fn new(unit: Unit, rows: Rows, m: usize, inner: usize) -> Self {
-        let steps = inner.div_ceil(STEP);
+    /// Numbers `inner` of the first `m` of `rows`.
+    pub fn new(unit: Unit, rows: Rows, m: usize, inner: Range<usize>) -> Self {
+        let steps = inner.len().div_ceil(STEP);
         let len = m.div_ceil(BLOCK) * 2 * steps * PARTS;
         let tiles = Scratch::filled(len, |tiles| {
             let sixteens = tiles.par_chunks_mut(steps * PARTS).enumerate();
-            let per_thread = WORTH_A_THREAD.div_ceil(TILE_ROWS * inner);
+            let per_thread = WORTH_A_THREAD.div_ceil(64 * TILE_ROWS * inner.len());
             sixteens.with_min_len(per_thread).for_each(|(sixteen, tiles)| {
                 for row in 0..TILE_ROWS {
                     let numbers = match sixteen * TILE_ROWS + row {
-                        i if i < m => &rows.row(i)[..inner],
+                        i if i < m => &rows.row(i)[inner.clone()],
                         _ => &[],
                     };
                     unit.split(numbers, 1.0, row, tiles);
@@ -61,20 +61,22 @@ impl SplitRows {
         Self { tiles, steps }
     }
 
-    /// [`BLOCK`] of the rows.
-    pub fn block(&self, block: usize) -> Block<'_> {
+    /// Each [`BLOCK`] of the rows.
+    pub fn blocks(&self) -> impl Iterator<Item = Block<'_>> {
         let half = self.steps * PARTS;
-        let (upper, lower) = self.tiles.tiles()[2 * block * half..][..2 * half].split_at(half);
-        Block { upper, lower }
+        self.tiles.tiles().chunks_exact(2 * half).map(move |block| {
+            let (upper, lower) = block.split_at(half);
+            Block { upper, lower }
+        })
     }
 }
 
 /// Columns of a weight, [`BLOCK`] in each panel, split; zeros behind the last.
 pub struct Panels {
-    /// `[panels, K / 32, PARTS, 2]`: of each step, each part's left and right 16 columns. The parts that a step has
-    /// lie side by side, and what is behind them is of no use.
+    /// `[panels, K / 32, PARTS, 2]`: of each step, each part's left and right 16 columns.
     tiles: Scratch,
-    /// `[panels, K / 32]`, how many parts of each step's numbers there are: those behind are all zero.
+    /// `[panels, K / 32]`, how many parts of each step's numbers there are: what stands in the place of the others is
+    /// of no use.
     parts: Vec<u8>,
     steps: usize,
 }
@@ -87,25 +89,22 @@ pub struct Panel<'a> {
 }
 
 impl Panels {
-    /// Of `w`, `[inner, ..]`.
-    pub fn new(unit: Unit, w: Rows, inner: usize, columns: Range<usize>) -> Self {
-        let steps = inner.div_ceil(STEP);
-        let (each, panels) = (steps * PARTS * 2, columns.len().div_ceil(BLOCK));
+    /// Of the rows `inner` of `w`.
+    pub fn new(unit: Unit, w: Rows, inner: Range<usize>, columns: Range<usize>) -> Self {
+        let (steps, panels) = (inner.len().div_ceil(STEP), columns.len().div_ceil(BLOCK));
         let mut parts = vec![0; panels * steps];
-        let tiles = Scratch::filled(panels * each, |tiles| {
-            let tiles = tiles.par_chunks_mut(each).zip(parts.par_chunks_mut(steps)).enumerate();
-            let per_thread = WORTH_A_THREAD.div_ceil(inner * BLOCK);
-            tiles.with_min_len(per_thread).for_each(|(panel, (mut tiles, parts))| {
-                let from = columns.start + panel * BLOCK;
-                let columns = from..columns.end.min(from + BLOCK);
-                for (step, parts) in parts.iter_mut().enumerate() {
-                    let rows = step * STEP..inner.min((step + 1) * STEP);
-                    let free = tiles.first_chunk_mut().expect("room for all parts of each step");
-                    let found = unit.interleave(w, rows, columns.clone(), free);
-                    tiles = &mut tiles[2 * found..];
-                    *parts = found as u8;
+        let tiles = Scratch::filled(panels * steps * PARTS * 2, |tiles| {
+            let tiles = tiles.as_chunks_mut::<{ 2 * PARTS }>().0;
+            // Step by step, as what rows have side by side is read together.
+            for (step, from) in inner.clone().step_by(STEP).enumerate() {
+                let rows = from..inner.end.min(from + STEP);
+                for (panel, from) in columns.clone().step_by(BLOCK).enumerate() {
+                    let columns = from..columns.end.min(from + BLOCK);
+                    let place = panel * steps + step;
+                    let found = unit.interleave(w, rows.clone(), columns, &mut tiles[place]);
+                    parts[place] = found as u8;
                 }
-            });
+            }
         });
         Self { tiles, parts, steps }
     }
@@ -114,11 +113,6 @@ impl Panels {
     pub fn iter(&self) -> impl Iterator<Item = Panel<'_>> {
         let tiles = self.tiles.tiles().chunks_exact(self.steps * PARTS * 2);
         tiles.zip(self.parts.chunks_exact(self.steps)).map(|(tiles, parts)| Panel { tiles, parts })
-    }
-
-    /// Bytes of one of `inner` rows.
-    pub const fn bytes_of_one(inner: usize) -> usize {
-        inner.div_ceil(STEP) * PARTS * 2 * size_of::<Tile>()
     }
 }
 

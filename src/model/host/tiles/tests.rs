@@ -35,8 +35,10 @@ fn equals_the_formula() {
         [32, 64, 64],
         [33, 40, 100],
         [70, 257, 33],
-        [550, 48, 40],
+        [300, 48, 40],
+        // Parts of the inner dimension, pieces of columns.
         [40, 4100, 130],
+        [35, 544, 600],
     ];
     for [m, inner, columns] in sizes {
         let x: Vec<f32> = numbers(m * inner, 1).into_iter().map(|x| 8.0 * x).collect();
@@ -63,7 +65,7 @@ fn parts_are_as_many_as_numbers_need() {
     let (inner, columns) = (70, 50);
     let parts = KINDS.map(|kind| {
         let w: Vec<f32> = numbers(inner * columns, 3).into_iter().map(kind).collect();
-        let panels = Panels::new(unit, Rows { data: &w, stride: columns }, inner, 0..columns);
+        let panels = Panels::new(unit, Rows { data: &w, stride: columns }, 0..inner, 0..columns);
         let all: Vec<u8> = panels.iter().flat_map(|panel| panel.parts.to_vec()).collect();
         assert_eq!(all.len(), 2 * 3);
         from_fn(|i| all[i])
@@ -74,7 +76,7 @@ fn parts_are_as_many_as_numbers_need() {
 /// To the bit: neither threads nor rows and columns beside them change an output.
 #[test]
 fn an_output_is_on_its_own() {
-    let [m, inner, columns] = [600, 300, 170];
+    let [m, inner, columns] = [600, 700, 170];
     let (x, w) = (numbers(m * inner, 4), numbers(inner * columns, 5));
     let Some(whole) = got(&x, &w, [m, inner, columns]) else { return };
     for threads in [1, 3] {

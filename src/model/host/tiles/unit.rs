@@ -2,7 +2,6 @@
 
 use std::arch::asm;
 use std::arch::x86_64::__cpuid_count;
-use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 use super::operands::{BLOCK, Block, PARTS, Panel, STEP, TILE_ROWS};
@@ -50,34 +49,11 @@ impl Unit {
 /// That this thread's tiles are set up.
 pub struct Tiles(());
 
-/// An f32, or room for one.
-pub trait Number {}
-
-impl Number for f32 {}
-
-impl Number for MaybeUninit<f32> {}
-
 impl Tiles {
-    /// Writes the product of `x` and a panel to `out`, [`BLOCK`] rows of [`BLOCK`] numbers, `stride` apart.
-    pub fn multiply<T: Number>(&self, x: Block, panel: Panel, out: &mut [T], stride: usize) {
-        assert!(out.len() >= (BLOCK - 1) * stride + BLOCK);
-        // SAFETY: room for the numbers, as was asked; nothing is read from there.
-        unsafe { self.run(x, panel, out.as_mut_ptr().cast(), stride, false) }
-    }
-
-    /// The same, added to what is there.
-    pub fn multiply_add(&self, x: Block, panel: Panel, out: &mut [f32], stride: usize) {
-        assert!(out.len() >= (BLOCK - 1) * stride + BLOCK);
-        // SAFETY: numbers of f32 to read and to write.
-        unsafe { self.run(x, panel, out.as_mut_ptr(), stride, true) }
-    }
-
-    /// # Safety
-    /// At `out` are [`BLOCK`] rows, `stride` apart, of [`BLOCK`] numbers to write, and with `add` to read.
-    unsafe fn run(&self, x: Block, panel: Panel, out: *mut f32, stride: usize, add: bool) {
+    /// The product of `x` and a panel, added to `out`; or with `anew` in place of what is there.
+    pub fn multiply(&self, x: Block, panel: Panel, out: &mut [[f32; BLOCK]; BLOCK], anew: bool) {
         let steps = panel.parts.len();
-        let tiles: usize = panel.parts.iter().map(|n| 2 * usize::from(*n)).sum();
-        assert!(steps > 0 && stride >= BLOCK && tiles <= panel.tiles.len());
+        assert!(steps > 0 && panel.tiles.len() == steps * PARTS * 2);
         assert!([x.upper, x.lower].iter().all(|half| half.len() == steps * PARTS));
         /// Four blocks of the product: above and below, left and right.
         macro_rules! products {
@@ -88,13 +64,13 @@ impl Tiles {
                 tdpbf16ps tmm3, tmm7, tmm5"
             };
         }
-        // SAFETY: reads `steps` times PARTS tiles of either half of `x`, `tiles` of the panel's and
-        // `steps` of its counts, as was checked above, and what the caller vouches for. The tiles
-        // are this thread's, by `self`.
+        // SAFETY: reads `steps` times PARTS tiles of either half of `x`, two times as many of the panel's
+        // and `steps` of its counts, as was checked above, and writes all of `out`. The
+        // tiles are this thread's, by `self`.
         unsafe {
             asm!(
-                "test {add:e}, {add:e}",
-                "jz 4f",
+                "test {anew:e}, {anew:e}",
+                "jnz 4f",
                 "tileloadd tmm0, [{out} + {stride}]",
                 "tileloadd tmm1, [{out} + {stride} + 64]",
                 "tileloadd tmm2, [{out_lower} + {stride}]",
@@ -109,7 +85,6 @@ impl Tiles {
                 // Left and right of w1 with x3, x2, x1.
                 "tileloadd tmm4, [{w} + {row}]",
                 "tileloadd tmm5, [{w} + {row} + 1024]",
-                "add {w}, 2048",
                 "tileloadd tmm6, [{upper} + {row} + 2048]",
                 "tileloadd tmm7, [{lower} + {row} + 2048]",
                 products!(),
@@ -122,9 +97,8 @@ impl Tiles {
                 "cmp byte ptr [{parts}], 2",
                 "jb 3f",
                 // w2 with x1, which is loaded, and x2.
-                "tileloadd tmm4, [{w} + {row}]",
-                "tileloadd tmm5, [{w} + {row} + 1024]",
-                "add {w}, 2048",
+                "tileloadd tmm4, [{w} + {row} + 2048]",
+                "tileloadd tmm5, [{w} + {row} + 3072]",
                 products!(),
                 "tileloadd tmm6, [{upper} + {row} + 1024]",
                 "tileloadd tmm7, [{lower} + {row} + 1024]",
@@ -132,13 +106,13 @@ impl Tiles {
                 "cmp byte ptr [{parts}], 3",
                 "jb 3f",
                 // w3 with x1.
-                "tileloadd tmm4, [{w} + {row}]",
-                "tileloadd tmm5, [{w} + {row} + 1024]",
-                "add {w}, 2048",
+                "tileloadd tmm4, [{w} + {row} + 4096]",
+                "tileloadd tmm5, [{w} + {row} + 5120]",
                 "tileloadd tmm6, [{upper} + {row}]",
                 "tileloadd tmm7, [{lower} + {row}]",
                 products!(),
                 "3:",
+                "add {w}, 6144",
                 "add {upper}, 3072",
                 "add {lower}, 3072",
                 "inc {parts}",
@@ -153,11 +127,11 @@ impl Tiles {
                 lower = inout(reg) x.lower.as_ptr() => _,
                 parts = inout(reg) panel.parts.as_ptr() => _,
                 steps = inout(reg) steps => _,
-                add = in(reg) u32::from(add),
+                anew = in(reg) u32::from(anew),
                 row = in(reg) 64usize,
-                out = in(reg) out,
-                out_lower = in(reg) out.add(TILE_ROWS * stride),
-                stride = in(reg) size_of::<f32>() * stride,
+                out = in(reg) out.as_mut_ptr(),
+                out_lower = in(reg) out[TILE_ROWS..].as_mut_ptr(),
+                stride = in(reg) size_of::<[f32; BLOCK]>(),
                 options(nostack),
             );
         }
