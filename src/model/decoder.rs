@@ -98,15 +98,20 @@ impl Linear {
     /// `x`, `[n, in]` → `[n, out]`, for each of them.
     fn of_each<const N: usize>(linears: [&Self; N], x: Tensor<2>) -> [Tensor<2>; N] {
         let weights = linears.map(|linear| linear.weight.val());
-        let products = tiles::products(&x, weights.each_ref()).unwrap_or_else(|| {
-            weights.map(|w| few::product(&x, &w).unwrap_or_else(|| x.clone().matmul(w)))
-        });
         let mut linears = linears.into_iter();
-        products.map(|y| match linears.next().and_then(|linear| linear.bias.as_ref()) {
-            Some(bias) => y + bias.val().unsqueeze(),
-            None => y,
+        products(&x, weights.each_ref()).map(|y| {
+            match linears.next().and_then(|linear| linear.bias.as_ref()) {
+                Some(bias) => y + bias.val().unsqueeze(),
+                None => y,
+            }
         })
     }
+}
+
+/// `x`, `[n, in]`, `· w`, `[in, out]`, for each of `weights`, the fastest way there is.
+pub(super) fn products<const N: usize>(x: &Tensor<2>, weights: [&Tensor<2>; N]) -> [Tensor<2>; N] {
+    let one = |w: &Tensor<2>| few::product(x, w).unwrap_or_else(|| x.clone().matmul(w.clone()));
+    tiles::products(x, weights).unwrap_or_else(|| weights.map(one))
 }
 
 /// One decoder layer.

@@ -17,8 +17,8 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use rayon::prelude::*;
 
+use super::OnHost;
 use super::lanes::{LANES, Lanes};
-use super::{OnHost, tiles};
 
 /// Multiplications for which a thread is worth waking.
 const WORTH_A_THREAD: usize = 1 << 18;
@@ -38,11 +38,9 @@ pub fn chunk(
         return None;
     };
     let shape = Shape { heads, kv_heads, queries, keys, dim, window };
-    let (q, k, v, device) = (OnHost::new(q)?, OnHost::new(k)?, OnHost::new(v)?, q.device());
-    let output =
-        tiles::attention::outputs(&shape, &q, &k, &v).unwrap_or_else(|| shape.in_lanes(&q, &k, &v));
+    let output = shape.attend(&OnHost::new(q)?, &OnHost::new(k)?, &OnHost::new(v)?);
     let output = TensorData::new(output, [1, queries, heads, dim]);
-    Some(Tensor::from_data(output, (&device, DType::F32)).swap_dims(1, 2))
+    Some(Tensor::from_data(output, (&q.device(), DType::F32)).swap_dims(1, 2))
 }
 
 /// The sizes of one call: `[H, n, D]`, `[G, t, D]`, and the window.
@@ -57,76 +55,56 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Queries that a key/value head is for, those of all heads that share it.
-    pub fn queries_of_group(&self) -> usize {
-        self.queries * (self.heads / self.kv_heads)
-    }
-
-    /// Head and query of number `i` of these: query by query, and head by head of each.
-    pub fn query(&self, kv_head: usize, i: usize) -> (usize, usize) {
+    /// The outputs, `[n, H, D]`.
+    fn attend(&self, q: &OnHost, k: &OnHost, v: &OnHost) -> Vec<f32> {
         let group = self.heads / self.kv_heads;
-        (kv_head * group + i % group, i / group)
-    }
-
-    /// The keys that a query sees.
-    pub fn seen(&self, query: usize) -> Range<usize> {
-        let position = self.keys - self.queries + query;
-        self.window.map_or(0, |w| (position + 1).saturating_sub(w))..position + 1
-    }
-
-    /// How many of `tasks`, which share the work, are worth a thread.
-    pub fn tasks_per_thread(&self, tasks: usize) -> usize {
-        let work = self.queries * self.heads * self.keys * self.dim;
-        (WORTH_A_THREAD * tasks).div_ceil(work.max(1))
-    }
-
-    /// The outputs, `[n, H, D]`, of those of strips, `[lanes, D]` each, strip by strip of each key/value head.
-    pub fn together(&self, strips: impl Iterator<Item = Vec<f32>>, lanes: usize) -> Vec<f32> {
-        let per_head = self.queries_of_group().div_ceil(lanes);
-        let mut all = vec![0.0; self.queries * self.heads * self.dim];
-        for (task, outputs) in strips.enumerate() {
-            let (kv_head, strip) = (task / per_head, task % per_head);
-            let own = strip * lanes..self.queries_of_group().min((strip + 1) * lanes);
-            for (output, i) in outputs.chunks_exact(self.dim).zip(own) {
-                let (head, query) = self.query(kv_head, i);
-                let to = (query * self.heads + head) * self.dim;
-                all[to..to + self.dim].copy_from_slice(output);
-            }
-        }
-        all
-    }
-
-    /// The outputs, `[n, H, D]`, in vector registers.
-    fn in_lanes(&self, q: &OnHost, k: &OnHost, v: &OnHost) -> Vec<f32> {
-        let strips = self.queries_of_group().div_ceil(LANES);
+        // A lane is a query of one of the heads that share keys and values.
+        let strips = (self.queries * group).div_ceil(LANES);
+        let work = strips * self.kv_heads * LANES * self.keys * self.dim;
+        let strips_per_thread = (WORTH_A_THREAD * strips * self.kv_heads).div_ceil(work.max(1));
         let outputs: Vec<Vec<f32>> = (0..self.kv_heads * strips)
             .into_par_iter()
-            .with_min_len(self.tasks_per_thread(self.kv_heads * strips))
+            .with_min_len(strips_per_thread)
             .map_init(
                 || Lanes::new(self.dim),
                 |lanes, task| {
                     let (kv_head, strip) = (task / strips, task % strips);
-                    let own = strip * LANES..self.queries_of_group().min((strip + 1) * LANES);
+                    let own = strip * LANES..(self.queries * group).min((strip + 1) * LANES);
                     self.fill(lanes, q, kv_head, own.clone());
                     lanes.attend(k.rows(&[0, kv_head]), v.rows(&[0, kv_head]));
                     lanes.outputs(own.len())
                 },
             )
             .collect();
-        self.together(outputs.into_iter(), LANES)
+        let mut all = vec![0.0; self.queries * self.heads * self.dim];
+        for (task, outputs) in outputs.iter().enumerate() {
+            let (kv_head, strip) = (task / strips, task % strips);
+            for (output, lane) in outputs.chunks_exact(self.dim).zip(strip * LANES..) {
+                let head = kv_head * group + lane % group;
+                let to = (lane / group * self.heads + head) * self.dim;
+                all[to..to + self.dim].copy_from_slice(output);
+            }
+        }
+        all
     }
 
-    /// Puts the queries that `own` are the numbers of into `lanes`.
+    /// Puts the queries that `own` are the numbers of into `lanes`, query by query and head by head
+    /// of those that share `kv_head`.
     fn fill(&self, lanes: &mut Lanes, q: &OnHost, kv_head: usize, own: Range<usize>) {
+        let group = self.heads / self.kv_heads;
         let scale = 1.0 / (self.dim as f32).sqrt();
         for lane in 0..LANES {
             // Lanes without a query do what the last one does.
-            let (head, query) = self.query(kv_head, (own.start + lane).min(own.end - 1));
-            let numbers = &q.rows(&[0, head]).row(query)[..self.dim];
+            let number = (own.start + lane).min(own.end - 1);
+            let query = number / group;
+            let rows = q.rows(&[0, kv_head * group + number % group]);
+            let numbers = &rows.row(query)[..self.dim];
             for (to, x) in lanes.queries[lane..].iter_mut().step_by(LANES).zip(numbers) {
                 *to = x * scale;
             }
-            lanes.seen[lane] = self.seen(query);
+            let position = self.keys - self.queries + query;
+            let first = self.window.map_or(0, |w| (position + 1).saturating_sub(w));
+            lanes.seen[lane] = first..position + 1;
         }
     }
 }

@@ -15,7 +15,6 @@
 //! An output depends on its row and its column alone, to the bit, not on what is beside them nor on the
 //! number of threads. Numbers above 3.39e38 in size, the largest of bf16, become infinite.
 
-pub(super) mod attention;
 mod operands;
 #[cfg(test)]
 mod tests;
@@ -24,6 +23,7 @@ mod unit;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod vectors;
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use burn::prelude::*;
@@ -103,10 +103,12 @@ fn product(unit: Unit, rows: &[SplitRows], w: Rows, inner: usize, out: &Out) {
     let width = out.columns.div_ceil(pieces).next_multiple_of(BLOCK);
     let pieces = out.columns.div_ceil(width);
     let per_thread = WORTH_A_THREAD.div_ceil(out.rows * inner * width);
-    let new = || vec![[[0.0; BLOCK]; BLOCK]; out.rows.div_ceil(BLOCK) * (width / BLOCK)];
-    (0..pieces).into_par_iter().with_min_len(per_thread).for_each_init(new, |blocks, piece| {
+    (0..pieces).into_par_iter().with_min_len(per_thread).for_each(|piece| {
         let columns = piece * width..out.columns.min((piece + 1) * width);
         let blocks_beside = columns.len().div_ceil(BLOCK);
+        let mut blocks = BLOCKS.take();
+        let len = out.rows.div_ceil(BLOCK) * blocks_beside;
+        blocks.resize(blocks.len().max(len), [[0.0; BLOCK]; BLOCK]);
         for (rows, part) in rows.iter().zip(parts(inner)) {
             let anew = part.start == 0;
             let panels = Panels::new(unit, w, part, columns.clone());
@@ -122,7 +124,7 @@ fn product(unit: Unit, rows: &[SplitRows], w: Rows, inner: usize, out: &Out) {
                 }
             });
         }
-        for (i, block) in blocks[..out.rows.div_ceil(BLOCK) * blocks_beside].iter().enumerate() {
+        for (i, block) in blocks[..len].iter().enumerate() {
             let (top, left) =
                 (i / blocks_beside * BLOCK, columns.start + i % blocks_beside * BLOCK);
             let width = BLOCK.min(out.columns - left);
@@ -134,5 +136,11 @@ fn product(unit: Unit, rows: &[SplitRows], w: Rows, inner: usize, out: &Out) {
                 }
             }
         }
+        BLOCKS.set(blocks);
     });
+}
+
+thread_local! {
+    /// Blocks of a product, in memory that a thread uses again.
+    static BLOCKS: RefCell<Vec<[[f32; BLOCK]; BLOCK]>> = const { RefCell::new(Vec::new()) };
 }

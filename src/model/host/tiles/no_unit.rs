@@ -21,7 +21,7 @@ impl Unit {
         match self {}
     }
 
-    pub fn split(self, _: &[f32], _: f32, _: usize, _: &mut [Tile]) {
+    pub fn split(self, _: &[f32], _: usize, _: &mut [Tile]) {
         match self {}
     }
 
@@ -32,32 +32,6 @@ impl Unit {
         _: Range<usize>,
         _: &mut [Tile; 2 * PARTS],
     ) -> usize {
-        match self {}
-    }
-
-    pub fn transpose(self, _: &mut Tile) {
-        match self {}
-    }
-
-    pub fn hide(self, _: &mut [[f32; BLOCK]], _: usize, _: &[Range<usize>; BLOCK]) {
-        match self {}
-    }
-
-    pub fn soften(
-        self,
-        _: &[[f32; BLOCK]],
-        _: &mut [Tile],
-        _: &mut [f32; BLOCK],
-        _: &mut [f32; BLOCK],
-    ) -> [f32; BLOCK] {
-        match self {}
-    }
-
-    pub fn divided(self, _: &[[f32; BLOCK]], _: &[f32; BLOCK], _: &mut [f32]) {
-        match self {}
-    }
-
-    pub fn scale(self, _: &mut [[f32; BLOCK]], _: &[f32; BLOCK]) {
         match self {}
     }
 }

@@ -54,7 +54,7 @@ impl SplitRows {
                         i if i < m => &rows.row(i)[inner.clone()],
                         _ => &[],
                     };
-                    unit.split(numbers, 1.0, row, tiles);
+                    unit.split(numbers, row, tiles);
                 }
             });
         });
