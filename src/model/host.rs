@@ -4,7 +4,8 @@
 //! own; in a small model such passes take as long as the products of matrices. Here are those that a
 //! decoder's layer needs: attention of many queries ([`attention`]) and of one ([`single`]), weights and their sums
 //! ([`softmax`]), norm, gate and
-//! rotation ([`rowwise`]), and products with the few rows of a step of answers ([`few`]). None gives other numbers with another number of threads.
+//! rotation ([`rowwise`]), and products: with the few rows of a step of answers ([`few`]), and on the tile unit
+//! with the many of a prompt ([`tiles`]). None gives other numbers with another number of threads.
 
 pub mod attention;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod lanes;
 pub mod rowwise;
 pub mod single;
 pub mod softmax;
+#[cfg_attr(not(all(target_arch = "x86_64", target_os = "linux")), path = "host/no_tiles.rs")]
 pub mod tiles;
 
 use burn::backend::Flex;

@@ -18,9 +18,7 @@
 mod operands;
 #[cfg(test)]
 mod tests;
-#[cfg_attr(not(all(target_arch = "x86_64", target_os = "linux")), path = "tiles/no_unit.rs")]
 mod unit;
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod vectors;
 
 use std::cell::RefCell;
