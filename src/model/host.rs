@@ -17,7 +17,10 @@ mod lanes;
 pub mod rowwise;
 pub mod single;
 pub mod softmax;
-#[cfg_attr(not(all(target_arch = "x86_64", target_os = "linux")), path = "host/no_tiles.rs")]
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_pointer_width = "64", target_os = "linux")),
+    path = "host/no_tiles.rs"
+)]
 pub mod tiles;
 
 use burn::backend::Flex;

@@ -6,14 +6,16 @@
 //!
 //! ```text
 //! x = x1 + x2 + x3,  w = w1 + w2 + w3
-//! x · w = x1·w1 + (x2·w1 + x1·w2) + (x3·w1 + x2·w2 + x1·w3) + what is below 2^-25 of x·w
+//! x · w = x1·w1 + (x2·w1 + x1·w2) + (x3·w1 + x2·w2 + x1·w3) + what is at most about 2^-24 of x·w
 //! ```
 //!
 //! Weights that were saved in bf16 have one part, and those in f16 two, to the bit: then three and five of
 //! the six are computed. The others would add zeros, so that the result is the same.
 //!
 //! An output depends on its row and its column alone, to the bit, not on what is beside them nor on the
-//! number of threads. Numbers above 3.39e38 in size, the largest of bf16, become infinite.
+//! number of threads (fewer rows than [`products`] takes are multiplied elsewhere, with other roundings). The unit
+//! takes what is below 2^-126 for zero; infinities, and what is above 3.39e38, the largest of bf16, give numbers that
+//! are none.
 
 mod operands;
 #[cfg(test)]
@@ -57,8 +59,10 @@ pub fn products<const W: usize>(x: &Tensor<2>, weights: [&Tensor<2>; W]) -> Opti
     let numbers = OnHost::new(x)?;
     let held: Vec<OnHost> = weights.into_iter().map(OnHost::in_rows).collect::<Option<_>>()?;
     let mut all = weights.map(|w| (w.dims()[1], Vec::<f32>::with_capacity(m * w.dims()[1])));
-    for from in (0..m).step_by(ROWS_AT_ONCE) {
-        let some = ROWS_AT_ONCE.min(m - from);
+    // Groups of rows as large as each other, as weights are split for each.
+    let group = m.div_ceil(m.div_ceil(ROWS_AT_ONCE)).next_multiple_of(BLOCK);
+    for from in (0..m).step_by(group) {
+        let some = group.min(m - from);
         let rows = numbers.rows(&[]).from(from);
         let rows: Vec<SplitRows> =
             parts(inner).map(|part| SplitRows::new(unit, rows, some, part)).collect();
@@ -68,7 +72,7 @@ pub fn products<const W: usize>(x: &Tensor<2>, weights: [&Tensor<2>; W]) -> Opti
             product(unit, &rows, w.rows(&[]), inner, &out);
         }
         for (columns, out) in &mut all {
-            // SAFETY: all of them were written.
+            // SAFETY: pieces cover all columns, and each has written them for all of these rows.
             unsafe { out.set_len((from + some) * *columns) };
         }
     }
@@ -111,7 +115,7 @@ fn product(unit: Unit, rows: &[SplitRows], w: Rows, inner: usize, out: &Out) {
             let anew = part.start == 0;
             let panels = Panels::new(unit, w, part, columns.clone());
             let xs: Vec<Block> = rows.blocks().collect();
-            let groups = blocks.chunks_mut(ROWS / BLOCK * blocks_beside);
+            let groups = blocks[..len].chunks_mut(ROWS / BLOCK * blocks_beside);
             unit.with_tiles(|tiles| {
                 for (xs, blocks) in xs.chunks(ROWS / BLOCK).zip(groups) {
                     for (i, panel) in panels.iter().enumerate() {

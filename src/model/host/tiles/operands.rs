@@ -15,6 +15,8 @@ pub const TILE_ROWS: usize = 16;
 pub const BLOCK: usize = 2 * TILE_ROWS;
 /// Numbers of bf16 in a tile's row, and of the inner dimension that one instruction goes through.
 pub const STEP: usize = 32;
+/// Multiplications of which splitting a number takes the time.
+const SPLITTING: usize = 64;
 /// Numbers of bf16 whose sum is any number of f32.
 pub const PARTS: usize = 3;
 
@@ -47,7 +49,7 @@ impl SplitRows {
         let len = m.div_ceil(BLOCK) * 2 * steps * PARTS;
         let tiles = Scratch::filled(len, |tiles| {
             let sixteens = tiles.par_chunks_mut(steps * PARTS).enumerate();
-            let per_thread = WORTH_A_THREAD.div_ceil(64 * TILE_ROWS * inner.len());
+            let per_thread = WORTH_A_THREAD.div_ceil(SPLITTING * TILE_ROWS * inner.len());
             sixteens.with_min_len(per_thread).for_each(|(sixteen, tiles)| {
                 for row in 0..TILE_ROWS {
                     let numbers = match sixteen * TILE_ROWS + row {

@@ -20,6 +20,36 @@ fn got(x: &[f32], w: &[f32], [m, inner, columns]: [usize; 3]) -> Option<Vec<f32>
     products.map(|[product]| vec_of(product))
 }
 
+/// By what the kernel says of the processor: one that knows tiles gives them to a process that asks.
+#[test]
+fn the_unit_is_found_where_it_is() {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+    let has = |flag| cpu.split_whitespace().any(|word| word == flag);
+    let flags = ["amx_tile", "amx_bf16", "avx512bw", "avx512_bf16"].into_iter().all(has);
+    assert_eq!(Unit::get().is_some(), flags);
+}
+
+/// Rows and weights that are parts of larger ones, and rows that lie in columns.
+#[test]
+fn reads_views_where_they_lie() {
+    let [m, inner, columns] = [40, 70, 50];
+    let (x, w) = (numbers(m * inner, 8), numbers(inner * columns, 9));
+    let Some(whole) = got(&x, &w, [m, inner, columns]) else { return };
+    let [x, w] = [(x, [m, inner]), (w, [inner, columns])].map(|(n, s)| matrix(n, s));
+    let around = |x: Tensor<2>| {
+        let [rows, columns] = x.dims();
+        let nan = |shape: [usize; 2]| matrix(vec![f32::NAN; shape[0] * shape[1]], shape);
+        let beside = Tensor::cat(vec![nan([rows, 5]), x, nan([rows, 3])], 1);
+        let above = nan([4, columns + 8]);
+        Tensor::cat(vec![above.clone(), beside, above], 0).narrow(0, 4, rows).narrow(1, 5, columns)
+    };
+    let in_columns = matrix(vec_of(x.clone().transpose()), [inner, m]).transpose();
+    for (x, w) in [(around(x.clone()), around(w.clone())), (in_columns, w)] {
+        let [product] = products(&x, [&w]).unwrap();
+        assert_eq!(vec_of(product), whole);
+    }
+}
+
 /// As saved in f32, f16 and bf16.
 const KINDS: [fn(f32) -> f32; 3] =
     [|x| x, |x| half::f16::from_f32(x).to_f32(), |x| half::bf16::from_f32(x).to_f32()];
@@ -36,6 +66,7 @@ fn equals_the_formula() {
         [33, 40, 100],
         [70, 257, 33],
         [300, 48, 40],
+        [530, 40, 36],
         // Parts of the inner dimension, pieces of columns.
         [40, 4100, 130],
         [35, 544, 600],
@@ -51,7 +82,7 @@ fn equals_the_formula() {
                     .map(|k| f64::from(x[row * inner + k]) * f64::from(w[k * columns + column]));
                 let size: f64 = terms.clone().map(f64::abs).sum();
                 let off = (f64::from(*got) - terms.sum::<f64>()).abs() / size;
-                // Four roundings to f32; a missing part would be 4e-6.
+                // Some roundings to f32; a missing part would be up to 4e-6.
                 assert!(off < 2.5e-7, "{m} x {inner} x {columns}, {row}, {column}: off by {off}");
             }
         }
@@ -84,8 +115,11 @@ fn an_output_is_on_its_own() {
         let again = pool.install(|| got(&x, &w, [m, inner, columns])).unwrap();
         assert_eq!(again, whole, "{threads} threads");
     }
-    let part = got(&x[7 * inner..30 * inner], &w, [23, inner, columns]).unwrap();
-    assert_eq!(part, whole[7 * columns..30 * columns]);
+    for rows in [7..30, 500..530] {
+        let some = &x[rows.start * inner..rows.end * inner];
+        let part = got(some, &w, [rows.len(), inner, columns]).unwrap();
+        assert_eq!(part, whole[rows.start * columns..rows.end * columns]);
+    }
     // Columns 20 to 99, read where they lie.
     let [rows, weight] = [(x, [m, inner]), (w, [inner, columns])].map(|(n, s)| matrix(n, s));
     let narrow = weight.clone().narrow(1, 20, 80);
@@ -101,7 +135,7 @@ fn an_output_is_on_its_own() {
 fn damage_shows() {
     let [m, inner, columns] = [40, 70, 50];
     let (x, w) = (numbers(m * inner, 6), numbers(inner * columns, 7));
-    for bad in [f32::NAN, f32::INFINITY] {
+    for bad in [f32::NAN, f32::INFINITY, f32::MAX] {
         let (mut damaged_x, mut damaged_w) = (x.clone(), w.clone());
         damaged_x[35 * inner + 66] = bad;
         damaged_w[66 * columns + 41] = bad;

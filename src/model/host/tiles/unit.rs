@@ -2,9 +2,10 @@
 
 use std::arch::asm;
 use std::arch::x86_64::__cpuid_count;
+use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-use super::operands::{BLOCK, Block, PARTS, Panel, STEP, TILE_ROWS};
+use super::operands::{BLOCK, Block, PARTS, Panel, STEP, TILE_ROWS, Tile};
 
 /// That the processor has the unit and the vector instructions beside it, and this process may use it.
 #[derive(Clone, Copy)]
@@ -17,8 +18,9 @@ impl Unit {
         FOUND.get_or_init(|| has_instructions() && may_use_tiles()).then_some(Self(()))
     }
 
-    /// Runs `f` on a thread whose tiles are set up.
-    pub fn with_tiles<T>(self, f: impl FnOnce(Tiles) -> T) -> T {
+    /// Runs `f` on a thread whose tiles are set up. It must not wait for other work of the pool: what is taken up
+    /// meanwhile would release them.
+    pub fn with_tiles<T>(self, f: impl FnOnce(&Tiles) -> T) -> T {
         /// 8 tiles of [`TILE_ROWS`] rows of 64 bytes; the format is the processor's.
         #[repr(C, align(64))]
         struct Configuration {
@@ -39,15 +41,15 @@ impl Unit {
         configuration.rows[..8].fill(TILE_ROWS as u8);
         // SAFETY: the unit is there, and nothing else uses its registers.
         unsafe { asm!("ldtilecfg [{}]", in(reg) &configuration, options(nostack, readonly)) };
-        let result = f(Tiles(()));
+        let result = f(&Tiles(PhantomData));
         // SAFETY: as above. Without this, the kernel would save 8 KiB whenever the thread waits.
         unsafe { asm!("tilerelease", options(nostack, nomem)) };
         result
     }
 }
 
-/// That this thread's tiles are set up.
-pub struct Tiles(());
+/// That this thread's tiles are set up; it stays on the thread.
+pub struct Tiles(PhantomData<*const ()>);
 
 impl Tiles {
     /// The product of `x` and a panel, added to `out`; or with `anew` in place of what is there.
@@ -55,6 +57,8 @@ impl Tiles {
         let steps = panel.parts.len();
         assert!(steps > 0 && panel.tiles.len() == steps * PARTS * 2);
         assert!([x.upper, x.lower].iter().all(|half| half.len() == steps * PARTS));
+        const { assert!(PARTS == 3 && size_of::<Tile>() == 1024, "as in the addresses below") };
+        let out = out.as_mut_ptr();
         /// Four blocks of the product: above and below, left and right.
         macro_rules! products {
             () => {
@@ -129,8 +133,8 @@ impl Tiles {
                 steps = inout(reg) steps => _,
                 anew = in(reg) u32::from(anew),
                 row = in(reg) 64usize,
-                out = in(reg) out.as_mut_ptr(),
-                out_lower = in(reg) out[TILE_ROWS..].as_mut_ptr(),
+                out = in(reg) out,
+                out_lower = in(reg) out.add(TILE_ROWS),
                 stride = in(reg) size_of::<[f32; BLOCK]>(),
                 options(nostack),
             );
