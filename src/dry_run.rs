@@ -140,8 +140,8 @@ impl DryRun {
         });
         let tightest = tightest.unwrap_or(0);
         let (memory, available) = (each[tightest], free[tightest]);
-        let (peak, size) = (memory.bytes(tokens), compute.dtype.size() as u64);
-        let work = Work::of(workload, shape, size);
+        let (peak, held) = (memory.bytes(tokens), compute.held(shape.saved).size());
+        let work = Work::of(workload, shape, [held, compute.dtype.size()]);
         let fits = match available.map(|available| peak <= available) {
             // The tightest of those that are known says nothing of the others.
             Some(true) if free.contains(&None) => None,
@@ -174,7 +174,7 @@ impl DryRun {
             longest_answer,
             prefill_flops: work.matmul_flops + work.attention_flops,
             attention_flops: work.attention_flops,
-            weight_bytes: shape.parameters().saturating_mul(size),
+            weight_bytes: shape.parameters().saturating_mul(held as u64),
             kv_cache_bytes: KvCache::bytes(shape, tokens, compute.dtype),
             peak_bytes: peak,
             available_bytes: available,
@@ -244,9 +244,9 @@ struct Work {
 }
 
 impl Work {
-    /// Of weights and caches of `size` bytes a number.
-    fn of(workload: &Workload, shape: &ModelConfig, size: u64) -> Self {
-        let (layers, size) = (shape.layers as f64, size as f64);
+    /// Of weights and caches of so many bytes a number.
+    fn of(workload: &Workload, shape: &ModelConfig, sizes: [usize; 2]) -> Self {
+        let (layers, [of_weight, of_cache]) = (shape.layers as f64, sizes.map(|n| n as f64));
         let weights = layers * layer_weights(shape);
         let followed = workload.followed;
         let met = if followed { weights } else { prompt_weights(shape) };
@@ -260,8 +260,8 @@ impl Work {
             work.attention_flops += attention(shape, tokens) - attention(shape, reused);
             let kept = (2 * shape.kv_heads * shape.head_dim * tokens) as f64 * layers;
             // Those that are answered together read the weights once.
-            let read = (weights + head) / workload.batch as f64 + kept;
-            work.decode_bytes += answers * new_tokens as f64 * size * read;
+            let read = of_weight * (weights + head) / workload.batch as f64 + of_cache * kept;
+            work.decode_bytes += answers * new_tokens as f64 * read;
         }
         work
     }

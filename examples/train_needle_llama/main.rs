@@ -130,7 +130,10 @@ fn train(args: &TrainArgs) -> anyhow::Result<()> {
             let mut weights = shape::Initialiser::new(&device, config.layers, args.seed);
             Decoder::new(&config, &mut weights)?
         }
-        Some(folder) => Decoder::new(&config, &mut Checkpoint::open(folder, &compute)?)?,
+        Some(folder) => {
+            let checkpoint = Checkpoint::open(folder, &compute)?;
+            Decoder::new(&config, &mut checkpoint.in_one_type())?
+        }
     };
     let schedule = train::Schedule {
         minutes: args.minutes,

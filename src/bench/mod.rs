@@ -12,6 +12,7 @@ mod report;
 
 use std::time::Instant;
 
+use burn::tensor::DType;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;
@@ -76,8 +77,10 @@ pub struct Bench {
     pub parameters: u64,
     /// Where it ran.
     pub device: String,
-    /// Type of weights and cache.
+    /// Type of cache and activations.
     pub dtype: String,
+    /// Type that matrices of weights are held in.
+    pub weights_dtype: String,
     /// Threads of the processor.
     pub threads: usize,
     /// Prompt tokens per pass.
@@ -130,27 +133,23 @@ pub fn run(config: &BenchConfig, interrupt: &Interrupt) -> Result<Bench> {
     let loading = Instant::now();
     let model = files.load(&compute)?;
     let load_secs = loading.elapsed().as_secs_f64();
-    let rates = Rates::measure(&compute)?;
+    let held = compute.held(shape.saved);
+    let rates = Rates::measure(&compute, held)?;
     let chunk = config.chunk.unwrap_or_else(|| default_chunk_tokens(&compute));
     let mut lengths = Vec::with_capacity(config.lengths.len());
     for &tokens in &config.lengths {
         interrupt.check()?;
         tell(&format!("{tokens} tokens ..."));
         let (prefill_secs, decode_secs) = time(&model, tokens, chunk, config)?;
-        lengths.push(LengthSpeed::new(
-            shape,
-            &rates,
-            tokens,
-            config.steps,
-            prefill_secs,
-            decode_secs,
-        ));
+        let bytes = decode_bytes(shape, [held, compute.dtype], tokens + config.steps / 2);
+        lengths.push(LengthSpeed::new(shape, &rates, tokens, bytes, prefill_secs, decode_secs));
     }
     Ok(Bench {
         model: files.name.clone(),
         parameters: shape.parameters(),
         device: compute.name.clone(),
         dtype: format!("{:?}", compute.dtype).to_lowercase(),
+        weights_dtype: format!("{held:?}").to_lowercase(),
         threads: rayon::current_num_threads(),
         chunk_tokens: chunk,
         matmul_flops_per_sec: rates.matmul_flops,
@@ -194,23 +193,28 @@ fn time(model: &Llama, tokens: usize, chunk: usize, config: &BenchConfig) -> Res
     Ok((prefill, decode))
 }
 
+/// Bytes that a step reads after `tokens` tokens: weights and a cache of these types.
+fn decode_bytes(shape: &ModelConfig, [weights, cache]: [DType; 2], tokens: usize) -> f64 {
+    let (layers, head) = (shape.layers as f64, (shape.vocab * shape.hidden) as f64);
+    let kept = layers * (2 * shape.kv_heads * shape.head_dim * tokens) as f64;
+    let read = layers * layer_weights(shape) + head;
+    read * weights.size() as f64 + kept * cache.size() as f64
+}
+
 impl LengthSpeed {
-    /// From the seconds of a prefill of `tokens` tokens, and of one of the `steps` steps after it.
+    /// From the seconds of a prefill of `tokens` tokens, and of a step after it that reads so many bytes.
     fn new(
         shape: &ModelConfig,
         rates: &Rates,
         tokens: usize,
-        steps: usize,
+        bytes: f64,
         prefill_secs: f64,
         decode_secs: f64,
     ) -> Self {
-        let (layers, head) = (shape.layers as f64, (shape.vocab * shape.hidden) as f64);
-        let weights = layers * layer_weights(shape);
+        let head = (shape.vocab * shape.hidden) as f64;
         // What is computed: the last layer's of the last token alone.
         let met = prompt_weights(shape) * tokens as f64 + layer_weights(shape) + head;
         let flops = 2.0 * met + prompt_attention_flops(shape, tokens);
-        let kept = layers * (2 * shape.kv_heads * shape.head_dim * (tokens + steps / 2)) as f64;
-        let bytes = rates.number_bytes as f64 * (weights + head + kept);
         Self {
             tokens,
             prefill_secs,
@@ -234,14 +238,15 @@ mod tests {
     #[test]
     fn shares_by_hand() {
         let shape = needle_llama_config().unwrap();
-        let rates = Rates { matmul_flops: 1e9, copy_bytes: 1e8, number_bytes: 4 };
-        let speed = LengthSpeed::new(&shape, &rates, 100, 8, 2.0, 0.5);
+        let rates = Rates { matmul_flops: 1e9, copy_bytes: 1e8 };
+        let bytes = decode_bytes(&shape, [DType::F16, DType::F32], 104);
+        let speed = LengthSpeed::new(&shape, &rates, 100, bytes, 2.0, 0.5);
         let weights = 6.0 * 688_128.0;
         let met = (5.0 * 688_128.0 + 65_536.0) * 100.0 + 688_128.0 + 2048.0 * 256.0;
         let flops = 2.0 * met + 5.0 * 1024.0 * 5050.0;
         assert!((speed.prefill_share - flops / 2.0 / 1e9).abs() < 1e-9);
-        // Keys and values of 104 tokens: 2 x 6 x 4 x 32 numbers each.
-        let bytes = 4.0 * (weights + 2048.0 * 256.0 + 104.0 * 1536.0);
+        // Weights in f16; keys and values of 104 tokens in f32: 2 x 6 x 4 x 32 numbers each.
+        let bytes = 2.0 * (weights + 2048.0 * 256.0) + 4.0 * 104.0 * 1536.0;
         assert!((speed.decode_share - bytes / 0.5 / 1e8).abs() < 1e-9);
         assert_eq!((speed.prefill_tokens_per_sec, speed.decode_tokens_per_sec), (50.0, 2.0));
     }

@@ -9,8 +9,8 @@ impl fmt::Display for Bench {
         let millions = self.parameters as f64 / 1e6;
         writeln!(
             f,
-            "{} · {millions:.1} M weights · {}, {}, {} threads · loaded in {:.2} s",
-            self.model, self.device, self.dtype, self.threads, self.load_secs
+            "{} · {millions:.1} M weights in {} · {}, {}, {} threads · loaded in {:.2} s",
+            self.model, self.weights_dtype, self.device, self.dtype, self.threads, self.load_secs
         )?;
         writeln!(
             f,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use burn::prelude::*;
-use burn::tensor::Distribution;
+use burn::tensor::{DType, Distribution};
 
 use super::config::ModelConfig;
 use super::decoder::WeightSource;
@@ -25,7 +25,7 @@ pub struct Speed {
     pub matmul_flops: f64,
     /// Operations of attention, in prefill.
     pub attention_flops: f64,
-    /// Bytes of weights and cache that decode reads.
+    /// Bytes of weights and cache that decode reads, weights in the type that they are held in.
     pub decode_bytes: f64,
 }
 
@@ -68,7 +68,7 @@ impl Speed {
     pub fn measure(config: &ModelConfig, compute: &Compute) -> Result<Self> {
         let shape = narrowed(config);
         let weights = layer_weights(&shape);
-        let mut source = Random { device: compute.device.clone(), compute: compute.clone() };
+        let mut source = Random { compute, matrices: compute.held(config.saved) };
         let model = Llama::of_source(shape.clone(), &mut source, compute)?;
         let lengths = TOKENS[usize::from(!compute.on_host)];
         let mut cache = model.new_cache(lengths[1] + STEPS + 1);
@@ -104,7 +104,7 @@ impl Speed {
         // Noise must not make attention free, or products.
         let attention = (squares / excess.max(squares / (2.0 * overall))).max(overall / 20.0);
         let rest = long - attention_flops(&shape, lengths[1]) / attention;
-        let size = compute.dtype.size() as f64;
+        let size = compute.held(config.saved).size() as f64;
         Ok(Self {
             matmul_flops: matmul(lengths[1]) / rest.max(long / 10.0),
             attention_flops: attention,
@@ -128,20 +128,21 @@ fn narrowed(config: &ModelConfig) -> ModelConfig {
 }
 
 /// Small random weights of any shape.
-struct Random {
-    device: Device,
-    compute: Compute,
+struct Random<'a> {
+    compute: &'a Compute,
+    /// The type of matrices.
+    matrices: DType,
 }
 
-impl WeightSource for Random {
+impl WeightSource for Random<'_> {
     fn matrix(&mut self, _: &str, [out, input]: [usize; 2], transpose: bool) -> Result<Tensor<2>> {
         let shape = if transpose { [input, out] } else { [out, input] };
         let even = Distribution::Uniform(-0.02, 0.02);
-        Ok(Tensor::<2>::random(shape, even, &self.device).cast(self.compute.dtype))
+        Ok(Tensor::<2>::random(shape, even, &self.compute.device).cast(self.matrices))
     }
 
     fn vector(&mut self, _: &str, len: usize) -> Result<Tensor<1>> {
-        Ok(Tensor::<1>::full([len], 1.0, &self.device).cast(self.compute.dtype))
+        Ok(Tensor::<1>::full([len], 1.0, &self.compute.device).cast(self.compute.dtype))
     }
 }
 

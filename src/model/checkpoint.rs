@@ -2,7 +2,8 @@
 //!
 //! The file's length is checked against its header before any tensor is touched; tensors are read
 //! one at a time, straight to the device that their layer is on, so that the host needs room for two
-//! copies of one in f32 (as stored, and transposed) beside what it keeps.
+//! copies of one (as stored, and transposed) beside what it keeps. The processor keeps matrices in the type
+//! that they were saved in ([`Compute::held`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,9 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use burn::prelude::*;
-use burn::tensor::DType;
+use burn::tensor::{DType, Element};
 use half::f16;
 use rayon::prelude::*;
+use safetensors::tensor::Dtype;
 use sha2::{Digest, Sha256};
 
 use super::config::ModelConfig;
@@ -20,7 +22,7 @@ use super::decoder::WeightSource;
 use super::device::Compute;
 use super::layout;
 use super::shards::shard_files;
-use super::weights_file::WeightsFile;
+use super::weights_file::{Values, WeightsFile};
 use crate::error::{Error, Result};
 
 /// All tensors of a checkpoint, read one at a time.
@@ -30,6 +32,8 @@ pub struct Checkpoint {
     index: BTreeMap<String, usize>,
     used: BTreeSet<String>,
     compute: Compute,
+    /// Whether matrices may stay in the type that they were saved in.
+    as_saved: bool,
     /// Of the model; known when the tensors have been checked.
     layers: usize,
     /// What tensor shapes are checked against, for messages.
@@ -44,21 +48,12 @@ impl Checkpoint {
     /// [`Error::Model`] naming the file, and the tensor where there is one.
     /// Values are read, and those that are not finite refused, when a tensor is asked for.
     pub fn open(dir: &Path, compute: &Compute) -> Result<Self> {
-        let single = dir.join("model.safetensors");
-        let index = dir.join("model.safetensors.index.json");
-        let files = if single.exists() {
-            vec![single]
-        } else if index.exists() {
-            shard_files(dir, &index)?
-        } else {
-            return Err(Error::model("the folder holds no weights")
-                .at(dir.display())
-                .expected("model.safetensors or model.safetensors.index.json")
-                .advice("convert other formats with transformers: save_pretrained(..., safe_serialization=True)"));
-        };
-        let shards =
-            files.iter().map(|file| WeightsFile::open(file)).collect::<Result<Vec<_>>>()?;
-        Self::new(shards, compute, dir.join("config.json").display().to_string())
+        Self::new(opened(dir)?, compute, dir.join("config.json").display().to_string())
+    }
+
+    /// The same with all numbers in the type of `compute`, as training needs them.
+    pub fn in_one_type(self) -> Self {
+        Self { as_saved: false, ..self }
     }
 
     /// A checkpoint that is part of the program.
@@ -90,7 +85,8 @@ impl Checkpoint {
             }
         }
         let (shards, used) = (Arc::new(shards), BTreeSet::new());
-        Ok(Self { shards, index, used, compute: compute.clone(), layers: 0, config_place })
+        let compute = compute.clone();
+        Ok(Self { shards, index, used, compute, as_saved: true, layers: 0, config_place })
     }
 
     /// Checks names and shapes of all tensors against `config` before any is read, and notes how many
@@ -191,24 +187,41 @@ impl Checkpoint {
                 .expected(format!("{shape:?}")));
         }
         self.used.insert(name.to_owned());
-        let values = shard.values(name, info)?;
+        match shard.values(name, info)? {
+            Values::F32(values) => self.data(name, &shard.place, values, shape, transpose),
+            Values::F16(values) => self.data(name, &shard.place, values, shape, transpose),
+            Values::Bf16(values) => self.data(name, &shard.place, values, shape, transpose),
+        }
+    }
+
+    /// The tensor `name` of `values` that were read at `place`.
+    fn data<T: Element + Into<f32>, const D: usize>(
+        &self,
+        name: &str,
+        place: &str,
+        values: Vec<T>,
+        shape: [usize; D],
+        transpose: bool,
+    ) -> Result<TensorData> {
+        let wrong = |what: &str, at: usize| {
+            Error::model(format!("tensor {name} holds a number that {what}"))
+                .at(place)
+                .got(format!("{} at element {at} of {}", values[at], values.len()))
+        };
+        let find = |bad: fn(f32) -> bool| values.par_iter().position_first(|v| bad((*v).into()));
         // Attention over a chunk may drop a score that is NaN instead of handing it on, so damage
         // in queries and keys need not reach the logits: it has to be found here.
-        if let Some(at) = values.par_iter().position_first(|v| !v.is_finite()) {
-            return Err(Error::model(format!("tensor {name} holds a number that is not finite"))
-                .at(&shard.place)
-                .got(format!("{} at element {at} of {}", values[at], values.len()))
+        if let Some(at) = find(|v| !v.is_finite()) {
+            return Err(wrong("is not finite", at)
                 .expected("finite numbers")
                 .advice("the weights are damaged; download them again"));
         }
-        let most = f32::from(f16::MAX);
+        const MOST: f32 = f16::MAX.to_f32_const();
         if self.compute.dtype == DType::F16
-            && let Some(at) = values.par_iter().position_first(|v| v.abs() > most)
+            && let Some(at) = find(|v| v.abs() > MOST)
         {
-            return Err(Error::model(format!("tensor {name} holds a number that f16 cannot hold"))
-                .at(&shard.place)
-                .got(format!("{} at element {at} of {}", values[at], values.len()))
-                .expected(format!("at most {most}"))
+            return Err(wrong("f16 cannot hold", at)
+                .expected(format!("at most {MOST}"))
                 .advice("--dtype bf16 or f32"));
         }
         Ok(match transpose && D == 2 {
@@ -220,14 +233,14 @@ impl Checkpoint {
         })
     }
 
-    /// The tensor `name` on the device of its layer.
-    fn make<const D: usize>(&self, name: &str, data: TensorData) -> Tensor<D> {
+    /// The tensor `name` on the device of its layer, in the type `dtype`.
+    fn make<const D: usize>(&self, name: &str, data: TensorData, dtype: DType) -> Tensor<D> {
         let device = match layer_of(name) {
             Some(layer) => self.compute.layer_device(layer, self.layers),
             None if name == "model.embed_tokens.weight" => &self.compute.device,
             None => self.compute.last_device(),
         };
-        Tensor::from_data(data.convert_dtype(self.compute.dtype), (device, self.compute.dtype))
+        Tensor::from_data(data.convert_dtype(dtype), (device, dtype))
     }
 
     fn place(&self) -> String {
@@ -245,13 +258,47 @@ impl Checkpoint {
 impl WeightSource for Checkpoint {
     fn matrix(&mut self, name: &str, shape: [usize; 2], transpose: bool) -> Result<Tensor<2>> {
         let data = self.tensor(name, shape, transpose)?;
-        Ok(self.make(name, data))
+        let dtype = match self.as_saved {
+            true => self.compute.held(data.dtype()),
+            false => self.compute.dtype,
+        };
+        Ok(self.make(name, data, dtype))
     }
 
     fn vector(&mut self, name: &str, len: usize) -> Result<Tensor<1>> {
         let data = self.tensor(name, [len], false)?;
-        Ok(self.make(name, data))
+        Ok(self.make(name, data, self.compute.dtype))
     }
+}
+
+/// The files of weights in `dir`, with their headers.
+fn opened(dir: &Path) -> Result<Vec<WeightsFile>> {
+    let single = dir.join("model.safetensors");
+    let index = dir.join("model.safetensors.index.json");
+    let files = if single.exists() {
+        vec![single]
+    } else if index.exists() {
+        shard_files(dir, &index)?
+    } else {
+        return Err(Error::model("the folder holds no weights")
+            .at(dir.display())
+            .expected("model.safetensors or model.safetensors.index.json")
+            .advice("convert other formats with transformers: save_pretrained(..., safe_serialization=True)"));
+    };
+    files.iter().map(|file| WeightsFile::open(file)).collect()
+}
+
+/// The widest type that a matrix in `dir` was saved in; `None` where there are none, or damaged ones: whoever
+/// loads them will say so.
+pub(super) fn saved_type(dir: &Path) -> Option<DType> {
+    let files = opened(dir).ok()?;
+    let tensors = files.iter().flat_map(|file| file.metadata.tensors().into_values());
+    let types = tensors.filter(|info| info.shape.len() == 2).map(|info| match info.dtype {
+        Dtype::F16 => DType::F16,
+        Dtype::BF16 => DType::BF16,
+        _ => DType::F32,
+    });
+    types.max_by_key(|dtype| dtype.size())
 }
 
 /// The layer of a weight of a layer.
@@ -260,9 +307,9 @@ fn layer_of(name: &str) -> Option<usize> {
 }
 
 /// `[rows, columns]` → `[columns, rows]`, tile by tile so that both sides stay in the cache.
-fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+fn transposed<T: Element>(values: &[T], rows: usize, columns: usize) -> Vec<T> {
     const TILE: usize = 32;
-    let mut out = vec![0f32; values.len()];
+    let mut out = vec![T::default(); values.len()];
     out.par_chunks_mut(TILE * rows).enumerate().for_each(|(block, out)| {
         let first = block * TILE;
         let width = TILE.min(columns - first);

@@ -6,8 +6,10 @@
 
 use std::path::Path;
 
+use burn::tensor::DType;
 use serde_json::Value;
 
+use super::checkpoint;
 use crate::cache_heads::{CacheHeads, Granularity};
 use crate::error::{Error, Result};
 
@@ -117,6 +119,8 @@ pub struct ModelConfig {
     pub max_positions: usize,
     /// End-of-sequence ids, from `generation_config.json` where there is one.
     pub eos: Vec<u32>,
+    /// The widest type that its matrices were saved in; f32 where there are none, or none that can be read.
+    pub saved: DType,
 }
 
 /// Upper bound of any one dimension; far above every real model, far below an overflow.
@@ -146,7 +150,9 @@ impl ModelConfig {
         };
         let generation = dir.join("generation_config.json");
         let generation = if generation.exists() { Some(read(&generation)?) } else { None };
-        Self::parse(&read(&path)?, generation.as_deref(), &path.display().to_string())
+        let config =
+            Self::parse(&read(&path)?, generation.as_deref(), &path.display().to_string())?;
+        Ok(Self { saved: checkpoint::saved_type(dir).unwrap_or(config.saved), ..config })
     }
 
     /// Parses the two files' bytes; `place` is how errors call `config.json`.
@@ -222,6 +228,7 @@ impl ModelConfig {
             sliding_window: keys.sliding_window(family, layers)?,
             max_positions: keys.size("max_position_embeddings", Some(2048), 1 << 32)?,
             eos,
+            saved: DType::F32,
         };
         if config.rms_eps < 0.0 {
             return Err(Error::model("the norm's epsilon is negative")

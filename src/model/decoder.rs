@@ -18,7 +18,7 @@ use burn::tensor::DType;
 use burn::tensor::activation::silu;
 
 use super::config::ModelConfig;
-use super::host::{few, rowwise, tiles};
+use super::host::{few, rowwise, stored, tiles};
 use super::rope::Angles;
 use crate::error::Result;
 
@@ -28,13 +28,14 @@ pub type Attend<'a> =
 
 /// Where weights come from: a checkpoint, a construction, an initialiser.
 pub trait WeightSource {
-    /// A matrix that Hugging Face stores as `shape` = `[out, in]`. With `transpose`, as `[in, out]`.
+    /// A matrix that Hugging Face stores as `shape` = `[out, in]`. With `transpose`, as `[in, out]`. In any type of
+    /// floats: it is multiplied in that of the vectors.
     ///
     /// # Errors
     /// If there is none of that name and shape.
     fn matrix(&mut self, name: &str, shape: [usize; 2], transpose: bool) -> Result<Tensor<2>>;
 
-    /// A vector of `len` numbers.
+    /// A vector of `len` numbers, in the type that the model computes in.
     ///
     /// # Errors
     /// If there is none of that name and length.
@@ -110,7 +111,8 @@ impl Linear {
 
 /// `x`, `[n, in]`, `· w`, `[in, out]`, for each of `weights`, the fastest way there is.
 pub(super) fn products<const N: usize>(x: &Tensor<2>, weights: [&Tensor<2>; N]) -> [Tensor<2>; N] {
-    let one = |w: &Tensor<2>| few::product(x, w).unwrap_or_else(|| x.clone().matmul(w.clone()));
+    let by_library = |w: &_| x.clone().matmul(stored::widened(w, x.dtype()));
+    let one = |w: &Tensor<2>| few::product(x, w).unwrap_or_else(|| by_library(w));
     tiles::products(x, weights).unwrap_or_else(|| weights.map(one))
 }
 
@@ -246,7 +248,13 @@ impl Decoder {
     /// Embeddings, `[B * n, hidden]`, of `ids`, `[B, n]`.
     pub fn embed(&self, ids: Tensor<2, Int>) -> Tensor<2> {
         let [batch, n] = ids.dims();
-        self.embedding.val().select(0, ids.reshape([batch * n]))
+        let embeddings = self.embedding.val().select(0, ids.reshape([batch * n]));
+        stored::widened(&embeddings, self.dtype())
+    }
+
+    /// The type that it computes in.
+    fn dtype(&self) -> DType {
+        self.norm.weight.val().dtype()
     }
 
     /// Hidden states before the final norm, `[B * n, hidden]`, of `ids`, `[B, n]`; if some are
@@ -305,12 +313,13 @@ impl Decoder {
         Ok(x.clone() + layer.mlp(x))
     }
 
-    /// The output projection of one layer's attention, `[H * D, hidden]`.
+    /// The output projection of one layer's attention, `[H * D, hidden]`, in the type that it is held in.
     pub(super) fn output_projection(&self, layer: usize) -> Tensor<2> {
         self.layers[layer].output.weight.val()
     }
 
-    /// Every weight in its Hugging Face layout (matrices `[out, in]`), with its name.
+    /// Every weight in its Hugging Face layout (matrices `[out, in]`), with its name, in the type that
+    /// it computes in.
     pub fn weights(&self) -> Vec<(String, TensorData)> {
         let mut all = vec![("model.embed_tokens.weight".into(), self.embedding.val().into_data())];
         let mut norm = |name: String, norm: &RmsNorm| {
@@ -342,7 +351,7 @@ impl Decoder {
             linear(at("mlp.down"), &layer.down);
         }
         self.output.iter().for_each(|output| linear("lm_head".into(), output));
-        all
+        all.into_iter().map(|(name, data)| (name, data.convert_dtype(self.dtype()))).collect()
     }
 
     /// Logits, `[n, V]`, of hidden states, `[n, hidden]`.
@@ -353,8 +362,11 @@ impl Decoder {
             None => {
                 let embedding = self.embedding.val();
                 let hidden = brought_to(hidden, &embedding.device());
-                let logits = few::transposed(&hidden, &embedding);
-                logits.unwrap_or_else(|| hidden.matmul(embedding.transpose()))
+                let by_library = |hidden: &Tensor<2>| {
+                    let embedding = stored::widened(&embedding, hidden.dtype());
+                    hidden.clone().matmul(embedding.transpose())
+                };
+                few::transposed(&hidden, &embedding).unwrap_or_else(|| by_library(&hidden))
             }
         }
     }

@@ -115,7 +115,7 @@ pub struct Compute {
     pub(crate) further: Vec<Device>,
     /// Its name as in `--device`: `cpu`, `vulkan` or `cuda:N`, or several with commas.
     pub name: String,
-    /// Type of weights, cache and activations.
+    /// Type of cache and activations, and of weights but for [`Compute::held`].
     pub dtype: DType,
     /// Why this is not the device that was asked for, if that is so: a sentence for the user.
     pub note: Option<String>,
@@ -162,6 +162,15 @@ impl Compute {
             DeviceChoice::Cuda(n) => cuda(n),
             DeviceChoice::Vulkan => vulkan::open(),
             DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|e| Self::instead_of_gpu(&e))),
+        }
+    }
+
+    /// The type in which matrices are held that were saved in `saved`. The processor computes with them as they
+    /// were saved, of which f32 holds all numbers; GPUs in their own type.
+    pub fn held(&self, saved: DType) -> DType {
+        match saved {
+            DType::F16 | DType::BF16 if self.on_host && self.dtype == DType::F32 => saved,
+            _ => self.dtype,
         }
     }
 

@@ -1,6 +1,8 @@
 //! needle-llama: the small Llama that is part of the program, trained by
 //! `examples/train_needle_llama` to find needles.
 
+use burn::tensor::DType;
+
 use super::checkpoint::Checkpoint;
 use super::config::ModelConfig;
 use super::device::Compute;
@@ -20,7 +22,8 @@ static WEIGHTS: &[u8] = include_bytes!("../../models/needle-llama/model.safetens
 /// # Errors
 /// None in a build whose tests pass; the type is that of [`ModelConfig::parse`].
 pub fn needle_llama_config() -> Result<ModelConfig> {
-    ModelConfig::parse(CONFIG, None, "needle-llama/config.json")
+    let config = ModelConfig::parse(CONFIG, None, "needle-llama/config.json")?;
+    Ok(ModelConfig { saved: DType::F16, ..config })
 }
 
 /// Its tokenizer.

@@ -5,7 +5,8 @@
 //! decoder's layer needs: attention of many queries ([`attention`]) and of one ([`single`]), weights and their sums
 //! ([`softmax`]), norm, gate and
 //! rotation ([`rowwise`]), and products: with the few rows of a step of answers ([`few`]), and on the tile unit
-//! with the many of a prompt ([`tiles`]). None gives other numbers with another number of threads.
+//! with the many of a prompt ([`tiles`]). Weights are read in the type that they were saved in ([`stored`]).
+//! None gives other numbers with another number of threads.
 
 pub mod attention;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod lanes;
 pub mod rowwise;
 pub mod single;
 pub mod softmax;
+pub mod stored;
 #[cfg_attr(
     not(all(target_arch = "x86_64", target_pointer_width = "64", target_os = "linux")),
     path = "host/no_tiles.rs"
@@ -33,14 +35,14 @@ struct OnHost(FloatTensor<Flex>);
 
 /// Some rows of numbers, `stride` apart.
 #[derive(Clone, Copy)]
-struct Rows<'a> {
-    data: &'a [f32],
+struct Rows<'a, T = f32> {
+    data: &'a [T],
     stride: usize,
 }
 
-impl<'a> Rows<'a> {
+impl<'a, T: Copy> Rows<'a, T> {
     /// From the beginning of row `i` on.
-    fn row(self, i: usize) -> &'a [f32] {
+    fn row(self, i: usize) -> &'a [T] {
         &self.data[i * self.stride..]
     }
 
@@ -53,24 +55,8 @@ impl<'a> Rows<'a> {
 impl OnHost {
     /// None if the numbers are of another type, on another device, or watched for a gradient.
     fn new<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
-        let held = Self::held(tensor)?;
-        Some(if held.lies_in_rows() { held } else { Self(held.0.to_contiguous()) })
-    }
-
-    /// The same, but none where the numbers would have to be copied.
-    fn in_rows<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
-        Self::held(tensor).filter(Self::lies_in_rows)
-    }
-
-    fn held<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
-        let f32 = tensor.dtype() == DType::F32;
-        f32.then(|| tensor.clone().try_into_primitive::<Flex>().ok().map(Self)).flatten()
-    }
-
-    fn lies_in_rows(&self) -> bool {
-        let strides = self.0.layout().strides();
-        // Strides of 0 repeat what is there once.
-        strides.iter().all(|s| *s > 0) && strides.last() == Some(&1)
+        let held = held(tensor).filter(|_| tensor.dtype() == DType::F32)?;
+        Some(Self(if lies_in_rows(&held) { held } else { held.to_contiguous() }))
     }
 
     /// All numbers, in order; none if there are gaps between them.
@@ -80,10 +66,26 @@ impl OnHost {
 
     /// The rows at `place` in the dimensions before the last two.
     fn rows(&self, place: &[usize]) -> Rows<'_> {
-        let (layout, n) = (self.0.layout(), place.len());
-        let stride = |dim: usize| layout.strides()[dim].unsigned_abs();
-        let start: usize = place.iter().enumerate().map(|(dim, i)| i * stride(dim)).sum();
-        let data = &self.0.storage::<f32>()[layout.start_offset() + start..];
-        Rows { data, stride: stride(n) }
+        rows(&self.0, self.0.storage(), place)
     }
+}
+
+/// `tensor`, if it is in host memory and not watched for a gradient.
+fn held<const D: usize>(tensor: &Tensor<D>) -> Option<FloatTensor<Flex>> {
+    tensor.clone().try_into_primitive::<Flex>().ok()
+}
+
+/// Whether the numbers of the last dimension lie side by side.
+fn lies_in_rows(tensor: &FloatTensor<Flex>) -> bool {
+    let strides = tensor.layout().strides();
+    // Strides of 0 repeat what is there once.
+    strides.iter().all(|s| *s > 0) && strides.last() == Some(&1)
+}
+
+/// The rows at `place` in the dimensions before the last two of `tensor`, which has its numbers in `storage`.
+fn rows<'a, T>(tensor: &FloatTensor<Flex>, storage: &'a [T], place: &[usize]) -> Rows<'a, T> {
+    let (layout, n) = (tensor.layout(), place.len());
+    let stride = |dim: usize| layout.strides()[dim].unsigned_abs();
+    let start: usize = place.iter().enumerate().map(|(dim, i)| i * stride(dim)).sum();
+    Rows { data: &storage[layout.start_offset() + start..], stride: stride(n) }
 }

@@ -3,6 +3,7 @@
 use burn::prelude::*;
 use burn::tensor::DType;
 
+use super::decoder::products;
 use super::kv_cache::KvCache;
 use super::llama::Llama;
 use super::read_back;
@@ -42,12 +43,10 @@ impl Llama {
         for h in 0..c.heads {
             let values = values.clone().narrow(1, h / c.group(), 1).reshape([tokens, dim]);
             let output = output.clone().narrow(0, h * dim, dim);
-            norms.extend(
-                values
-                    .split(at_once, 0)
-                    .into_iter()
-                    .map(|values| values.matmul(output.clone()).cast(DType::F32).abs().sum_dim(1)),
-            );
+            norms.extend(values.split(at_once, 0).into_iter().map(|values| {
+                let [projected] = products(&values, [&output]);
+                projected.cast(DType::F32).abs().sum_dim(1)
+            }));
         }
         read_back::floats(Tensor::cat(norms, 0), "norms of projected values")
     }
@@ -79,7 +78,7 @@ mod tests {
         for layer in 0..2 {
             let values: Vec<f32> = cache.values(layer).into_data().try_into_vec().unwrap();
             let output = model.decoder().output_projection(layer);
-            let output: Vec<f32> = output.into_data().try_into_vec().unwrap();
+            let output: Vec<f32> = output.into_data().try_into_vec_as().unwrap();
             for h in 0..4 {
                 for j in 0..ids.len() {
                     let value = &values[(h / 2 * ids.len() + j) * dim..][..dim];

@@ -23,43 +23,36 @@ const PIECE: usize = 1 << 20;
 /// The limits of a device, per second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rates {
-    /// Operations of a product of large square matrices in the device's number type, as the decoder computes it
-    /// with weights that bf16 holds.
+    /// Operations of a product of large square matrices, as the decoder computes it: the second in the type that
+    /// weights are held in.
     pub matmul_flops: f64,
     /// Bytes read and written by a copy of a large array.
     pub copy_bytes: f64,
-    /// Bytes of a number of that type.
-    pub number_bytes: usize,
 }
 
 impl Rates {
-    /// Measures `compute`'s first device.
+    /// Measures `compute`'s first device, with weights of type `weights`.
     ///
     /// # Errors
     /// [`Error::Resources`] if the device fails.
-    pub fn measure(compute: &Compute) -> Result<Self> {
+    pub fn measure(compute: &Compute, weights: DType) -> Result<Self> {
         let side = SIDE[usize::from(!compute.on_host)];
         let copy = match compute.on_host {
             true => copy_on_host(),
             false => copy_on_device(compute)?,
         };
         Ok(Self {
-            matmul_flops: 2.0 * (side as f64).powi(3) / product(compute, side)?,
+            matmul_flops: 2.0 * (side as f64).powi(3) / product(compute, weights, side)?,
             copy_bytes: copy,
-            number_bytes: compute.dtype.size(),
         })
     }
 }
 
-/// Seconds of the best product of two `[side, side]` matrices.
-fn product(compute: &Compute, side: usize) -> Result<f64> {
-    let random = || {
-        let even = Distribution::Uniform(-1.0, 1.0);
-        Tensor::<2>::random([side, side], even, &compute.device).cast(compute.dtype)
-    };
-    let (a, b) = (random(), random());
-    // As weights are that were saved in bf16: those that a processor is fastest with.
-    let b = if compute.on_host { b.cast(DType::BF16).cast(compute.dtype) } else { b };
+/// Seconds of the best product of two `[side, side]` matrices, the second of type `weights`.
+fn product(compute: &Compute, weights: DType, side: usize) -> Result<f64> {
+    let even = Distribution::Uniform(-1.0, 1.0);
+    let random = || Tensor::<2>::random([side, side], even, &compute.device);
+    let (a, b) = (random().cast(compute.dtype), random().cast(weights));
     let run = || {
         let [product] = products(&a, [&b]);
         read(product, compute)
@@ -122,7 +115,7 @@ mod tests {
     #[test]
     fn rates_are_those_of_a_computer() {
         let compute = Compute::cpu();
-        let secs = product(&compute, 128).unwrap();
+        let secs = product(&compute, DType::BF16, 128).unwrap();
         assert!(secs > 0.0 && secs < 60.0, "{secs}");
         let gpu = Compute { on_host: false, ..Compute::cpu() };
         for bytes in [copy_on_host(), copy_on_device(&gpu).unwrap()] {

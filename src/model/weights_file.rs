@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::safetensors_error::header_error;
 use crate::error::{Error, Result};
 
-/// Numbers that are read and converted at a time, per thread.
+/// Numbers that are read at a time, per thread.
 const LANE: usize = 1 << 16;
 /// Bytes that are hashed at a time.
 const HASHED: usize = 1 << 20;
@@ -66,6 +66,14 @@ fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Res
     Ok(())
 }
 
+/// The numbers of a tensor, in the type that they were saved in.
+#[derive(Debug, PartialEq)]
+pub(super) enum Values {
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+    Bf16(Vec<bf16>),
+}
+
 /// One safetensors file with its parsed header.
 pub(super) struct WeightsFile {
     /// How errors call it.
@@ -112,12 +120,12 @@ impl WeightsFile {
         Ok(Self { place, metadata, bytes: Bytes::Owned(bytes), data_start, len })
     }
 
-    /// The values of the tensor `name`, which `info` describes, as f32.
-    pub fn values(&self, name: &str, info: &TensorInfo) -> Result<Vec<f32>> {
+    /// The values of the tensor `name`, which `info` describes.
+    pub fn values(&self, name: &str, info: &TensorInfo) -> Result<Values> {
         match info.dtype {
-            Dtype::F32 => self.converted::<4>(info, f32::from_le_bytes),
-            Dtype::BF16 => self.converted::<2>(info, |b| bf16::from_le_bytes(b).to_f32()),
-            Dtype::F16 => self.converted::<2>(info, |b| f16::from_le_bytes(b).to_f32()),
+            Dtype::F32 => self.numbers(info, f32::from_le_bytes).map(Values::F32),
+            Dtype::BF16 => self.numbers(info, bf16::from_le_bytes).map(Values::Bf16),
+            Dtype::F16 => self.numbers(info, f16::from_le_bytes).map(Values::F16),
             other => Err(Error::model(format!("tensor {name} has an unsupported type"))
                 .at(&self.place)
                 .got(format!("{other:?}"))
@@ -125,18 +133,18 @@ impl WeightsFile {
         }
     }
 
-    fn converted<const N: usize>(
+    fn numbers<T: Copy + Default + Send, const N: usize>(
         &self,
         info: &TensorInfo,
-        convert: impl Fn([u8; N]) -> f32 + Sync,
-    ) -> Result<Vec<f32>> {
+        of_bytes: impl Fn([u8; N]) -> T + Sync,
+    ) -> Result<Vec<T>> {
         let (from, to) = info.data_offsets;
-        let mut out = vec![0f32; (to - from) / N];
-        let read = |buffer: &mut Vec<u8>, lane: usize, out: &mut [f32]| {
+        let mut out = vec![T::default(); (to - from) / N];
+        let read = |buffer: &mut Vec<u8>, lane: usize, out: &mut [T]| {
             let offset = self.data_start + from + lane * LANE * N;
             let raw = self.bytes.read(offset, &mut buffer[..out.len() * N])?;
             for (value, bytes) in out.iter_mut().zip(raw.as_chunks::<N>().0) {
-                *value = convert(*bytes);
+                *value = of_bytes(*bytes);
             }
             Ok(())
         };
@@ -190,8 +198,9 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         let on_disk = WeightsFile::open(&path).unwrap();
         let in_memory = WeightsFile::in_memory(bytes.clone(), "x".into()).unwrap();
+        let want = Values::F32(values);
         for file in [&on_disk, &in_memory] {
-            assert_eq!(file.values("t", file.metadata.info("t").unwrap()).unwrap(), values);
+            assert_eq!(file.values("t", file.metadata.info("t").unwrap()).unwrap(), want);
             let mut hash = Sha256::new();
             file.hash_into(&mut hash, &AtomicBool::new(false)).unwrap();
             assert_eq!(hash.finalize(), Sha256::digest(&bytes));

@@ -68,7 +68,8 @@ impl MemoryEstimate {
             if part == 0 { embedding } else { 0 },
             if part + 1 == parts { output } else { 0 },
         ]);
-        let weight_bytes = weights.saturating_mul(compute.dtype.size() as u64);
+        let held = compute.held(c.saved).size();
+        let weight_bytes = weights.saturating_mul(held as u64);
         // The residual stream and its norms; gate, up and their product; queries, keys and values
         // as projected, rotated and put side by side.
         let width = sum([
@@ -89,8 +90,8 @@ impl MemoryEstimate {
                 // one of its own. The embedding is not transposed.
                 match (compute.on_host, c.tied) {
                     (false, _) => 0,
-                    (true, false) => embedding.saturating_mul(4),
-                    (true, true) => product([c.hidden, c.intermediate, 4]),
+                    (true, false) => embedding.saturating_mul(held as u64),
+                    (true, true) => product([c.hidden, c.intermediate, held]),
                 },
                 PROGRAM_BYTES,
             ]),
@@ -238,6 +239,8 @@ fn check_weights(
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::DType;
+
     use super::*;
     use crate::model::embedded::needle_llama_config;
 
@@ -279,8 +282,12 @@ mod tests {
         // Keys and values: 2 · L · G · D · 4 bytes, on top of one layer's copies.
         let cache = (2 * c.layers * c.kv_heads * c.head_dim * 4) as u64;
         assert!((cache..2 * cache).contains(&estimate.per_token_bytes));
-        assert!(estimate.fixed_bytes > 4 * c.parameters());
-        assert_eq!(estimate.weight_bytes, 4 * c.parameters());
+        // Two bytes a weight, as saved.
+        assert!(estimate.fixed_bytes > 2 * c.parameters());
+        assert_eq!(estimate.weight_bytes, 2 * c.parameters());
+        let widened = ModelConfig { saved: DType::F32, ..c.clone() };
+        let widened = MemoryEstimate::new(&widened, &Compute::cpu(), 256);
+        assert_eq!(widened.weight_bytes, 4 * c.parameters());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Products of a few rows and a weight, as in a step of answers.
 //!
-//! They are bound by reading the weight: it is read once for all rows, where it lies, on all threads. A row
-//! gets the same numbers, to the bit, whatever rows are beside it and however many threads there are.
+//! They are bound by reading the weight: it is read once for all rows, where it lies and in the type that it was
+//! saved in, on all threads. A row gets the same numbers, to the bit, whatever rows are beside it and however
+//! many threads there are.
 
 #[cfg(test)]
 mod tests;
@@ -15,58 +16,99 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::dot::{AT_ONCE, dots};
+use super::stored::{Stored, Weight, of_any_type};
 use super::{OnHost, Rows};
 
 /// Rows that are few: with more, the arithmetic is what takes time, and products in tiles are faster.
 pub(super) const FEW: usize = 16;
 /// Multiplications for which a thread is worth waking.
 const WORTH_A_THREAD: usize = 1 << 16;
-/// Outputs that a thread makes at a time; those of [`FEW`] rows stay in the nearest cache.
-const BLOCK: usize = 256;
 /// Rows of a weight that are read together.
 const TOGETHER: usize = 8;
+/// Parts of a weight, of some of its rows each, at most. A part is read from one end to the other: a processor
+/// reads ahead in memory, not across it.
+const PARTS: usize = 16;
+/// Rows of a part, at least.
+const ROWS_OF_PART: usize = 64;
+/// Columns of a part that are multiplied before the next are, so that their sums stay in a core's own cache.
+const COLUMNS: usize = 8192;
+/// Outputs of a transposed weight, its rows, that a thread makes at a time.
+const BLOCK: usize = 256;
 /// Rows that are multiplied together.
 const ROWS: usize = 4;
 
 /// `x`, `[m, K]`, `· w`, `[K, N]`.
 ///
-/// `None` for no row or more than [`FEW`], for sizes that do not match, and for numbers that do not lie in host memory in f32, row by row;
-/// the caller then does without.
+/// `None` for no row or more than [`FEW`], for sizes that do not match, for `x` that is not in host memory in f32, and for
+/// `w` that does not lie there row by row, in any type of floats; the caller then does without.
 pub fn product(x: &Tensor<2>, w: &Tensor<2>) -> Option<Tensor<2>> {
-    let [inner, outputs] = w.dims();
-    if x.dims()[1] != inner {
+    let ([m, width], [inner, outputs]) = (x.dims(), w.dims());
+    if m == 0 || m > FEW || width != inner {
         return None;
     }
-    of_blocks(x, w, outputs, |x, w, columns, out| {
-        let w = Rows { data: &w.data[columns.start..], ..w };
-        Arch::new().dispatch(Product { x, w, width: columns.len(), out });
-    })
+    let (rows, w) = (OnHost::new(x)?, Weight::new(w)?);
+    let numbers = rows.all()?;
+    let all = of_any_type!(w.numbers(), w => product_of(numbers, w, [m, inner, outputs]));
+    Some(Tensor::from_data(TensorData::new(all, [m, outputs]), (&x.device(), DType::F32)))
 }
 
-/// `x`, `[m, K]`, `·` the transpose of `w`, `[N, K]`; else as [`product`].
+/// `[m, N]`: the sum of the products with each part of `w`, `[K, N]`, in order.
+fn product_of<T: Stored>(x: &[f32], w: Rows<T>, [m, inner, outputs]: [usize; 3]) -> Vec<f32> {
+    let rows = inner.div_ceil(PARTS).next_multiple_of(TOGETHER).max(ROWS_OF_PART);
+    let (parts, blocks) = (inner.div_ceil(rows), outputs.div_ceil(COLUMNS));
+    let columns = |block: usize| block * COLUMNS..outputs.min((block + 1) * COLUMNS);
+    let multiplications = m * rows * outputs.min(COLUMNS);
+    let pieces: Vec<Vec<f32>> = (0..parts * blocks)
+        .into_par_iter()
+        .with_min_len(WORTH_A_THREAD.div_ceil(multiplications.max(1)))
+        .map(|piece| {
+            let (first, columns) = (piece / blocks * rows, columns(piece % blocks));
+            let w = w.from(first);
+            let w = Rows { data: &w.data[columns.start..], ..w };
+            let mut out = vec![0.0; m * columns.len()];
+            let (x, inner) = (Rows { data: &x[first..], stride: inner }, rows.min(inner - first));
+            Arch::new().dispatch(Product { x, w, inner, width: columns.len(), out: &mut out });
+            out
+        })
+        .collect();
+    let mut all = vec![0.0; m * outputs];
+    let rows_per_thread = WORTH_A_THREAD.div_ceil((parts * outputs).max(1));
+    all.par_chunks_mut(outputs.max(1)).with_min_len(rows_per_thread).enumerate().for_each(
+        |(row, all)| {
+            for (piece, sums) in pieces.iter().enumerate() {
+                let columns = columns(piece % blocks);
+                let sums = &sums[row * columns.len()..];
+                all[columns].iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
+            }
+        },
+    );
+    all
+}
+
+/// `x`, `[m, K]`, `·` the transpose of `w`, `[N, K]`, for any number of rows; else as [`product`].
 pub fn transposed(x: &Tensor<2>, w: &Tensor<2>) -> Option<Tensor<2>> {
     let [outputs, inner] = w.dims();
     if x.dims()[1] != inner {
         return None;
     }
-    of_blocks(x, w, outputs, |x, w, rows, out| {
+    let w = Weight::new(w)?;
+    of_any_type!(w.numbers(), w => of_blocks(x, outputs, |x, rows, out| {
         Arch::new().dispatch(Transposed { x, w: w.from(rows.start), width: rows.len(), out });
-    })
+    }))
 }
 
-/// `[m, N]`, made of blocks: `each(x, w, range, out)` makes the outputs `[m, range]`, zeros before.
+/// `[m, N]`, made of blocks: `each(x, range, out)` makes the outputs `[m, range]`, zeros before.
 fn of_blocks(
     x: &Tensor<2>,
-    w: &Tensor<2>,
     outputs: usize,
-    each: impl Fn(&[f32], Rows, Range<usize>, &mut [f32]) + Sync,
+    each: impl Fn(&[f32], Range<usize>, &mut [f32]) + Sync,
 ) -> Option<Tensor<2>> {
     let [m, inner] = x.dims();
-    if m == 0 || m > FEW {
+    if m == 0 {
         return None;
     }
-    let (rows, w) = (OnHost::new(x)?, OnHost::in_rows(w)?);
-    let (numbers, w) = (rows.all()?, w.rows(&[]));
+    let rows = OnHost::new(x)?;
+    let numbers = rows.all()?;
     let blocks_per_thread = WORTH_A_THREAD.div_ceil((m * inner * BLOCK).max(1));
     let blocks: Vec<Vec<f32>> = (0..outputs.div_ceil(BLOCK))
         .into_par_iter()
@@ -74,7 +116,7 @@ fn of_blocks(
         .map(|block| {
             let range = block * BLOCK..outputs.min((block + 1) * BLOCK);
             let mut out = vec![0.0; m * range.len()];
-            each(numbers, w, range, &mut out);
+            each(numbers, range, &mut out);
             out
         })
         .collect();
@@ -88,64 +130,64 @@ fn of_blocks(
     Some(Tensor::from_data(TensorData::new(all, [m, outputs]), (&x.device(), DType::F32)))
 }
 
-/// Outputs of the first `width` columns of `w`.
-struct Product<'a> {
-    /// `[m, K]`.
-    x: &'a [f32],
-    /// `[K, ..]`.
-    w: Rows<'a>,
+/// Sums of the first `inner` products of the first `width` columns of `w`.
+struct Product<'a, T> {
+    /// `[m, ..]`.
+    x: Rows<'a, f32>,
+    /// `[.., ..]`.
+    w: Rows<'a, T>,
+    inner: usize,
     width: usize,
     /// `[m, width]`, zeros before.
     out: &'a mut [f32],
 }
 
-impl WithSimd for Product<'_> {
+impl<T: Stored> WithSimd for Product<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { x, w, width, out } = self;
-        let inner = x.len() / (out.len() / width);
+        let Self { x, w, inner, width, out } = self;
         let whole = inner - inner % TOGETHER;
         for k in (0..whole).step_by(TOGETHER) {
-            let rows: [&[f32]; TOGETHER] = from_fn(|i| &w.row(k + i)[..width]);
-            add_rows(simd, out, &x[k..], inner, rows);
+            let rows: [&[T]; TOGETHER] = from_fn(|i| &w.row(k + i)[..width]);
+            add_rows(simd, out, x, k, rows);
         }
         for k in whole..inner {
-            add_rows(simd, out, &x[k..], inner, [&w.row(k)[..width]]);
+            add_rows(simd, out, x, k, [&w.row(k)[..width]]);
         }
     }
 }
 
-/// `out`, `[m, width]`, `+= x`, `[m, G]` with rows `stride` apart, `· w`, `[G, width]`.
+/// `out`, `[m, width]`, `+= x`, numbers `k` and after of each row, `· w`, `[G, width]`.
 #[inline(always)]
-fn add_rows<S: Simd, const G: usize>(
+fn add_rows<S: Simd, T: Stored, const G: usize>(
     simd: S,
     out: &mut [f32],
-    x: &[f32],
-    stride: usize,
-    w: [&[f32]; G],
+    x: Rows,
+    k: usize,
+    w: [&[T]; G],
 ) {
     let width = w[0].len();
     let mut row = 0;
     for out in out.chunks_mut(ROWS * width) {
-        let factors = |r: usize| from_fn(|g| x[(row + r) * stride + g]);
+        let factors = |r: usize| from_fn(|g| x.row(row + r)[k + g]);
         match out.len() / width {
-            4 => add::<S, 4, G>(simd, out, from_fn(factors), w),
-            3 => add::<S, 3, G>(simd, out, from_fn(factors), w),
-            2 => add::<S, 2, G>(simd, out, from_fn(factors), w),
-            _ => add::<S, 1, G>(simd, out, from_fn(factors), w),
+            4 => add::<S, T, 4, G>(simd, out, from_fn(factors), w),
+            3 => add::<S, T, 3, G>(simd, out, from_fn(factors), w),
+            2 => add::<S, T, 2, G>(simd, out, from_fn(factors), w),
+            _ => add::<S, T, 1, G>(simd, out, from_fn(factors), w),
         }
         row += ROWS;
     }
 }
 
 #[inline(always)]
-fn add<S: Simd, const R: usize, const G: usize>(
+fn add<S: Simd, T: Stored, const R: usize, const G: usize>(
     simd: S,
     out: &mut [f32],
     x: [[f32; G]; R],
-    w: [&[f32]; G],
+    w: [&[T]; G],
 ) {
     let width = w[0].len();
     let mut rest = out;
@@ -154,37 +196,40 @@ fn add<S: Simd, const R: usize, const G: usize>(
         rest = after;
         row
     });
-    let parts = w.map(|w| S::as_simd_f32s(w));
-    for (out, x) in rows.into_iter().zip(x) {
-        let (out, out_rest) = S::as_mut_simd_f32s(out);
-        let columns = parts.map(|(w, _)| &w[..out.len()]);
-        for (j, to) in out.iter_mut().enumerate() {
-            let mut sum = *to;
-            for g in 0..G {
-                sum = simd.mul_add_e_f32s(simd.splat_f32s(x[g]), columns[g][j], sum);
+    let mut rows = rows.map(|row| S::as_mut_simd_f32s(row));
+    let registers = width / S::F32_LANES;
+    for j in 0..registers {
+        let w: [S::f32s; G] = from_fn(|g| T::load(simd, &w[g][j * S::F32_LANES..]));
+        for ((out, _), x) in rows.iter_mut().zip(&x) {
+            let mut sum = out[j];
+            for (w, x) in w.iter().zip(x) {
+                sum = simd.mul_add_e_f32s(simd.splat_f32s(*x), *w, sum);
             }
-            *to = sum;
+            out[j] = sum;
         }
-        for (j, to) in out_rest.iter_mut().enumerate() {
-            for (g, (_, w)) in parts.iter().enumerate() {
-                *to = w[j].mul_add(x[g], *to);
+    }
+    let rests = w.map(|w| &w[registers * S::F32_LANES..]);
+    for ((_, out), x) in rows.iter_mut().zip(&x) {
+        for (j, to) in out.iter_mut().enumerate() {
+            for (w, x) in rests.iter().zip(x) {
+                *to = w[j].wide().mul_add(*x, *to);
             }
         }
     }
 }
 
 /// Outputs of the first `width` rows of `w`.
-struct Transposed<'a> {
+struct Transposed<'a, T> {
     /// `[m, K]`.
     x: &'a [f32],
     /// `[.., K]`.
-    w: Rows<'a>,
+    w: Rows<'a, T>,
     width: usize,
     /// `[m, width]`.
     out: &'a mut [f32],
 }
 
-impl WithSimd for Transposed<'_> {
+impl<T: Stored> WithSimd for Transposed<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -194,7 +239,7 @@ impl WithSimd for Transposed<'_> {
         for from in (0..width).step_by(AT_ONCE) {
             let n = AT_ONCE.min(width - from);
             // Of fewer rows the last is taken again, and its product written once.
-            let rows: [&[f32]; AT_ONCE] = from_fn(|i| &w.row(from + i.min(n - 1))[..inner]);
+            let rows: [&[T]; AT_ONCE] = from_fn(|i| &w.row(from + i.min(n - 1))[..inner]);
             for (x, out) in x.chunks_exact(inner).zip(out.chunks_exact_mut(width)) {
                 out[from..from + n].copy_from_slice(&dots(simd, x, rows)[..n]);
             }

@@ -31,9 +31,11 @@ use burn::tensor::DType;
 use rayon::prelude::*;
 
 use super::few::FEW;
+use super::stored::{Weight, of_any_type};
 use super::{OnHost, Rows};
 use operands::{BLOCK, Block, Panels, STEP, SplitRows};
 use unit::Unit;
+use vectors::Parts;
 
 /// Multiplications for which a thread is worth waking.
 const WORTH_A_THREAD: usize = 1 << 20;
@@ -49,15 +51,16 @@ const ROWS_AT_ONCE: usize = 512;
 
 /// `x`, `[m, K]`, `· w`, `[K, N]`, for each of `weights`.
 ///
-/// `None` without such a unit, for few rows ([`few`](super::few)), for sizes that do not match, and for numbers
-/// that do not lie in host memory in f32, row by row; the caller then does without.
+/// `None` without such a unit, for few rows ([`few`](super::few)), for sizes that do not match, for `x` that is not in
+/// host memory in f32, and for weights that do not lie there row by row, in any type of floats; the caller then
+/// does without.
 pub fn products<const W: usize>(x: &Tensor<2>, weights: [&Tensor<2>; W]) -> Option<[Tensor<2>; W]> {
     let (unit, [m, inner]) = (Unit::get()?, x.dims());
     if m <= FEW || inner == 0 || weights.iter().any(|w| w.dims()[0] != inner || w.dims()[1] == 0) {
         return None;
     }
     let numbers = OnHost::new(x)?;
-    let held: Vec<OnHost> = weights.into_iter().map(OnHost::in_rows).collect::<Option<_>>()?;
+    let held: Vec<Weight> = weights.into_iter().map(Weight::new).collect::<Option<_>>()?;
     let mut all = weights.map(|w| (w.dims()[1], Vec::<f32>::with_capacity(m * w.dims()[1])));
     // Groups of rows as large as each other, as weights are split for each.
     let group = m.div_ceil(m.div_ceil(ROWS_AT_ONCE)).next_multiple_of(BLOCK);
@@ -69,7 +72,7 @@ pub fn products<const W: usize>(x: &Tensor<2>, weights: [&Tensor<2>; W]) -> Opti
         for ((columns, out), w) in all.iter_mut().zip(&held) {
             let free = &mut out.spare_capacity_mut()[..some * *columns];
             let out = Out { numbers: free.as_mut_ptr().cast(), rows: some, columns: *columns };
-            product(unit, &rows, w.rows(&[]), inner, &out);
+            of_any_type!(w.numbers(), w => product(unit, &rows, w, inner, &out));
         }
         for (columns, out) in &mut all {
             // SAFETY: pieces cover all columns, and each has written them for all of these rows.
@@ -99,7 +102,7 @@ struct Out {
 unsafe impl Sync for Out {}
 
 /// Writes the product of rows, in [`parts`] of their numbers, and `w` to `out`.
-fn product(unit: Unit, rows: &[SplitRows], w: Rows, inner: usize, out: &Out) {
+fn product<T: Parts>(unit: Unit, rows: &[SplitRows], w: Rows<T>, inner: usize, out: &Out) {
     // Two pieces for each thread, or more.
     let pieces = (2 * rayon::current_num_threads()).max(out.columns.div_ceil(COLUMNS));
     let width = out.columns.div_ceil(pieces).next_multiple_of(BLOCK);

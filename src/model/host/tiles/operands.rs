@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::super::Rows;
 use super::WORTH_A_THREAD;
 use super::unit::Unit;
+use super::vectors::Parts;
 
 /// Rows of a tile, of 64 bytes each.
 pub const TILE_ROWS: usize = 16;
@@ -92,7 +93,12 @@ pub struct Panel<'a> {
 
 impl Panels {
     /// Of the rows `inner` of `w`.
-    pub fn new(unit: Unit, w: Rows, inner: Range<usize>, columns: Range<usize>) -> Self {
+    pub fn new<T: Parts>(
+        unit: Unit,
+        w: Rows<T>,
+        inner: Range<usize>,
+        columns: Range<usize>,
+    ) -> Self {
         let (steps, panels) = (inner.len().div_ceil(STEP), columns.len().div_ceil(BLOCK));
         let mut parts = vec![0; panels * steps];
         let tiles = Scratch::filled(panels * steps * PARTS * 2, |tiles| {

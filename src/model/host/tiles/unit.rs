@@ -142,12 +142,13 @@ impl Tiles {
     }
 }
 
-/// The tile unit with bf16, AVX-512 with bf16, and a kernel that saves both.
+/// The tile unit with bf16, AVX-512 with bf16 and short registers, and a kernel that saves both.
 fn has_instructions() -> bool {
     const AMX_BF16: u32 = 1 << 22;
     const AMX_TILE: u32 = 1 << 24;
     let vectors = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512bf16");
     // Leaf 7 exists where AVX-512 does.
     vectors && __cpuid_count(7, 0).edx & (AMX_BF16 | AMX_TILE) == AMX_BF16 | AMX_TILE

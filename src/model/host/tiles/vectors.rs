@@ -3,12 +3,59 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
+use half::{bf16, f16};
+
 use super::super::Rows;
+use super::super::stored::Stored;
 use super::operands::{BLOCK, PARTS, STEP, TILE_ROWS, Tile};
 use super::unit::Unit;
 
 /// Lanes of a register.
 const WIDTH: usize = 16;
+
+/// A type that weights are saved in.
+pub trait Parts: Stored {
+    /// How many parts of bf16 any number of it has at most.
+    const MOST: usize;
+
+    /// The first 16 numbers at `from` that `mask` says, in f32, and zeros.
+    ///
+    /// # Safety
+    /// The numbers must be there, and a processor that [`Unit`] stands for.
+    unsafe fn load_some(mask: u16, from: *const Self) -> __m512;
+}
+
+impl Parts for f32 {
+    const MOST: usize = PARTS;
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn load_some(mask: u16, from: *const f32) -> __m512 {
+        // SAFETY: as the caller says; so below.
+        unsafe { _mm512_maskz_loadu_ps(mask, from) }
+    }
+}
+
+impl Parts for f16 {
+    const MOST: usize = 2;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn load_some(mask: u16, from: *const f16) -> __m512 {
+        _mm512_cvtph_ps(unsafe { _mm256_maskz_loadu_epi16(mask, from.cast()) })
+    }
+}
+
+impl Parts for bf16 {
+    const MOST: usize = 1;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn load_some(mask: u16, from: *const bf16) -> __m512 {
+        let bits = unsafe { _mm256_maskz_loadu_epi16(mask, from.cast()) };
+        _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))
+    }
+}
 
 impl Unit {
     /// Writes row `row` of `tiles`, `[K / 32, PARTS]`: the parts of `x`, and zeros behind them.
@@ -20,9 +67,9 @@ impl Unit {
     /// Writes the parts of some `columns`, at most [`BLOCK`], of `rows`, at most [`STEP`], of `w`: the left and
     /// the right half of each part, rows in pairs, and zeros behind them. Returns how many parts there are: those
     /// behind are all zero, and may not have been written.
-    pub fn interleave(
+    pub fn interleave<T: Parts>(
         self,
-        w: Rows,
+        w: Rows<T>,
         rows: Range<usize>,
         columns: Range<usize>,
         tiles: &mut [Tile; 2 * PARTS],
@@ -41,12 +88,12 @@ fn rounded(low: __m512, high: __m512) -> __m512i {
 }
 
 /// The first 16 of `x` from `from` on, and zeros.
-#[target_feature(enable = "avx512f")]
-fn loaded(x: &[f32], from: usize) -> __m512 {
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn loaded<T: Parts>(x: &[T], from: usize) -> __m512 {
     let x = x.get(from..).unwrap_or(&[]);
     let mask = ((1u32 << x.len().min(WIDTH)) - 1) as u16;
     // SAFETY: reads the numbers that the mask says, which `x` has.
-    unsafe { _mm512_maskz_loadu_ps(mask, x.as_ptr()) }
+    unsafe { T::load_some(mask, x.as_ptr()) }
 }
 
 #[target_feature(enable = "avx512f")]
@@ -55,7 +102,7 @@ fn store_row(bits: __m512i, to: &mut [u16; STEP]) {
     unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), bits) }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 fn split(x: &[f32], row: usize, tiles: &mut [Tile]) {
     for (step, tiles) in tiles.chunks_exact_mut(PARTS).enumerate() {
         let mut low = loaded(x, step * STEP);
@@ -90,9 +137,9 @@ fn side_by_side() -> __m512i {
     unsafe { _mm512_loadu_si512(places.as_ptr().cast()) }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn interleave(
-    w: Rows,
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn interleave<T: Parts>(
+    w: Rows<T>,
     rows: Range<usize>,
     columns: Range<usize>,
     tiles: &mut [Tile; 2 * PARTS],
@@ -107,13 +154,13 @@ fn interleave(
         let [first, second] = [row(pair, 0), row(pair, 1)];
         for x in [first, second] {
             // What the next step reads: rows are too far apart for the processor to see it coming.
-            let next = x.as_ptr().wrapping_add(STEP * w.stride);
-            _mm_prefetch::<_MM_HINT_T0>(next.cast());
-            _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(WIDTH).cast());
+            let next = x.as_ptr().wrapping_add(STEP * w.stride).cast::<i8>();
+            _mm_prefetch::<_MM_HINT_T0>(next);
+            _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(BLOCK * size_of::<T>() / 2));
         }
         for half in 0..2 {
             let [mut a, mut b] = [first, second].map(|x| loaded(x, half * WIDTH));
-            for (part, left) in left.iter_mut().enumerate() {
+            for (part, left) in left.iter_mut().take(T::MOST).enumerate() {
                 let both = _mm512_permutexvar_epi16(places, rounded(a, b));
                 store_row(both, &mut tiles[2 * part + half].0[pair]);
                 [a, b] = rests(a, b, both);
@@ -122,10 +169,14 @@ fn interleave(
             }
         }
     }
-    match left.map(|bits| _mm512_test_epi32_mask(bits, bits) != 0) {
-        [false, _] => return 1,
-        [_, false] => return 2,
-        _ => (),
+    let parts = match left.map(|bits| _mm512_test_epi32_mask(bits, bits) != 0) {
+        [false, _] => 1,
+        [_, false] => 2,
+        _ => PARTS,
+    };
+    // What is left of infinity is none of the numbers that a type has.
+    if parts.min(T::MOST) < PARTS {
+        return parts.min(T::MOST);
     }
     for pair in 0..TILE_ROWS {
         for half in 0..2 {
@@ -137,5 +188,5 @@ fn interleave(
             store_row(both, &mut tiles[4 + half].0[pair]);
         }
     }
-    3
+    PARTS
 }

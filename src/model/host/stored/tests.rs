@@ -1,0 +1,73 @@
+use burn::prelude::*;
+use burn::tensor::DType;
+use half::{bf16, f16};
+
+use super::super::cases::{numbers, vec_of};
+use super::super::few::{FEW, product, transposed};
+use super::super::tiles;
+use super::*;
+
+const TYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
+
+fn matrix(rows: usize, columns: usize, seed: u32) -> Tensor<2> {
+    let numbers = TensorData::new(numbers(rows * columns, seed), [rows, columns]);
+    Tensor::from_data(numbers, &Device::flex())
+}
+
+/// All there are, at lengths that no vector divides.
+#[test]
+fn every_number_is_widened_to_itself() {
+    let halves: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
+    let short: Vec<bf16> = (0..=u16::MAX).map(bf16::from_bits).collect();
+    let (mut to, mut of_short) = (vec![0.0; 1 << 16], vec![0.0; 1 << 16]);
+    for (from, columns) in [(0, 3), (3, 61), (64, (1 << 16) - 64)] {
+        let range = from..from + columns;
+        let (w, v) = (Rows { data: &halves[from..], stride: columns }, &short[from..]);
+        Arch::new().dispatch(Widen { w, columns, out: &mut to[range.clone()] });
+        let w = Rows { data: v, stride: columns };
+        Arch::new().dispatch(Widen { w, columns, out: &mut of_short[range] });
+    }
+    let same = |got: f32, want: f32| got == want || got.is_nan() && want.is_nan();
+    for i in 0..1 << 16 {
+        assert!(same(to[i], halves[i].to_f32()), "f16 {i:04x}: {}", to[i]);
+        assert!(same(of_short[i], short[i].to_f32()), "bf16 {i:04x}: {}", of_short[i]);
+    }
+}
+
+/// The same numbers, however they are held: whole, and parts of something larger.
+#[test]
+fn products_are_those_with_widened_weights() {
+    let [inner, columns] = [75, 333];
+    for dtype in TYPES {
+        let held = matrix(inner + 2, columns + 9, 1).cast(dtype);
+        let part = held.clone().narrow(0, 1, inner).narrow(1, 4, columns);
+        let wide = widened(&part, DType::F32);
+        assert_eq!(wide.dtype(), DType::F32);
+        assert_eq!(vec_of(wide.clone()), vec_of(part.clone().cast(DType::F32)));
+        for m in [1, 3, FEW] {
+            let (x, across) = (matrix(m, inner, 2), matrix(m, columns, 3));
+            let (got, want) = (product(&x, &part).unwrap(), product(&x, &wide).unwrap());
+            assert_eq!(vec_of(got), vec_of(want), "{m} rows, {dtype:?}");
+            let got = transposed(&across, &part).unwrap();
+            let want = transposed(&across, &wide).unwrap();
+            assert_eq!(vec_of(got), vec_of(want), "{m} rows, {dtype:?}, transposed");
+        }
+        let x = matrix(40, inner, 4);
+        // Beside a weight of f32.
+        let (got, want) = (tiles::products(&x, [&part, &wide]), tiles::products(&x, [&wide]));
+        let got = got.map(|both| both.map(vec_of));
+        let want = want.map(|[one]| vec_of(one)).map(|one| [one.clone(), one]);
+        assert_eq!(got, want, "tiles, {dtype:?}");
+    }
+}
+
+#[test]
+fn others_are_left_to_the_library() {
+    let w = matrix(6, 4, 5);
+    assert!(Weight::new(&w.clone().transpose()).is_none(), "lies in columns");
+    assert!(Weight::new(&w.clone().cast(DType::F64)).is_none(), "f64");
+    let across = widened(&w.clone().cast(DType::BF16).transpose(), DType::F32);
+    assert_eq!(vec_of(across), vec_of(w.clone().cast(DType::BF16).cast(DType::F32).transpose()));
+    assert_eq!(widened(&w, DType::F16).dtype(), DType::F16);
+    assert_eq!(widened(&w.clone().narrow(0, 0, 0), DType::F32).dims(), [0, 4]);
+}
