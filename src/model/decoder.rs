@@ -18,7 +18,7 @@ use burn::tensor::DType;
 use burn::tensor::activation::silu;
 
 use super::config::ModelConfig;
-use super::host::{few, rowwise, stored, tiles};
+use super::host::{few, rowwise, stored, tiles, wide};
 use super::rope::Angles;
 use crate::error::Result;
 
@@ -112,7 +112,10 @@ impl Linear {
 /// `x`, `[n, in]`, `· w`, `[in, out]`, for each of `weights`, the fastest way there is.
 pub(super) fn products<const N: usize>(x: &Tensor<2>, weights: [&Tensor<2>; N]) -> [Tensor<2>; N] {
     let by_library = |w: &_| x.clone().matmul(stored::widened(w, x.dtype()));
-    let one = |w: &Tensor<2>| few::product(x, w).unwrap_or_else(|| by_library(w));
+    let one = |w: &Tensor<2>| {
+        let ours = few::product(x, w).or_else(|| wide::product(x, w));
+        ours.unwrap_or_else(|| by_library(w))
+    };
     tiles::products(x, weights).unwrap_or_else(|| weights.map(one))
 }
 

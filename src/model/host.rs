@@ -5,7 +5,8 @@
 //! decoder's layer needs: attention of many queries ([`attention`]) and of one ([`single`]), weights and their sums
 //! ([`softmax`]), norm, gate and
 //! rotation ([`rowwise`]), and products: with the few rows of a step of answers ([`few`]), and on the tile unit
-//! with the many of a prompt ([`tiles`]). Weights are read in the type that they were saved in ([`stored`]).
+//! with the many of a prompt ([`tiles`]). Weights are read in the type that they were saved in ([`stored`],
+//! [`wide`]).
 //! None gives other numbers with another number of threads.
 
 pub mod attention;
@@ -24,6 +25,7 @@ pub mod stored;
     path = "host/no_tiles.rs"
 )]
 pub mod tiles;
+pub mod wide;
 
 use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;
@@ -46,11 +48,26 @@ impl<'a, T: Copy> Rows<'a, T> {
         &self.data[i * self.stride..]
     }
 
+    /// The numbers from `k` on of each.
+    fn columns_from(self, k: usize) -> Self {
+        Self { data: &self.data[k..], ..self }
+    }
+
     /// Row `i` and those after it.
     fn from(self, i: usize) -> Self {
         Self { data: self.row(i), ..self }
     }
 }
+
+/// Where a product goes, `[rows, columns]`: written by several threads, each in columns of its own.
+struct Out {
+    numbers: *mut f32,
+    rows: usize,
+    columns: usize,
+}
+
+// SAFETY: threads write in places of their own, and read nothing but what they wrote.
+unsafe impl Sync for Out {}
 
 impl OnHost {
     /// None if the numbers are of another type, on another device, or watched for a gradient.

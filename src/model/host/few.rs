@@ -63,8 +63,7 @@ fn product_of<T: Stored>(x: &[f32], w: Rows<T>, [m, inner, outputs]: [usize; 3])
         .with_min_len(WORTH_A_THREAD.div_ceil(multiplications.max(1)))
         .map(|piece| {
             let (first, columns) = (piece / blocks * rows, columns(piece % blocks));
-            let w = w.from(first);
-            let w = Rows { data: &w.data[columns.start..], ..w };
+            let w = w.from(first).columns_from(columns.start);
             let mut out = vec![0.0; m * columns.len()];
             let (x, inner) = (Rows { data: &x[first..], stride: inner }, rows.min(inner - first));
             Arch::new().dispatch(Product { x, w, inner, width: columns.len(), out: &mut out });

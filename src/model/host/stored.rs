@@ -190,11 +190,11 @@ fn all<T: Stored>(w: Rows<T>, inner: usize, columns: usize) -> Vec<f32> {
     all
 }
 
-/// Some rows.
-struct Widen<'a, T> {
-    w: Rows<'a, T>,
-    columns: usize,
-    out: &'a mut [f32],
+/// Writes the first `columns` numbers of rows to `out`, `[.., columns]`, in f32.
+pub(super) struct Widen<'a, T> {
+    pub w: Rows<'a, T>,
+    pub columns: usize,
+    pub out: &'a mut [f32],
 }
 
 impl<T: Stored> WithSimd for Widen<'_, T> {

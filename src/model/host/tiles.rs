@@ -32,7 +32,7 @@ use rayon::prelude::*;
 
 use super::few::FEW;
 use super::stored::{Weight, of_any_type};
-use super::{OnHost, Rows};
+use super::{OnHost, Out, Rows};
 use operands::{BLOCK, Block, Panels, STEP, SplitRows};
 use unit::Unit;
 use vectors::Parts;
@@ -90,16 +90,6 @@ fn parts(inner: usize) -> impl Iterator<Item = Range<usize>> {
     let each = steps.div_ceil(inner.div_ceil(INNER)) * STEP;
     (0..inner).step_by(each).map(move |from| from..inner.min(from + each))
 }
-
-/// Where a product goes, `[rows, columns]`: written by several threads, each in columns of its own.
-struct Out {
-    numbers: *mut f32,
-    rows: usize,
-    columns: usize,
-}
-
-// SAFETY: threads write in places of their own, and nothing is read.
-unsafe impl Sync for Out {}
 
 /// Writes the product of rows, in [`parts`] of their numbers, and `w` to `out`.
 fn product<T: Parts>(unit: Unit, rows: &[SplitRows], w: Rows<T>, inner: usize, out: &Out) {
