@@ -32,6 +32,18 @@ pub fn peak_rss_bytes() -> Option<u64> {
     kib_field("/proc/self/status", "VmHWM:")
 }
 
+/// Gives freed memory back to the system, for work of another kind, such as pictures behind probes: GNU's library
+/// keeps what lies between things that are still there. Whatever has more than 8 MiB will from now on have
+/// memory of its own, which goes back as soon as it is freed.
+pub fn give_back_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: both may be called at any time, on any thread.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 8 << 20);
+        libc::malloc_trim(0);
+    }
+}
+
 /// Memory that new allocations can have without swapping, in bytes; `None` where the system does
 /// not say.
 pub fn available_memory_bytes() -> Option<u64> {

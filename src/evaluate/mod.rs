@@ -173,6 +173,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
     };
     let records = runner.run(task.as_mut(), interrupt)?;
     interrupt.begin_writing()?;
+    machine::give_back_freed_memory();
 
     let rows = rows(&config.settings, task.metrics(), &records, probes.seed);
     let groups = match task.has_reported_groups() {

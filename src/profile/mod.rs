@@ -185,6 +185,7 @@ pub fn run(config: &RunConfig, interrupt: &Interrupt) -> Result<Finished> {
     let (inputs, job, model) = (&inputs, &job, &model);
     let probed = probes::Run { config, inputs, job, model, together, interrupt }.probes(&reuse)?;
     interrupt.begin_writing()?;
+    machine::give_back_freed_memory();
     out.write_probes(&probed.records)?;
     let statistics = statistics::of_scores(config, &probed).inspect_err(|_| {
         let earlier = out.earlier_scores(&config.probes, &inputs.model.name);
