@@ -208,17 +208,16 @@ impl Checkpoint {
                 .at(place)
                 .got(format!("{} at element {at} of {}", values[at], values.len()))
         };
-        let find = |bad: fn(f32) -> bool| values.par_iter().position_first(|v| bad((*v).into()));
         // Attention over a chunk may drop a score that is NaN instead of handing it on, so damage
         // in queries and keys need not reach the logits: it has to be found here.
-        if let Some(at) = find(|v| !v.is_finite()) {
+        if let Some(at) = first(&values, |v| !v.is_finite()) {
             return Err(wrong("is not finite", at)
                 .expected("finite numbers")
                 .advice("the weights are damaged; download them again"));
         }
         const MOST: f32 = f16::MAX.to_f32_const();
         if self.compute.dtype == DType::F16
-            && let Some(at) = find(|v| v.abs() > MOST)
+            && let Some(at) = first(&values, |v| v.abs() > MOST)
         {
             return Err(wrong("f16 cannot hold", at)
                 .expected(format!("at most {MOST}"))
@@ -306,6 +305,15 @@ fn layer_of(name: &str) -> Option<usize> {
     name.strip_prefix("model.layers.")?.split('.').next()?.parse().ok()
 }
 
+/// Where the first of `values` is that is `bad`.
+fn first<T: Element + Into<f32>>(values: &[T], bad: impl Fn(f32) -> bool + Sync) -> Option<usize> {
+    /// Without a jump out of it, the loop over so many is one of vectors.
+    const PIECE: usize = 1 << 14;
+    let any = |piece: &[T]| piece.iter().fold(false, |any, v| any | bad((*v).into()));
+    let from = values.par_chunks(PIECE).position_first(any)? * PIECE;
+    values[from..].iter().position(|v| bad((*v).into())).map(|i| from + i)
+}
+
 /// `[rows, columns]` → `[columns, rows]`, tile by tile so that both sides stay in the cache.
 fn transposed<T: Element>(values: &[T], rows: usize, columns: usize) -> Vec<T> {
     const TILE: usize = 32;
@@ -328,6 +336,16 @@ fn transposed<T: Element>(values: &[T], rows: usize, columns: usize) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_of_several_is_found() {
+        let mut values = vec![0f32; 100_000];
+        assert_eq!(first(&values, |v| v > 0.5), None);
+        for at in [99_999, 70_000, 69_999, 16_384, 16_383, 0] {
+            values[at] = 1.0;
+            assert_eq!(first(&values, |v| v > 0.5), Some(at));
+        }
+    }
 
     #[test]
     fn transposes_shapes_that_are_no_multiple_of_the_tile() {
