@@ -24,8 +24,10 @@ pub struct DryRun {
     pub parameters: u64,
     /// Where it would run.
     pub device: String,
-    /// Type of weights and cache.
+    /// Type of cache and activations.
     pub dtype: String,
+    /// Type that matrices of weights are held in.
+    pub weights_dtype: String,
     /// Probes, or prompts of a comparison.
     pub probes: usize,
     /// Answers to each of them.
@@ -140,7 +142,8 @@ impl DryRun {
         });
         let tightest = tightest.unwrap_or(0);
         let (memory, available) = (each[tightest], free[tightest]);
-        let (peak, held) = (memory.bytes(tokens), compute.held(shape.saved).size());
+        let (peak, weights_dtype) = (memory.bytes(tokens), compute.held(shape.saved));
+        let held = weights_dtype.size();
         let work = Work::of(workload, shape, [held, compute.dtype.size()]);
         let fits = match available.map(|available| peak <= available) {
             // The tightest of those that are known says nothing of the others.
@@ -165,6 +168,7 @@ impl DryRun {
             parameters: shape.parameters(),
             device: compute.name.clone(),
             dtype: format!("{:?}", compute.dtype).to_lowercase(),
+            weights_dtype: format!("{weights_dtype:?}").to_lowercase(),
             probes: workload.prompts.len(),
             answers_per_probe: workload.answers,
             caches,
@@ -298,7 +302,7 @@ impl fmt::Display for DryRun {
             "operations",
             format!("{:.3} TFLOP in prefill, {share:.0} % attention", self.prefill_flops / 1e12),
         )?;
-        line("weights", mib(self.weight_bytes))?;
+        line("weights", format!("{} in {}", mib(self.weight_bytes), self.weights_dtype))?;
         let caches = match self.caches {
             1 => String::new(),
             n => format!(", for each of {n} probes at a time"),

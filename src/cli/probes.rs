@@ -50,7 +50,8 @@ pub struct ComputeArgs {
     #[arg(long, value_name = "N", help_heading = "Model", conflicts_with = "device")]
     pub gpu: Option<usize>,
 
-    /// Type of weights and cache on a GPU [default: bf16, f32 by way of Vulkan]; on the CPU always f32
+    /// Type of weights and cache on a GPU [default: bf16, f32 by way of Vulkan]; the CPU computes in f32, with weights as
+    /// saved
     #[arg(long, value_enum, help_heading = "Model")]
     pub dtype: Option<DtypeArg>,
 

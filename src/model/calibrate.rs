@@ -11,8 +11,9 @@ use super::device::Compute;
 use super::llama::{Llama, NoRows};
 use crate::error::Result;
 
-/// Weights of the timed layer, at most; layers of large models are timed in a narrower form.
-const MOST_WEIGHTS: usize = 6_000_000;
+/// Bytes of the timed layer's weights, at most; layers of large models are timed in a narrower form. More than most
+/// caches hold.
+const MOST_BYTES: usize = 24_000_000;
 /// Tokens of the two timed prefills on a processor and on a GPU.
 const TOKENS: [[usize; 2]; 2] = [[256, 1536], [1024, 4096]];
 /// Timed steps of decode.
@@ -66,9 +67,10 @@ impl Speed {
     /// # Errors
     /// If the device fails.
     pub fn measure(config: &ModelConfig, compute: &Compute) -> Result<Self> {
-        let shape = narrowed(config);
+        let held = compute.held(config.saved);
+        let shape = narrowed(config, MOST_BYTES / held.size());
         let weights = layer_weights(&shape);
-        let mut source = Random { compute, matrices: compute.held(config.saved) };
+        let mut source = Random { compute, matrices: held };
         let model = Llama::of_source(shape.clone(), &mut source, compute)?;
         let lengths = TOKENS[usize::from(!compute.on_host)];
         let mut cache = model.new_cache(lengths[1] + STEPS + 1);
@@ -104,7 +106,7 @@ impl Speed {
         // Noise must not make attention free, or products.
         let attention = (squares / excess.max(squares / (2.0 * overall))).max(overall / 20.0);
         let rest = long - attention_flops(&shape, lengths[1]) / attention;
-        let size = compute.held(config.saved).size() as f64;
+        let size = held.size() as f64;
         Ok(Self {
             matmul_flops: matmul(lengths[1]) / rest.max(long / 10.0),
             attention_flops: attention,
@@ -113,10 +115,10 @@ impl Speed {
     }
 }
 
-/// One layer of `config`, with fewer heads and channels where it has more than [`MOST_WEIGHTS`].
-fn narrowed(config: &ModelConfig) -> ModelConfig {
+/// One layer of `config`, with fewer heads and channels where it has more than `most` weights.
+fn narrowed(config: &ModelConfig, most: usize) -> ModelConfig {
     let mut shape = ModelConfig { layers: 1, vocab: 8, ..config.clone() };
-    let ratio = (MOST_WEIGHTS as f64 / layer_weights(config)).sqrt();
+    let ratio = (most as f64 / layer_weights(config)).sqrt();
     if ratio < 1.0 {
         let narrow = |n: usize| ((n as f64 * ratio) as usize).max(1);
         shape.hidden = narrow(config.hidden).next_multiple_of(16);
@@ -168,11 +170,11 @@ mod tests {
     #[test]
     fn a_large_layer_is_timed_in_a_narrower_form() {
         let mut config = needle_llama_config().unwrap();
-        assert_eq!(narrowed(&config).hidden, 256);
+        assert_eq!(narrowed(&config, 6_000_000).hidden, 256);
         (config.hidden, config.intermediate) = (8192, 28672);
         (config.heads, config.kv_heads, config.head_dim) = (64, 8, 128);
-        let shape = narrowed(&config);
-        assert!(layer_weights(&shape) < 1.5 * MOST_WEIGHTS as f64, "{shape:?}");
+        let shape = narrowed(&config, 6_000_000);
+        assert!(layer_weights(&shape) < 1.5 * 6e6, "{shape:?}");
         assert_eq!((shape.heads / shape.kv_heads, shape.layers), (8, 1));
     }
 

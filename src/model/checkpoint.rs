@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 
 use burn::prelude::*;
 use burn::tensor::{DType, Element};
-use half::f16;
+use half::{bf16, f16};
 use rayon::prelude::*;
 use safetensors::tensor::Dtype;
 use sha2::{Digest, Sha256};
@@ -239,7 +239,7 @@ impl Checkpoint {
             None if name == "model.embed_tokens.weight" => &self.compute.device,
             None => self.compute.last_device(),
         };
-        Tensor::from_data(data.convert_dtype(dtype), (device, dtype))
+        Tensor::from_data(converted(data, dtype), (device, dtype))
     }
 
     fn place(&self) -> String {
@@ -300,6 +300,22 @@ pub(super) fn saved_type(dir: &Path) -> Option<DType> {
     types.max_by_key(|dtype| dtype.size())
 }
 
+/// `data` in the type `dtype`; widened on all threads, unlike by the library.
+fn converted(data: TensorData, dtype: DType) -> TensorData {
+    fn wide<T: Element + Into<f32>>(data: &TensorData) -> Option<Vec<f32>> {
+        Some(data.as_slice::<T>().ok()?.par_iter().map(|v| (*v).into()).collect())
+    }
+    let values = match (data.dtype(), dtype) {
+        (DType::F16, DType::F32) => wide::<f16>(&data),
+        (DType::BF16, DType::F32) => wide::<bf16>(&data),
+        _ => None,
+    };
+    match values {
+        Some(values) => TensorData::new(values, data.shape().clone()),
+        None => data.convert_dtype(dtype),
+    }
+}
+
 /// The layer of a weight of a layer.
 fn layer_of(name: &str) -> Option<usize> {
     name.strip_prefix("model.layers.")?.split('.').next()?.parse().ok()
@@ -317,19 +333,23 @@ fn first<T: Element + Into<f32>>(values: &[T], bad: impl Fn(f32) -> bool + Sync)
 /// `[rows, columns]` → `[columns, rows]`, tile by tile so that both sides stay in the cache.
 fn transposed<T: Element>(values: &[T], rows: usize, columns: usize) -> Vec<T> {
     const TILE: usize = 32;
-    let mut out = vec![T::default(); values.len()];
-    out.par_chunks_mut(TILE * rows).enumerate().for_each(|(block, out)| {
+    assert_eq!(values.len(), rows * columns);
+    let mut out = Vec::with_capacity(values.len());
+    let free = &mut out.spare_capacity_mut()[..values.len()];
+    free.par_chunks_mut((TILE * rows).max(1)).enumerate().for_each(|(block, out)| {
         let first = block * TILE;
         let width = TILE.min(columns - first);
         for row_block in (0..rows).step_by(TILE) {
             for row in row_block..(row_block + TILE).min(rows) {
                 let line = &values[row * columns + first..][..width];
                 for (i, value) in line.iter().enumerate() {
-                    out[i * rows + row] = *value;
+                    out[i * rows + row].write(*value);
                 }
             }
         }
     });
+    // SAFETY: blocks are all columns, and each has written all rows of its own.
+    unsafe { out.set_len(values.len()) };
     out
 }
 

@@ -119,7 +119,8 @@ pub struct ModelConfig {
     pub max_positions: usize,
     /// End-of-sequence ids, from `generation_config.json` where there is one.
     pub eos: Vec<u32>,
-    /// The widest type that its matrices were saved in; f32 where there are none, or none that can be read.
+    /// The widest type that its matrices were saved in; where they are not here, or cannot be read, the one that
+    /// `config.json` says, or f32.
     pub saved: DType,
 }
 
@@ -228,7 +229,11 @@ impl ModelConfig {
             sliding_window: keys.sliding_window(family, layers)?,
             max_positions: keys.size("max_position_embeddings", Some(2048), 1 << 32)?,
             eos,
-            saved: DType::F32,
+            saved: match keys.get("dtype").or(keys.get("torch_dtype")).and_then(Value::as_str) {
+                Some("bfloat16") => DType::BF16,
+                Some("float16") => DType::F16,
+                _ => DType::F32,
+            },
         };
         if config.rms_eps < 0.0 {
             return Err(Error::model("the norm's epsilon is negative")

@@ -322,7 +322,7 @@ impl Decoder {
     }
 
     /// Every weight in its Hugging Face layout (matrices `[out, in]`), with its name, in the type that
-    /// it computes in.
+    /// the decoder computes in.
     pub fn weights(&self) -> Vec<(String, TensorData)> {
         let mut all = vec![("model.embed_tokens.weight".into(), self.embedding.val().into_data())];
         let mut norm = |name: String, norm: &RmsNorm| {

@@ -55,6 +55,7 @@ mod tests {
         let model = needle_llama(&Compute::cpu()).unwrap();
         assert_eq!(model.config(), &config);
         assert!(model.warnings().is_empty(), "{:?}", model.warnings());
+        assert_eq!(model.decoder().output_projection(0).dtype(), config.saved);
         // Whoever changes the shape sees what it costs: the file has two bytes per weight.
         assert!(WEIGHTS.len() <= 12 << 20, "{} bytes", WEIGHTS.len());
     }

@@ -72,7 +72,7 @@ unsafe impl Sync for Out {}
 impl OnHost {
     /// None if the numbers are of another type, on another device, or watched for a gradient.
     fn new<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
-        let held = held(tensor).filter(|_| tensor.dtype() == DType::F32)?;
+        let held = (tensor.dtype() == DType::F32).then(|| held(tensor)).flatten()?;
         Some(Self(if lies_in_rows(&held) { held } else { held.to_contiguous() }))
     }
 

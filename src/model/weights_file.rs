@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use burn::tensor::Element;
 use half::{bf16, f16};
 use memmap2::Mmap;
 use rayon::prelude::*;
@@ -133,28 +135,33 @@ impl WeightsFile {
         }
     }
 
-    fn numbers<T: Copy + Default + Send, const N: usize>(
+    fn numbers<T: Element, const N: usize>(
         &self,
         info: &TensorInfo,
         of_bytes: impl Fn([u8; N]) -> T + Sync,
     ) -> Result<Vec<T>> {
         let (from, to) = info.data_offsets;
-        let mut out = vec![T::default(); (to - from) / N];
-        let read = |buffer: &mut Vec<u8>, lane: usize, out: &mut [T]| {
+        let len = (to - from) / N;
+        let mut out = Vec::with_capacity(len);
+        let read = |buffer: &mut Vec<u8>, lane: usize, out: &mut [MaybeUninit<T>]| {
             let offset = self.data_start + from + lane * LANE * N;
-            let raw = self.bytes.read(offset, &mut buffer[..out.len() * N])?;
-            for (value, bytes) in out.iter_mut().zip(raw.as_chunks::<N>().0) {
-                *value = of_bytes(*bytes);
+            let raw = self.bytes.read(offset, &mut buffer[..out.len() * N])?.as_chunks::<N>().0;
+            assert_eq!(raw.len(), out.len());
+            for (value, bytes) in out.iter_mut().zip(raw) {
+                value.write(of_bytes(*bytes));
             }
             Ok(())
         };
-        let lanes = out.par_chunks_mut(LANE).enumerate();
+        // Written by the threads alone: setting it to zero before would take as long.
+        let lanes = out.spare_capacity_mut()[..len].par_chunks_mut(LANE).enumerate();
         lanes
             .try_for_each_init(
                 || vec![0u8; LANE * N],
                 |buffer, (lane, out)| read(buffer, lane, out),
             )
             .map_err(|e| unreadable(&self.place, e))?;
+        // SAFETY: every lane was written.
+        unsafe { out.set_len(len) };
         Ok(out)
     }
 

@@ -68,6 +68,7 @@ impl MemoryEstimate {
             if part == 0 { embedding } else { 0 },
             if part + 1 == parts { output } else { 0 },
         ]);
+        // Norms and biases are as wide as activations are: some KiB.
         let held = compute.held(c.saved).size();
         let weight_bytes = weights.saturating_mul(held as u64);
         // The residual stream and its norms; gate, up and their product; queries, keys and values

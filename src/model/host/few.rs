@@ -25,13 +25,16 @@ pub(super) const FEW: usize = 16;
 const WORTH_A_THREAD: usize = 1 << 16;
 /// Rows of a weight that are read together.
 const TOGETHER: usize = 8;
-/// Parts of a weight, of some of its rows each, at most. A part is read from one end to the other: a processor
-/// reads ahead in memory, not across it.
-const PARTS: usize = 16;
-/// Rows of a part, at least.
-const ROWS_OF_PART: usize = 64;
-/// Columns of a part that are multiplied before the next are, so that their sums stay in a core's own cache.
+/// Stretches of a weight's rows, at most. Where there are enough of them, each is read from one end to the other, all
+/// columns: a processor reads ahead in memory, not across it.
+const STRETCHES: usize = 16;
+/// Rows of a stretch, at least.
+const ROWS_OF_STRETCH: usize = 64;
+/// Columns that are multiplied before the next are, at most, so that their sums stay in a core's own cache.
 const COLUMNS: usize = 8192;
+/// Columns that are, at least, and of which their number is a multiple, as it is of what a register holds: so an
+/// output does not depend on it.
+const FEWEST_COLUMNS: usize = 512;
 /// Outputs of a transposed weight, its rows, that a thread makes at a time.
 const BLOCK: usize = 256;
 /// Rows that are multiplied together.
@@ -52,13 +55,19 @@ pub fn product(x: &Tensor<2>, w: &Tensor<2>) -> Option<Tensor<2>> {
     Some(Tensor::from_data(TensorData::new(all, [m, outputs]), (&x.device(), DType::F32)))
 }
 
-/// `[m, N]`: the sum of the products with each part of `w`, `[K, N]`, in order.
+/// `[m, N]`: the sum of the products with each stretch of `w`, `[K, N]`, in order.
 fn product_of<T: Stored>(x: &[f32], w: Rows<T>, [m, inner, outputs]: [usize; 3]) -> Vec<f32> {
-    let rows = inner.div_ceil(PARTS).next_multiple_of(TOGETHER).max(ROWS_OF_PART);
-    let (parts, blocks) = (inner.div_ceil(rows), outputs.div_ceil(COLUMNS));
-    let columns = |block: usize| block * COLUMNS..outputs.min((block + 1) * COLUMNS);
-    let multiplications = m * rows * outputs.min(COLUMNS);
-    let pieces: Vec<Vec<f32>> = (0..parts * blocks)
+    // Few stretches of wide weights: the sums of all exist at the same time.
+    let most = STRETCHES.div_ceil(outputs.div_ceil(COLUMNS).max(1));
+    let rows = inner.div_ceil(most).next_multiple_of(TOGETHER).max(ROWS_OF_STRETCH);
+    let stretches = inner.div_ceil(rows);
+    // Four pieces for each thread, or more.
+    let columns = (stretches * outputs).div_ceil(4 * rayon::current_num_threads());
+    let width = columns.next_multiple_of(FEWEST_COLUMNS).min(COLUMNS);
+    let blocks = outputs.div_ceil(width);
+    let columns = |block: usize| block * width..outputs.min((block + 1) * width);
+    let multiplications = m * rows * outputs.min(width);
+    let pieces: Vec<Vec<f32>> = (0..stretches * blocks)
         .into_par_iter()
         .with_min_len(WORTH_A_THREAD.div_ceil(multiplications.max(1)))
         .map(|piece| {
@@ -71,23 +80,24 @@ fn product_of<T: Stored>(x: &[f32], w: Rows<T>, [m, inner, outputs]: [usize; 3])
         })
         .collect();
     let mut all = vec![0.0; m * outputs];
-    let rows_per_thread = WORTH_A_THREAD.div_ceil((parts * outputs).max(1));
-    all.par_chunks_mut(outputs.max(1)).with_min_len(rows_per_thread).enumerate().for_each(
-        |(row, all)| {
-            for (piece, sums) in pieces.iter().enumerate() {
-                let columns = columns(piece % blocks);
-                let sums = &sums[row * columns.len()..];
-                all[columns].iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
+    let blocks_per_thread = WORTH_A_THREAD.div_ceil((stretches * width).max(1));
+    for (row, all) in all.chunks_mut(outputs.max(1)).enumerate() {
+        let of_blocks = all.par_chunks_mut(width).with_min_len(blocks_per_thread);
+        of_blocks.enumerate().for_each(|(block, all)| {
+            for sums in pieces.iter().skip(block).step_by(blocks) {
+                let sums = &sums[row * all.len()..];
+                all.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
             }
-        },
-    );
+        });
+    }
     all
 }
 
-/// `x`, `[m, K]`, `·` the transpose of `w`, `[N, K]`, for any number of rows; else as [`product`].
+/// `x`, `[m, K]`, `·` the transpose of `w`, `[N, K]`; else as [`product`]. More rows than a few, too, where `w` is not of
+/// f32: widened for the library, the embedding of a large vocabulary would be gigabytes.
 pub fn transposed(x: &Tensor<2>, w: &Tensor<2>) -> Option<Tensor<2>> {
-    let [outputs, inner] = w.dims();
-    if x.dims()[1] != inner {
+    let ([m, width], [outputs, inner]) = (x.dims(), w.dims());
+    if width != inner || m > FEW && w.dtype() == DType::F32 {
         return None;
     }
     let w = Weight::new(w)?;

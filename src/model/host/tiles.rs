@@ -20,7 +20,7 @@
 mod operands;
 #[cfg(test)]
 mod tests;
-mod unit;
+pub(super) mod unit;
 mod vectors;
 
 use std::cell::RefCell;

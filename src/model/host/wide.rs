@@ -19,8 +19,11 @@ use super::{OnHost, Out, Rows};
 const INNER: usize = 256;
 /// Columns that are, at most.
 const COLUMNS: usize = 256;
-/// Columns that are, at least, and of which their number is a multiple.
-const FEWEST: usize = 64;
+/// Columns that are, at least.
+const FEWEST_COLUMNS: usize = 64;
+/// Pieces of the columns, at least, where there are as many of the fewest. Not as threads are: the library adds a piece
+/// of one column up in another order.
+const PIECES: usize = 8;
 /// Multiplications for which a thread is worth waking.
 const WORTH_A_THREAD: usize = 1 << 20;
 
@@ -45,9 +48,7 @@ pub fn product(x: &Tensor<2>, w: &Tensor<2>) -> Option<Tensor<2>> {
 
 /// Writes the product to `out`.
 fn write<T: Stored>(x: Rows, w: Rows<T>, inner: usize, out: &Out) {
-    // Two pieces for each thread, or more.
-    let each = out.columns.div_ceil(2 * rayon::current_num_threads());
-    let each = each.next_multiple_of(FEWEST).min(COLUMNS);
+    let each = out.columns.div_ceil(PIECES).next_multiple_of(FEWEST_COLUMNS).min(COLUMNS);
     let pieces = (0..out.columns.div_ceil(each)).into_par_iter();
     let per_thread = WORTH_A_THREAD.div_ceil(out.rows * inner * each);
     pieces.with_min_len(per_thread).for_each_init(

@@ -35,6 +35,9 @@ fn equal_the_sums() {
         (7, 75, 300),
         (16, 9, 513),
         (70, 40, 300),
+        // Several stretches, several blocks of columns; the fewest stretches.
+        (3, 1100, 8200),
+        (1, 70, 140_000),
     ] {
         let (x, w) = (matrix(m, inner, 1), matrix(inner, outputs, 2));
         match product(&x, &w) {
@@ -43,14 +46,20 @@ fn equal_the_sums() {
         }
         let lying = vec_of(w.clone().transpose());
         let lying = tensor(lying, [1, 1, outputs, inner]).reshape([outputs, inner]);
-        let got = transposed(&x, &lying).unwrap();
-        assert!(off(got, &x, &w) < 1e-6, "transposed, {m} {inner} {outputs}");
+        let narrow = lying.clone().cast(DType::BF16);
+        let wide = narrow.clone().cast(DType::F32).transpose();
+        let got = transposed(&x, &narrow).unwrap();
+        assert!(off(got, &x, &wide) < 1e-6, "transposed, narrow, {m} {inner} {outputs}");
+        match transposed(&x, &lying) {
+            Some(got) => assert!(off(got, &x, &w) < 1e-6, "transposed, {m} {inner} {outputs}"),
+            None => assert!(m > FEW, "transposed, {m} {inner} {outputs}"),
+        }
     }
 }
 
 #[test]
 fn a_row_is_on_its_own() {
-    let (x, w, lying) = (matrix(11, 100, 3), matrix(100, 700, 4), matrix(700, 100, 5));
+    let (x, w, lying) = (matrix(11, 1100, 3), matrix(1100, 700, 4), matrix(700, 1100, 5));
     let all = || [product(&x, &w), transposed(&x, &lying)].map(|y| vec_of(y.unwrap()));
     let whole = all();
     for threads in [1, 3] {

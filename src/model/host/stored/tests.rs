@@ -19,6 +19,11 @@ fn matrix(rows: usize, columns: usize, seed: u32) -> Tensor<2> {
 fn every_number_is_widened_to_itself() {
     let halves: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
     let short: Vec<bf16> = (0..=u16::MAX).map(bf16::from_bits).collect();
+    let same = |got: f32, want: f32| got == want || got.is_nan() && want.is_nan();
+    for (f, b) in halves.iter().zip(&short) {
+        assert!(same(f.wide(), f.to_f32()) && same(b.wide(), b.to_f32()), "{f:?} {b:?}");
+        assert_eq!(f.wide().is_sign_negative(), f.is_sign_negative(), "{f:?}");
+    }
     let (mut to, mut of_short) = (vec![0.0; 1 << 16], vec![0.0; 1 << 16]);
     for (from, columns) in [(0, 3), (3, 61), (64, (1 << 16) - 64)] {
         let range = from..from + columns;
@@ -27,7 +32,6 @@ fn every_number_is_widened_to_itself() {
         let w = Rows { data: v, stride: columns };
         Arch::new().dispatch(Widen { w, columns, out: &mut of_short[range] });
     }
-    let same = |got: f32, want: f32| got == want || got.is_nan() && want.is_nan();
     for i in 0..1 << 16 {
         assert!(same(to[i], halves[i].to_f32()), "f16 {i:04x}: {}", to[i]);
         assert!(same(of_short[i], short[i].to_f32()), "bf16 {i:04x}: {}", of_short[i]);
@@ -55,10 +59,20 @@ fn products_are_those_with_widened_weights() {
         let x = matrix(40, inner, 4);
         // Beside a weight of f32.
         let (got, want) = (tiles::products(&x, [&part, &wide]), tiles::products(&x, [&wide]));
+        #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", target_os = "linux"))]
+        assert_eq!(got.is_some(), tiles::unit::Unit::get().is_some());
         let got = got.map(|both| both.map(vec_of));
         let want = want.map(|[one]| vec_of(one)).map(|one| [one.clone(), one]);
         assert_eq!(got, want, "tiles, {dtype:?}");
     }
+}
+
+/// In several pieces.
+#[test]
+fn much_is_widened_on_all_threads() {
+    let w = matrix(700, 333, 6).cast(DType::BF16);
+    assert!(700 * 333 > 3 * PIECE);
+    assert_eq!(vec_of(widened(&w, DType::F32)), vec_of(w.cast(DType::F32)));
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn interleave<T: Parts>(
         [_, false] => 2,
         _ => PARTS,
     };
-    // What is left of infinity is none of the numbers that a type has.
+    // Finite numbers of `T` have no more parts than that; of others, something is left behind any.
     if parts.min(T::MOST) < PARTS {
         return parts.min(T::MOST);
     }

@@ -34,12 +34,14 @@ fn equals_the_formula() {
 
 #[test]
 fn threads_change_nothing() {
-    let (x, w) = (matrix(70, 300, 3), matrix(300, 1100, 4).cast(DType::BF16));
-    let whole = vec_of(product(&x, &w).unwrap());
-    for threads in [1, 3] {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let again = pool.install(|| vec_of(product(&x, &w).unwrap()));
-        assert_eq!(again, whole, "{threads} threads");
+    for columns in [193, 1100] {
+        let (x, w) = (matrix(70, 300, 3), matrix(300, columns, 4).cast(DType::BF16));
+        let whole = vec_of(product(&x, &w).unwrap());
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let again = pool.install(|| vec_of(product(&x, &w).unwrap()));
+            assert_eq!(again, whole, "{columns} columns, {threads} threads");
+        }
     }
 }
 
