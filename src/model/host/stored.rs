@@ -16,7 +16,7 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use half::{bf16, f16};
 #[cfg(target_arch = "x86_64")]
-use pulp::x86::V4;
+use pulp::x86::{V3, V4};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -49,19 +49,15 @@ impl Stored for f32 {
 }
 
 impl Stored for f16 {
-    /// With integers, as a loop over it is one of vectors on every processor.
+    /// Without a jump, as several become one of vectors: exponents are larger by 112 in f32, and those of infinity and
+    /// NaN by 112 more.
     #[inline(always)]
     fn wide(self) -> f32 {
-        /// What exponents are larger by in f32.
-        const BIAS: u32 = (127 - 15) << 23;
         let bits = u32::from(self.to_bits());
         let (sign, rest) = ((bits & 0x8000) << 16, bits & 0x7fff);
-        // Below the least exponent it is a number of the least steps, 2^-24.
-        let steps = rest as i32 as f32 * f32::from_bits((127 - 24) << 23);
-        let normal = (rest << 13) + BIAS;
-        let special = normal + BIAS;
-        let normal = if rest < 0x7c00 { normal } else { special };
-        f32::from_bits(sign | if rest < 0x0400 { steps.to_bits() } else { normal })
+        let scaled = f32::from_bits(rest << 13) * f32::from_bits((127 + 112) << 23);
+        let special = if rest < 0x7c00 { 0 } else { 112 << 23 };
+        f32::from_bits(sign | (scaled.to_bits() + special))
     }
 
     #[inline(always)]
@@ -71,6 +67,11 @@ impl Stored for f16 {
         if TypeId::of::<S>() == TypeId::of::<V4>() {
             // SAFETY: a V4 is proof of AVX-512, and the slice is as long as its registers.
             return unsafe { x86::f32s_of_f16(numbers.as_ptr()) };
+        }
+        #[cfg(target_arch = "x86_64")]
+        if TypeId::of::<S>() == TypeId::of::<V3>() {
+            // SAFETY: the same of AVX2.
+            return unsafe { x86::eight_f32s_of_f16(numbers.as_ptr()) };
         }
         lanes(simd, numbers)
     }
@@ -121,6 +122,29 @@ mod x86 {
             let wide = _mm512_cvtph_ps(_mm256_loadu_si256(from.cast()));
             std::mem::transmute_copy(&wide)
         }
+    }
+
+    /// 8 numbers at `from`; by hand, as the instruction for it is not one of those that all processors with AVX2 have.
+    /// What is below the least exponent is a number of the least steps, 2^-24.
+    ///
+    /// # Safety
+    /// They must be there, the processor have AVX2, and `R` be 32 bytes of any bits.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub unsafe fn eight_f32s_of_f16<R: Copy>(from: *const f16) -> R {
+        let bits = unsafe { _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast())) };
+        let sign = _mm256_slli_epi32(_mm256_and_si256(bits, _mm256_set1_epi32(0x8000)), 16);
+        let rest = _mm256_and_si256(bits, _mm256_set1_epi32(0x7fff));
+        let bias = _mm256_set1_epi32(112 << 23);
+        let special = _mm256_cmpgt_epi32(rest, _mm256_set1_epi32(0x7bff));
+        let bias = _mm256_add_epi32(bias, _mm256_and_si256(special, bias));
+        let normal = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_slli_epi32(rest, 13), bias));
+        let step = _mm256_castsi256_ps(_mm256_set1_epi32((127 - 24) << 23));
+        let steps = _mm256_mul_ps(_mm256_cvtepi32_ps(rest), step);
+        let small = _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(0x0400), rest));
+        let wide = _mm256_blendv_ps(normal, steps, small);
+        let wide = _mm256_or_ps(wide, _mm256_castsi256_ps(sign));
+        unsafe { std::mem::transmute_copy(&wide) }
     }
 
     /// As [`f32s_of_f16`].

@@ -24,17 +24,29 @@ fn every_number_is_widened_to_itself() {
         assert!(same(f.wide(), f.to_f32()) && same(b.wide(), b.to_f32()), "{f:?} {b:?}");
         assert_eq!(f.wide().is_sign_negative(), f.is_sign_negative(), "{f:?}");
     }
-    let (mut to, mut of_short) = (vec![0.0; 1 << 16], vec![0.0; 1 << 16]);
-    for (from, columns) in [(0, 3), (3, 61), (64, (1 << 16) - 64)] {
-        let range = from..from + columns;
-        let (w, v) = (Rows { data: &halves[from..], stride: columns }, &short[from..]);
-        Arch::new().dispatch(Widen { w, columns, out: &mut to[range.clone()] });
-        let w = Rows { data: v, stride: columns };
-        Arch::new().dispatch(Widen { w, columns, out: &mut of_short[range] });
-    }
-    for i in 0..1 << 16 {
-        assert!(same(to[i], halves[i].to_f32()), "f16 {i:04x}: {}", to[i]);
-        assert!(same(of_short[i], short[i].to_f32()), "bf16 {i:04x}: {}", of_short[i]);
+    let all_archs = || {
+        let archs = [Arch::new(), Arch::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        let archs = archs.into_iter().chain(V3::try_new().map(Arch::V3));
+        archs.into_iter()
+    };
+    for arch in all_archs() {
+        let (mut to, mut of_short) = (vec![0.0; 1 << 16], vec![0.0; 1 << 16]);
+        for (from, columns) in [(0, 3), (3, 61), (64, (1 << 16) - 64)] {
+            let range = from..from + columns;
+            let w = Rows { data: &halves[from..], stride: columns };
+            arch.dispatch(Widen { w, columns, out: &mut to[range.clone()] });
+            let w = Rows { data: &short[from..], stride: columns };
+            arch.dispatch(Widen { w, columns, out: &mut of_short[range] });
+        }
+        for i in 0..1 << 16 {
+            assert!(same(to[i], halves[i].to_f32()), "{arch:?}, f16 {i:04x}: {}", to[i]);
+            assert!(
+                same(of_short[i], short[i].to_f32()),
+                "{arch:?}, bf16 {i:04x}: {}",
+                of_short[i]
+            );
+        }
     }
 }
 
@@ -71,7 +83,7 @@ fn products_are_those_with_widened_weights() {
 #[test]
 fn much_is_widened_on_all_threads() {
     let w = matrix(700, 333, 6).cast(DType::BF16);
-    assert!(700 * 333 > 3 * PIECE);
+    const { assert!(700 * 333 > 3 * PIECE) };
     assert_eq!(vec_of(widened(&w, DType::F32)), vec_of(w.cast(DType::F32)));
 }
 
