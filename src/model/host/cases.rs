@@ -1,4 +1,4 @@
-//! Inputs of attention, and what it gives by the formula, for the tests of both ways to compute it.
+//! Inputs of attention and of products, and what they give by the formula, for the tests of the ways to compute them.
 
 use burn::prelude::*;
 
@@ -75,4 +75,27 @@ pub fn vec_of<const D: usize>(x: Tensor<D>) -> Vec<f32> {
 
 pub fn case(heads: usize, kv_heads: usize, queries: usize, keys: usize, dim: usize) -> Shape {
     Shape { heads, kv_heads, queries, keys, dim, window: None }
+}
+
+/// A matrix of [`numbers`].
+pub fn matrix(rows: usize, columns: usize, seed: u32) -> Tensor<2> {
+    tensor(numbers(rows * columns, seed), [1, 1, rows, columns]).reshape([rows, columns])
+}
+
+/// The largest difference of `x · w` from the sum in f64, relative to the sum of what is added.
+pub fn off(got: Tensor<2>, x: &Tensor<2>, w: &Tensor<2>) -> f64 {
+    let ([m, inner], [_, outputs]) = (x.dims(), w.dims());
+    assert_eq!(got.dims(), [m, outputs]);
+    let [x, w, got] = [x.clone(), w.clone(), got].map(vec_of);
+    let mut off = 0f64;
+    for row in 0..m {
+        for column in 0..outputs {
+            let part =
+                |k: usize| f64::from(x[row * inner + k]) * f64::from(w[k * outputs + column]);
+            let sum: f64 = (0..inner).map(part).sum();
+            let size: f64 = (0..inner).map(|k| part(k).abs()).sum();
+            off = off.max((f64::from(got[row * outputs + column]) - sum).abs() / size);
+        }
+    }
+    off
 }

@@ -1,18 +1,12 @@
-use burn::prelude::*;
 use burn::tensor::DType;
 use half::{bf16, f16};
 
-use super::super::cases::{numbers, vec_of};
+use super::super::cases::{matrix, vec_of};
 use super::super::few::{FEW, product, transposed};
 use super::super::tiles;
 use super::*;
 
 const TYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
-
-fn matrix(rows: usize, columns: usize, seed: u32) -> Tensor<2> {
-    let numbers = TensorData::new(numbers(rows * columns, seed), [rows, columns]);
-    Tensor::from_data(numbers, &Device::flex())
-}
 
 /// All there are, at lengths that no vector divides.
 #[test]

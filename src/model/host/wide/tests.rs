@@ -1,13 +1,7 @@
-use burn::prelude::*;
 use burn::tensor::DType;
 
-use super::super::cases::{numbers, vec_of};
+use super::super::cases::{matrix, off, vec_of};
 use super::*;
-
-fn matrix(rows: usize, columns: usize, seed: u32) -> Tensor<2> {
-    let numbers = TensorData::new(numbers(rows * columns, seed), [rows, columns]);
-    Tensor::from_data(numbers, &Device::flex())
-}
 
 #[test]
 fn equals_the_formula() {
@@ -17,17 +11,9 @@ fn equals_the_formula() {
             let x = matrix(m, inner + 3, 1).narrow(1, 2, inner);
             let w = matrix(inner + 2, columns + 5, 2).cast(dtype);
             let w = w.narrow(0, 1, inner).narrow(1, 3, columns);
-            let got = vec_of(product(&x, &w).unwrap());
-            let (x, w) = (vec_of(x), vec_of(w.cast(DType::F32)));
-            assert_eq!(got.len(), m * columns);
-            for (i, got) in got.iter().enumerate() {
-                let (row, column) = (i / columns, i % columns);
-                let terms = (0..inner)
-                    .map(|k| f64::from(x[row * inner + k]) * f64::from(w[k * columns + column]));
-                let size: f64 = terms.clone().map(f64::abs).sum();
-                let off = (f64::from(*got) - terms.sum::<f64>()).abs() / size;
-                assert!(off < 1e-6, "{m} x {inner} x {columns}, {row}, {column}: off by {off}");
-            }
+            let got = product(&x, &w).unwrap();
+            let off = off(got, &x, &w.cast(DType::F32));
+            assert!(off < 1e-6, "{m} x {inner} x {columns}: off by {off}");
         }
     }
 }
