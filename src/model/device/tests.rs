@@ -72,3 +72,13 @@ fn a_gpu_is_taken_only_if_it_is_there_and_computes() {
     fails(0, &Vec::new, &["no GPU was found (driver mismatch?)"]);
     fails(0, &|| panic!("cuInit failed"), &["CUDA does not work", "CUDA_PATH", "cuInit"]);
 }
+
+/// The processor holds what is narrower as it was saved; a GPU all in its own type.
+#[test]
+fn matrices_are_held_as_saved_or_in_one_type() {
+    let gpu = Compute { on_host: false, dtype: DType::BF16, ..Compute::cpu() };
+    for saved in [DType::F32, DType::F16, DType::BF16] {
+        assert_eq!((Compute::cpu().held(saved), gpu.held(saved)), (saved, DType::BF16));
+    }
+    assert_eq!(Compute::cpu().held(DType::F64), DType::F32);
+}

@@ -55,3 +55,54 @@ fn layers_on_different_devices_compute_the_same() {
         }
     }
 }
+
+/// A prompt and an answer with matrices as saved, and widened: the same but for the order of additions.
+#[test]
+fn weights_as_saved_compute_the_same() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
+    for (name, saved) in
+        [("llama-sharded-bf16", DType::BF16), ("llama-linear-tied-f16", DType::F16)]
+    {
+        let (dir, compute) = (folder.join(name), Compute::cpu());
+        let config = ModelConfig::from_dir(&dir).unwrap();
+        assert_eq!(config.saved, saved, "{name}");
+        let logits = |checkpoint: Checkpoint, held: DType| {
+            let model = Llama::new(config.clone(), checkpoint, &compute).unwrap();
+            assert_eq!(model.decoder().output_projection(0).dtype(), held, "{name}");
+            assert!(model.decoder().weights().iter().all(|(_, w)| w.dtype() == DType::F32));
+            let mut cache = model.new_cache(42);
+            let ids: Vec<u32> = (0..40).map(|i| i * 37 % 90).collect();
+            let mut all = model.run(&ids, &mut cache, 40, 0, &mut NoRows).unwrap();
+            all.extend(model.run(&[7], &mut cache, 1, 0, &mut NoRows).unwrap());
+            all
+        };
+        let open = || Checkpoint::open(&dir, &compute).unwrap();
+        let (got, want) = (logits(open(), saved), logits(open().in_one_type(), DType::F32));
+        let scale = want.iter().fold(0f32, |m, v| m.max(v.abs()));
+        for (got, want) in got.iter().zip(&want) {
+            assert!((got - want).abs() <= 1e-6 * scale, "{name}: {got} {want}");
+        }
+    }
+}
+
+/// Before the weights are here, `config.json` tells their type; damaged ones do not end anything yet.
+#[test]
+fn the_type_of_weights_is_known_before_they_are() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
+    let text = std::fs::read_to_string(folder.join("llama-mha/config.json")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let saved = |key: &str, name: &str| {
+        let text = text.replace("\"dtype\": \"float32\"", &format!("\"{key}\": \"{name}\""));
+        std::fs::write(dir.path().join("config.json"), text).unwrap();
+        ModelConfig::from_dir(dir.path()).unwrap().saved
+    };
+    assert_eq!(saved("dtype", "bfloat16"), DType::BF16);
+    assert_eq!(saved("torch_dtype", "float16"), DType::F16);
+    assert_eq!(saved("torch_dtype", "float64"), DType::F32);
+    std::fs::write(dir.path().join("model.safetensors"), b"no weights").unwrap();
+    assert_eq!(saved("dtype", "bfloat16"), DType::BF16);
+    // What is there counts more.
+    let weights = folder.join("llama-mha/model.safetensors");
+    std::fs::copy(weights, dir.path().join("model.safetensors")).unwrap();
+    assert_eq!(saved("dtype", "bfloat16"), DType::F32);
+}
