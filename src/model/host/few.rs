@@ -63,7 +63,7 @@ fn product_of<T: Stored>(x: &[f32], w: Rows<T>, [m, inner, outputs]: [usize; 3])
     let stretches = inner.div_ceil(rows);
     // Four pieces for each thread, or more.
     let columns = (stretches * outputs).div_ceil(4 * rayon::current_num_threads());
-    let width = columns.next_multiple_of(FEWEST_COLUMNS).min(COLUMNS);
+    let width = columns.next_multiple_of(FEWEST_COLUMNS).clamp(FEWEST_COLUMNS, COLUMNS);
     let blocks = outputs.div_ceil(width);
     let columns = |block: usize| block * width..outputs.min((block + 1) * width);
     let multiplications = m * rows * outputs.min(width);

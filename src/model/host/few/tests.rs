@@ -54,6 +54,15 @@ fn a_row_is_on_its_own() {
 }
 
 #[test]
+fn nothing_is_added_up_to_zeros() {
+    let (x, w) = (matrix(2, 8, 1), matrix(8, 9, 2));
+    let no_columns = product(&x, &w.clone().slice([0..8, 0..0]));
+    assert!(no_columns.is_none_or(|y| y.dims() == [2, 0]));
+    let no_terms = product(&x.slice([0..2, 0..0]), &w.slice([0..0]));
+    assert!(no_terms.is_none_or(|y| vec_of(y) == [0.0; 18]));
+}
+
+#[test]
 fn others_are_left_to_the_caller() {
     let (w, half) = (matrix(8, 8, 1), matrix(8, 8, 1).cast(DType::F16));
     assert!(product(&matrix(FEW + 1, 8, 2), &w).is_none());
