@@ -42,11 +42,11 @@ const ROWS: usize = 4;
 
 /// `x`, `[m, K]`, `· w`, `[K, N]`.
 ///
-/// `None` for no row or more than [`FEW`], for sizes that do not match, for `x` that is not in host memory in f32, and for
+/// `None` where there is nothing to add up, for more rows than [`FEW`], for sizes that do not match, for `x` that is not in host memory in f32, and for
 /// `w` that does not lie there row by row, in any type of floats; the caller then does without.
 pub fn product(x: &Tensor<2>, w: &Tensor<2>) -> Option<Tensor<2>> {
     let ([m, width], [inner, outputs]) = (x.dims(), w.dims());
-    if m == 0 || m > FEW || width != inner {
+    if m > FEW || width != inner || m * inner * outputs == 0 {
         return None;
     }
     let (rows, w) = (OnHost::new(x)?, Weight::new(w)?);
@@ -58,18 +58,18 @@ pub fn product(x: &Tensor<2>, w: &Tensor<2>) -> Option<Tensor<2>> {
 /// `[m, N]`: the sum of the products with each stretch of `w`, `[K, N]`, in order.
 fn product_of<T: Stored>(x: &[f32], w: Rows<T>, [m, inner, outputs]: [usize; 3]) -> Vec<f32> {
     // Few stretches of wide weights: the sums of all exist at the same time.
-    let most = STRETCHES.div_ceil(outputs.div_ceil(COLUMNS).max(1));
+    let most = STRETCHES.div_ceil(outputs.div_ceil(COLUMNS));
     let rows = inner.div_ceil(most).next_multiple_of(TOGETHER).max(ROWS_OF_STRETCH);
     let stretches = inner.div_ceil(rows);
     // Four pieces for each thread, or more.
     let columns = (stretches * outputs).div_ceil(4 * rayon::current_num_threads());
-    let width = columns.next_multiple_of(FEWEST_COLUMNS).clamp(FEWEST_COLUMNS, COLUMNS);
+    let width = columns.next_multiple_of(FEWEST_COLUMNS).min(COLUMNS);
     let blocks = outputs.div_ceil(width);
     let columns = |block: usize| block * width..outputs.min((block + 1) * width);
     let multiplications = m * rows * outputs.min(width);
     let pieces: Vec<Vec<f32>> = (0..stretches * blocks)
         .into_par_iter()
-        .with_min_len(WORTH_A_THREAD.div_ceil(multiplications.max(1)))
+        .with_min_len(WORTH_A_THREAD.div_ceil(multiplications))
         .map(|piece| {
             let (first, columns) = (piece / blocks * rows, columns(piece % blocks));
             let w = w.from(first).columns_from(columns.start);
@@ -80,8 +80,8 @@ fn product_of<T: Stored>(x: &[f32], w: Rows<T>, [m, inner, outputs]: [usize; 3])
         })
         .collect();
     let mut all = vec![0.0; m * outputs];
-    let blocks_per_thread = WORTH_A_THREAD.div_ceil((stretches * width).max(1));
-    for (row, all) in all.chunks_mut(outputs.max(1)).enumerate() {
+    let blocks_per_thread = WORTH_A_THREAD.div_ceil(stretches * width);
+    for (row, all) in all.chunks_mut(outputs).enumerate() {
         let of_blocks = all.par_chunks_mut(width).with_min_len(blocks_per_thread);
         of_blocks.enumerate().for_each(|(block, all)| {
             for sums in pieces.iter().skip(block).step_by(blocks) {
