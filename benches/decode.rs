@@ -10,8 +10,8 @@
 use std::time::Instant;
 
 use headprof::Result;
-use headprof::cache_heads::{CacheHeads, Granularity};
 use headprof::eviction::{Kept, Wanted};
+use headprof::heads::{CacheHeads, Granularity};
 use headprof::model::llama::NoRows;
 use headprof::model::{Compute, Llama, RaggedCache, embedded};
 

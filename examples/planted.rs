@@ -15,7 +15,8 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use headprof::{atomic, model::planted};
+use headprof::model::planted;
+use headprof::system::atomic;
 
 /// Seed of the codes, the haystack and the first needle.
 const SEED: u64 = 1;

@@ -7,7 +7,7 @@
 //! # The line of the data
 //!
 //! ```text
-//! command line ─► RunConfig ─► Plan {Probe…} ─► Prompt ─► generate ─┬► RowStats ─► HeadScore ─► HeadMatrix
+//! command line ─► ProfileConfig ─► Plan {Probe…} ─► Prompt ─► generate ─┬► RowStats ─► HeadScore ─► HeadMatrix
 //!                                 ▲                ▲                └► answer ─► AnswerGate ─► ProbeRecord
 //!                  needles, haystack ─► Tokenizer ─┘
 //!
@@ -72,48 +72,35 @@
 //! `L` layers, `H` query heads, `G` key/value heads, `D` head dimension, `T` tokens of a context,
 //! `V` vocabulary, `n` tokens of a needle.
 
-pub mod allocate;
-pub mod atomic;
-pub mod babilong;
-pub mod bench;
 pub mod budget;
-pub mod cache_heads;
 pub mod chat;
 pub mod cli;
-pub mod dry_run;
+pub mod commands;
+pub mod config;
+pub mod datasets;
 pub mod error;
-pub mod evaluate;
 pub mod eviction;
-pub mod export_probes;
 pub mod gate;
 pub mod generate;
 pub mod haystack;
-pub mod head_matrix;
 pub mod head_score;
+pub mod heads;
 pub mod hub;
-pub mod interrupt;
-pub mod machine;
+pub mod job;
+pub mod metrics;
 pub mod model;
 pub mod needle;
-pub mod observe;
-pub mod panics;
 pub mod plan;
 pub mod plot;
-pub mod profile;
-pub mod progress;
 pub mod prompt;
-pub mod reference_span;
-pub mod run_config;
 pub mod score;
-pub mod terminal;
-pub mod text;
+pub mod system;
+pub mod tasks;
 pub mod tokenizer;
-pub mod utility;
-pub mod verify;
 
 #[cfg(test)]
 #[path = "../tests/common/goldens.rs"]
 mod goldens;
 
+pub use crate::heads::HeadMatrix;
 pub use error::{Error, Result};
-pub use head_matrix::HeadMatrix;

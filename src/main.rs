@@ -4,23 +4,27 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use headprof::bench::{self, BenchConfig};
 use headprof::cli::{
     AllocateArgs, BenchArgs, Cli, Command, EvaluateArgs, ObserveArgs, UtilityArgs, VerifyArgs,
 };
-use headprof::dry_run::DryRun;
-use headprof::evaluate::EvaluateConfig;
+use headprof::commands::bench;
+use headprof::commands::bench::BenchConfig;
+use headprof::commands::dry_run::DryRun;
+use headprof::commands::evaluate::EvaluateConfig;
+use headprof::commands::observe;
+use headprof::commands::observe::ObserveConfig;
+use headprof::commands::profile::ProfileConfig;
+use headprof::commands::utility::{Recorded, UtilityConfig};
+use headprof::commands::{allocate, evaluate, profile, utility, verify};
+use headprof::config::{ComputeConfig, ModelChoice, ProbeConfig};
 use headprof::gate::onnxruntime::RuntimePlaces;
 use headprof::hub::{self, Environment};
-use headprof::interrupt::Interrupt;
+use headprof::job::{ModelFiles, Workload};
 use headprof::model::Compute;
-use headprof::observe::{self, ObserveConfig};
-use headprof::panics::{caught, remember_quietly};
-use headprof::profile::{ModelFiles, Workload};
-use headprof::run_config::{ComputeConfig, ModelChoice, ProbeConfig, RunConfig};
-use headprof::terminal::{json_line, note, print};
-use headprof::utility::{Recorded, UtilityConfig};
-use headprof::{Error, Result, allocate, evaluate, profile, utility, verify};
+use headprof::system::interrupt::Interrupt;
+use headprof::system::panics::{caught, remember_quietly};
+use headprof::system::terminal::{json_line, note, print};
+use headprof::{Error, Result};
 
 fn main() -> ExitCode {
     // Whoever asks for a backtrace gets the standard library's.
@@ -54,7 +58,7 @@ fn run() -> ExitCode {
         }
     };
     let done = match &cli.command {
-        None => RunConfig::new(&cli.profile, command_line()).and_then(|config| {
+        None => ProfileConfig::new(&cli.profile, command_line()).and_then(|config| {
             match cli.profile.dry_run {
                 true => dry_profile(config),
                 false => run_profile(&config),
@@ -75,7 +79,7 @@ fn command_line() -> Vec<String> {
     std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
-fn run_profile(config: &RunConfig) -> Result<()> {
+fn run_profile(config: &ProfileConfig) -> Result<()> {
     let interrupt = Interrupt::install()?;
     let run = || profile::run(config, interrupt.as_ref());
     let finished = config.probes.compute.on_threads(run)?;
@@ -87,9 +91,9 @@ fn run_profile(config: &RunConfig) -> Result<()> {
     finished.shortcoming.map_or(Ok(()), Err)
 }
 
-fn dry_profile(mut config: RunConfig) -> Result<()> {
+fn dry_profile(mut config: ProfileConfig) -> Result<()> {
     config.probes = config.probes.without_weights();
-    let RunConfig { probes, notes, quiet, json, .. } = &config;
+    let ProfileConfig { probes, notes, quiet, json, .. } = &config;
     run_dry(probes, notes, [*quiet, *json], |compute| profile::workload(&config, compute))
 }
 

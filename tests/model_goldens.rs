@@ -6,11 +6,11 @@ mod goldens;
 
 use std::path::{Path, PathBuf};
 
+use headprof::commands::verify::verify;
 use headprof::model::config::Family;
 use headprof::model::full_rows::{FullRows, LayerRows};
 use headprof::model::llama::NoRows;
 use headprof::model::{Compute, Llama};
-use headprof::verify::verify;
 use serde_json::json;
 
 fn fixtures() -> PathBuf {

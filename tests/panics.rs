@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 
-use headprof::panics::{caught, remember_quietly};
+use headprof::system::panics::{caught, remember_quietly};
 
 #[test]
 fn the_first_panic_is_told_with_its_place() {

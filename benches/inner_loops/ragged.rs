@@ -2,8 +2,8 @@
 //! longest list for every head. And everything kept in lists, against the cache of a plain decoder.
 
 use headprof::Result;
-use headprof::cache_heads::Granularity;
 use headprof::eviction::{Kept, Wanted};
+use headprof::heads::Granularity;
 use headprof::model::llama::NoRows;
 use headprof::model::{Compute, KvCache, Llama, RaggedCache, embedded};
 

@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 
-use headprof::text::rouge::{rouge_1, rouge_l, tokens};
+use headprof::metrics::rouge::{rouge_1, rouge_l, tokens};
 
 use super::turns::Turns;
 

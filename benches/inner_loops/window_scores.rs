@@ -4,9 +4,9 @@ use std::hint::black_box;
 
 use headprof::Result;
 use headprof::budget::BudgetOptions;
-use headprof::cache_heads::{CacheHeads, Granularity};
-use headprof::eviction::window_score::WindowScore;
+use headprof::eviction::snapkv::WindowScore;
 use headprof::eviction::{EvictionOptions, Rows, TokenScore, TokenStats, Wanted};
+use headprof::heads::{CacheHeads, Granularity};
 use headprof::model::full_rows::FullRows;
 use headprof::model::{Compute, Llama, embedded};
 

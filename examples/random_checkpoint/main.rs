@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
-use headprof::atomic;
 use headprof::model::{ModelConfig, layout};
+use headprof::system::atomic;
 use safetensors::tensor::Dtype;
 use serde_json::{Map, Value, json};
 

@@ -18,8 +18,8 @@
 use super::adakv::{checked_scores, competed, competed_as_published};
 use super::pyramidkv::{PyramidKv, published};
 use super::{Allocator, Budget, LayerPlace, Needs, Request, Room};
-use crate::cache_heads::CacheHeads;
 use crate::error::Result;
+use crate::heads::CacheHeads;
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]

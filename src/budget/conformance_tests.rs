@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::testing::Case;
 use super::*;
-use crate::cache_heads::{Granularity, GroupReduce};
+use crate::heads::{Granularity, GroupReduce};
 
 /// Budgets that do not depend on the unit of the scores. DiliLazyKV's code adds a share that does.
 const SCALE_FREE: [&str; 7] =

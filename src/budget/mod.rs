@@ -33,9 +33,9 @@ mod golden_tests;
 #[cfg(test)]
 mod testing;
 
-use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
-use crate::head_matrix::HeadMatrix;
+use crate::heads::CacheHeads;
+use crate::heads::HeadMatrix;
 
 pub use options::BudgetOptions;
 pub use room::Room;

@@ -1,7 +1,7 @@
 //! [`BudgetOptions`]: how much, and the constants of the methods.
 
-use crate::cache_heads::GroupReduce;
 use crate::error::{Error, Result};
+use crate::heads::GroupReduce;
 
 /// How many tokens, and the constants of the methods under the references' names.
 #[derive(Debug, Clone, PartialEq)]

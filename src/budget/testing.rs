@@ -1,9 +1,9 @@
 //! Requests as values, for the tests of allocators.
 
 use super::{Allocator, Budget, BudgetOptions, LayerPlace, Request, UtilityCurves};
-use crate::cache_heads::{CacheHeads, Granularity};
 use crate::error::Result;
-use crate::head_matrix::HeadMatrix;
+use crate::heads::HeadMatrix;
+use crate::heads::{CacheHeads, Granularity};
 
 /// Everything that a [`Request`] borrows.
 #[derive(Debug, Clone)]

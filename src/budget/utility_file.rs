@@ -14,8 +14,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::UtilityCurves;
-use crate::cache_heads::Granularity;
 use crate::error::{Error, Result};
+use crate::heads::Granularity;
 
 const FORMAT: &str = "headprof-utility";
 const VERSION: u32 = 1;
@@ -98,7 +98,7 @@ impl UtilityFile {
     pub fn to_json_line(&self) -> Result<String> {
         let curves = &self.curves;
         let of_layer = |l| (0..curves.heads()).map(|s| curves.curve(l, s).to_vec()).collect();
-        crate::terminal::json_line(&Document {
+        crate::system::terminal::json_line(&Document {
             format: FORMAT.to_owned(),
             version: VERSION,
             model: self.model.clone(),

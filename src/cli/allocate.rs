@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::cache_heads::{Granularity, GroupReduce};
+use crate::heads::{Granularity, GroupReduce};
 
 /// Values of `--compat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -2,8 +2,8 @@
 //! value: what all attention scores begin with.
 
 use super::{EvictionOptions, Rows, TokenStats, ValueNorm, Wanted};
-use crate::cache_heads::{CacheHeads, GroupReduce};
 use crate::error::{Error, Result};
+use crate::heads::{CacheHeads, GroupReduce};
 
 /// What [`attention_sums`] and, with `vatp`, [`weigh`] need.
 pub(super) fn wanted(rows: Rows, vatp: bool, options: &EvictionOptions) -> Wanted {

@@ -17,8 +17,8 @@
 use super::attention_sums::list_norms;
 use super::top_k::least;
 use super::{Decoding, EvictionOptions, Kept, Method, TokenStats, ValueNorm};
-use crate::cache_heads::GroupReduce;
 use crate::error::{Error, Result};
+use crate::heads::GroupReduce;
 
 /// What eviction while decoding remembers of each list.
 #[derive(Debug, Clone, PartialEq)]
@@ -197,7 +197,7 @@ mod tests {
     use super::super::{Rows, ValueNorms, by_name};
     use super::*;
     use crate::budget::BudgetOptions;
-    use crate::cache_heads::{CacheHeads, Granularity};
+    use crate::heads::{CacheHeads, Granularity};
 
     /// One layer, one head, five tokens; columns sum up to 4, 1, 3, 2, 0.
     fn stats() -> TokenStats {

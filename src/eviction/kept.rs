@@ -2,8 +2,8 @@
 
 use super::top_k::top_k_behind;
 use crate::budget::Budget;
-use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
+use crate::heads::CacheHeads;
 
 /// The positions that each stored head keeps, `[L, S]` lists in ascending order.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::{Decoding, EvictionOptions, Kept, Selector, TokenScore, TokenStats, Wanted};
 use crate::budget::{Allocator, Budget, BudgetOptions, Needs, UtilityCurves};
-use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
-use crate::head_matrix::HeadMatrix;
+use crate::heads::CacheHeads;
+use crate::heads::HeadMatrix;
 
 /// A way to shrink a cache, as the literature names it.
 #[derive(Clone, Copy)]

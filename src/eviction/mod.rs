@@ -21,8 +21,8 @@
 //! on average, window included, `F` protected sinks.
 
 pub mod attention_sums;
-pub mod column_sums;
 pub mod decode;
+pub mod h2o;
 pub mod kept;
 pub mod method;
 pub mod options;
@@ -30,20 +30,20 @@ pub mod pooling;
 pub mod registry;
 pub mod scissorhands;
 pub mod selector;
+pub mod snapkv;
 pub mod streaming_llm;
 pub mod token_stats;
 pub mod top_k;
 pub mod utility;
 pub mod value_norm;
-pub mod window_score;
 
 #[cfg(test)]
 mod conformance_tests;
 #[cfg(test)]
 mod golden_tests;
 
-use crate::cache_heads::CacheHeads;
 use crate::error::Result;
+use crate::heads::CacheHeads;
 
 pub use decode::DecodeEviction;
 pub use kept::Kept;

@@ -1,11 +1,9 @@
 //! Every method by name.
 
 use super::TokenScore;
-use super::column_sums::ColumnSums;
 use super::method::{Method, Rule};
 use super::scissorhands::Scissorhands;
 use super::streaming_llm::StreamingLlm;
-use super::window_score::WindowScore;
 use crate::budget::Allocator;
 use crate::budget::ada_pyramidkv::AdaPyramidKv;
 use crate::budget::adakv::AdaKv;
@@ -16,6 +14,8 @@ use crate::budget::lukv::LuKv;
 use crate::budget::pyramidkv::PyramidKv;
 use crate::budget::uniform::Uniform;
 use crate::error::{Error, Result};
+use crate::eviction::h2o::ColumnSums;
+use crate::eviction::snapkv::WindowScore;
 
 /// What the name of a method that weighs attention by values ends in.
 pub const VATP_SUFFIX: &str = "+vatp";

@@ -15,8 +15,8 @@
 
 use super::attention_sums::{self, attention_sums, weigh};
 use super::{Decoding, EvictionOptions, Rows, TokenScore, TokenStats, Wanted};
-use crate::cache_heads::CacheHeads;
 use crate::error::Result;
+use crate::heads::CacheHeads;
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]

@@ -7,8 +7,8 @@
 use super::method::Rule;
 use super::{EvictionOptions, HeadEvidence, Kept, Method, TokenStats};
 use crate::budget::{Budget, LayerPlace, Needs, Request};
-use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
+use crate::heads::CacheHeads;
 
 /// A method that is ready for the layers of one prompt.
 #[derive(Clone)]

@@ -16,8 +16,8 @@
 //! and does not evict while decoding. The reference form restores the former.
 
 use super::{Decoding, EvictionOptions, TokenScore, TokenStats, Wanted};
-use crate::cache_heads::CacheHeads;
 use crate::error::Result;
+use crate::heads::CacheHeads;
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +73,7 @@ mod tests {
     use super::super::by_name;
     use super::*;
     use crate::budget::BudgetOptions;
-    use crate::cache_heads::Granularity;
+    use crate::heads::Granularity;
 
     #[test]
     fn keeps_first_and_last_tokens() {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ValueNorm;
-use crate::cache_heads::CacheHeads;
 use crate::error::{Error, Result};
+use crate::heads::CacheHeads;
 
 /// Which queries' attention is added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -126,8 +126,8 @@ impl FromStr for ValueNorm {
 mod tests {
     use super::*;
     use crate::budget::BudgetOptions;
-    use crate::cache_heads::{CacheHeads, Granularity, GroupReduce};
     use crate::eviction::{EvictionOptions, Pooling, Rows, TokenStats, ValueNorms, by_name};
+    use crate::heads::{CacheHeads, Granularity, GroupReduce};
 
     #[test]
     fn norms_by_hand() {

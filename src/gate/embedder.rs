@@ -11,7 +11,7 @@ use super::model_folder::ModelFolder;
 use super::runtime::Runtime;
 use super::semantic::MAX_TOKENS;
 use crate::error::{Error, Result};
-use crate::panics::caught;
+use crate::system::panics::caught;
 
 /// Threads that wait for work must not take the processor from the language model.
 const NO_SPINNING: (&str, &str) = ("session.intra_op.allow_spinning", "0");

@@ -10,7 +10,7 @@ use ort::environment::Environment;
 use super::onnxruntime::{OLDEST_VERSION, RuntimePlaces};
 use super::semantic::RuntimeIdentity;
 use crate::error::Result;
-use crate::panics::caught;
+use crate::system::panics::caught;
 
 /// The library and what sessions need of it.
 #[derive(Clone)]

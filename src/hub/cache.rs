@@ -18,9 +18,9 @@ use super::announced::Announced;
 use super::contents::{Contents, ONNX};
 use super::id::{HubId, is_commit};
 use super::wanted::{INDEX, WEIGHTS};
-use crate::atomic;
 use crate::error::{Error, Result};
 use crate::model::shard_names;
+use crate::system::atomic;
 
 /// How often a lock that another process holds is tried.
 const LOCK_PAUSE: Duration = Duration::from_millis(250);

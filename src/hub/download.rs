@@ -13,7 +13,7 @@ use super::client::{Client, Rest, Stop};
 use super::errors::Asked;
 use super::view::FileView;
 use crate::error::{Error, Result};
-use crate::terminal::note;
+use crate::system::terminal::note;
 
 /// How often in a row a connection may be lost without a byte gained.
 const TRIES: u32 = 5;

@@ -10,7 +10,7 @@ use super::wanted::{INDEX, Wanted, check_shards};
 use super::{HubId, HubModel, Origin, Snapshot};
 use crate::error::{Error, Result};
 use crate::model::shard_names;
-use crate::terminal::note;
+use crate::system::terminal::note;
 
 /// Most commits that a message lists.
 const LISTED: usize = 3;

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 
 use super::id::HubId;
-use crate::terminal::note;
+use crate::system::terminal::note;
 
 /// The view of one file.
 pub struct FileView(Option<ProgressBar>);

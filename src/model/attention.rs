@@ -9,7 +9,7 @@ use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, DType};
 
-use super::host;
+use crate::model::cpu;
 
 /// What [`chunk`] computes, where a single query takes the shorter way of [`single`].
 pub(super) fn outputs(
@@ -36,7 +36,7 @@ pub(super) fn single(
     window: Option<usize>,
     on_host: bool,
 ) -> (Tensor<3>, Tensor<4>) {
-    if on_host && let Some(both) = host::single::attend(&q, &k, &v, window) {
+    if on_host && let Some(both) = cpu::single::attend(&q, &k, &v, window) {
         return both;
     }
     let rows = rows(q, k, window);
@@ -54,7 +54,7 @@ pub(super) fn chunk(
     window: Option<usize>,
     on_host: bool,
 ) -> Tensor<4> {
-    if on_host && let Some(output) = host::attention::chunk(&q, &k, &v, window) {
+    if on_host && let Some(output) = cpu::attention::chunk(&q, &k, &v, window) {
         return output;
     }
     let ([_, heads, n, _], [_, _, t, _]) = (q.dims(), k.dims());

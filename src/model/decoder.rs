@@ -18,9 +18,9 @@ use burn::tensor::DType;
 use burn::tensor::activation::silu;
 
 use super::config::ModelConfig;
-use super::host::{few, rowwise, stored, tiles, wide};
 use super::rope::Angles;
 use crate::error::Result;
+use crate::model::cpu::{few, rowwise, stored, tiles, wide};
 
 /// What attention is: `(layer, q, k, v)` to the heads' outputs, as [`Decoder::run`] says.
 pub type Attend<'a> =

@@ -51,5 +51,5 @@ pub fn to_safetensors(weights: Vec<(String, TensorData)>, precision: Precision) 
 /// # Errors
 /// As [`to_safetensors`], and [`Error::Resources`] if the file cannot be written.
 pub fn save(weights: Vec<(String, TensorData)>, precision: Precision, path: &Path) -> Result<()> {
-    crate::atomic::write(path, &to_safetensors(weights, precision)?)
+    crate::system::atomic::write(path, &to_safetensors(weights, precision)?)
 }

@@ -10,37 +10,39 @@
 //! KvCache, Kept ─► RaggedCache ── decode(id, RaggedCache) ─► logits, attention rows
 //! ```
 
-mod attention;
 pub mod attention_map;
 pub mod calibrate;
 pub mod capture;
 pub mod checkpoint;
 pub mod config;
+pub mod cpu;
 pub mod decoder;
 pub mod device;
 pub mod embedded;
 pub mod export;
 pub mod full_rows;
-mod host;
-#[cfg(feature = "kernels")]
-mod kernel_cache;
 pub mod kv_cache;
 pub mod layout;
 pub mod llama;
-pub(crate) mod pass;
 pub mod planted;
 pub mod projected_norms;
 pub mod ragged_cache;
 pub mod ragged_decode;
-#[cfg(feature = "kernels")]
-mod ragged_kernel;
 pub mod rates;
-pub(crate) mod read_back;
 pub mod rope;
+pub mod token_stats;
+
+mod attention;
+pub(crate) mod pass;
+pub(crate) mod read_back;
 mod safetensors_error;
 mod shards;
-pub mod token_stats;
 mod weights_file;
+
+#[cfg(feature = "kernels")]
+mod kernel_cache;
+#[cfg(feature = "kernels")]
+mod ragged_kernel;
 
 pub use attention_map::{AttentionMap, MapOf};
 pub use config::ModelConfig;

@@ -59,8 +59,8 @@ mod tests {
     use burn::tensor::TensorData;
 
     use crate::budget::BudgetOptions;
-    use crate::cache_heads::{CacheHeads, Granularity};
     use crate::eviction::{EvictionOptions, ValueNorm, Wanted, by_name};
+    use crate::heads::{CacheHeads, Granularity};
     use crate::model::checkpoint::Checkpoint;
     use crate::model::export::{Precision, to_safetensors};
     use crate::model::llama::NoRows;

@@ -9,7 +9,7 @@ use burn::prelude::*;
 
 use super::config::{RopeConfig, RopeScaling};
 use super::decoder::picked;
-use super::host::rowwise;
+use crate::model::cpu::rowwise;
 
 /// Inverse frequencies of one model, `[D / 2]`.
 #[derive(Debug, Clone)]

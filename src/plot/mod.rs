@@ -59,8 +59,8 @@ impl Picture {
             PathBuf::from(name)
         };
         let paths = [with(".png"), with(".svg")];
-        crate::atomic::write(&paths[0], &self.png)?;
-        crate::atomic::write(&paths[1], self.svg.as_bytes())?;
+        crate::system::atomic::write(&paths[0], &self.png)?;
+        crate::system::atomic::write(&paths[1], self.svg.as_bytes())?;
         Ok(paths)
     }
 }

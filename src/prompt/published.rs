@@ -7,9 +7,9 @@
 use std::ops::Range;
 
 use super::Prompt;
-use crate::babilong::PublishedContext;
 use crate::error::{Error, Result};
 use crate::needle::overlapping;
+use crate::tasks::babilong::PublishedContext;
 use crate::tokenizer::Tokenizer;
 
 /// A published context in tokens.
@@ -93,7 +93,7 @@ impl ContextParts<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::babilong::BabiTask;
+    use crate::tasks::babilong::babi::BabiTask;
     use crate::tokenizer::samples::byte_level;
 
     #[test]

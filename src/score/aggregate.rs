@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::head_matrix::HeadMatrix;
+use crate::heads::HeadMatrix;
 
 /// Resamples of a bootstrap where nothing else is asked for.
 pub const RESAMPLES: usize = 1000;

@@ -18,7 +18,7 @@ use std::ops::RangeInclusive;
 use super::rows::mean_over_rows;
 use super::{Compat, HeadScore, HeadStats, NeedleMask, Observation, ScoreOptions};
 use crate::error::Result;
-use crate::head_matrix::HeadMatrix;
+use crate::heads::HeadMatrix;
 
 /// One of the four counts.
 #[derive(Debug)]

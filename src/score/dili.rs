@@ -14,7 +14,7 @@ use std::ops::RangeInclusive;
 use super::rows::mean_over_rows;
 use super::{Compat, HeadScore, HeadStats, Observation, ScoreOptions};
 use crate::error::Result;
-use crate::head_matrix::HeadMatrix;
+use crate::heads::HeadMatrix;
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]

@@ -16,7 +16,7 @@ use std::ops::RangeInclusive;
 use super::rows::mean_over_rows;
 use super::{Compat, HeadScore, HeadStats, Observation, ScoreOptions, dili, lazy};
 use crate::error::Result;
-use crate::head_matrix::HeadMatrix;
+use crate::heads::HeadMatrix;
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]

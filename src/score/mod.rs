@@ -6,10 +6,12 @@
 //! To add a score: one file with an `impl HeadScore`, and one line in [`registry`].
 
 pub mod aggregate;
+pub mod bootstrap;
 pub mod counts;
 pub mod dili;
 pub mod inf;
 pub mod lazy;
+pub mod likeness;
 pub mod options;
 pub mod retrieval;
 pub mod retrieval_reasoning;
@@ -25,7 +27,7 @@ mod golden_tests;
 use std::ops::RangeInclusive;
 
 use crate::error::{Error, Result};
-use crate::head_matrix::HeadMatrix;
+use crate::heads::HeadMatrix;
 
 pub use options::{Compat, CompatSet, ScoreOptions, ScoreRows};
 pub use row_stats::{NeedleMask, head_stats};

@@ -17,7 +17,7 @@ use std::ops::RangeInclusive;
 
 use super::{Compat, HeadScore, NeedleMask, Observation, ScoreOptions};
 use crate::error::Result;
-use crate::head_matrix::HeadMatrix;
+use crate::heads::HeadMatrix;
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]

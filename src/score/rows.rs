@@ -2,7 +2,7 @@
 
 use super::{Compat, HeadStats, Observation, RowStats, ScoreOptions, ScoreRows};
 use crate::error::{Error, Result};
-use crate::head_matrix::HeadMatrix;
+use crate::heads::HeadMatrix;
 
 /// The rows that `options` choose for a score that follows `reference`.
 ///

@@ -10,8 +10,8 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::budget::{Budget, BudgetOptions, Request, UtilityCurves};
-use crate::cache_heads::{Granularity, GroupReduce};
-use crate::head_matrix::HeadMatrix;
+use crate::heads::HeadMatrix;
+use crate::heads::{Granularity, GroupReduce};
 
 /// A prompt and what a method may look at.
 #[derive(Debug, Clone)]

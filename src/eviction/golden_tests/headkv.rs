@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::head_matrix::HeadMatrix;
+use crate::heads::HeadMatrix;
 
 const LAYERS: usize = 3;
 const HEADS: usize = 4;

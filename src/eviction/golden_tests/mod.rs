@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use super::*;
 use crate::budget::adakv::AdaKv;
 use crate::budget::{Allocator, Budget, BudgetOptions, Request};
-use crate::cache_heads::{Granularity, GroupReduce};
+use crate::heads::{Granularity, GroupReduce};
 
 /// `[H][T][D]` or `[H][T][T]`.
 type Cube = Vec<Vec<Vec<f64>>>;

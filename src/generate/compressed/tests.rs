@@ -2,9 +2,9 @@ use std::path::Path;
 
 use super::*;
 use crate::budget::BudgetOptions;
-use crate::cache_heads::{CacheHeads, Granularity};
 use crate::eviction::{EvictionOptions, Kept, Wanted, by_name};
 use crate::generate::{Question, Settings, generate};
+use crate::heads::{CacheHeads, Granularity};
 use crate::model::Compute;
 use crate::model::llama::NoRows;
 

@@ -24,7 +24,7 @@ pub(super) fn open() -> Result<Compute> {
 
     use super::probe;
     use crate::model::kernel_cache;
-    use crate::panics::caught;
+    use crate::system::panics::caught;
 
     // It can be started once in a process.
     static OPENED: OnceLock<std::result::Result<Device, String>> = OnceLock::new();

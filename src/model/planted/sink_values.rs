@@ -7,8 +7,8 @@
 
 use super::*;
 use crate::budget::BudgetOptions;
-use crate::cache_heads::Granularity;
 use crate::eviction::{EvictionOptions, Pooling, ValueNorm, Wanted, by_name};
+use crate::heads::Granularity;
 
 const KV_HEADS: usize = 2;
 const LAYER: usize = 1;

@@ -9,7 +9,7 @@ use super::codes::SplitMix64;
 use super::*;
 use crate::generate::{Generation, Question, Settings, generate};
 use crate::haystack::Haystack;
-use crate::head_matrix::HeadMatrix;
+use crate::heads::HeadMatrix;
 use crate::model::KvCache;
 use crate::model::llama::{NoRows, RowSink};
 use crate::needle::Needle;

@@ -6,7 +6,7 @@ use burn::tensor::{DType, IndexingUpdateOp};
 
 use super::{Attended, List};
 use crate::error::Result;
-use crate::model::host::softmax;
+use crate::model::cpu::softmax;
 use crate::model::ragged_kernel::{self, Seen};
 use crate::model::read_back;
 

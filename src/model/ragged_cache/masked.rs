@@ -3,8 +3,8 @@
 
 use burn::prelude::*;
 
-use crate::cache_heads::CacheHeads;
 use crate::eviction::Kept;
+use crate::heads::CacheHeads;
 use crate::model::{KvCache, Llama};
 
 pub struct MaskedCache {

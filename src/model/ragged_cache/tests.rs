@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::masked::MaskedCache;
 use super::*;
-use crate::cache_heads::Granularity;
 use crate::generate::argmax;
+use crate::heads::Granularity;
 #[cfg(feature = "kernels")]
 use crate::model::embedded::needle_llama;
 use crate::model::llama::NoRows;

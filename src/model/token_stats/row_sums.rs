@@ -10,8 +10,8 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::eviction::{Rows, Wanted};
 use crate::model::attention;
+use crate::model::cpu::softmax::RowsOfHead;
 use crate::model::device::Compute;
-use crate::model::host::softmax::RowsOfHead;
 use crate::model::read_back;
 
 /// How many scores, `H * n * t`, exist at a time: 4 MiB on the host, about what stays in its caches;

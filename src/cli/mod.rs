@@ -1,0 +1,239 @@
+//! The command line: what can be typed, with its help. What it means is decided in
+//! [`crate::config`].
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::gate::onnxruntime::RuntimePlaces;
+use crate::hub::Environment;
+
+mod allocate;
+mod bench;
+mod evaluate;
+mod observe;
+mod probes;
+mod selection;
+mod utility;
+
+pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
+pub use bench::BenchArgs;
+pub use evaluate::{CodeSimilarityArg, EvaluateArgs};
+pub use observe::ObserveArgs;
+pub use probes::{ChatArg, ComputeArgs, DtypeArg, HubArgs, ModelArgs, ProbeArgs, Switch};
+pub use selection::SelectionArgs;
+pub use utility::UtilityArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  headprof --depths 0.1,0.5,0.9
+      profile the embedded model needle-llama, about a minute on a laptop
+  headprof --model ~/models/Llama-3.2-1B --lengths 1k,2k,4k
+      profile a checkpoint of your own
+  headprof --model meta-llama/Llama-3.2-1B --lengths 1k,2k,4k
+      profile a checkpoint of the Hugging Face hub; licence and HF_TOKEN: docs/models.md
+  headprof --model DIR --device cuda --min-len 1024 --max-len 8192 --context-intervals 8
+  headprof --probe babilong --tasks qa1,qa2,qa3 --lengths 512,1k,2k
+      which heads put several facts together
+  headprof --haystack-dir texts --needles my-needles.jsonl --gate exact --out results
+  headprof --compat headkv-r2 --needles needles.jsonl
+      as the reference HeadKV computes it
+  headprof evaluate --methods full,snapkv,headkv --budgets 64,128 \
+      --head-score head_score/needle-llama_inf_heads.json
+      what compression does to accuracy and memory
+  headprof observe --layer 3 --head 5 --all
+      a head's attention and the lengths of its values; what all heads do with the first tokens
+  headprof verify DIR
+      compare this build with what transformers computed for a checkpoint
+  headprof allocate --method headkv --head-choice reason --budget 128
+      divide a KV-cache budget among the heads by their scores
+
+Exit codes: 0 done, 2 usage, 3 bad haystack or needles, 4 bad model, 5 not enough memory, disk or
+device, 6 too few answers passed the gate or some probes failed, 130 interrupted.";
+
+/// Which attention heads of a Llama-family model retrieve, which reason, and how sure that is.
+///
+/// Hides needles in a haystack, asks for them, and scores every attention head by what it looked
+/// at while the model answered. Without a subcommand it profiles a model.
+#[derive(Debug, Parser)]
+#[command(name = "headprof", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do instead of profiling.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The options of a profile.
+    #[command(flatten)]
+    pub profile: ProfileArgs,
+}
+
+impl Cli {
+    /// Tells the command that was typed where models of the hub and ONNX Runtime come from.
+    pub fn with_environment(mut self, environment: Environment, places: RuntimePlaces) -> Self {
+        match &mut self.command {
+            None => self.profile.probes.runtime_places = places,
+            Some(Command::Evaluate(args)) => args.probes.runtime_places = places,
+            Some(Command::Utility(args)) => args.probes.runtime_places = places,
+            Some(
+                Command::Observe(_) | Command::Verify(_) | Command::Bench(_) | Command::Allocate(_),
+            ) => {}
+        }
+        let (hub, quiet) = match &mut self.command {
+            None => (&mut self.profile.probes.model.hub, self.profile.quiet),
+            Some(Command::Evaluate(args)) => (&mut args.probes.model.hub, args.quiet),
+            Some(Command::Utility(args)) => (&mut args.probes.model.hub, args.quiet),
+            Some(Command::Observe(args)) => (&mut args.model.hub, false),
+            Some(Command::Verify(args)) => (&mut args.hub, args.json),
+            Some(Command::Bench(args)) => (&mut args.model.hub, args.quiet),
+            Some(Command::Allocate(_)) => return self,
+        };
+        hub.environment = environment;
+        hub.quiet = quiet;
+        self
+    }
+}
+
+/// Kinds of probes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProbeArg {
+    /// Needle in a haystack.
+    #[default]
+    Needle,
+    /// Reason in a haystack.
+    Babilong,
+}
+
+/// Everything but profiling.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compare this build with what transformers computed for a checkpoint
+    Verify(VerifyArgs),
+    /// Compare methods of KV-cache compression: accuracy, bytes held, seconds
+    Evaluate(Box<EvaluateArgs>),
+    /// Record what each head's tokens are worth to later queries, for the budgets of lukv
+    Utility(Box<UtilityArgs>),
+    /// Draw a head's attention and the norms of its values; tabulate the attention sinks
+    Observe(ObserveArgs),
+    /// Measure prompt and answer speed, as a share of what this machine can do
+    Bench(BenchArgs),
+    /// Divide a KV-cache budget among the heads of a model
+    Allocate(AllocateArgs),
+}
+
+/// `headprof verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Folder of the checkpoint (Hugging Face layout), or its id on the hub
+    pub model: String,
+    /// What transformers computed [default: golden.json in the folder]
+    pub golden: Option<PathBuf>,
+    /// The hub.
+    #[command(flatten)]
+    pub hub: HubArgs,
+    /// What to compute on.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+    /// One JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `headprof` without a subcommand. Lists and names are still text here.
+#[derive(Debug, Default, Args)]
+pub struct ProfileArgs {
+    /// The probes.
+    #[command(flatten)]
+    pub probes: ProbeArgs,
+
+    /// What is hidden: needle (one sentence, at every depth) or babilong (the facts of a story,
+    /// scattered)
+    #[arg(
+        long,
+        value_enum,
+        value_name = "needle|babilong",
+        default_value_t = ProbeArg::Needle,
+        hide_possible_values = true,
+        help_heading = "Text"
+    )]
+    pub probe: ProbeArg,
+
+    /// Tasks of --probe babilong, such as qa1,qa2 or qa1..qa5 [default: qa1..qa3]
+    #[arg(long, value_name = "LIST", help_heading = "Text")]
+    pub tasks: Option<String>,
+
+    /// Stories of each task of --probe babilong, told at every length [default: 20], or rows of
+    /// each file of --babilong-data [default: all]
+    #[arg(long, value_name = "N", help_heading = "Text")]
+    pub samples: Option<usize>,
+
+    /// Published rows of BABILong in the place of our own stories: a file or a folder of .json,
+    /// .jsonl or .arrow files whose paths say qa1 to qa20
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Text")]
+    pub babilong_data: Option<PathBuf>,
+
+    /// A JSON file with what is put around stories, by task, such as BABILong's own prompts; several
+    /// with commas or one by one [default: --template]
+    #[arg(long, value_name = "FILE", value_delimiter = ',', help_heading = "Text")]
+    pub prompts: Vec<PathBuf>,
+
+    /// Scores to compute [default: all: retrieval, retrieval_reasoning, dili, lazy, inf and the
+    /// counts diligent, subconscious, distracted, diffuse]
+    #[arg(long, value_name = "LIST", help_heading = "Scores")]
+    pub scores: Option<String>,
+
+    /// Attention rows behind dili, lazy, inf and the counts: last-prompt, decode or all
+    /// [default: all]
+    #[arg(long, value_name = "ROWS", help_heading = "Scores")]
+    pub score_rows: Option<String>,
+
+    /// How many of a row's largest weights count as strong attention
+    #[arg(
+        long,
+        alias = "top_k_infscore",
+        value_name = "K",
+        default_value_t = 10,
+        help_heading = "Scores"
+    )]
+    pub top_k_infscore: usize,
+
+    /// Compute scores as these references do: retrieval-head, headkv-r2, dililazykv. One alone
+    /// also sets the defaults of --template, --gate, --max-new-tokens and --stop-newline
+    /// [default: none, the corrected scores]
+    #[arg(long, value_name = "LIST", help_heading = "Scores")]
+    pub compat: Option<String>,
+
+    /// Run what several prompts begin with once: the haystack up to where a needle goes in. The scores
+    /// are the same but for rounding [default: on]
+    #[arg(long, value_enum, value_name = "on|off", help_heading = "Model")]
+    pub prefix_reuse: Option<Switch>,
+
+    /// How many probes are answered together, each with a cache of its own; a step of answers then reads the
+    /// weights once for all. The scores are the same but for rounding [default: auto: as many as pay, up
+    /// to 8, and fit]
+    #[arg(long, value_name = "N|auto", help_heading = "Model")]
+    pub batch: Option<String>,
+
+    /// Where head_score/, plots/ and probes.jsonl go
+    #[arg(long, value_name = "DIR", default_value = ".", help_heading = "Output")]
+    pub out: PathBuf,
+
+    /// Write no pictures
+    #[arg(long, help_heading = "Output")]
+    pub no_plots: bool,
+
+    /// Also write the prompts as JSON lines (id, ids, needle, max_new_tokens, stop_ids), before
+    /// the weights are read
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub export_probes: Option<PathBuf>,
+
+    /// Print errors only
+    #[arg(long, short, help_heading = "Output", action = ArgAction::SetTrue)]
+    pub quiet: bool,
+
+    /// Print one JSON object on standard output instead of the table
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+
+    /// Tell what the profile would take (probes, operations, memory, time) without reading weights
+    #[arg(long, help_heading = "Output")]
+    pub dry_run: bool,
+}

@@ -1,0 +1,357 @@
+//! `headprof evaluate`: what compression of the KV cache does to accuracy and memory.
+//!
+//! ```text
+//! EvaluateConfig ─► TaskInputs ─► Task {Case…} ─► Runner ─► Record… ─► rows ─► files, table
+//!                                  head_score ─► HeadEvidence ─┘
+//! ```
+//!
+//! Every method answers the same prompts, so that they can be compared prompt by prompt.
+
+pub mod config;
+
+mod compressing;
+mod groups;
+mod outputs;
+mod pictures;
+mod report;
+mod run;
+mod setting;
+mod table;
+mod task_inputs;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+pub use config::EvaluateConfig;
+pub use groups::{Group, GroupScore, groups};
+pub use run::{Outcome, Record, Runner};
+pub use setting::Setting;
+pub use table::{MetricEstimate, Row, RowSeconds, rows};
+
+use task_inputs::TaskInputs;
+
+use crate::budget::{UtilityCurves, UtilityFile};
+use crate::error::{Error, Result};
+use crate::eviction::{HeadEvidence, Rows, Wanted};
+use crate::head_score::{HeadScoreFile, sidecar};
+use crate::heads::HeadMatrix;
+use crate::heads::{CacheHeads, Granularity};
+use crate::job::{ModelFiles, WorkPrompt, Workload, check_memory, check_window, needle_sha256};
+use crate::model::ModelConfig;
+use crate::system::interrupt::Interrupt;
+use crate::system::machine;
+use crate::system::terminal::{note, wrapped};
+
+/// What a comparison tells.
+#[derive(Debug, Serialize)]
+pub struct Evaluated {
+    /// The model's name.
+    pub model: String,
+    /// The task's name.
+    pub task: String,
+    /// One per setting.
+    pub rows: Vec<Row>,
+    /// Prompts that failed.
+    pub failed: usize,
+    /// Everything that was written.
+    pub files: Vec<PathBuf>,
+    /// From start to end.
+    pub seconds: f64,
+    /// How many settings answered a prompt together, at most.
+    pub batch: usize,
+    /// The largest resident memory of the process; `None` where the system does not say.
+    pub peak_rss_bytes: Option<u64>,
+    /// What makes an answer accurate.
+    pub judged_by: String,
+    /// The table for people.
+    #[serde(skip)]
+    pub table: String,
+    /// Why the comparison is not complete, if some prompts failed.
+    #[serde(skip)]
+    pub shortcoming: Option<Error>,
+}
+
+impl fmt::Display for Evaluated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prompts = self.rows.first().map_or(0, |row| row.prompts);
+        write!(f, "{} · {prompts} prompts of the task {}", self.model, self.task)?;
+        if self.failed > 0 {
+            write!(f, ", {} more failed", self.failed)?;
+        }
+        write!(f, " · {:.1} s", self.seconds)?;
+        if let Some(bytes) = self.peak_rss_bytes {
+            write!(f, " · {} MiB of memory at most", bytes >> 20)?;
+        }
+        writeln!(f, "\n\n{}", self.table)?;
+        let legend = format!(
+            "accuracy: {}, mean [95 % interval]; - full, - snapkv: difference, * if its interval \
+             does not contain 0; KV: keys and values held after the prompt",
+            self.judged_by
+        );
+        let together = match self.batch {
+            1 => "",
+            _ => {
+                "; ms/token: with its share of steps that several settings take together (--batch 1: alone)"
+            }
+        };
+        writeln!(f, "{}", wrapped(&(legend + together), COLUMNS))?;
+        let folder = self.files.iter().filter_map(|file| file.parent()).min();
+        let folder = folder.filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
+        writeln!(
+            f,
+            "{} files in {}: evaluate.md has the whole table",
+            self.files.len(),
+            folder.display()
+        )
+    }
+}
+
+/// Columns of a terminal.
+const COLUMNS: usize = 80;
+
+/// Compares the settings of `config` and writes the files.
+///
+/// # Errors
+/// As its stages. [`Error::Evidence`] if every prompt failed.
+pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> {
+    let start = Instant::now();
+    let tell = |text: &str| {
+        if !config.quiet {
+            note(text)
+        }
+    };
+    let probes = &config.probes;
+    let compute = probes.compute.open_telling(&config.notes, &tell)?;
+    let out = outputs::EvaluateDir::prepare(&config.out, config.plots)?;
+    let inputs = TaskInputs::load(config)?;
+    let (files, shape) = (inputs.model(), &inputs.model().config);
+    let heads = shape.cache_heads(config.granularity);
+    let scores = head_scores(config, &inputs, &tell)?;
+    let utility = utility(config, &files.name, &heads, &tell)?;
+    let mut task = inputs.task(probes)?;
+    let seen = shape.window_note(task.extent().longest_prompt);
+    let notes = inputs.notes().iter().cloned().chain(task.notes()).chain(seen);
+    notes.for_each(|text| tell(&format!("note: {text}")));
+    check_window(task.extent(), config.settings[0].options.budget.window_tokens)?;
+    check_memory(probes, files, &compute, task.extent(), extra_bytes(shape, config))?;
+
+    let model = files.load(&compute)?;
+    model.warnings().iter().for_each(|text| tell(&format!("warning: {text}")));
+    let runner = Runner {
+        model: &model,
+        tokenizer: &files.tokenizer,
+        settings: &config.settings,
+        heads,
+        evidence: HeadEvidence { scores: scores.as_ref(), utility: utility.as_ref() },
+        chunk: probes.chunk_tokens(model.compute()),
+        batch: config.batch,
+        quiet: config.quiet,
+    };
+    let records = runner.run(task.as_mut(), interrupt)?;
+    interrupt.begin_writing()?;
+    machine::give_back_freed_memory();
+
+    let rows = rows(&config.settings, task.metrics(), &records, probes.seed);
+    let groups = match task.has_reported_groups() {
+        true => groups(&config.settings, &records),
+        false => Vec::new(),
+    };
+    let made = outputs::Made {
+        config,
+        inputs: &inputs,
+        model: &model,
+        task: task.as_ref(),
+        records: &records,
+        rows: &rows,
+        groups: &groups,
+        batch: runner.most_together(),
+        evidence_sha256: [&config.head_score, &config.utility]
+            .map(|f| f.as_deref().and_then(sha256)),
+    };
+    let pictures = match config.plots && !rows.is_empty() {
+        true => pictures::draw(&made)?,
+        false => Vec::new(),
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    let peak_rss_bytes = machine::peak_rss_bytes();
+    let written = out.write(&made, pictures, seconds, peak_rss_bytes)?;
+    let failed = records.iter().filter(|r| r.outcomes.is_err()).count();
+    Ok(Evaluated {
+        model: files.name.clone(),
+        task: task.name().to_owned(),
+        judged_by: task.judged_by(),
+        table: report::terminal(&rows),
+        rows,
+        failed,
+        files: written,
+        seconds,
+        batch: runner.most_together(),
+        peak_rss_bytes,
+        shortcoming: shortcoming(&records),
+    })
+}
+
+/// What a comparison would run, with the model that it would run on.
+///
+/// # Errors
+/// All that [`run`] refuses before it reads the weights, except for too little memory and the files to
+/// write.
+pub fn workload(config: &EvaluateConfig) -> Result<(ModelFiles, Workload)> {
+    let inputs = TaskInputs::load(config)?;
+    let shape = &inputs.model().config;
+    let heads = shape.cache_heads(config.granularity);
+    let tell = |text: &str| {
+        if !config.quiet {
+            note(text)
+        }
+    };
+    head_scores(config, &inputs, &tell)?;
+    utility(config, &inputs.model().name, &heads, &tell)?;
+    let mut notes = inputs.notes().to_vec();
+    let prompts = {
+        let task = inputs.task(&config.probes)?;
+        notes.extend(task.notes());
+        check_window(task.extent(), config.settings[0].options.budget.window_tokens)?;
+        let prompt = |index| {
+            let case = task.case(index)?;
+            let (tokens, new_tokens) = (case.prompt.len(), case.max_new_tokens);
+            Ok(WorkPrompt { tokens, reused: 0, new_tokens })
+        };
+        (0..task.cases()).map(prompt).collect::<Result<Vec<_>>>()?
+    };
+    let work = Workload {
+        prompts,
+        answers: config.settings.len(),
+        batch: 1,
+        walks: 1,
+        extra_per_token_bytes: extra_bytes(shape, config),
+        statistics: !wanted(config).row_sums.is_empty(),
+        followed: wanted(config).row_sums.contains(&Rows::All),
+        notes,
+    };
+    Ok((inputs.into_model(), work))
+}
+
+/// The head scores of the file that `config` names.
+fn head_scores(
+    config: &EvaluateConfig,
+    inputs: &TaskInputs,
+    tell: &dyn Fn(&str),
+) -> Result<Option<HeadMatrix>> {
+    let Some(path) = &config.head_score else { return Ok(None) };
+    let (model, needles) = (inputs.model(), inputs.needles());
+    let shape = &model.config;
+    let read = HeadScoreFile::read(path, Some((shape.layers, shape.heads)))?;
+    let mut warnings: Vec<String> =
+        read.warnings.iter().map(|text| format!("{}: {text}", path.display())).collect();
+    let expected = (shape.layers, shape.heads);
+    sidecar::kv_heads(path, expected, Some(&model.name), config.force, &mut warnings)?;
+    let seen = sidecar::needles(path);
+    let evaluated = needles.iter().filter(|n| seen.contains(&needle_sha256(n))).count();
+    if evaluated > 0 {
+        warnings.push(format!(
+            "{evaluated} of {} needles are those that the head scores were made with: methods that \
+             follow the scores have seen them, the others have not. Better evaluate with other \
+             --needles",
+            needles.len()
+        ));
+    }
+    warnings.iter().for_each(|text| tell(&format!("warning: {text}")));
+    let mean = read.file.mean();
+    match mean.values().iter().all(|score| *score == 0.0) {
+        true => Err(Error::data("all head scores are 0, so they say nothing about any head")
+            .at(path.display())
+            .got(format!("{} zeros", mean.values().len()))
+            .expected("at least one head with a score above 0")
+            .advice("use the scores of another run")),
+        false => Ok(Some(mean)),
+    }
+}
+
+/// Of a file; `None` if it cannot be read again.
+fn sha256(path: &Path) -> Option<String> {
+    std::fs::read(path).ok().map(|bytes| format!("{:x}", Sha256::digest(bytes)))
+}
+
+/// The utility curves of the file that `config` names.
+fn utility(
+    config: &EvaluateConfig,
+    model: &str,
+    heads: &CacheHeads,
+    tell: &dyn Fn(&str),
+) -> Result<Option<UtilityCurves>> {
+    let Some(path) = &config.utility else { return Ok(None) };
+    let file = UtilityFile::read(path)?;
+    let mut warnings = Vec::new();
+    sidecar::check_model(path, &file.model, Some(model), config.force, &mut warnings)?;
+    let follower = config.settings.iter().find(|s| s.method.needs_utility());
+    let order = follower.and_then(|s| s.method.token_score()).map_or("", |score| score.name());
+    if file.token_score != order && follower.is_some() {
+        let text = format!("{} orders tokens by {order}", path.display());
+        if !config.force {
+            return Err(Error::data("utility curves are of another order of tokens")
+                .at(path.display())
+                .got(&file.token_score)
+                .expected(order)
+                .advice("record them with `headprof utility --method snapkv`, or --force"));
+        }
+        warnings.push(format!("{text}, its curves by {}", file.token_score));
+    }
+    warnings.iter().for_each(|text| tell(&format!("warning: {text}")));
+    let found = (file.granularity, file.curves.layers(), file.curves.heads());
+    let wanted = (heads.granularity, heads.layers, heads.stored());
+    if found != wanted {
+        let text = |(granularity, layers, heads): (Granularity, usize, usize)| {
+            format!("{layers} layers x {heads} of {}", granularity.name())
+        };
+        return Err(Error::data("utility curves are of other heads")
+            .at(path.display())
+            .got(text(found))
+            .expected(text(wanted))
+            .advice("use the curves that were made for this model and --granularity"));
+    }
+    Ok(Some(file.curves))
+}
+
+/// What the methods want to know of a prompt.
+fn wanted(config: &EvaluateConfig) -> Wanted {
+    let mut wanted = Wanted::default();
+    config.settings.iter().for_each(|s| wanted.add(&s.method.wanted(&s.options)));
+    wanted
+}
+
+/// Bytes per prompt token beside the model's own: statistics, and the compressed cache.
+fn extra_bytes(shape: &ModelConfig, config: &EvaluateConfig) -> u64 {
+    let wanted = wanted(config);
+    let heads = (shape.layers as u64).saturating_mul(shape.heads as u64);
+    let kv_heads = (shape.layers as u64).saturating_mul(shape.kv_heads as u64);
+    let sums = heads.saturating_mul(4 * wanted.row_sums.len() as u64);
+    let norms = if wanted.value_norms { kv_heads.saturating_mul(12) } else { 0 };
+    let projected = if wanted.projected_norms { heads.saturating_mul(4) } else { 0 };
+    let stored = match config.granularity {
+        Granularity::KvHead => kv_heads,
+        Granularity::QueryHead => heads,
+    };
+    // The largest compressed cache is FullKV's; token scores are made a method at a time.
+    let caches = stored.saturating_mul(8).saturating_mul(shape.head_dim as u64);
+    [sums, norms, projected, caches, heads.saturating_mul(8)]
+        .into_iter()
+        .fold(0, u64::saturating_add)
+}
+
+/// An error if some prompts failed.
+fn shortcoming(records: &[Record]) -> Option<Error> {
+    let failed: Vec<(&Record, &String)> =
+        records.iter().filter_map(|r| r.outcomes.as_ref().err().map(|e| (r, e))).collect();
+    let (first, reason) = failed.first()?;
+    Some(
+        Error::evidence("some prompts failed; the table is about the others")
+            .at(format!("prompt {} ({}, {} tokens)", first.id, first.group, first.prompt_tokens))
+            .got(format!("{} of {} failed; the first: {reason}", failed.len(), records.len()))
+            .advice("see answers.jsonl"),
+    )
+}

@@ -1,0 +1,158 @@
+//! The pictures of a comparison: maps side by side, accuracy against budget and against bytes.
+
+use std::collections::BTreeSet;
+
+use super::outputs::Made;
+use super::run::Record;
+use super::setting::{FULL, Setting};
+use super::table::Row;
+use crate::error::Result;
+use crate::plot::{
+    DepthLengthCell, Line, LinePoint, LinesMeta, Panel, PanelsMeta, Picture, Rows, lines, panels,
+};
+use crate::tasks::Part;
+
+/// Every picture with the stem of its file name.
+pub(super) fn draw(made: &Made) -> Result<Vec<(String, Picture)>> {
+    let model = &made.inputs.model().name;
+    let task = made.task.name();
+    let stem = |what: &str| format!("{model}_{task}_{what}");
+    let mut all = Vec::new();
+    let budgets = budgets(made.rows);
+    for budget in &budgets {
+        let rows = at_budget(made, *budget);
+        all.push((stem(&format!("methods_{budget}")), maps(made, *budget, &rows)?));
+    }
+    if !budgets.is_empty() {
+        let by_budget = |row: &Row| row.budget_tokens.map(|b| b as f64);
+        let label = "budget (tokens per head, window included)";
+        all.push((stem("accuracy_budget"), curves(made, &by_budget, label)?));
+        let by_bytes = |row: &Row| row.budget_tokens.map(|_| row.kv_bytes / 1024.0);
+        let label = "keys and values held after the prompt (KiB, mean)";
+        all.push((stem("accuracy_bytes"), curves(made, &by_bytes, label)?));
+    }
+    Ok(all)
+}
+
+/// Budgets of the comparison, ascending.
+fn budgets(rows: &[Row]) -> Vec<usize> {
+    let mut budgets: Vec<usize> = rows.iter().filter_map(|r| r.budget_tokens).collect();
+    budgets.sort_unstable();
+    budgets.dedup();
+    budgets
+}
+
+/// FullKV and the settings of one budget, by their place in the list.
+fn at_budget(made: &Made, budget: usize) -> Vec<usize> {
+    let here = |s: &Setting| s.budget_tokens.is_none_or(|b| b == budget);
+    let all = made.config.settings.iter().enumerate();
+    all.filter(|(_, s)| here(s)).map(|(i, _)| i).collect()
+}
+
+fn maps(made: &Made, budget: usize, settings: &[usize]) -> Result<Picture> {
+    let titles: Vec<String> = settings
+        .iter()
+        .map(|&i| format!("{} {:.2}", made.rows[i].method, made.rows[i].accuracy().mean))
+        .collect();
+    let depths = made.records.iter().all(|r| r.depth.is_some());
+    let groups = if depths { Vec::new() } else { groups(made.records) };
+    let rows = match depths {
+        true => Rows::Depths,
+        false => Rows::Kinds { axis: "task", names: &groups },
+    };
+    let cells: Vec<Vec<DepthLengthCell>> =
+        settings.iter().map(|&i| cells(made, i, &groups)).collect();
+    let list: Vec<Panel> =
+        titles.iter().zip(&cells).map(|(title, cells)| Panel { title, cells }).collect();
+    let subtitle =
+        format!("{} · {} prompts", made.task.metrics()[0].title, made.rows[settings[0]].prompts);
+    let title =
+        format!("{} at {budget} tokens per head — {}", made.task.name(), made.inputs.model().name);
+    panels(&list, &PanelsMeta { title: &title, subtitle: &subtitle, value_label: "accuracy", rows })
+}
+
+/// The groups of prompts, in the order of the prompts.
+fn groups(records: &[Record]) -> Vec<String> {
+    let mut groups: Vec<String> = Vec::new();
+    for record in records {
+        if !groups.contains(&record.group) {
+            groups.push(record.group.clone());
+        }
+    }
+    groups
+}
+
+/// More lengths than these are no columns that anybody reads.
+const MOST_LENGTHS: usize = 12;
+
+/// The column of each prompt: the length that it was made to, or its own; where there are many, the
+/// power of two that it is at most.
+fn columns(records: &[Record]) -> Vec<usize> {
+    let length = |record: &Record| match record.part {
+        Some(Part::Tokens(tokens)) => tokens,
+        _ => record.prompt_tokens,
+    };
+    let lengths: Vec<usize> = records.iter().map(length).collect();
+    match lengths.iter().collect::<BTreeSet<_>>().len() > MOST_LENGTHS {
+        true => lengths.into_iter().map(usize::next_power_of_two).collect(),
+        false => lengths,
+    }
+}
+
+/// The accuracy of one setting by depth, or by the place among `groups`, and length.
+fn cells(made: &Made, setting: usize, groups: &[String]) -> Vec<DepthLengthCell> {
+    let mut cells: Vec<(f64, usize, Vec<f64>)> = Vec::new();
+    for (record, column) in made.records.iter().zip(columns(made.records)) {
+        let group = groups.iter().position(|g| *g == record.group).unwrap_or(0) as f64;
+        let depth = if groups.is_empty() { record.depth.unwrap_or(0.0) } else { group };
+        let place = cells.iter().position(|c| c.0 == depth && c.1 == column);
+        let place = place.unwrap_or_else(|| {
+            cells.push((depth, column, Vec::new()));
+            cells.len() - 1
+        });
+        if let Ok(outcomes) = &record.outcomes {
+            cells[place].2.push(outcomes[setting].values[0]);
+        }
+    }
+    let cell = |(depth, length, values): (f64, usize, Vec<f64>)| {
+        let probes = values.len();
+        let value = (probes > 0).then(|| values.iter().sum::<f64>() / probes as f64);
+        DepthLengthCell { depth, length, value, probes }
+    };
+    cells.into_iter().map(cell).collect()
+}
+
+/// Accuracy over what `x` says of a row; rows without an x are not drawn.
+fn curves(made: &Made, x: &dyn Fn(&Row) -> Option<f64>, x_label: &str) -> Result<Picture> {
+    let mut list: Vec<Line> = Vec::new();
+    for row in made.rows {
+        let Some(x) = x(row) else { continue };
+        let accuracy = row.accuracy();
+        let point = LinePoint { x, y: accuracy.mean, interval: accuracy.interval_95 };
+        match list.iter_mut().find(|line| line.name == row.method) {
+            Some(line) => line.points.push(point),
+            None => list.push(Line { name: row.method, points: vec![point] }),
+        }
+    }
+    let full = made.rows.iter().find(|row| row.method == FULL);
+    let metric = made.task.metrics()[0];
+    let subtitle = format!(
+        "{} · {} prompts · bars: 95 % bootstrap interval",
+        metric.title, made.rows[0].prompts
+    );
+    lines(
+        &list,
+        &LinesMeta {
+            title: &format!(
+                "{}: accuracy and cache — {}",
+                made.task.name(),
+                made.inputs.model().name
+            ),
+            subtitle: &subtitle,
+            x_label,
+            y_label: "accuracy (mean)",
+            highest: metric.highest,
+            level: full.map(|row| ("FullKV", row.accuracy().mean)),
+        },
+    )
+}

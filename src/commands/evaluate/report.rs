@@ -1,0 +1,239 @@
+//! The table of a comparison as Markdown, as CSV and on the terminal.
+
+use super::groups::Group;
+use super::table::Row;
+use crate::score::bootstrap::Estimate;
+
+/// What the columns of the CSV are called.
+const CSV_HEADER: &str = "method,budget_tokens,prompts,metric,mean,low_95,high_95,\
+    against_full,against_full_low_95,against_full_high_95,\
+    against_snapkv,against_snapkv_low_95,against_snapkv_high_95,\
+    kv_bytes,kv_share,kv_bytes_end,kv_bytes_allocated,prefill_secs,compress_secs,decode_secs_per_token";
+
+/// A Markdown table, one line per row, accuracy in percent.
+pub fn markdown(rows: &[Row]) -> String {
+    let mut lines = vec![
+        "| method | budget | accuracy % | against full | against snapkv | KV KiB | KV % | \
+         at the end KiB | prefill s | compress ms | decode ms/token |"
+            .to_owned(),
+        "|---|---|---|---|---|---|---|---|---|---|---|".to_owned(),
+    ];
+    for row in rows {
+        let cells = [
+            row.method.to_owned(),
+            row.budget_tokens.map_or_else(|| "all".to_owned(), |b| b.to_string()),
+            percent(row.accuracy()),
+            row.against_full.map_or_else(String::new, signed_percent),
+            row.against_snapkv.map_or_else(String::new, signed_percent),
+            format!("{:.0}", row.kv_bytes / 1024.0),
+            row.kv_share.map_or_else(String::new, |share| format!("{:.1}", 100.0 * share)),
+            format!("{:.0}", row.kv_bytes_end / 1024.0),
+            format!("{:.3}", row.seconds.prefill),
+            format!("{:.2}", 1e3 * row.seconds.compress),
+            row.seconds.decode_per_token.map_or_else(String::new, |s| format!("{:.2}", 1e3 * s)),
+        ];
+        lines.push(format!("| {} |", cells.join(" | ")));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// One line per setting and a column per group; `metric` is what the scores are of.
+pub fn groups_markdown(metric: &str, groups: &[Group]) -> String {
+    let columns: Vec<String> =
+        groups.iter().map(|group| format!("{group} ({})", group.prompts)).collect();
+    let mut lines = vec![
+        format!("`{metric}` x 100 of each group (prompts), mean to two decimals:\n"),
+        format!("| method | budget | {} |", columns.join(" | ")),
+        format!("|---|---{}|", "|---".repeat(columns.len())),
+    ];
+    // Every group has a score of every setting.
+    for (i, setting) in groups.iter().take(1).flat_map(|g| g.scores.iter().enumerate()) {
+        let budget = setting.budget_tokens.map_or_else(|| "all".to_owned(), |b| b.to_string());
+        let scores: Vec<String> =
+            groups.iter().map(|group| format!("{:.2}", group.scores[i].score)).collect();
+        lines.push(format!("| {} | {budget} | {} |", setting.method, scores.join(" | ")));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// The table for a terminal: what fits beside each other in some eighty columns. A star stands where
+/// the interval of a difference does not contain 0.
+pub fn terminal(rows: &[Row]) -> String {
+    let header = ["method", "budget", "accuracy %", "- full", "- snapkv", "KV %", "ms/token"];
+    let mut lines = vec![header.map(str::to_owned)];
+    lines.extend(rows.iter().map(|row| {
+        [
+            row.method.to_owned(),
+            row.budget_tokens.map_or_else(|| "all".to_owned(), |b| b.to_string()),
+            percent(row.accuracy()),
+            row.against_full.map_or_else(String::new, starred),
+            row.against_snapkv.map_or_else(String::new, starred),
+            row.kv_share.map_or_else(String::new, |share| format!("{:.1}", 100.0 * share)),
+            row.seconds.decode_per_token.map_or_else(String::new, |s| format!("{:.2}", 1e3 * s)),
+        ]
+    }));
+    let widths: [usize; 7] = std::array::from_fn(|c| {
+        lines.iter().map(|line| line[c].chars().count()).max().unwrap_or(0)
+    });
+    let line = |line: &[String; 7]| {
+        let cells = line.iter().zip(widths).enumerate().map(|(c, (cell, width))| match c {
+            0 => format!("{cell:<width$}"),
+            _ => format!("{cell:>width$}"),
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    lines.iter().map(line).collect()
+}
+
+/// One line per row and metric, numbers in full.
+pub fn csv(rows: &[Row]) -> String {
+    let mut text = format!("{CSV_HEADER}\n");
+    for row in rows {
+        for (m, metric) in row.metrics.iter().enumerate() {
+            let mut cells = vec![
+                row.method.to_owned(),
+                row.budget_tokens.map_or_else(String::new, |b| b.to_string()),
+                row.prompts.to_string(),
+                metric.name.to_owned(),
+            ];
+            cells.extend(three(Some(metric.estimate)));
+            // The comparisons are about the accuracy.
+            let of_accuracy = |estimate: Option<Estimate>| estimate.filter(|_| m == 0);
+            cells.extend(three(of_accuracy(row.against_full)));
+            cells.extend(three(of_accuracy(row.against_snapkv)));
+            cells.push(row.kv_bytes.to_string());
+            cells.push(optional(row.kv_share));
+            cells.push(row.kv_bytes_end.to_string());
+            cells.push(row.kv_bytes_allocated.to_string());
+            cells.push(row.seconds.prefill.to_string());
+            cells.push(row.seconds.compress.to_string());
+            cells.push(optional(row.seconds.decode_per_token));
+            text.push_str(&cells.join(","));
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn three(estimate: Option<Estimate>) -> [String; 3] {
+    let interval = estimate.and_then(|e| e.interval_95);
+    let [low, high] = interval.map_or([None, None], |ends| ends.map(Some));
+    [estimate.map(|e| e.mean), low, high].map(optional)
+}
+
+fn optional(value: Option<f64>) -> String {
+    value.map_or_else(String::new, |v| v.to_string())
+}
+
+/// `87.5 [81.0, 93.1]`.
+fn percent(e: Estimate) -> String {
+    let interval = e.interval_95.map_or_else(String::new, |[low, high]| {
+        format!(" [{:.1}, {:.1}]", 100.0 * low, 100.0 * high)
+    });
+    format!("{:.1}{interval}", 100.0 * e.mean)
+}
+
+/// `-12.5 *`, or `-12.5  ` where the interval contains 0.
+fn starred(e: Estimate) -> String {
+    let sure = e.interval_95.is_some_and(|[low, high]| low > 0.0 || high < 0.0);
+    format!("{:+.1} {}", 100.0 * e.mean, if sure { '*' } else { ' ' })
+}
+
+/// `-12.5 [-20.0, -5.1]`.
+fn signed_percent(e: Estimate) -> String {
+    let interval = e.interval_95.map_or_else(String::new, |[low, high]| {
+        format!(" [{:+.1}, {:+.1}]", 100.0 * low, 100.0 * high)
+    });
+    format!("{:+.1}{interval}", 100.0 * e.mean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::groups::GroupScore;
+    use super::super::table::{MetricEstimate, RowSeconds};
+    use super::*;
+    use crate::tasks::Part;
+
+    fn row() -> Row {
+        let estimate = Estimate { mean: 0.875, interval_95: Some([0.81, 0.931]) };
+        Row {
+            method: "snapkv",
+            budget_tokens: Some(64),
+            prompts: 40,
+            metrics: vec![
+                MetricEstimate { name: "accuracy", estimate },
+                MetricEstimate {
+                    name: "word_recall",
+                    estimate: Estimate { mean: 0.5, interval_95: None },
+                },
+            ],
+            against_full: Some(Estimate { mean: -0.125, interval_95: Some([-0.2, -0.05]) }),
+            against_snapkv: None,
+            kv_bytes: 2048.0,
+            kv_share: Some(0.125),
+            kv_bytes_end: 4096.0,
+            kv_bytes_allocated: 8192.0,
+            seconds: RowSeconds { prefill: 0.5, compress: 0.002, decode_per_token: Some(0.01) },
+        }
+    }
+
+    #[test]
+    fn markdown_by_hand() {
+        let text = markdown(&[row()]);
+        let line = text.lines().last().unwrap();
+        assert_eq!(
+            line,
+            "| snapkv | 64 | 87.5 [81.0, 93.1] | -12.5 [-20.0, -5.0] |  | 2 | 12.5 | 4 | 0.500 | 2.00 \
+             | 10.00 |"
+        );
+        let widths: Vec<usize> = text.lines().map(|l| l.matches('|').count()).collect();
+        assert_eq!(widths, [12; 3]);
+    }
+
+    #[test]
+    fn groups_by_hand() {
+        let score = |method, budget_tokens, score| GroupScore { method, budget_tokens, score };
+        let group =
+            |name: &str, part, scores| Group { group: name.to_owned(), part, prompts: 3, scores };
+        let part = Some(Part::Tokens(256));
+        let all = [
+            group("vt", part, vec![score("full", None, 66.67), score("snapkv", Some(64), 0.0)]),
+            group("cwe", None, vec![score("full", None, 100.0), score("snapkv", Some(64), 5.5)]),
+        ];
+        let text = groups_markdown("string_match", &all);
+        let lines: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(lines[0], "| method | budget | vt 256 (3) | cwe (3) |");
+        assert_eq!(lines[1], "|---|---|---|---|");
+        assert_eq!(lines[2], "| full | all | 66.67 | 100.00 |");
+        assert_eq!(lines[3], "| snapkv | 64 | 0.00 | 5.50 |");
+    }
+
+    #[test]
+    fn a_terminal_of_eighty_columns_is_enough() {
+        let mut long = row();
+        long.method = "scissorhands+vatp";
+        long.budget_tokens = Some(16_384);
+        let text = terminal(&[row(), long]);
+        assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
+        let line = text.lines().nth(1).unwrap();
+        assert!(line.starts_with("snapkv") && line.contains("87.5 [81.0, 93.1]"), "{line}");
+        assert!(line.contains("-12.5 *") && line.ends_with("10.00"), "{line}");
+    }
+
+    #[test]
+    fn csv_has_a_cell_for_every_column() {
+        let text = csv(&[row()]);
+        let cells: Vec<usize> = text.lines().map(|l| l.split(',').count()).collect();
+        assert_eq!(cells, [20; 3]);
+        assert!(
+            text.lines()
+                .nth(1)
+                .unwrap()
+                .starts_with("snapkv,64,40,accuracy,0.875,0.81,0.931,-0.125,")
+        );
+        // Comparisons stand beside the accuracy alone.
+        assert!(
+            text.lines().nth(2).unwrap().starts_with("snapkv,64,40,word_recall,0.5,,,,,,,,,2048,")
+        );
+    }
+}

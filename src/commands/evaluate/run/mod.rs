@@ -1,0 +1,352 @@
+//! The loop over all prompts: one prefill, then every method at every budget goes on from it.
+//!
+//! ```text
+//! Case ─► prefill ─► full layers, TokenStats ─┬► select ─► Kept ─► RaggedCache ─► answer ─► values
+//!                                             ├► …  (next setting, from the same prefill)
+//! ```
+//!
+//! All methods here compress after the prompt was read with full attention, as their references
+//! do. What the prefill computes does therefore not depend on the method, and once is enough.
+//!
+//! There are two orders, with the same numbers. *Layer by layer*, the prompt passes one layer, all
+//! settings choose from it, and it is freed: one full layer exists at a time, and all compressed
+//! caches do. *Setting by setting*, the prompt passes all layers first, and of compressed caches
+//! there are as many at a time as hold no more than the largest alone. The order that holds fewer
+//! bytes is taken: the first where little is kept.
+//!
+//! Settings whose caches exist at the same time answer together: a token of each in every pass, which
+//! reads the weights once for all. Where little is kept they are most of what a token reads.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::compressing::{Compressed, Compressing, room};
+use super::setting::Setting;
+use crate::error::{Error, Result};
+use crate::eviction::{HeadEvidence, TokenStats, Wanted};
+use crate::generate::compressed::{AnswerLimits, Continuing, Evictor, continue_together};
+use crate::generate::guarded;
+use crate::heads::CacheHeads;
+use crate::model::{KvCache, Llama};
+use crate::system::interrupt::Interrupt;
+use crate::system::progress::Progress;
+use crate::tasks::{Case, Part, Task};
+use crate::tokenizer::Tokenizer;
+
+/// How many settings answer together, where that is not said: products of more rows are no longer bound
+/// by reading the weights.
+const TOGETHER: usize = 16;
+
+/// What one setting made of one prompt.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Outcome {
+    /// The answer.
+    pub answer: String,
+    /// One value per metric of the task.
+    pub values: Vec<f64>,
+    /// Tokens held after the prompt, over all layers and stored heads.
+    pub kv_tokens: u64,
+    /// Bytes of their keys and values.
+    pub kv_bytes: u64,
+    /// Bytes held when the answer ends: its own tokens are added, and evicted by some methods.
+    pub kv_bytes_end: u64,
+    /// Bytes that were set aside, with the room for the answer.
+    pub kv_bytes_allocated: u64,
+    /// Tokens generated, the stop token included.
+    pub new_tokens: usize,
+    /// Seconds to choose the tokens and to build the compressed cache.
+    pub compress_secs: f64,
+    /// Seconds for the answer: its own attention and eviction, and its share of what was done for all that
+    /// answered together.
+    pub decode_secs: f64,
+}
+
+/// One prompt and what all settings made of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// The prompt's name.
+    pub id: String,
+    /// What it is about.
+    pub group: String,
+    /// Which part of that, if it has parts.
+    pub part: Option<Part>,
+    /// Tokens of the prompt, `T`.
+    pub prompt_tokens: usize,
+    /// Where the answer stands, 0 to 1.
+    pub depth: Option<f64>,
+    /// The expected answer.
+    pub gold: String,
+    /// How often the prompt used its haystack up.
+    pub haystack_cycles: usize,
+    /// Seconds for the prompt, the statistics of all methods included.
+    pub prefill_secs: f64,
+    /// Bytes of keys and values, of all settings together, that existed at a time at most while the
+    /// prompt was read and compressed. What passes through an attention is not counted; what a full
+    /// cache frees while the last setting takes it apart is.
+    pub kv_bytes_peak: u64,
+    /// One per setting; or why there are none.
+    pub outcomes: std::result::Result<Vec<Outcome>, String>,
+}
+
+/// What a run needs besides the task.
+pub struct Runner<'a> {
+    /// The model.
+    pub model: &'a Llama,
+    /// Its tokenizer.
+    pub tokenizer: &'a Tokenizer,
+    /// Methods and budgets.
+    pub settings: &'a [Setting],
+    /// Whose caches they are about.
+    pub heads: CacheHeads,
+    /// What is known about the heads.
+    pub evidence: HeadEvidence<'a>,
+    /// Prompt tokens per pass.
+    pub chunk: usize,
+    /// How many settings answer together; `None` for as many as pay and fit.
+    pub batch: Option<usize>,
+    /// No progress.
+    pub quiet: bool,
+}
+
+impl Runner<'_> {
+    /// Answers every prompt of `task` under every setting, in order.
+    ///
+    /// A prompt for which memory or the device does not suffice has failed; the others go on.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], and every error that the next prompt would meet again.
+    pub fn run(&self, task: &mut dyn Task, interrupt: &Interrupt) -> Result<Vec<Record>> {
+        let mut progress =
+            Progress::new(task.cases(), task.prompt_tokens(), self.quiet).counting("answered");
+        let mut records = Vec::with_capacity(task.cases());
+        let wanted = self.wanted();
+        for index in 0..task.cases() {
+            interrupt.check()?;
+            let case = task.case(index)?;
+            let mut record = Record {
+                id: case.id.clone(),
+                group: case.group.clone(),
+                part: case.part,
+                prompt_tokens: case.prompt.len(),
+                depth: case.depth,
+                gold: case.gold.clone(),
+                haystack_cycles: case.haystack_cycles,
+                prefill_secs: 0.0,
+                kv_bytes_peak: 0,
+                outcomes: Ok(Vec::new()),
+            };
+            let answered =
+                guarded(self.model.compute(), || self.case(&case, &wanted, interrupt, &mut record));
+            record.outcomes = match answered {
+                Ok(mut outcomes) => {
+                    for outcome in &mut outcomes {
+                        outcome.values = task.values(index, &outcome.answer)?;
+                    }
+                    Ok(outcomes)
+                }
+                Err(e @ Error::Resources(_)) => Err(e.one_line()),
+                Err(e) => return Err(e),
+            };
+            progress.advance(record.prompt_tokens, record.outcomes.is_ok());
+            records.push(record);
+        }
+        progress.finish();
+        Ok(records)
+    }
+
+    /// The union of what all settings look at.
+    fn wanted(&self) -> Wanted {
+        let mut wanted = Wanted::default();
+        self.settings.iter().for_each(|s| wanted.add(&s.method.wanted(&s.options)));
+        wanted
+    }
+
+    /// What every setting makes of `case`; times and bytes go to `record`.
+    fn case(
+        &self,
+        case: &Case,
+        wanted: &Wanted,
+        interrupt: &Interrupt,
+        record: &mut Record,
+    ) -> Result<Vec<Outcome>> {
+        match self.holds_less_by_layer(case) {
+            true => self.layer_by_layer(case, wanted, interrupt, record),
+            false => self.setting_by_setting(case, wanted, interrupt, record),
+        }
+    }
+
+    /// Whether one full layer, what all settings keep and the prompt's states between two layers are
+    /// less than all full layers. With FullKV among the settings they never are.
+    fn holds_less_by_layer(&self, case: &Case) -> bool {
+        let (c, tokens) = (self.model.config(), case.prompt.len());
+        // In keys and values of one head.
+        let states = (tokens * c.hidden).div_ceil(2 * c.head_dim);
+        let full_layer = self.heads.kv_heads * tokens;
+        let all: usize = self.settings.iter().map(|setting| self.kept(setting, case)).sum();
+        full_layer + all + states < self.heads.layers * full_layer
+    }
+
+    /// Keys and values of one head that `setting` sets aside at most for the prompt and the answer.
+    fn kept(&self, setting: &Setting, case: &Case) -> usize {
+        let tokens = case.prompt.len();
+        let heads = match setting.budget_tokens {
+            Some(_) => self.heads.stored(),
+            None => self.heads.kv_heads,
+        };
+        let most = setting.budget_tokens.map_or(tokens, |budget| budget.min(tokens));
+        self.heads.layers * heads * (most + room(setting, case))
+    }
+
+    /// How many settings answer together at most.
+    pub fn most_together(&self) -> usize {
+        self.batch.unwrap_or(TOGETHER).min(self.settings.len()).max(1)
+    }
+
+    /// How many of the settings from number `from` on answer together: as many as were asked for, or else
+    /// as many as hold together no more than the largest of all; one at least.
+    fn group(&self, from: usize, case: &Case) -> usize {
+        let kept = |setting| self.kept(setting, case);
+        let largest = self.settings.iter().map(kept).max().unwrap_or(0);
+        let mut all = 0;
+        let fits = |setting: &&Setting| {
+            all += self.kept(setting, case);
+            self.batch.is_some() || all <= largest
+        };
+        let next = self.settings[from..].iter().take(self.most_together());
+        next.take_while(fits).count().max(1)
+    }
+
+    /// All settings choose from a layer when the whole prompt has passed it; then it is freed.
+    fn layer_by_layer(
+        &self,
+        case: &Case,
+        wanted: &Wanted,
+        interrupt: &Interrupt,
+        record: &mut Record,
+    ) -> Result<Vec<Outcome>> {
+        let start = Instant::now();
+        let mut settings =
+            self.settings.iter().map(|s| self.compressing(s, case)).collect::<Result<Vec<_>>>()?;
+        let mut done = |layer: usize, full: KvCache, stats: &TokenStats| {
+            let full_bytes = full.allocated_bytes();
+            each(&mut settings, full, |setting, full| {
+                interrupt.check()?;
+                setting.add(layer, full, stats, 0)
+            })?;
+            let kept: u64 = settings.iter().map(Compressing::allocated_bytes).sum();
+            record.kv_bytes_peak = record.kv_bytes_peak.max(full_bytes + kept);
+            Ok(())
+        };
+        let (logits, stats) =
+            self.model.prefill_by_layer(&case.prompt, self.chunk, wanted, &mut done)?;
+        let compress_secs: f64 = settings.iter().map(Compressing::secs).sum();
+        record.prefill_secs = start.elapsed().as_secs_f64() - compress_secs;
+        let mut outcomes = Vec::with_capacity(settings.len());
+        let mut settings = settings.into_iter();
+        while settings.len() > 0 {
+            interrupt.check()?;
+            // All caches exist already.
+            let group = settings.by_ref().take(self.most_together());
+            let group = group.map(|setting| setting.finish(&stats)).collect::<Result<_>>()?;
+            outcomes.extend(self.answers(case, group, &logits)?);
+        }
+        Ok(outcomes)
+    }
+
+    /// The full cache stays until the last setting has chosen from it; of compressed caches there are those of
+    /// one group at a time.
+    fn setting_by_setting(
+        &self,
+        case: &Case,
+        wanted: &Wanted,
+        interrupt: &Interrupt,
+        record: &mut Record,
+    ) -> Result<Vec<Outcome>> {
+        let start = Instant::now();
+        let mut full = self.model.new_cache(case.prompt.len());
+        let (logits, stats) = self.model.prefill(&case.prompt, &mut full, self.chunk, wanted)?;
+        record.prefill_secs = start.elapsed().as_secs_f64();
+        let full_bytes = full.allocated_bytes();
+        let mut outcomes = Vec::with_capacity(self.settings.len());
+        let mut group: Vec<Compressed> = Vec::new();
+        let mut in_group = self.group(0, case);
+        each(self.settings, full, |setting, full| {
+            interrupt.check()?;
+            let mut compressing = self.compressing(setting, case)?;
+            for (layer, full) in full.into_single_layers().enumerate() {
+                compressing.add(layer, full, &stats, layer)?;
+            }
+            let beside: u64 = group.iter().map(|one| one.cache.allocated_bytes()).sum();
+            let most = full_bytes + beside + compressing.allocated_bytes();
+            record.kv_bytes_peak = record.kv_bytes_peak.max(most);
+            group.push(compressing.finish(&stats)?);
+            if group.len() == in_group {
+                outcomes.extend(self.answers(case, std::mem::take(&mut group), &logits)?);
+                in_group = self.group(outcomes.len(), case);
+            }
+            Ok(())
+        })?;
+        Ok(outcomes)
+    }
+
+    fn compressing<'a>(&'a self, setting: &'a Setting, case: &'a Case) -> Result<Compressing<'a>> {
+        Compressing::new(setting, case, self.heads, self.evidence, self.model.compute())
+    }
+
+    /// The answers of settings whose caches exist at the same time.
+    fn answers(
+        &self,
+        case: &Case,
+        mut group: Vec<Compressed>,
+        logits: &[f32],
+    ) -> Result<Vec<Outcome>> {
+        let begin = |Compressed { cache, secs, .. }: &Compressed| Outcome {
+            answer: String::new(),
+            values: Vec::new(),
+            kv_tokens: cache.total_tokens(),
+            kv_bytes: cache.bytes(),
+            kv_bytes_end: 0,
+            kv_bytes_allocated: cache.allocated_bytes(),
+            new_tokens: 0,
+            compress_secs: *secs,
+            decode_secs: 0.0,
+        };
+        let mut outcomes: Vec<Outcome> = group.iter().map(begin).collect();
+        let limits =
+            AnswerLimits { max_new_tokens: case.max_new_tokens, stop: case.stop_ids.clone() };
+        let answers = group.iter_mut().map(|Compressed { cache, eviction, .. }| Continuing {
+            cache,
+            evictor: eviction.as_mut().map(|e| e as &mut dyn Evictor),
+        });
+        let continued = continue_together(self.model, answers.collect(), logits, &limits)?;
+        for ((outcome, Compressed { cache, .. }), continuation) in
+            outcomes.iter_mut().zip(&group).zip(continued)
+        {
+            outcome.answer = self.tokenizer.decode(continuation.answer_ids())?;
+            outcome.kv_bytes_end = cache.bytes();
+            outcome.new_tokens = continuation.ids.len();
+            outcome.decode_secs = continuation.secs;
+        }
+        Ok(outcomes)
+    }
+}
+
+/// Calls `use_full(item, full)` for each of `items`. The last gets the only reference, so that what
+/// it leaves is freed at once.
+fn each<I: IntoIterator>(
+    items: I,
+    full: KvCache,
+    mut use_full: impl FnMut(I::Item, KvCache) -> Result<()>,
+) -> Result<()> {
+    let mut items = items.into_iter().peekable();
+    let mut full = Some(full);
+    while let Some(item) = items.next() {
+        let full = if items.peek().is_some() { full.clone() } else { full.take() };
+        use_full(item, full.ok_or_else(|| Error::bug("a cache was given away early"))?)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

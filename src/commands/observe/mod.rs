@@ -1,0 +1,158 @@
+//! `headprof observe`: attention and the lengths of values, of one head as a picture, of all heads
+//! as a table.
+//!
+//! ```text
+//! ObserveConfig ─► context ─► ids ─► Llama ─┬► AttentionMap ─────────────┐
+//!                                           └► TokenStats ─┬► HeadView ──┴► picture, CSV
+//!                                                          └► HeadSinks… ─► table, CSV, JSON
+//! ```
+//!
+//! Guo et al. 2024 (VATP, <https://arxiv.org/abs/2406.12335>) saw that the first tokens of a context
+//! get much attention and have short values; this shows whether that holds for a model. No `T x T`
+//! matrix is kept.
+
+mod config;
+mod context;
+mod report;
+mod sinks;
+mod view;
+
+use std::path::{Path, PathBuf};
+
+pub use config::ObserveConfig;
+pub use context::context;
+pub use report::Observed;
+pub use sinks::{HeadSinks, SinkSummary, by_share, head_sinks};
+pub use view::{HeadView, NORMS};
+
+use crate::config::default_chunk_tokens;
+use crate::error::Result;
+use crate::eviction::{Rows, TokenStats, Wanted};
+use crate::job::{MemoryEstimate, ModelFiles};
+use crate::model::{AttentionMap, Compute, Llama, MapOf, ModelConfig};
+use crate::plot::{MapCells, ObserveMeta, ObservedHead, Picture, observed_head};
+use crate::system::atomic;
+use crate::system::terminal::note;
+
+/// Cells along a side of a map, at most.
+const MAP_CELLS: usize = 128;
+
+/// Observes and writes the files.
+///
+/// # Errors
+/// [`crate::Error::Usage`] for a head or a length that the model does not have,
+/// [`crate::Error::Data`] for the context, and the errors of model, memory and files.
+pub fn run(config: &ObserveConfig) -> Result<Observed> {
+    let compute = config.compute.open()?;
+    compute.note.iter().for_each(|text| note(&format!("note: {text}")));
+    let plots = config.out.join("plots");
+    let tables = config.out.join("observe");
+    atomic::usable_folder(&config.out)?;
+    config.head.map_or(Ok(()), |_| atomic::usable_folder(&plots))?;
+    atomic::usable_folder(&tables)?;
+    let files = ModelFiles::open(&config.model)?;
+    files.tokenizer_warning().iter().for_each(|text| note(&format!("warning: {text}")));
+    let shape = &files.config;
+    config.check_head(shape)?;
+    let ids = context(&files.tokenizer, config.context.as_deref(), config.most_tokens(shape))?;
+    config.check_tokens(ids.len(), shape)?;
+    shape.window_note(ids.len()).iter().for_each(|text| note(&format!("note: {text}")));
+    check_memory(shape, &compute, ids.len())?;
+
+    let model = files.load(&compute)?;
+    model.warnings().iter().for_each(|text| note(&format!("warning: {text}")));
+    let (stats, map) = read(&model, &ids, config.head)?;
+    let heads = head_sinks(&stats, config.sinks, config.norm)?;
+    let mut observed = Observed {
+        model: files.name.clone(),
+        model_sha256: model.sha256().to_owned(),
+        context: config.context.as_ref().map(|path| path.display().to_string()),
+        tokens: ids.len(),
+        sinks: config.sinks,
+        value_norm: config.norm.name(),
+        head: config.head.map(|(layer, head)| heads[layer * stats.heads + head]),
+        summary: None,
+        heads: Vec::new(),
+        files: Vec::new(),
+    };
+    if let (Some(head), Some(map)) = (observed.head, map) {
+        let window = shape.sliding_window[head.layer];
+        let view = HeadView::new(&stats, (head.layer, head.head), window, config.norm)?;
+        let name = format!("L{}H{}", head.layer, head.head);
+        let picture = draw(&observed, &head, &view, &map)?;
+        let stem = plots.join(format!("{}_observe_{name}", files.name));
+        observed.files.extend(picture.save(&stem)?);
+        let path = tables.join(format!("{}_{name}.csv", files.name));
+        observed.files.push(written(path, &report::tokens_csv(&ids, &view))?);
+    }
+    if config.all {
+        observed.summary = Some(SinkSummary::new(&heads, config.sinks, ids.len()));
+        let path = tables.join(format!("{}_sinks.csv", files.name));
+        observed.files.push(written(path, &report::sinks_csv(&heads))?);
+        observed.heads = heads;
+    }
+    Ok(observed)
+}
+
+/// One pass over `ids`: statistics of all heads, and the map of one.
+fn read(
+    model: &Llama,
+    ids: &[u32],
+    head: Option<(usize, usize)>,
+) -> Result<(TokenStats, Option<AttentionMap>)> {
+    let wanted = Wanted { row_sums: [Rows::All].into(), value_norms: true, ..Wanted::default() };
+    let chunk = default_chunk_tokens(model.compute());
+    match head {
+        Some((layer, head)) => {
+            let of = MapOf { layer, head, cells: MAP_CELLS };
+            let (stats, map) = model.prefill_with_map(ids, chunk, &wanted, of)?;
+            Ok((stats, Some(map)))
+        }
+        None => {
+            let mut cache = model.new_cache(ids.len());
+            Ok((model.prefill(ids, &mut cache, chunk, &wanted)?.1, None))
+        }
+    }
+}
+
+/// Checks `tokens` tokens against the memory that is free.
+fn check_memory(shape: &ModelConfig, compute: &Compute, tokens: usize) -> Result<()> {
+    let mut estimate = MemoryEstimate::new(shape, compute, default_chunk_tokens(compute));
+    let per_layer = (shape.heads as u64).saturating_mul(4);
+    let norms = (shape.kv_heads as u64).saturating_mul(12);
+    let stats = per_layer.saturating_add(norms).saturating_mul(shape.layers as u64);
+    estimate.per_token_bytes = estimate.per_token_bytes.saturating_add(stats);
+    estimate.check_free(compute, tokens, 0)
+}
+
+fn draw(
+    observed: &Observed,
+    head: &HeadSinks,
+    view: &HeadView,
+    map: &AttentionMap,
+) -> Result<Picture> {
+    let weighted = format!("attention × {}", observed.value_norm);
+    let names = NORMS.map(|norm| norm.name());
+    let norms = [0, 1, 2].map(|i| (names[i], &view.norms[i][..]));
+    let drawn = ObservedHead {
+        map: MapCells { cells: map.cells, side: map.side, means: &map.means },
+        attention: &view.attention,
+        norms,
+        weighted: (&weighted, &view.weighted),
+        sinks: observed.sinks,
+    };
+    let meta = ObserveMeta {
+        title: &format!(
+            "layer {}, head {} (values of KV head {}) — {}",
+            head.layer, head.head, head.kv_head, observed.model
+        ),
+        subtitle: &format!("{} tokens · {}", observed.tokens, observed.in_words(head)),
+    };
+    observed_head(&drawn, &meta)
+}
+
+/// Writes `text` to `path`, and hands the path back.
+fn written(path: PathBuf, text: &str) -> Result<PathBuf> {
+    atomic::write(Path::new(&path), text.as_bytes())?;
+    Ok(path)
+}

@@ -1,0 +1,76 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use clap::Parser;
+
+use super::*;
+use crate::cli::Cli;
+use crate::commands::profile::schedule::Cut;
+use crate::job::NeedleSpans;
+use crate::model::Compute;
+use crate::score::{Compat, HeadScore, Observation, ScoreOptions};
+
+/// A score with a bug: it panics the first time.
+struct Broken(AtomicUsize);
+
+impl HeadScore for Broken {
+    fn name(&self) -> &'static str {
+        "broken"
+    }
+
+    fn title(&self) -> &'static str {
+        "none"
+    }
+
+    fn formula(&self) -> &'static str {
+        "0"
+    }
+
+    fn source(&self) -> &'static str {
+        "this test"
+    }
+
+    fn reference(&self) -> Compat {
+        crate::score::registry()[0].reference()
+    }
+
+    fn range(&self) -> std::ops::RangeInclusive<f32> {
+        0.0..=1.0
+    }
+
+    fn score(&self, observation: &Observation, _: &ScoreOptions) -> Result<HeadMatrix> {
+        assert!(self.0.fetch_add(1, Ordering::SeqCst) > 0, "broken");
+        Ok(HeadMatrix::zeros(observation.layers, observation.heads))
+    }
+}
+
+#[test]
+fn a_panic_ends_the_other_walks() {
+    static BROKEN: Broken = Broken(AtomicUsize::new(0));
+    let line = "headprof --quiet --lengths 100 --repeats 4 --gate none --max-new-tokens 1";
+    let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
+    let cli = Cli::try_parse_from(&args).unwrap();
+    let config =
+        ProfileConfig { scores: vec![&BROKEN], ..ProfileConfig::new(&cli.profile, args).unwrap() };
+    let inputs = Inputs::load(&config.probes).unwrap();
+    let job = Job::new(&config.probes, &inputs, NeedleSpans::Known).unwrap();
+    let model = inputs.model.load(&Compute::cpu()).unwrap();
+    let cut = Cut { batch: 1, work: &|tokens| tokens as f64 };
+    let reuse = Reuse::of_job(&job, false, Some(cut)).unwrap();
+    assert!(job.plan.probes.len() >= 40 && reuse.parts.len() >= 4);
+    let (together, interrupt) = (Together { batch: 1, walks: 2 }, Interrupt::default());
+    let run = Run {
+        config: &config,
+        inputs: &inputs,
+        job: &job,
+        model: &model,
+        together,
+        interrupt: &interrupt,
+    };
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    let ended = catch_unwind(AssertUnwindSafe(|| threads.install(|| run.probes(&reuse))));
+    let panic = ended.map(|_| "no panic").unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"broken"));
+    // The other walk ends with the probe it is at; else it would have run all.
+    let scored = BROKEN.0.load(Ordering::SeqCst);
+    assert!(scored < job.plan.probes.len() / 2, "{scored} of {}", job.plan.probes.len());
+}

@@ -1,0 +1,118 @@
+//! [`ProbeRecord`]: what became of one probe, one line of `probes.jsonl`.
+
+use std::ops::Range;
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::needle::Needle;
+use crate::plan::{Probe, ProbeId};
+use crate::prompt::Prompt;
+use crate::tasks::babilong::babi::BabiTask;
+
+/// What became of a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// The answer passed the gate; the probe feeds the scores.
+    Accepted,
+    /// The answer did not pass.
+    Rejected,
+    /// There is no answer, or no score for it.
+    Failed,
+}
+
+/// Seconds of one probe.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct ProbeSeconds {
+    /// The prompt.
+    pub prefill: f64,
+    /// The answer.
+    pub decode: f64,
+}
+
+/// One probe with its answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProbeRecord {
+    /// Its place in the plan, from 0.
+    pub index: usize,
+    /// Its name.
+    pub id: ProbeId,
+    /// The name of its needle.
+    pub needle_id: String,
+    /// The task of its story; `None` for a needle that is no story.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<BabiTask>,
+    /// Context length asked for, in tokens.
+    pub context_length: usize,
+    /// Depth asked for, 0 to 1; `None` for facts that are scattered.
+    pub depth_asked: Option<f64>,
+    /// Depth of the sentence border where the needle came to stand; the mean over its spans.
+    pub depth_reached: f64,
+    /// Which of the repetitions, from 0.
+    pub repeat: u32,
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// How many of them the prompt that was run before began with, too, and were not run again.
+    pub reused_tokens: usize,
+    /// Needle spans in the prompt, `[start, end)` each: where the needle is, whatever a reference
+    /// would have found.
+    pub needle_spans: Vec<[usize; 2]>,
+    /// Facts that the answer does not follow from, `[start, end)` each; only where there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub distractor_spans: Vec<[usize; 2]>,
+    /// How many times the haystack was used up.
+    pub haystack_cycles: usize,
+    /// What the model wrote.
+    pub answer: Option<String>,
+    /// What it should have written.
+    pub gold: String,
+    /// How near the answer is, 0 to 1.
+    pub gate_value: Option<f64>,
+    /// What became of the probe.
+    pub status: Status,
+    /// Why it was not accepted.
+    pub reason: Option<String>,
+    /// Generated ids, the stop token included.
+    pub generated_ids: Vec<u32>,
+    /// The only values that differ from run to run.
+    pub seconds: ProbeSeconds,
+}
+
+fn spans(of: &[Range<usize>]) -> Vec<[usize; 2]> {
+    of.iter().map(|s| [s.start, s.end]).collect()
+}
+
+impl ProbeRecord {
+    /// A probe before its answer: failed until it has one.
+    pub fn new(probe: &Probe, needle: &Needle, prompt: &Prompt) -> Self {
+        Self {
+            index: probe.index,
+            id: probe.id,
+            needle_id: needle.id.clone(),
+            task: needle.task(),
+            context_length: probe.context_length,
+            depth_asked: prompt.depth_asked,
+            depth_reached: prompt.depth_reached,
+            repeat: probe.repeat,
+            prompt_tokens: prompt.ids.len(),
+            reused_tokens: 0,
+            needle_spans: spans(&prompt.needle),
+            distractor_spans: spans(&prompt.distractors),
+            haystack_cycles: prompt.haystack_cycles,
+            answer: None,
+            gold: needle.answer.clone(),
+            gate_value: None,
+            status: Status::Failed,
+            reason: None,
+            generated_ids: Vec::new(),
+            seconds: ProbeSeconds::default(),
+        }
+    }
+
+    /// The probe failed because of `error`.
+    pub fn fail(&mut self, error: &Error) {
+        self.status = Status::Failed;
+        self.reason = Some(error.one_line());
+    }
+}

@@ -1,0 +1,122 @@
+//! What is told about a score: its best heads, and how sure that is.
+
+use serde::Serialize;
+
+use super::meta::tasks;
+use super::outputs::is_main;
+use super::probes::Probed;
+use crate::commands::profile::ProfileConfig;
+use crate::error::Result;
+use crate::head_score::HeadScoreFile;
+use crate::heads::HeadMatrix;
+use crate::score::HeadScore;
+use crate::score::aggregate::{Aggregate, RESAMPLES, Spread, TOP_HEADS, aggregate};
+use crate::tasks::babilong::babi::BabiTask;
+
+/// One of the best heads.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TopHead {
+    /// Layer, from 0.
+    pub layer: usize,
+    /// Query head, from 0.
+    pub head: usize,
+    /// Mean over the accepted probes.
+    pub mean: f32,
+    /// Standard error of the mean; `None` for a single probe.
+    pub std_error: Option<f32>,
+    /// Bootstrap 95 % interval of the mean; `None` for a single probe.
+    pub interval_95: Option<[f32; 2]>,
+}
+
+/// A score over all accepted probes, in a few numbers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScoreStatistics {
+    /// Accepted probes.
+    pub probes: usize,
+    /// The ten best heads.
+    pub top: Vec<TopHead>,
+    /// Rank correlation of all heads between random halves of the probes.
+    pub split_half_spearman: Option<f64>,
+    /// Expected share of the ten best heads that stay among the ten best in a resample.
+    pub top_overlap_frac: Option<f64>,
+    /// Resamples of the bootstrap.
+    pub resamples: usize,
+}
+
+/// One score of a run, over all its probes or over those of one task.
+pub struct ScoreResult {
+    /// The task; `None` for all probes together.
+    pub task: Option<BabiTask>,
+    /// Which.
+    pub score: &'static dyn HeadScore,
+    /// The values per head and probe.
+    pub file: HeadScoreFile,
+    /// The mean per head, `[L, H]`.
+    pub mean: HeadMatrix,
+    /// How sure each mean is; `None` for a single probe.
+    pub spread: Option<Spread>,
+    /// The rest.
+    pub statistics: ScoreStatistics,
+}
+
+impl ScoreStatistics {
+    fn of(aggregate: &Aggregate) -> Self {
+        let spread = aggregate.spread.as_ref();
+        let top = aggregate.mean.top(TOP_HEADS).into_iter().map(|(layer, head, mean)| TopHead {
+            layer,
+            head,
+            mean,
+            std_error: spread.map(|s| s.std_error.get(layer, head)),
+            interval_95: spread.map(|s| [s.low.get(layer, head), s.high.get(layer, head)]),
+        });
+        Self {
+            probes: aggregate.probes,
+            top: top.collect(),
+            split_half_spearman: spread.and_then(|s| s.split_half_spearman),
+            top_overlap_frac: spread.map(|s| s.top_overlap_frac),
+            resamples: RESAMPLES,
+        }
+    }
+}
+
+/// Aggregates every score of a run over all accepted probes; of a run with several tasks behind
+/// that also the main scores over those of each task that has any.
+///
+/// # Errors
+/// [`Probed::nothing_accepted`] if there is no accepted probe.
+pub(super) fn of_scores(config: &ProfileConfig, probed: &Probed) -> Result<Vec<ScoreResult>> {
+    if probed.accepted().next().is_none() {
+        return Err(probed.nothing_accepted());
+    }
+    let result = |score: &'static dyn HeadScore, probes: &[HeadMatrix], task| {
+        let aggregate = aggregate(probes, config.probes.seed, RESAMPLES)?;
+        Ok(ScoreResult {
+            task,
+            score,
+            file: HeadScoreFile::from_probes(probes)?,
+            statistics: ScoreStatistics::of(&aggregate),
+            mean: aggregate.mean,
+            spread: aggregate.spread,
+        })
+    };
+    let scores = || config.scores.iter().copied().zip(&probed.scores);
+    let mut results = Vec::new();
+    for (score, probes) in scores() {
+        results.push(result(score, probes, None)?);
+    }
+    let tasks = match tasks(&probed.records) {
+        several if several.len() > 1 => several,
+        _ => Vec::new(),
+    };
+    for task in tasks {
+        let of_task: Vec<bool> = probed.accepted().map(|r| r.task == Some(task)).collect();
+        for (score, probes) in scores().filter(|(score, _)| is_main(score.name())) {
+            let own = probes.iter().zip(&of_task).filter(|(_, of_task)| **of_task);
+            let own: Vec<HeadMatrix> = own.map(|(matrix, _)| matrix.clone()).collect();
+            if !own.is_empty() {
+                results.push(result(score, &own, Some(task))?);
+            }
+        }
+    }
+    Ok(results)
+}

@@ -1,0 +1,368 @@
+//! What a run tells at its end: a table for people, or the same as one JSON object.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::Seconds;
+use super::meta::Made;
+use super::outputs::{is_main, pooled};
+use super::ranking::Ranking;
+use super::record::Status;
+use super::statistics::{ScoreResult, ScoreStatistics, TopHead};
+use crate::tasks::babilong::babi::BabiTask;
+
+/// The results in short.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// The model's name.
+    pub model: String,
+    /// Layers, `L`.
+    pub layers: usize,
+    /// Query heads per layer, `H`.
+    pub heads: usize,
+    /// Where it ran.
+    pub device: String,
+    /// All probes.
+    pub probes: usize,
+    /// Probes that feed the scores.
+    pub accepted: usize,
+    /// Probes whose answer did not pass the gate.
+    pub rejected: usize,
+    /// Probes without an answer or a score.
+    pub failed: usize,
+    /// What answers had to reach.
+    pub gate: String,
+    /// How many passed at each context length.
+    pub by_length: Vec<LengthSummary>,
+    /// How many passed of each task; empty for needles.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_task: Vec<TaskSummary>,
+    /// The scores against those of needles that were found beside them; empty for needles.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rankings: Vec<Ranking>,
+    /// Every score, in the order of the registry.
+    pub scores: Vec<ScoreSummary>,
+    /// What was written.
+    pub files: Vec<PathBuf>,
+    /// Where the time went.
+    pub seconds: Seconds,
+    /// Largest resident memory; `None` where the system does not say.
+    pub peak_rss_bytes: Option<u64>,
+    /// The folder of the files.
+    #[serde(skip)]
+    out: PathBuf,
+}
+
+/// The probes of one context length.
+#[derive(Debug, Clone, Serialize)]
+pub struct LengthSummary {
+    /// Tokens.
+    pub context_length: usize,
+    /// All of them.
+    pub probes: usize,
+    /// Those that passed.
+    pub accepted: usize,
+}
+
+/// The probes of one task.
+#[derive(Debug, Clone, Serialize)]
+pub struct TaskSummary {
+    /// Which.
+    pub task: BabiTask,
+    /// All of them.
+    pub probes: usize,
+    /// Those that passed.
+    pub accepted: usize,
+}
+
+/// One score.
+#[derive(Debug, Clone, Serialize)]
+pub struct ScoreSummary {
+    /// Its name.
+    pub name: &'static str,
+    /// Its best heads and how sure they are.
+    #[serde(flatten)]
+    pub statistics: ScoreStatistics,
+}
+
+impl Summary {
+    pub(super) fn new(
+        made: &Made,
+        results: &[ScoreResult],
+        rankings: Vec<Ranking>,
+        files: &[PathBuf],
+        seconds: Seconds,
+        peak_rss_bytes: Option<u64>,
+    ) -> Self {
+        let probed = made.probed;
+        let by_length = made.job.context_lengths.iter().map(|&context_length| {
+            let mut here = LengthSummary { context_length, probes: 0, accepted: 0 };
+            for record in probed
+                .records
+                .iter()
+                .filter(|r| made.job.length_group(r.context_length) == context_length)
+            {
+                here.probes += 1;
+                here.accepted += usize::from(record.status == Status::Accepted);
+            }
+            here
+        });
+        let by_task = made.job_tasks().into_iter().map(|task| {
+            let own = || probed.records.iter().filter(move |r| r.task == Some(task));
+            let accepted = own().filter(|r| r.status == Status::Accepted).count();
+            TaskSummary { task, probes: own().count(), accepted }
+        });
+        Self {
+            model: made.inputs.model.name.clone(),
+            layers: made.model.config().layers,
+            heads: made.model.config().heads,
+            device: made.model.compute().name.clone(),
+            probes: probed.records.len(),
+            accepted: probed.count(Status::Accepted),
+            rejected: probed.count(Status::Rejected),
+            failed: probed.count(Status::Failed),
+            gate: probed.gate_rule.clone(),
+            by_task: by_task.collect(),
+            rankings,
+            by_length: by_length.collect(),
+            scores: pooled(results)
+                .map(|r| ScoreSummary { name: r.score.name(), statistics: r.statistics.clone() })
+                .collect(),
+            files: files.to_vec(),
+            seconds,
+            peak_rss_bytes,
+            out: made.config.out.clone(),
+        }
+    }
+
+    /// The table's columns: one per main score, or all scores where none is a main one.
+    fn columns(&self) -> Vec<&ScoreSummary> {
+        let main: Vec<&ScoreSummary> = self.scores.iter().filter(|s| is_main(s.name)).collect();
+        if main.is_empty() { self.scores.iter().collect() } else { main }
+    }
+
+    fn table(&self) -> Vec<Vec<String>> {
+        let columns = self.columns();
+        let row = |label: String, cell: &dyn Fn(&ScoreSummary) -> String| {
+            std::iter::once(label).chain(columns.iter().map(|c| cell(c))).collect::<Vec<String>>()
+        };
+        let mut rows = vec![row(String::new(), &|c| c.name.to_owned())];
+        let ranks = columns.iter().map(|c| c.statistics.top.len()).max().unwrap_or(0);
+        for rank in 0..ranks {
+            rows.push(row(format!("{}", rank + 1), &|c| {
+                c.statistics.top.get(rank).map_or_else(String::new, head_cell)
+            }));
+        }
+        rows.push(row("split halves".into(), &|c| {
+            c.statistics.split_half_spearman.map_or("-".into(), |r| format!("rho {r:.2}"))
+        }));
+        rows.push(row("top 10 kept".into(), &|c| {
+            let best = c.statistics.top.first().map_or(0.0, |t| t.mean);
+            let kept = c.statistics.top_overlap_frac.filter(|_| best > 0.0);
+            kept.map_or("-".into(), |f| format!("{:.0} %", f * 100.0))
+        }));
+        rows
+    }
+
+    /// One row for all stories and one per task, one column per score.
+    fn ranking_table(&self) -> Vec<Vec<String>> {
+        let mut scores: Vec<&str> = Vec::new();
+        let mut tasks: Vec<Option<BabiTask>> = Vec::new();
+        for ranking in &self.rankings {
+            if !scores.contains(&ranking.score) {
+                scores.push(ranking.score);
+            }
+            if !tasks.contains(&ranking.task) {
+                tasks.push(ranking.task);
+            }
+        }
+        let cell = |task, score| {
+            let found = self.rankings.iter().find(|r| (r.task, r.score) == (task, score));
+            found.map_or("-".to_owned(), |Ranking { likeness, .. }| {
+                let rho = likeness.spearman.map_or("-".into(), |r| format!("rho {r:.2}"));
+                let heads = likeness.top_heads;
+                let same = likeness
+                    .top_overlap_frac
+                    .map_or("-".into(), |share| format!("{:.0} of {heads}", share * heads as f64));
+                format!("{rho}, {same}")
+            })
+        };
+        let names = scores.iter().map(|&score| score.to_owned());
+        let mut rows = vec![std::iter::once(String::new()).chain(names).collect::<Vec<_>>()];
+        for task in tasks {
+            let name = task.map_or("all stories".to_owned(), |task| task.to_string());
+            let cells = scores.iter().map(|score| cell(task, *score));
+            rows.push(std::iter::once(name).chain(cells).collect());
+        }
+        rows
+    }
+}
+
+/// Rows of equally many cells, in columns.
+fn write_table(f: &mut fmt::Formatter<'_>, table: &[Vec<String>]) -> fmt::Result {
+    let columns = table.first().map_or(0, Vec::len);
+    let widths: Vec<usize> = (0..columns)
+        .map(|c| table.iter().map(|row| row[c].chars().count()).max().unwrap_or(0))
+        .collect();
+    for row in table {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        writeln!(f, "{}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+/// `512 3/4 (75 %)`.
+fn share(of: &dyn fmt::Display, accepted: usize, probes: usize) -> String {
+    let percent = 100.0 * accepted as f64 / probes.max(1) as f64;
+    format!("{of} {accepted}/{probes} ({percent:.0} %)")
+}
+
+/// `3-5 0.812 ±0.031`: layer, head, mean, half the 95 % interval. A head at 0 is not among the best of
+/// anything.
+fn head_cell(top: &TopHead) -> String {
+    if top.mean == 0.0 {
+        return "-".to_owned();
+    }
+    let half = top.interval_95.map_or(String::new(), |[low, high]| {
+        format!(" ±{:.3}", (f64::from(high) - f64::from(low)) / 2.0)
+    });
+    format!("{}-{} {:.3}{half}", top.layer, top.head, top.mean)
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{}: {} layers x {} heads on {}; {} of {} probes passed ({}), {} failed",
+            self.model,
+            self.layers,
+            self.heads,
+            self.device,
+            self.accepted,
+            self.probes,
+            self.gate,
+            self.failed
+        )?;
+        let lengths: Vec<String> =
+            self.by_length.iter().map(|l| share(&l.context_length, l.accepted, l.probes)).collect();
+        writeln!(f, "passed by context length: {}", lengths.join(", "))?;
+        if !self.by_task.is_empty() {
+            let tasks: Vec<String> =
+                self.by_task.iter().map(|t| share(&t.task, t.accepted, t.probes)).collect();
+            writeln!(f, "passed by task: {}", tasks.join(", "))?;
+        }
+        writeln!(f)?;
+
+        writeln!(f, "The ten best heads, layer-head: mean ± half its 95 % bootstrap interval")?;
+        write_table(f, &self.table())?;
+        writeln!(
+            f,
+            "split halves: rank correlation of all heads between random halves of the probes;\n\
+             top 10 kept: share of the ten best that stay so in a resample of the probes\n"
+        )?;
+
+        if !self.rankings.is_empty() {
+            writeln!(
+                f,
+                "Against the needle scores of {}: rank correlation of all heads, and how many of \
+                 the best tenth are the same",
+                relative(&self.out.join("head_score"))
+            )?;
+            write_table(f, &self.ranking_table())?;
+            writeln!(f)?;
+        }
+
+        let memory = self
+            .peak_rss_bytes
+            .map_or(String::new(), |b| format!(", peak memory {:.0} MiB", b as f64 / 1_048_576.0));
+        writeln!(
+            f,
+            "{:.1} s (load {:.1}, prompts {:.1}, answers {:.1}){memory}",
+            self.seconds.total, self.seconds.load, self.seconds.prefill, self.seconds.decode
+        )?;
+        let place = |name: &str| relative(&self.out.join(name));
+        let plots = self.files.iter().any(|p| p.parent().is_some_and(|d| d.ends_with("plots")));
+        write!(f, "{}, ", place("head_score"))?;
+        if plots {
+            write!(f, "{}, ", place("plots"))?;
+        }
+        writeln!(f, "{}: {} files", place("probes.jsonl"), self.files.len())
+    }
+}
+
+/// A path without a leading `./`.
+fn relative(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary() -> Summary {
+        let top = |head, mean, interval_95| TopHead {
+            layer: 3,
+            head,
+            mean,
+            std_error: None,
+            interval_95,
+        };
+        let statistics = ScoreStatistics {
+            probes: 3,
+            top: vec![top(5, 0.8125, Some([0.75, 0.875])), top(1, 0.5, None), top(0, 0.0, None)],
+            split_half_spearman: Some(0.9),
+            top_overlap_frac: Some(0.975),
+            resamples: 1000,
+        };
+        Summary {
+            model: "m".into(),
+            layers: 4,
+            heads: 8,
+            device: "cpu".into(),
+            probes: 4,
+            accepted: 3,
+            rejected: 1,
+            failed: 0,
+            gate: "gate rouge > 0.5".into(),
+            by_length: vec![LengthSummary { context_length: 512, probes: 4, accepted: 3 }],
+            by_task: Vec::new(),
+            rankings: Vec::new(),
+            scores: vec![ScoreSummary { name: "inf", statistics }],
+            files: vec!["./head_score/m_inf_heads.json".into(), "./plots/m_curve.svg".into()],
+            seconds: Seconds { load: 0.5, prefill: 2.0, decode: 1.0, total: 4.0 },
+            peak_rss_bytes: Some(100 << 20),
+            out: ".".into(),
+        }
+    }
+
+    #[test]
+    fn the_table_is_for_people() {
+        let text = summary().to_string();
+        for line in [
+            "m: 4 layers x 8 heads on cpu; 3 of 4 probes passed (gate rouge > 0.5), 0 failed",
+            "passed by context length: 512 3/4 (75 %)",
+            "              inf",
+            "1             3-5 0.812 ±0.062",
+            "2             3-1 0.500",
+            "3             -",
+            "split halves  rho 0.90",
+            "top 10 kept   98 %",
+            "4.0 s (load 0.5, prompts 2.0, answers 1.0), peak memory 100 MiB",
+            "head_score, plots, probes.jsonl: 2 files",
+        ] {
+            assert!(text.lines().any(|l| l == line), "no {line:?} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_object_has_the_same_numbers() {
+        let value = serde_json::to_value(summary()).unwrap();
+        assert_eq!(value["accepted"], 3);
+        assert_eq!(value["scores"][0]["name"], "inf");
+        assert_eq!(value["scores"][0]["top"][0]["interval_95"][1], 0.875);
+        assert_eq!(value["by_length"][0]["context_length"], 512);
+    }
+}

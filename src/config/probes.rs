@@ -1,0 +1,364 @@
+//! [`ProbeConfig`]: what every command that runs a model over prompts has in common.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::compute::{ComputeConfig, bytes};
+use super::gate::gate;
+use super::source::{ProbeSource, refuse_for};
+use super::{AtOption, at_least_one};
+use crate::chat::ChatMode;
+use crate::cli::{ChatArg, HubArgs, ModelArgs, ProbeArgs, Switch};
+use crate::error::{Error, Result};
+use crate::gate::{GateConfig, GateKind};
+use crate::hub::{Contents, HubId, HubModel};
+use crate::model::{Compute, embedded};
+use crate::plan::{check_tokens, default_depths, even_lengths, parse_depths, parse_lengths};
+use crate::prompt::PromptTemplate;
+use crate::prompt::reference_span::SpanRule;
+use crate::score::{Compat, CompatSet};
+use crate::tokenizer::Tokenizer;
+
+/// Context lengths where none are asked for. The embedded model answers within a minute on two
+/// cores; other checkpoints are usually larger and made for longer contexts.
+const DEFAULT_LENGTHS_EMBEDDED: [usize; 3] = [256, 512, 1024];
+const DEFAULT_LENGTHS: [usize; 4] = [512, 1024, 2048, 4096];
+const DEFAULT_INTERVALS: usize = 3;
+
+/// Room for a sentence. Answers end at a line break or an end-of-sequence token long before.
+const DEFAULT_MAX_NEW_TOKENS: usize = 32;
+
+/// The line break of vocabularies with byte fallback, at which two references stop.
+const NEWLINE_TOKEN: &str = "<0x0A>";
+
+/// The question part of Retrieval_Head and HeadKV: nothing between haystack and question.
+const TEMPLATE_HEADKV: &str = "Based on the content of the book, Question: {question}\nAnswer:";
+/// The question part of DiliLazyKV.
+const TEMPLATE_DILILAZYKV: &str =
+    "Based on the content in the book, answer the question: {question}\nAnswer:";
+
+/// Which model is profiled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelChoice {
+    /// [`embedded`].
+    NeedleLlama,
+    /// A checkpoint folder.
+    Dir(PathBuf),
+    /// A checkpoint of the Hugging Face hub.
+    Hub(HubModel),
+}
+
+impl ModelChoice {
+    /// What `args` name.
+    ///
+    /// # Errors
+    /// As [`ModelChoice::new`].
+    pub fn of(args: &ModelArgs) -> Result<Self> {
+        Self::new(args.name.as_deref(), &args.hub)
+    }
+
+    /// What `--model` names; nothing or [`embedded::NAME`] is the embedded model. What exists is a
+    /// folder; of the rest, what looks like `ORG/NAME` or `ORG/NAME@REVISION` is an id.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an empty name.
+    pub fn new(name: Option<&str>, hub: &HubArgs) -> Result<Self> {
+        match name {
+            None | Some(embedded::NAME) => Ok(Self::NeedleLlama),
+            Some("") => Err(Error::usage("there is no model of an empty name")
+                .at("--model")
+                .expected("the folder of a checkpoint, or an id of the hub (ORG/NAME)")),
+            Some(text) => Ok(match HubId::parse(text).filter(|_| !Path::new(text).exists()) {
+                Some(id) => Self::Hub(HubModel {
+                    id,
+                    contents: Contents::Checkpoint,
+                    environment: hub.environment.clone(),
+                    offline: hub.offline,
+                    quiet: hub.quiet,
+                    weights: true,
+                }),
+                None => Self::Dir(PathBuf::from(text)),
+            }),
+        }
+    }
+}
+
+/// Context lengths, ascending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lengths {
+    /// As asked for: each is run or is an error.
+    Asked(Vec<usize>),
+    /// Nothing was asked for: those that the model is made for.
+    Default(Vec<usize>),
+}
+
+/// The limit of an answer's length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaxNewTokens {
+    /// The same for every needle.
+    Fixed(usize),
+    /// [`CompatSet::max_new_tokens`] of each needle's answer.
+    Compat(CompatSet),
+}
+
+impl MaxNewTokens {
+    /// The limit for a needle whose expected answer has `answer_tokens` tokens.
+    pub fn of(self, answer_tokens: usize) -> usize {
+        match self {
+            Self::Fixed(n) => n,
+            Self::Compat(set) => {
+                set.max_new_tokens(answer_tokens).unwrap_or(DEFAULT_MAX_NEW_TOKENS)
+            }
+        }
+    }
+}
+
+/// What ends an answer before its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopRule {
+    /// The model's end-of-sequence tokens.
+    Eos,
+    /// These, and every token with a line break in it.
+    EosOrLineBreak,
+    /// The token `<0x0A>` alone, and nothing where the vocabulary has none, as in Retrieval_Head.
+    NewlineToken,
+    /// That and the end-of-sequence tokens, as in HeadKV's R2.
+    EosOrNewlineToken,
+}
+
+impl StopRule {
+    /// The rule in one word, for the record.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Eos => "eos",
+            Self::EosOrLineBreak => "eos-or-line-break",
+            Self::NewlineToken => "newline-token",
+            Self::EosOrNewlineToken => "eos-or-newline-token",
+        }
+    }
+
+    /// The ids after which an answer ends, ascending.
+    pub fn ids(self, eos: &[u32], tokenizer: &Tokenizer) -> Vec<u32> {
+        let mut ids = BTreeSet::new();
+        if self != Self::NewlineToken {
+            ids.extend(eos);
+        }
+        match self {
+            Self::Eos => {}
+            Self::EosOrLineBreak => ids.extend(tokenizer.newline_ids()),
+            Self::NewlineToken | Self::EosOrNewlineToken => {
+                ids.extend(tokenizer.token_id(NEWLINE_TOKEN));
+            }
+        }
+        ids.into_iter().collect()
+    }
+}
+
+/// The probes to run, without contradictions.
+#[derive(Clone)]
+pub struct ProbeConfig {
+    /// The model.
+    pub model: ModelChoice,
+    /// What to compute on.
+    pub compute: ComputeConfig,
+    /// Prompt tokens per pass; `None` = what suits the device.
+    pub chunk: Option<usize>,
+    /// Context lengths in tokens.
+    pub lengths: Lengths,
+    /// What is hidden.
+    pub source: ProbeSource,
+    /// Depths of needles, ascending, 0 to 1; stories have none.
+    pub depths: Vec<f64>,
+    /// Repetitions of each probe, at least 1.
+    pub repeats: u32,
+    /// Seed of haystack offsets and of the statistics.
+    pub seed: u64,
+    /// Whether lengths beyond the model's are run.
+    pub allow_extrapolation: bool,
+    /// The user's needles; `None` = the bundled ones.
+    pub needles: Option<PathBuf>,
+    /// The user's haystack; `None` = the bundled one.
+    pub haystack_dir: Option<PathBuf>,
+    /// Whether bad haystack files are left out.
+    pub skip_bad_files: bool,
+    /// What is put around the haystack.
+    pub template: PromptTemplate,
+    /// Files with templates of BABILong's tasks, which go before [`ProbeConfig::template`].
+    pub prompts: Vec<PathBuf>,
+    /// Whether prompts are chat messages.
+    pub chat: ChatMode,
+    /// Longest answer.
+    pub max_new_tokens: MaxNewTokens,
+    /// What ends an answer before its limit.
+    pub stop: StopRule,
+    /// Which answers count.
+    pub gate: GateConfig,
+    /// How the reference to be compatible with finds the needle; `None` = where it is.
+    pub span_rule: Option<SpanRule>,
+}
+
+impl ProbeConfig {
+    /// Validates `args` and tells what the user should know about them; a single reference in
+    /// `compat` sets the defaults of template, gate, stops and spans.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming the option.
+    pub fn new(
+        args: &ProbeArgs,
+        source: ProbeSource,
+        compat: CompatSet,
+    ) -> Result<(Self, Vec<String>)> {
+        refuse_for(&source, args, compat)?;
+        let alone = Defaults::of(compat);
+        let model = ModelChoice::of(&args.model)?;
+        let mut notes = Vec::new();
+        let lengths = lengths(args, &model, &mut notes)?;
+        let depths = match &args.depths {
+            Some(text) => {
+                let grid = parse_depths(text)?;
+                notes.extend(grid.notes);
+                grid.values
+            }
+            None => default_depths(),
+        };
+        let compute = ComputeConfig {
+            memory: args.memory.as_deref().map(bytes).transpose()?,
+            ..ComputeConfig::new(&args.model.compute)?
+        };
+        let gate = gate(args, &source, alone.gate, &mut notes)?;
+        let template = match &args.template {
+            Some(text) => PromptTemplate::new(text.replace("\\n", "\n")).at_option("--template")?,
+            None => alone.template()?,
+        };
+        let config = Self {
+            model,
+            compute,
+            chunk: at_least_one("--chunk", args.chunk)?,
+            lengths,
+            source,
+            depths,
+            repeats: at_least_one("--repeats", Some(args.repeats as usize))?
+                .map_or(1, |n| n as u32),
+            seed: args.seed,
+            allow_extrapolation: args.allow_extrapolation,
+            needles: args.needles.clone(),
+            haystack_dir: args.haystack_dir.clone(),
+            skip_bad_files: args.skip_bad_files,
+            template,
+            prompts: Vec::new(),
+            chat: match args.chat {
+                Some(ChatArg::Auto) => ChatMode::Auto,
+                Some(ChatArg::Always) => ChatMode::Always,
+                Some(ChatArg::Never) => ChatMode::Never,
+                None if compat == CompatSet::default() => ChatMode::Auto,
+                // As the references ask all models but two.
+                None => ChatMode::Never,
+            },
+            max_new_tokens: match at_least_one("--max-new-tokens", args.max_new_tokens)? {
+                Some(n) => MaxNewTokens::Fixed(check_tokens("--max-new-tokens", n)?),
+                None if compat == CompatSet::default() => {
+                    MaxNewTokens::Fixed(DEFAULT_MAX_NEW_TOKENS)
+                }
+                None => MaxNewTokens::Compat(compat),
+            },
+            stop: match args.stop_newline {
+                Some(Switch::On) => StopRule::EosOrLineBreak,
+                Some(Switch::Off) => StopRule::Eos,
+                None => alone.stop,
+            },
+            gate,
+            span_rule: alone.span_rule,
+        };
+        Ok((config, notes))
+    }
+
+    /// The same, where models of the hub, the gate's too, come without their weights.
+    pub fn without_weights(&self) -> Self {
+        let mut probes = self.clone();
+        if let ModelChoice::Hub(model) = &mut probes.model {
+            model.weights = false;
+        }
+        if let Some(semantic) = &mut probes.gate.semantic {
+            semantic.weights = false;
+        }
+        probes
+    }
+
+    /// Prompt tokens per pass on `compute`.
+    pub fn chunk_tokens(&self, compute: &Compute) -> usize {
+        self.chunk.unwrap_or_else(|| default_chunk_tokens(compute))
+    }
+}
+
+/// Prompt tokens per pass where none are asked for: what keeps the CPU's caches warm, or a GPU busy.
+pub fn default_chunk_tokens(compute: &Compute) -> usize {
+    if compute.on_host { 256 } else { 2048 }
+}
+
+/// What a single `--compat` changes besides the scores.
+struct Defaults {
+    template: Option<&'static str>,
+    gate: GateKind,
+    stop: StopRule,
+    span_rule: Option<SpanRule>,
+}
+
+impl Defaults {
+    fn of(compat: CompatSet) -> Self {
+        let mut named = compat.iter();
+        match (named.next(), named.next()) {
+            (Some(Compat::RetrievalHead), None) => Self {
+                template: Some(TEMPLATE_HEADKV),
+                gate: GateKind::Rouge,
+                stop: StopRule::NewlineToken,
+                span_rule: Some(SpanRule::FirstWindow),
+            },
+            (Some(Compat::HeadkvR2), None) => Self {
+                template: Some(TEMPLATE_HEADKV),
+                gate: GateKind::F1,
+                stop: StopRule::EosOrNewlineToken,
+                span_rule: Some(SpanRule::BestWindow),
+            },
+            // Its gate is `semantic`, which needs a library that is not part of this program and is
+            // therefore never chosen for the user.
+            (Some(Compat::DililazyKv), None) => Self {
+                template: Some(TEMPLATE_DILILAZYKV),
+                gate: GateKind::Rouge,
+                stop: StopRule::Eos,
+                span_rule: None,
+            },
+            _ => Self {
+                template: None,
+                gate: GateKind::Rouge,
+                stop: StopRule::EosOrLineBreak,
+                span_rule: None,
+            },
+        }
+    }
+
+    fn template(&self) -> Result<PromptTemplate> {
+        self.template.map_or_else(|| Ok(PromptTemplate::default()), PromptTemplate::new)
+    }
+}
+
+fn lengths(args: &ProbeArgs, model: &ModelChoice, notes: &mut Vec<String>) -> Result<Lengths> {
+    let defaults: &[usize] = match model {
+        ModelChoice::NeedleLlama => &DEFAULT_LENGTHS_EMBEDDED,
+        ModelChoice::Dir(_) | ModelChoice::Hub(_) => &DEFAULT_LENGTHS,
+    };
+    let grid = match (&args.lengths, args.min_len, args.max_len, args.context_intervals) {
+        (None, None, None, None) => return Ok(Lengths::Default(defaults.to_vec())),
+        (Some(text), ..) => parse_lengths(text).at_option("--lengths")?,
+        (None, min, max, intervals) => {
+            let min = at_least_one("--min-len", min)?;
+            let max = at_least_one("--max-len", max)?;
+            even_lengths(
+                min.unwrap_or(defaults[0]),
+                max.unwrap_or(defaults[defaults.len() - 1]),
+                intervals.unwrap_or(DEFAULT_INTERVALS),
+            )?
+        }
+    };
+    notes.extend(grid.notes);
+    Ok(Lengths::Asked(grid.values))
+}

@@ -1,0 +1,335 @@
+//! [`Job`]: the plan and all that its prompts are made of. Nothing here needs the weights.
+
+mod inputs;
+mod memory;
+mod provenance;
+mod tokenised;
+
+pub use inputs::{Inputs, ModelFiles};
+pub use memory::MemoryEstimate;
+pub(crate) use memory::{check as check_memory, further_bytes};
+pub(crate) use provenance::{
+    ChatMeta, HaystackMeta, ModelMeta, Provenance, TokenizerMeta, needle_sha256,
+};
+
+use std::ops::Range;
+
+use crate::config::{Lengths, ProbeConfig, ProbeSource};
+use crate::error::{Error, Result};
+use crate::needle::Facts;
+use crate::plan::{Plan, Probe};
+use crate::prompt::Prompt;
+use crate::prompt::reference_span::SpanRule;
+use tokenised::{Around, TokenisedNeedle};
+
+/// Whether probes are run whose needle is known to be somewhere in the prompt, but not where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NeedleSpans {
+    /// Only those whose needle can be scored.
+    Known,
+    /// All: only the answers are of interest.
+    Any,
+}
+
+/// How long prompts and answers are, in tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Of the shortest prompt.
+    pub shortest_prompt: usize,
+    /// Of the longest prompt.
+    pub longest_prompt: usize,
+    /// Most of any answer.
+    pub longest_answer: usize,
+}
+
+/// A prompt with its answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkPrompt {
+    /// Tokens of the prompt.
+    pub tokens: usize,
+    /// How many of them are not run, because the prompt before begins with them, too.
+    pub reused: usize,
+    /// Most tokens of an answer.
+    pub new_tokens: usize,
+}
+
+/// What is run: prompts and answers, known without a weight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workload {
+    /// All prompts.
+    pub prompts: Vec<WorkPrompt>,
+    /// Answers to every prompt; one for each setting of a comparison.
+    pub answers: usize,
+    /// How many prompts are answered together.
+    pub batch: usize,
+    /// How many threads do so at the same time.
+    pub walks: usize,
+    /// Bytes per prompt token beside the model's own and one cache.
+    pub extra_per_token_bytes: u64,
+    /// Whether attention is added up beside the prompts.
+    pub statistics: bool,
+    /// Whether all tokens of a prompt are of use behind the last layer, not the last one alone.
+    pub followed: bool,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// All probes of a run, ready to be assembled one by one.
+pub struct Job {
+    /// The probes.
+    pub plan: Plan,
+    /// Context lengths that are run, ascending; of published rows the powers of two that theirs are
+    /// at most.
+    pub context_lengths: Vec<usize>,
+    /// Ids that end an answer, ascending.
+    pub stop_ids: Vec<u32>,
+    /// What is left out, and why.
+    pub notes: Vec<String>,
+    around: Around,
+    needles: Vec<TokenisedNeedle>,
+    span_rule: Option<SpanRule>,
+}
+
+impl Job {
+    /// Plans the probes of `config` and checks that each can be run.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a context too short for a needle or too long for the model, and the
+    /// errors of [`Plan::new`] and of the tokenizer.
+    pub fn new(config: &ProbeConfig, inputs: &Inputs, spans: NeedleSpans) -> Result<Self> {
+        let tokenizer = &inputs.model.tokenizer;
+        let around = Around {
+            bos: inputs.chat.as_ref().map_or(tokenizer.bos(), |chat| chat.bos),
+            haystack: inputs.haystack.tokenise(tokenizer)?,
+        };
+        let needles = inputs
+            .needles
+            .iter()
+            .map(|needle| TokenisedNeedle::new(needle, config, inputs))
+            .collect::<Result<Vec<_>>>()?;
+        let longest_answer = needles.iter().map(|n| n.max_new_tokens).max().unwrap_or(0);
+        let common = fingerprint(config, inputs);
+        let (repeats, seed) = (config.repeats, config.seed);
+        let mut notes = Vec::new();
+        let (plan, context_lengths) = match config.source {
+            ProbeSource::Published(_) => {
+                let lengths: Vec<usize> =
+                    needles.iter().map(|n| n.smallest_context_length(&around)).collect();
+                let rows = Rows { config, inputs, lengths: &lengths, longest_answer, spans };
+                let chosen = rows.chosen(&mut notes)?;
+                let mut rounded: Vec<usize> =
+                    chosen.iter().map(|&row| lengths[row].next_power_of_two()).collect();
+                rounded.sort_unstable();
+                rounded.dedup();
+                let rows: Vec<(usize, usize)> =
+                    chosen.into_iter().map(|row| (row, lengths[row])).collect();
+                (Plan::of_contexts(&common, &inputs.needles, &rows)?, rounded)
+            }
+            ref source => {
+                let lengths = context_lengths(config, &inputs.model, longest_answer)?;
+                let (texts, depths) = (&inputs.needles, &config.depths);
+                let plan = match source {
+                    ProbeSource::Needles => {
+                        Plan::new(&common, texts, &lengths, depths, repeats, seed)
+                    }
+                    _ => Plan::of_stories(&common, texts, &lengths, repeats, seed),
+                };
+                check_shortest(&lengths, &needles, &around, inputs)?;
+                (plan?, lengths)
+            }
+        };
+        let stop_ids = config.stop.ids(&inputs.model.config.eos, tokenizer);
+        let span_rule = config.span_rule;
+        Ok(Self { plan, context_lengths, stop_ids, notes, around, needles, span_rule })
+    }
+
+    /// The prompt of one probe.
+    ///
+    /// # Errors
+    /// As [`crate::prompt::PromptParts::assemble`] and its like.
+    pub fn prompt(&self, probe: &Probe) -> Result<Prompt> {
+        self.needles[probe.needle].prompt(probe, &self.around)
+    }
+
+    /// The one of [`Job::context_lengths`] that a probe is counted under.
+    pub fn length_group(&self, context_length: usize) -> usize {
+        let group = self.context_lengths.iter().find(|&&length| length >= context_length);
+        group.copied().unwrap_or(context_length)
+    }
+
+    /// The needle's spans in `prompt` as the scores are to see them.
+    pub fn score_spans(&self, prompt: &Prompt) -> Vec<Range<usize>> {
+        match self.span_rule {
+            Some(rule) => rule.spans(prompt, self.around.bos),
+            None => prompt.needle.clone(),
+        }
+    }
+
+    /// Most tokens of one probe's answer.
+    pub fn max_new_tokens(&self, probe: &Probe) -> usize {
+        self.needles[probe.needle].max_new_tokens
+    }
+
+    /// How long prompts and answers are.
+    pub fn extent(&self) -> Extent {
+        let lengths = || self.plan.probes.iter().map(|p| p.context_length);
+        Extent {
+            shortest_prompt: lengths().min().unwrap_or(0),
+            longest_prompt: lengths().max().unwrap_or(0),
+            longest_answer: self.needles.iter().map(|n| n.max_new_tokens).max().unwrap_or(0),
+        }
+    }
+
+    /// Tokens of the haystack, before it repeats.
+    pub fn haystack_tokens(&self) -> usize {
+        self.around.haystack.ids().len()
+    }
+
+    /// Tokens of all prompts.
+    pub fn prompt_tokens(&self) -> u64 {
+        self.plan.probes.iter().map(|p| p.context_length as u64).sum()
+    }
+}
+
+/// Every needle has room in the shortest context.
+fn check_shortest(
+    lengths: &[usize],
+    needles: &[TokenisedNeedle],
+    around: &Around,
+    inputs: &Inputs,
+) -> Result<()> {
+    let smallest = |n: usize| needles[n].smallest_context_length(around);
+    let worst = (0..needles.len()).max_by_key(|&n| smallest(n));
+    let (Some(worst), Some(&shortest)) = (worst, lengths.first()) else {
+        return Err(Error::bug("a plan without needles or lengths"));
+    };
+    let needed = smallest(worst);
+    if needed <= shortest {
+        return Ok(());
+    }
+    Err(Error::usage("needle and question do not fit into the context")
+        .at(format!("needle {}", inputs.needles[worst].id))
+        .got(format!("context length {shortest}"))
+        .expected(format!("at least {needed} tokens"))
+        .advice(format!("--min-len {needed} or --lengths {needed}, or shorter needles or stories")))
+}
+
+/// Published rows with the lengths of their prompts.
+struct Rows<'a> {
+    config: &'a ProbeConfig,
+    inputs: &'a Inputs,
+    lengths: &'a [usize],
+    longest_answer: usize,
+    spans: NeedleSpans,
+}
+
+impl Rows<'_> {
+    /// The rows that are run, by their index; what is left out is told in `notes`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if none is left.
+    fn chosen(&self, notes: &mut Vec<String>) -> Result<Vec<usize>> {
+        let positions = self.inputs.model.config.max_positions;
+        let most = positions.saturating_sub(self.longest_answer);
+        let placed = |row: &usize| match &self.inputs.needles[*row].facts {
+            Some(Facts::Published(context)) => !context.supporting.is_empty(),
+            _ => true,
+        };
+        let all = 0..self.lengths.len();
+        let fits = |row: &usize| self.config.allow_extrapolation || self.lengths[*row] <= most;
+        let fitting: Vec<usize> = all.clone().filter(fits).collect();
+        let (found, lost): (Vec<usize>, Vec<usize>) =
+            fitting.iter().partition(|row| self.spans == NeedleSpans::Any || placed(row));
+        let long = all.len() - fitting.len();
+        if long > 0 {
+            notes.push(format!(
+                "{long} of {} rows are left out: their prompts are longer than {most} tokens, what \
+                 {} has room for (--allow-extrapolation runs them)",
+                all.len(),
+                self.inputs.model.name
+            ));
+        }
+        if !lost.is_empty() {
+            notes.push(format!(
+                "{} of {} rows are left out: where their supporting facts are is not known",
+                lost.len(),
+                all.len()
+            ));
+        }
+        match found.is_empty() {
+            false => Ok(found),
+            true => Err(Error::usage("no row can be run")
+                .at("--babilong-data")
+                .got(format!("{long} rows too long, {} without known facts", lost.len()))
+                .expected(format!("prompts of at most {most} tokens whose facts can be found"))
+                .advice("shorter rows, --allow-extrapolation, or tasks qa1 to qa10")),
+        }
+    }
+}
+
+/// What the prompts of all probes have in common: haystack, templates and tokenizer.
+fn fingerprint(config: &ProbeConfig, inputs: &Inputs) -> String {
+    let files = inputs.haystack.files().iter().map(|file| file.sha256.as_str());
+    let others = [inputs.model.tokenizer.sha256(), config.template.text()];
+    let prompts = inputs.templates.files().iter().map(|(_, sha256)| sha256.as_str());
+    let chat = inputs.chat.as_ref().map(|chat| &chat.template);
+    let chat = chat.into_iter().flat_map(|t| [t.before(), t.after()]);
+    files.chain(others).chain(prompts).chain(chat).collect::<Vec<_>>().join("\n")
+}
+
+/// The lengths to run: those asked for, or of the default ones those that the model is made for.
+///
+/// # Errors
+/// [`Error::Usage`] for one that leaves no room for `longest_answer` tokens.
+pub(crate) fn context_lengths(
+    config: &ProbeConfig,
+    model: &ModelFiles,
+    longest_answer: usize,
+) -> Result<Vec<usize>> {
+    let positions = model.config.max_positions;
+    let fits = |length: usize| {
+        config.allow_extrapolation || length.saturating_add(longest_answer) <= positions
+    };
+    match &config.lengths {
+        Lengths::Asked(lengths) => match lengths.iter().rev().find(|&&length| !fits(length)) {
+            None => Ok(lengths.clone()),
+            Some(length) => Err(Error::usage("the context is longer than the model is made for")
+                .at(format!("context length {length}"))
+                .got(format!("{length} tokens of prompt and up to {longest_answer} of answer"))
+                .expected(format!(
+                    "at most max_position_embeddings = {positions} of {}",
+                    model.name
+                ))
+                .advice(format!(
+                    "lengths up to {}, or --allow-extrapolation",
+                    positions.saturating_sub(longest_answer)
+                ))),
+        },
+        Lengths::Default(lengths) => {
+            let kept: Vec<usize> = lengths.iter().copied().filter(|&l| fits(l)).collect();
+            match (kept.is_empty(), positions.saturating_sub(longest_answer)) {
+                (false, _) => Ok(kept),
+                (true, 0) => Err(Error::usage("the model has no room for a prompt")
+                    .at("--max-new-tokens")
+                    .got(longest_answer)
+                    .expected(format!("less than max_position_embeddings = {positions}"))),
+                (true, most) => Ok(vec![most]),
+            }
+        }
+    }
+}
+
+/// Refuses a window that leaves nothing of the shortest prompt to choose from.
+///
+/// # Errors
+/// [`Error::Usage`] with both numbers.
+pub(crate) fn check_window(extent: Extent, window_tokens: usize) -> Result<()> {
+    let shortest = extent.shortest_prompt;
+    match window_tokens < shortest {
+        true => Ok(()),
+        false => Err(Error::usage("the window leaves no token to choose")
+            .at("--window-size")
+            .got(window_tokens)
+            .expected(format!("less than {shortest}, the length of the shortest prompt"))),
+    }
+}

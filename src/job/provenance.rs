@@ -1,0 +1,334 @@
+//! [`Provenance`]: what the prompts and answers of a run were made of, for its files.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::inputs::{Inputs, ModelFiles};
+use crate::chat::ChatTemplate;
+use crate::config::{MaxNewTokens, ProbeConfig, ProbeSource};
+use crate::gate::semantic::EmbeddingIdentity;
+use crate::haystack::Haystack;
+use crate::hub::Origin;
+use crate::job::Job;
+use crate::model::Llama;
+use crate::needle::Needle;
+use crate::tasks::babilong::Stories;
+use crate::tasks::babilong::babi::BabiTask;
+
+/// Model, texts, grid, prompts and device. The same for the same inputs on the same device.
+#[derive(Debug, Serialize)]
+pub(crate) struct Provenance<'a> {
+    model: ModelMeta<'a>,
+    tokenizer: TokenizerMeta<'a>,
+    source: SourceMeta<'a>,
+    /// `None` where the prompts bring their own text.
+    haystack: Option<HaystackMeta<'a>>,
+    needles: NeedlesMeta<'a>,
+    grid: GridMeta<'a>,
+    prompt: PromptMeta<'a>,
+    gate: GateMeta<'a>,
+    device: &'a str,
+    dtype: String,
+}
+
+/// A model and its shape.
+#[derive(Debug, Serialize)]
+pub(crate) struct ModelMeta<'a> {
+    name: &'a str,
+    /// `None` for the embedded model, and for one of the hub, which is the same in every cache.
+    dir: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hub: Option<&'a Origin>,
+    sha256: &'a str,
+    model_type: &'static str,
+    layers: usize,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    max_position_embeddings: usize,
+    /// Of each layer, where there is any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sliding_window: Option<&'a [Option<usize>]>,
+    parameters: u64,
+}
+
+/// A tokenizer.
+#[derive(Debug, Serialize)]
+pub(crate) struct TokenizerMeta<'a> {
+    sha256: &'a str,
+    vocab_size: usize,
+    bos: Option<u32>,
+}
+
+/// The texts around what is asked for.
+#[derive(Debug, Serialize)]
+pub(crate) struct HaystackMeta<'a> {
+    /// `None` for the bundled essays.
+    dir: Option<String>,
+    files: Vec<FileMeta<'a>>,
+    skipped: Vec<SkippedMeta<'a>>,
+    /// In tokens, where it was taken as such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<usize>,
+    /// The most times that one prompt used the haystack up, where that is counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cycles: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+struct FileMeta<'a> {
+    name: &'a str,
+    sha256: &'a str,
+    words: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct SkippedMeta<'a> {
+    name: &'a str,
+    reason: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct NeedlesMeta<'a> {
+    /// `None` for the bundled needles.
+    path: Option<String>,
+    needles: Vec<NeedleMeta<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct NeedleMeta<'a> {
+    id: &'a str,
+    /// Of needle, question, answer and real_needle, each followed by a line break.
+    sha256: String,
+}
+
+/// What is hidden, or asked.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum SourceMeta<'a> {
+    Needles,
+    Stories { tasks: &'a [BabiTask], samples: usize, held_out: bool },
+    Published { path: String, files: Vec<PublishedMeta> },
+}
+
+#[derive(Debug, Serialize)]
+struct PublishedMeta {
+    path: String,
+    sha256: String,
+    rows: usize,
+}
+
+impl<'a> SourceMeta<'a> {
+    fn of(config: &'a ProbeConfig, inputs: &Inputs) -> Self {
+        match &config.source {
+            ProbeSource::Needles => Self::Needles,
+            ProbeSource::Babilong(Stories { tasks, samples, held_out }) => {
+                Self::Stories { tasks, samples: *samples, held_out: *held_out }
+            }
+            ProbeSource::Published(rows) => Self::Published {
+                path: rows.path.display().to_string(),
+                files: inputs
+                    .published
+                    .iter()
+                    .map(|file| PublishedMeta {
+                        path: file.path.display().to_string(),
+                        sha256: file.sha256.clone(),
+                        rows: file.rows,
+                    })
+                    .collect(),
+            },
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct GridMeta<'a> {
+    /// Of published rows the powers of two that theirs are at most.
+    context_lengths: &'a [usize],
+    /// None for stories, whose facts are scattered.
+    depths: &'a [f64],
+    repeats: u32,
+    seed: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct PromptMeta<'a> {
+    template: &'a str,
+    /// Files with templates of tasks, which go before it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prompts: Vec<PromptsMeta<'a>>,
+    /// What makes it a chat message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chat: Option<ChatMeta<'a>>,
+    /// The same for all needles; `None` where `--compat` sets it by needle.
+    max_new_tokens: Option<usize>,
+    stop: &'static str,
+    eos_ids: &'a [u32],
+    chunk_tokens: usize,
+}
+
+/// Which answers count.
+#[derive(Debug, Serialize)]
+struct GateMeta<'a> {
+    name: &'a str,
+    threshold: f64,
+    #[serde(flatten)]
+    embedding: Option<&'a EmbeddingIdentity>,
+}
+
+/// A chat template and what it puts around the prompt.
+#[derive(Debug, Serialize)]
+pub(crate) struct ChatMeta<'a> {
+    file: &'a str,
+    sha256: &'a str,
+    before: &'a str,
+    after: &'a str,
+}
+
+impl<'a> ChatMeta<'a> {
+    /// Of a template.
+    pub fn new(template: &'a ChatTemplate) -> Self {
+        Self {
+            file: template.file(),
+            sha256: template.sha256(),
+            before: template.before(),
+            after: template.after(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct PromptsMeta<'a> {
+    path: String,
+    sha256: &'a str,
+}
+
+impl<'a> Provenance<'a> {
+    /// Of a run of `model` over the prompts of `job`; `cycles` is the most times that one prompt
+    /// used the haystack up.
+    pub fn new(
+        config: &'a ProbeConfig,
+        inputs: &'a Inputs,
+        job: &'a Job,
+        model: &'a Llama,
+        cycles: usize,
+    ) -> Self {
+        let shape = model.config();
+        Self {
+            model: ModelMeta::new(&inputs.model, model),
+            tokenizer: TokenizerMeta::new(&inputs.model),
+            source: SourceMeta::of(config, inputs),
+            haystack: (!matches!(config.source, ProbeSource::Published(_))).then(|| HaystackMeta {
+                tokens: Some(job.haystack_tokens()),
+                cycles: Some(cycles),
+                ..HaystackMeta::new(config, &inputs.haystack)
+            }),
+            needles: NeedlesMeta {
+                path: config.needles.as_ref().map(|p| p.display().to_string()),
+                needles: inputs
+                    .needles
+                    .iter()
+                    .map(|n| NeedleMeta { id: &n.id, sha256: needle_sha256(n) })
+                    .collect(),
+            },
+            grid: GridMeta {
+                context_lengths: &job.context_lengths,
+                depths: if config.source == ProbeSource::Needles { &config.depths } else { &[] },
+                repeats: config.repeats,
+                seed: config.seed,
+            },
+            prompt: PromptMeta {
+                template: config.template.text(),
+                prompts: inputs
+                    .templates
+                    .files()
+                    .iter()
+                    .map(|(path, sha256)| PromptsMeta { path: path.display().to_string(), sha256 })
+                    .collect(),
+                chat: inputs.chat.as_ref().map(|chat| ChatMeta::new(&chat.template)),
+                max_new_tokens: match config.max_new_tokens {
+                    MaxNewTokens::Fixed(n) => Some(n),
+                    MaxNewTokens::Compat(_) => None,
+                },
+                stop: config.stop.name(),
+                eos_ids: &shape.eos,
+                chunk_tokens: config.chunk_tokens(model.compute()),
+            },
+            gate: GateMeta {
+                name: inputs.gate.name(),
+                threshold: inputs.gate.threshold(),
+                embedding: inputs.gate.embedding(),
+            },
+            device: &model.compute().name,
+            dtype: format!("{:?}", model.compute().dtype).to_lowercase(),
+        }
+    }
+}
+
+impl<'a> ModelMeta<'a> {
+    /// Of a model that was loaded from `files`.
+    pub fn new(files: &'a ModelFiles, model: &'a Llama) -> Self {
+        let shape = model.config();
+        Self {
+            name: &files.name,
+            dir: match &files.hub {
+                None => files.dir.as_ref().map(|d| d.display().to_string()),
+                Some(_) => None,
+            },
+            hub: files.hub.as_ref(),
+            sha256: model.sha256(),
+            model_type: shape.family.name(),
+            layers: shape.layers,
+            heads: shape.heads,
+            kv_heads: shape.kv_heads,
+            head_dim: shape.head_dim,
+            max_position_embeddings: shape.max_positions,
+            sliding_window: shape
+                .sliding_window
+                .iter()
+                .any(Option::is_some)
+                .then_some(&shape.sliding_window[..]),
+            parameters: shape.parameters(),
+        }
+    }
+}
+
+impl<'a> TokenizerMeta<'a> {
+    /// Of a model's tokenizer.
+    pub fn new(files: &'a ModelFiles) -> Self {
+        let tokenizer = &files.tokenizer;
+        Self {
+            sha256: tokenizer.sha256(),
+            vocab_size: tokenizer.vocab_size(),
+            bos: tokenizer.bos(),
+        }
+    }
+}
+
+impl<'a> HaystackMeta<'a> {
+    /// Of the files alone.
+    pub fn new(config: &ProbeConfig, haystack: &'a Haystack) -> Self {
+        let files = haystack.files().iter();
+        let skipped = haystack.skipped().iter();
+        Self {
+            dir: config.haystack_dir.as_ref().map(|d| d.display().to_string()),
+            files: files
+                .map(|f| FileMeta { name: &f.name, sha256: &f.sha256, words: f.words })
+                .collect(),
+            skipped: skipped.map(|f| SkippedMeta { name: &f.name, reason: &f.reason }).collect(),
+            tokens: None,
+            cycles: None,
+        }
+    }
+}
+
+/// Of needle, question, answer and real_needle, each followed by a line break.
+pub(crate) fn needle_sha256(needle: &Needle) -> String {
+    let mut hash = Sha256::new();
+    let real = needle.real_needle.as_deref().unwrap_or_default();
+    for part in [&needle.needle, &needle.question, &needle.answer, real] {
+        hash.update(part.as_bytes());
+        hash.update(b"\n");
+    }
+    format!("{:x}", hash.finalize())
+}

@@ -1,0 +1,378 @@
+//! `config.json` of a Hugging Face checkpoint → [`ModelConfig`], or a refusal that names the key.
+//!
+//! Both dialects are read: `rope_theta` + `rope_scaling` (transformers 4) and `rope_parameters`
+//! (transformers 5). Whatever would change the arithmetic and is not implemented is an error;
+//! nothing that matters is silently ignored.
+
+use std::path::Path;
+
+use burn::tensor::DType;
+use serde_json::Value;
+
+use super::checkpoint;
+use crate::error::{Error, Result};
+use crate::heads::{CacheHeads, Granularity};
+
+mod keys;
+mod window;
+
+use keys::Keys;
+
+/// Families of decoders that [`super::Llama`] computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Llama 1, 2, 3, 3.1, 3.2 and what shares their `model_type`.
+    Llama,
+    /// Mistral: sliding-window attention.
+    Mistral,
+    /// Qwen2 and Qwen2.5: biases on query, key and value.
+    Qwen2,
+    /// Qwen3: RMS norm on each query and key head.
+    Qwen3,
+}
+
+impl Family {
+    const SUPPORTED: &str = "llama, mistral, qwen2, qwen3";
+
+    fn parse(model_type: &str) -> Option<Self> {
+        Some(match model_type {
+            "llama" => Self::Llama,
+            "mistral" => Self::Mistral,
+            "qwen2" => Self::Qwen2,
+            "qwen3" => Self::Qwen3,
+            _ => return None,
+        })
+    }
+
+    /// The `model_type` of `config.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Llama => "llama",
+            Self::Mistral => "mistral",
+            Self::Qwen2 => "qwen2",
+            Self::Qwen3 => "qwen3",
+        }
+    }
+}
+
+/// How rotary frequencies are stretched for long contexts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RopeScaling {
+    /// Frequencies as they are.
+    Default,
+    /// Every frequency divided by `factor`.
+    Linear { factor: f64 },
+    /// Llama 3.1: long wavelengths divided by `factor`, short ones kept, a ramp between.
+    Llama3 {
+        factor: f64,
+        low_freq_factor: f64,
+        high_freq_factor: f64,
+        original_max_positions: usize,
+    },
+}
+
+/// Rotary position embedding: base and scaling.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RopeConfig {
+    /// The base θ.
+    pub theta: f64,
+    /// Long-context scaling.
+    pub scaling: RopeScaling,
+}
+
+/// The shape of a decoder. Validated: sizes positive and bounded, `heads % kv_heads == 0`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelConfig {
+    /// Family, from `model_type`.
+    pub family: Family,
+    /// Number of layers, `L`.
+    pub layers: usize,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Width of the feed-forward layer.
+    pub intermediate: usize,
+    /// Query heads per layer, `H`.
+    pub heads: usize,
+    /// Key/value heads per layer, `G`.
+    pub kv_heads: usize,
+    /// Head dimension, `D`.
+    pub head_dim: usize,
+    /// Rows of the embedding.
+    pub vocab: usize,
+    /// ε of the RMS norms.
+    pub rms_eps: f64,
+    /// Rotary embedding.
+    pub rope: RopeConfig,
+    /// Biases on query, key and value projections.
+    pub qkv_bias: bool,
+    /// Bias on the output projection.
+    pub output_bias: bool,
+    /// Biases in the feed-forward layer.
+    pub mlp_bias: bool,
+    /// RMS norm on each query and key head.
+    pub qk_norm: bool,
+    /// The output layer shares the embedding's weights.
+    pub tied: bool,
+    /// Per layer: how many keys back a query sees (`None` = all).
+    pub sliding_window: Vec<Option<usize>>,
+    /// Longest context the model was made for, in tokens.
+    pub max_positions: usize,
+    /// End-of-sequence ids, from `generation_config.json` where there is one.
+    pub eos: Vec<u32>,
+    /// The widest type that its matrices were saved in; where they are not here, or cannot be read, the one that
+    /// `config.json` says, or f32.
+    pub saved: DType,
+}
+
+/// Upper bound of any one dimension; far above every real model, far below an overflow.
+const MAX_DIMENSION: u64 = 1 << 24;
+const MAX_LAYERS: u64 = 4096;
+
+impl ModelConfig {
+    /// Whose caches there are: of `granularity`.
+    pub fn cache_heads(&self, granularity: Granularity) -> CacheHeads {
+        CacheHeads { layers: self.layers, heads: self.heads, kv_heads: self.kv_heads, granularity }
+    }
+
+    /// Reads `config.json` and, if present, `generation_config.json` of a checkpoint folder.
+    ///
+    /// # Errors
+    /// [`Error::Model`] naming file and key.
+    pub fn from_dir(dir: &Path) -> Result<Self> {
+        let path = dir.join("config.json");
+        let read = |path: &Path| {
+            std::fs::read(path).map_err(|e| {
+                Error::model("the checkpoint's configuration cannot be read")
+                    .at(path.display())
+                    .got(e)
+                    .expected("a Hugging Face config.json")
+                    .advice("name the folder that holds config.json and model.safetensors")
+            })
+        };
+        let generation = dir.join("generation_config.json");
+        let generation = if generation.exists() { Some(read(&generation)?) } else { None };
+        let config =
+            Self::parse(&read(&path)?, generation.as_deref(), &path.display().to_string())?;
+        Ok(Self { saved: checkpoint::saved_type(dir).unwrap_or(config.saved), ..config })
+    }
+
+    /// Parses the two files' bytes; `place` is how errors call `config.json`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] naming the key.
+    pub fn parse(config: &[u8], generation: Option<&[u8]>, place: &str) -> Result<Self> {
+        let root: Value = serde_json::from_slice(config)
+            .map_err(|e| Error::model("config.json is not JSON").at(place).got(e))?;
+        let Value::Object(root) = root else {
+            return Err(Error::model("config.json is not a JSON object").at(place));
+        };
+        let keys = Keys { map: &root, place };
+        let family = keys.family()?;
+        let layers = keys.size("num_hidden_layers", None, MAX_LAYERS)?;
+        let hidden = keys.size("hidden_size", None, MAX_DIMENSION)?;
+        let heads = keys.size("num_attention_heads", None, MAX_DIMENSION)?;
+        let kv_heads = keys.size("num_key_value_heads", Some(heads), MAX_DIMENSION)?;
+        if heads % kv_heads != 0 {
+            return Err(Error::model("query heads cannot be shared evenly by key/value heads")
+                .at(keys.at("num_key_value_heads"))
+                .got(kv_heads)
+                .expected(format!("a divisor of num_attention_heads = {heads}")));
+        }
+        let head_dim = match keys.get("head_dim") {
+            Some(_) => keys.size("head_dim", None, MAX_DIMENSION)?,
+            None if hidden % heads == 0 => hidden / heads,
+            None => {
+                return Err(Error::model("the head dimension is not a whole number")
+                    .at(keys.at("hidden_size"))
+                    .got(format!("hidden_size {hidden}, num_attention_heads {heads}"))
+                    .expected("a multiple, or the key head_dim"));
+            }
+        };
+        if head_dim % 2 != 0 {
+            return Err(Error::model("rotary embeddings need an even head dimension")
+                .at(keys.at("head_dim"))
+                .got(head_dim));
+        }
+        keys.refuse_unless("hidden_act", &["silu", "swish"])?;
+        keys.refuse_present("quantization_config", "quantised weights")?;
+        keys.refuse_other_number("partial_rotary_factor", 1.0)?;
+        let attention_bias = keys.flag("attention_bias", false)?;
+        let eos = match generation {
+            Some(bytes) => match serde_json::from_slice::<Value>(bytes) {
+                Ok(Value::Object(map)) if map.contains_key("eos_token_id") => {
+                    Keys { map: &map, place: "generation_config.json" }.ids("eos_token_id")?
+                }
+                Ok(Value::Object(_)) => keys.ids("eos_token_id")?,
+                Ok(_) | Err(_) => {
+                    return Err(Error::model("generation_config.json is not a JSON object")
+                        .at(place.replace("config.json", "generation_config.json")));
+                }
+            },
+            None => keys.ids("eos_token_id")?,
+        };
+        let config = Self {
+            family,
+            layers,
+            hidden,
+            intermediate: keys.size("intermediate_size", None, MAX_DIMENSION)?,
+            heads,
+            kv_heads,
+            head_dim,
+            vocab: keys.size("vocab_size", None, MAX_DIMENSION)?,
+            rms_eps: keys.number("rms_norm_eps", Some(1e-6))?,
+            rope: keys.rope()?,
+            qkv_bias: attention_bias || family == Family::Qwen2,
+            output_bias: attention_bias && matches!(family, Family::Llama | Family::Qwen3),
+            mlp_bias: keys.flag("mlp_bias", false)?,
+            qk_norm: family == Family::Qwen3,
+            tied: keys.flag("tie_word_embeddings", false)?,
+            sliding_window: keys.sliding_window(family, layers)?,
+            max_positions: keys.size("max_position_embeddings", Some(2048), 1 << 32)?,
+            eos,
+            saved: match keys.get("dtype").or(keys.get("torch_dtype")).and_then(Value::as_str) {
+                Some("bfloat16") => DType::BF16,
+                Some("float16") => DType::F16,
+                _ => DType::F32,
+            },
+        };
+        if config.rms_eps < 0.0 {
+            return Err(Error::model("the norm's epsilon is negative")
+                .at(keys.at("rms_norm_eps"))
+                .got(config.rms_eps));
+        }
+        Ok(config)
+    }
+
+    /// Query heads per key/value head, `H / G`.
+    pub fn group(&self) -> usize {
+        self.heads / self.kv_heads
+    }
+
+    /// Number of weights; `u64::MAX` if they are more than that.
+    pub fn parameters(&self) -> u64 {
+        let tensors = super::layout::tensors(self);
+        let count = tensors
+            .iter()
+            .map(|(_, sizes)| sizes.iter().map(|size| size.of(self) as u128).product::<u128>());
+        u64::try_from(count.sum::<u128>()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Keys whose meaning is more than one value.
+impl Keys<'_> {
+    fn family(&self) -> Result<Family> {
+        let value = self.get("model_type").ok_or_else(|| self.missing("model_type"))?;
+        value.as_str().and_then(Family::parse).ok_or_else(|| {
+            Error::model("this kind of model is not supported")
+                .at(self.at("model_type"))
+                .got(value)
+                .expected(Family::SUPPORTED)
+        })
+    }
+
+    /// θ and scaling from either dialect.
+    fn rope(&self) -> Result<RopeConfig> {
+        let theta = |keys: &Keys| keys.positive("rope_theta", Some(10_000.0));
+        let (new, old) = (self.get("rope_parameters"), self.get("rope_scaling"));
+        if let (Some(new), Some(old)) = (new, old)
+            && new != old
+        {
+            return Err(Error::model("the configuration describes RoPE twice, differently")
+                .at(self.at("rope_scaling"))
+                .got(old)
+                .expected(format!("nothing beside rope_parameters = {new}")));
+        }
+        let nested = new.map(|v| ("rope_parameters", v)).or(old.map(|v| ("rope_scaling", v)));
+        let Some((name, value)) = nested else {
+            return Ok(RopeConfig { theta: theta(self)?, scaling: RopeScaling::Default });
+        };
+        let Value::Object(map) = value else {
+            return Err(self.wrong(name, value, "an object with rope_type"));
+        };
+        let place = self.at(name);
+        let keys = Keys { map, place: &place };
+        keys.refuse_other_number("partial_rotary_factor", 1.0)?;
+        let theta = if keys.get("rope_theta").is_some() { theta(&keys)? } else { theta(self)? };
+        let kind = keys.get("rope_type").or_else(|| keys.get("type"));
+        let scaling = match kind.map(|kind| (kind, kind.as_str())) {
+            // As in transformers; but a factor without a kind cannot be meant to do nothing.
+            None if keys.get("factor").is_none() => RopeScaling::Default,
+            None => return Err(keys.missing("rope_type")),
+            Some((_, Some("default"))) => RopeScaling::Default,
+            Some((_, Some("linear"))) => {
+                RopeScaling::Linear { factor: keys.positive("factor", None)? }
+            }
+            Some((_, Some("llama3"))) => {
+                let scaling = RopeScaling::Llama3 {
+                    factor: keys.positive("factor", None)?,
+                    low_freq_factor: keys.positive("low_freq_factor", None)?,
+                    high_freq_factor: keys.positive("high_freq_factor", None)?,
+                    original_max_positions: keys.size(
+                        "original_max_position_embeddings",
+                        None,
+                        1 << 32,
+                    )?,
+                };
+                if keys.number("low_freq_factor", None)? >= keys.number("high_freq_factor", None)? {
+                    return Err(Error::model("the llama3 frequency ramp is empty")
+                        .at(keys.at("high_freq_factor"))
+                        .expected("more than low_freq_factor"));
+                }
+                scaling
+            }
+            Some((kind, _)) => {
+                return Err(Error::model("this kind of RoPE scaling is not supported")
+                    .at(keys.at("rope_type"))
+                    .got(kind)
+                    .expected("default, linear or llama3"));
+            }
+        };
+        Ok(RopeConfig { theta, scaling })
+    }
+
+    /// Window per layer: Mistral in every layer; Qwen from `layer_types`, or above
+    /// `max_window_layers`, and only with `use_sliding_window`.
+    fn sliding_window(&self, family: Family, layers: usize) -> Result<Vec<Option<usize>>> {
+        let window = match self.get("sliding_window") {
+            Some(_) => Some(self.size("sliding_window", None, 1 << 32)?),
+            None if self.map.contains_key("sliding_window") => None,
+            // Where the key is absent, not null, these families' default applies.
+            None => Some(4096),
+        };
+        let on = match family {
+            Family::Llama => false,
+            Family::Mistral => true,
+            Family::Qwen2 | Family::Qwen3 => self.flag("use_sliding_window", false)?,
+        };
+        let Some(window) = window.filter(|_| on) else {
+            return Ok(vec![None; layers]);
+        };
+        if let Some(value) = self.get("layer_types") {
+            let kinds = value.as_array().filter(|list| list.len() == layers);
+            let kinds = kinds.ok_or_else(|| {
+                self.wrong("layer_types", value, format!("a list of {layers} names"))
+            })?;
+            return kinds
+                .iter()
+                .map(|kind| match kind.as_str() {
+                    Some("full_attention") => Ok(None),
+                    Some("sliding_attention") => Ok(Some(window)),
+                    _ => {
+                        Err(self.wrong("layer_types", kind, "full_attention or sliding_attention"))
+                    }
+                })
+                .collect();
+        }
+        let first = match family {
+            Family::Mistral => 0,
+            _ => match self.get("max_window_layers") {
+                None => 28,
+                Some(value) => value
+                    .as_u64()
+                    .and_then(|n| usize::try_from(n).ok())
+                    .ok_or_else(|| self.wrong("max_window_layers", value, "a whole number"))?,
+            },
+        };
+        Ok((0..layers).map(|l| (l >= first).then_some(window)).collect())
+    }
+}

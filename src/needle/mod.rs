@@ -1,0 +1,335 @@
+//! Needles: a sentence to hide, a question about it, and the answer that counts.
+//!
+//! One JSON object per line, with the fields that Retrieval_Head (`needle`, `question`,
+//! `real_needle`), HeadKV-R2 (these and `answer`) and DiliLazyKV (`needle`, `question`, `answer`)
+//! write, so that their files load unchanged.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result, json_kind};
+use crate::haystack::utf8_text;
+use crate::tasks::babilong::PublishedContext;
+use crate::tasks::babilong::babi::{BabiTask, Story};
+use crate::tokenizer::Tokenizer;
+
+/// The needles that come with headprof: our own, and the three of DiliLazyKV's table.
+const BUNDLED: [(&str, &str); 2] = [
+    ("bundled.jsonl", include_str!("../../needles/bundled.jsonl")),
+    ("dililazykv.jsonl", include_str!("../../needles/dililazykv.jsonl")),
+];
+
+/// A needle, its question and its answer. Texts are without whitespace at their ends, and none is
+/// empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needle {
+    /// Unique among the needles loaded together.
+    pub id: String,
+    /// The text to hide.
+    pub needle: String,
+    /// The question whose answer is in it.
+    pub question: String,
+    /// The answer that the gate compares with; the file's `answer`, or else its `real_needle`.
+    pub answer: String,
+    /// The part of the needle that holds the answer, if the file names one.
+    pub real_needle: Option<String>,
+    /// Facts in the place of one sentence; `needle` is then their text, one after the other, or
+    /// the published context that they stand in.
+    pub facts: Option<Facts>,
+}
+
+/// A needle of several facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Facts {
+    /// A story that we tell: its facts are to be scattered over a haystack.
+    Story(Story),
+    /// A published context that has them.
+    Published(PublishedContext),
+}
+
+impl Facts {
+    /// The task that the question is of.
+    pub fn task(&self) -> BabiTask {
+        match self {
+            Self::Story(story) => story.task,
+            Self::Published(context) => context.task,
+        }
+    }
+}
+
+/// Where a needle is put, which decides how its text is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// The first thing after BOS.
+    Start,
+    /// The first thing after a line break.
+    Line,
+    /// After the full stop of another sentence.
+    Sentence,
+}
+
+/// The tokens of a needle in one placement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedNeedle {
+    /// Token ids, `[n]`; not empty.
+    pub ids: Vec<u32>,
+    /// Which of them are the needle in the sense of the scores: the tokens of `real_needle` where
+    /// that is a part of the needle, all otherwise. Not empty.
+    pub span: Range<usize>,
+}
+
+/// The tokens of a needle, ready to be put anywhere in a haystack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeedleTokens {
+    start: PlacedNeedle,
+    line: PlacedNeedle,
+    sentence: PlacedNeedle,
+    /// The tokens of a blank line after the needle.
+    pub blank_line: Vec<u32>,
+}
+
+impl NeedleTokens {
+    /// The needle's tokens in one placement.
+    pub fn placed(&self, placement: Placement) -> &PlacedNeedle {
+        match placement {
+            Placement::Start => &self.start,
+            Placement::Line => &self.line,
+            Placement::Sentence => &self.sentence,
+        }
+    }
+}
+
+impl Needle {
+    /// The needles that come with headprof.
+    ///
+    /// # Errors
+    /// None in a build whose tests pass; the type is that of [`Needle::load`].
+    pub fn bundled() -> Result<Vec<Needle>> {
+        let mut needles = Vec::new();
+        for (name, text) in BUNDLED {
+            parse_lines(text, name, name.trim_end_matches(".jsonl"), &mut needles)?;
+        }
+        unique(needles)
+    }
+
+    /// Reads a `.jsonl` file, or all `*.jsonl` of a folder in the order of their names.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with file, line and field if a file cannot be read, if a line is not a JSON
+    /// object, lacks `needle` or `question`, or has neither `answer` nor `real_needle`, if two
+    /// needles have the same id, and if there are none.
+    pub fn load(path: &Path) -> Result<Vec<Needle>> {
+        let empty = |got: &str| {
+            Error::data("there are no needles")
+                .at(path.display())
+                .got(got)
+                .expected("one JSON object per line in a .jsonl file or a folder of such files")
+        };
+        let files = if path.is_dir() { jsonl_files(path)? } else { vec![path.to_owned()] };
+        if files.is_empty() {
+            return Err(empty("a folder without *.jsonl"));
+        }
+        let mut needles = Vec::new();
+        for file in files {
+            let place = file.display().to_string();
+            let bytes = std::fs::read(&file).map_err(|e| unreadable(&file, e))?;
+            let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+            parse_lines(utf8_text(&bytes, &place)?, &place, &stem, &mut needles)?;
+        }
+        if needles.is_empty() {
+            return Err(empty("only blank lines"));
+        }
+        unique(needles)
+    }
+
+    /// A story under a name.
+    pub fn of_story(id: String, story: Story) -> Self {
+        Self {
+            id,
+            needle: story.facts.join(" "),
+            question: story.question.clone(),
+            answer: story.answer.clone(),
+            real_needle: None,
+            facts: Some(Facts::Story(story)),
+        }
+    }
+
+    /// The tokens of each of `facts` as it stands after a full stop.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`]; [`Error::Data`] if a fact has no tokens.
+    pub fn tokenise_facts(&self, facts: &[String], tokenizer: &Tokenizer) -> Result<Vec<Vec<u32>>> {
+        facts
+            .iter()
+            .map(|fact| match tokenizer.encode_after(".", &format!(" {fact}"))?.ids {
+                ids if ids.is_empty() => Err(self.without_tokens(fact)),
+                ids => Ok(ids),
+            })
+            .collect()
+    }
+
+    /// The task of its facts, if it has any.
+    pub fn task(&self) -> Option<BabiTask> {
+        self.facts.as_ref().map(Facts::task)
+    }
+
+    fn without_tokens(&self, text: &str) -> Error {
+        Error::data("a needle has no tokens")
+            .at(format!("needle {}", self.id))
+            .got(format!("{text:?}"))
+            .expected("text that the tokenizer has tokens for")
+    }
+
+    /// The needle's tokens for every placement.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`]; [`Error::Data`] if the needle has no tokens.
+    pub fn tokenise(&self, tokenizer: &Tokenizer) -> Result<NeedleTokens> {
+        let place = |anchor: &str, before: &str| {
+            let text = format!("{before}{}", self.needle);
+            let encoded = tokenizer.encode_after(anchor, &text)?;
+            if encoded.ids.is_empty() {
+                return Err(self.without_tokens(&self.needle));
+            }
+            let span = self
+                .real_needle
+                .as_ref()
+                .and_then(|part| text.find(part.as_str()).map(|at| at..at + part.len()))
+                .and_then(|bytes| overlapping(&encoded.offsets, &bytes))
+                .unwrap_or(0..encoded.ids.len());
+            Ok(PlacedNeedle { ids: encoded.ids, span })
+        };
+        Ok(NeedleTokens {
+            start: place("", "")?,
+            line: place("\n\n", "")?,
+            sentence: place(".", " ")?,
+            blank_line: tokenizer.encode_after(".", "\n\n")?.ids,
+        })
+    }
+}
+
+/// The tokens that share a byte with `bytes`; a token that brings the space before a word counts
+/// to the word.
+pub(crate) fn overlapping(
+    offsets: &[(usize, usize)],
+    bytes: &Range<usize>,
+) -> Option<Range<usize>> {
+    let inside = |o: &(usize, usize)| o.0 < bytes.end && o.1 > bytes.start;
+    let first = offsets.iter().position(inside)?;
+    let last = offsets.iter().rposition(inside)?;
+    Some(first..last + 1)
+}
+
+fn unreadable(path: &Path, e: std::io::Error) -> Error {
+    Error::data("the needles cannot be read")
+        .at(path.display())
+        .got(e)
+        .expected("a .jsonl file or a folder of such files")
+}
+
+/// The `*.jsonl` of a folder, sorted by the bytes of their names.
+fn jsonl_files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
+        .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect())
+        .map_err(|e| unreadable(dir, e))?;
+    files.retain(|p| p.extension().is_some_and(|e| e == "jsonl") && !p.is_dir());
+    files.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
+    Ok(files)
+}
+
+/// A needle and the `file:line` it comes from.
+type Located = (Needle, String);
+
+/// Adds the needles of one file to `needles`. `place` names the file in errors, `stem` in ids.
+fn parse_lines(text: &str, place: &str, stem: &str, needles: &mut Vec<Located>) -> Result<()> {
+    for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+        let number = i + 1;
+        let value: Value = serde_json::from_str(line).map_err(|e| {
+            Error::data("a line of the needles is not JSON")
+                .at(format!("{place}:{number}: column {}", e.column()))
+                .got(e)
+                .expected("one JSON object per line")
+        })?;
+        let Value::Object(fields) = value else {
+            return Err(Error::data("a line of the needles is not an object")
+                .at(format!("{place}:{number}"))
+                .got(json_kind(&value))
+                .expected("an object with the fields needle, question and answer"));
+        };
+        let line = Line { fields, place: format!("{place}:{number}") };
+        needles.push((line.needle(format!("{stem}-{number}"))?, line.place));
+    }
+    Ok(())
+}
+
+/// One line of a needles file.
+struct Line {
+    fields: Map<String, Value>,
+    place: String,
+}
+
+impl Line {
+    fn needle(&self, default_id: String) -> Result<Needle> {
+        let id = match self.fields.get("id") {
+            Some(Value::Number(n)) => Some(n.to_string()),
+            _ => self.text("id")?,
+        };
+        let real_needle = self.text("real_needle")?;
+        let answer = self.text("answer")?.or_else(|| real_needle.clone());
+        Ok(Needle {
+            id: id.unwrap_or(default_id),
+            needle: self.text("needle")?.ok_or_else(|| self.missing("needle"))?,
+            question: self.text("question")?.ok_or_else(|| self.missing("question"))?,
+            answer: answer.ok_or_else(|| {
+                self.missing("answer").advice("add the field \"answer\" or \"real_needle\"")
+            })?,
+            real_needle,
+            facts: None,
+        })
+    }
+
+    /// The text of a field; `None` if there is no such field, or nothing in it.
+    fn text(&self, field: &str) -> Result<Option<String>> {
+        match self.fields.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(s)) => Ok(Some(s.trim().to_owned()).filter(|s| !s.is_empty())),
+            Some(other) => Err(Error::data(format!("the needle's {field} is not a text"))
+                .at(format!("{}: {field}", self.place))
+                .got(json_kind(other))
+                .expected("a string")),
+        }
+    }
+
+    fn missing(&self, field: &str) -> Error {
+        let found: Vec<&str> = self.fields.keys().map(String::as_str).collect();
+        let got = match self.fields.get(field) {
+            Some(_) => format!("an empty {field}"),
+            None => format!("the fields {}", found.join(", ")),
+        };
+        Error::data(format!("the needle has no {field}"))
+            .at(format!("{}: {field}", self.place))
+            .got(got)
+            .expected("a string that is not empty")
+    }
+}
+
+/// Refuses two needles with one id: results are filed by it.
+fn unique(needles: Vec<Located>) -> Result<Vec<Needle>> {
+    let mut seen = BTreeMap::new();
+    for (n, place) in &needles {
+        if let Some(first) = seen.insert(n.id.as_str(), place) {
+            return Err(Error::data("two needles have the same id")
+                .at(format!("{first} and {place}"))
+                .got(format!("id {} twice", n.id))
+                .expected("every id once")
+                .advice("rename one, or leave the ids out: then file name and line make them"));
+        }
+    }
+    Ok(needles.into_iter().map(|(needle, _)| needle).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,310 @@
+//! Needle in a haystack, as token ids: [`Prompt`], and how it is put together.
+//!
+//! ```text
+//! [BOS] prefix haystack[..i] needle haystack[i..] question part        T = context_length tokens
+//! ```
+//!
+//! The references cut and join token ids, decode them and encode the text again, so that lengths
+//! and spans shift by a few tokens and several BOS get in. Here nothing is decoded: the length is
+//! exact, and the needle's span is known by construction.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::haystack::{HaystackTokens, SentenceStart};
+use crate::needle::{NeedleTokens, PlacedNeedle, Placement};
+use crate::tokenizer::Tokenizer;
+
+/// The question part of Retrieval_Head and HeadKV, set off from the haystack by a line break.
+const DEFAULT_TEMPLATE: &str = "\nBased on the content of the book, Question: {question}\nAnswer:";
+
+const PLACEHOLDER: &str = "{question}";
+pub(crate) const CONTEXT: &str = "{context}";
+
+/// The input of one probe. Assembled from token ids, never by decoding and encoding again.
+///
+/// Invariants: `ids.len()` is the context length asked for; `ids[needle]` are the needle's tokens;
+/// BOS, where the tokenizer has one, stands once, at the start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prompt {
+    /// Token ids, `[T]`.
+    pub ids: Vec<u32>,
+    /// The needle: token spans in ascending order, not overlapping. One span for a needle in a
+    /// haystack, several where the needle is a set of facts.
+    pub needle: Vec<Range<usize>>,
+    /// Facts that the answer does not follow from: token spans in ascending order, none of them
+    /// overlapping another or the needle. Empty for a needle that is one sentence.
+    pub distractors: Vec<Range<usize>>,
+    /// Where in the haystack the needle was asked to be, 0 (start) to 1 (end); `None` where it is
+    /// scattered.
+    pub depth_asked: Option<f64>,
+    /// Where it came to stand: tokens of haystack before it over tokens of haystack; the mean over
+    /// its spans.
+    pub depth_reached: f64,
+    /// How many times the haystack text was used up to fill the context (1 = once or less).
+    pub haystack_cycles: usize,
+}
+
+impl Prompt {
+    /// Number of tokens of the needle, `n`.
+    pub fn needle_tokens(&self) -> usize {
+        self.needle.iter().map(|s| s.len()).sum()
+    }
+}
+
+/// What is put around the haystack: a text with `{question}` in it, once, and with `{context}` for
+/// the haystack, once, or without it where nothing stands before the haystack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromptTemplate(String);
+
+impl Default for PromptTemplate {
+    fn default() -> Self {
+        Self(DEFAULT_TEMPLATE.to_owned())
+    }
+}
+
+impl PromptTemplate {
+    /// A template of the user's.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] unless `{question}` is in it exactly once, and `{context}` at most once and
+    /// before the question.
+    pub fn new(template: impl Into<String>) -> Result<Self> {
+        let template = template.into();
+        let wrong = |what: &str, got: String, expected: &str| {
+            Err(Error::usage(what)
+                .at(format!("{template:?}"))
+                .got(got)
+                .expected(expected)
+                .advice(format!("the default is {DEFAULT_TEMPLATE:?}")))
+        };
+        let [questions, contexts] = [PLACEHOLDER, CONTEXT].map(|p| template.matches(p).count());
+        if questions != 1 {
+            return wrong(
+                "the prompt template does not have one place for the question",
+                format!("{PLACEHOLDER} {questions} times"),
+                "{question} once",
+            );
+        }
+        if contexts > 1 {
+            return wrong(
+                "the prompt template has several places for the haystack",
+                format!("{CONTEXT} {contexts} times"),
+                "{context} once, or not at all",
+            );
+        }
+        if template.find(CONTEXT).is_some_and(|at| template[at..].find(PLACEHOLDER).is_none()) {
+            return wrong(
+                "the prompt template asks before the haystack",
+                "{question} before {context}".to_owned(),
+                "{context} before {question}",
+            );
+        }
+        Ok(Self(template))
+    }
+
+    /// The template's text.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands before the haystack, and what behind it.
+    pub(crate) fn parts(&self) -> (&str, &str) {
+        self.0.split_once(CONTEXT).unwrap_or(("", &self.0))
+    }
+
+    /// What follows the haystack, with a question in its place.
+    pub fn render(&self, question: &str) -> String {
+        self.parts().1.replacen(PLACEHOLDER, question, 1)
+    }
+
+    /// The same without white space at the ends of the prompt.
+    pub fn trimmed(&self) -> Self {
+        let text = self.0.trim_end();
+        Self(if text.contains(CONTEXT) { text.trim_start() } else { text }.to_owned())
+    }
+
+    /// The tokens of the question part as they stand after the haystack, `[q]`.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn tokenise(&self, tokenizer: &Tokenizer, question: &str) -> Result<Vec<u32>> {
+        Ok(tokenizer.encode_after(".", &self.render(question))?.ids)
+    }
+
+    /// The tokens between BOS and the haystack.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn tokenise_prefix(&self, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+        match self.parts().0 {
+            "" => Ok(Vec::new()),
+            prefix => tokenizer.encode(prefix),
+        }
+    }
+}
+
+/// The parts of a probe's prompt, all in the ids of one tokenizer.
+#[derive(Debug, Clone, Copy)]
+pub struct PromptParts<'a> {
+    /// [`Tokenizer::bos`].
+    pub bos: Option<u32>,
+    /// [`PromptTemplate::tokenise_prefix`].
+    pub prefix: &'a [u32],
+    /// The text around the needle.
+    pub haystack: &'a HaystackTokens,
+    /// The needle.
+    pub needle: &'a NeedleTokens,
+    /// [`PromptTemplate::tokenise`], `[q]`.
+    pub question: &'a [u32],
+}
+
+/// Where the needle goes: after `before` tokens of haystack.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    before: usize,
+    placement: Placement,
+    /// Whether a blank line has to follow, because what follows brings no whitespace.
+    blank_line: bool,
+}
+
+impl PromptParts<'_> {
+    /// The smallest context length that has room for BOS, prefix, needle, question part and one
+    /// token of haystack at any depth.
+    pub fn smallest_context_length(&self) -> usize {
+        let needle = [Placement::Start, Placement::Line, Placement::Sentence]
+            .map(|p| self.needle.placed(p).ids.len())
+            .into_iter()
+            .max()
+            .unwrap_or(0);
+        self.around() + needle + self.needle.blank_line.len() + 1
+    }
+
+    /// The prompt of `context_length` tokens with the needle at `depth` (0 to 1).
+    ///
+    /// The haystack begins with the first sentence at or after token `offset` of its stream. At
+    /// depth 0 the needle is the first thing after BOS and prefix, at depth 1 the last before the question
+    /// part; in between it stands at the sentence border nearest to `depth · m` (`m` tokens of
+    /// haystack; of two as near, the earlier). If no sentence begins within these `m` tokens, it
+    /// stands exactly there, inside a sentence. Where the needle is put before a word without a
+    /// space, a blank line follows it and counts as haystack.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if `context_length` is below [`PromptParts::smallest_context_length`], or
+    /// if `depth` is not in 0 to 1; [`Error::Bug`] if an invariant of [`Prompt`] does not hold.
+    pub fn assemble(&self, context_length: usize, depth: f64, offset: usize) -> Result<Prompt> {
+        let smallest = self.smallest_context_length();
+        if context_length < smallest {
+            return Err(Error::usage("needle and question do not fit into the context")
+                .at(format!("context length {context_length}"))
+                .got(format!(
+                    "{} needle tokens, {} tokens of question and BOS",
+                    self.needle.placed(Placement::Sentence).ids.len(),
+                    self.around()
+                ))
+                .expected(format!("a context length of at least {smallest}"))
+                .advice(format!("--min-len {smallest} or more, or a shorter needle")));
+        }
+        if !(0.0..=1.0).contains(&depth) {
+            return Err(Error::usage("a depth is not a fraction")
+                .got(depth)
+                .expected("a number from 0 (start) to 1 (end)"));
+        }
+        let start = self.haystack.next_sentence_start(offset);
+        let slot = self.slot(context_length, depth, start);
+        let placed = self.needle.placed(slot.placement);
+        let blank_line: &[u32] = if slot.blank_line { &self.needle.blank_line } else { &[] };
+        let region = self.region(context_length, slot.placement);
+        let (haystack, haystack_cycles) = self.haystack.take(start, region - blank_line.len());
+        let (before, after) = haystack.split_at(slot.before);
+
+        let bos = self.bos.as_slice();
+        let ids =
+            [bos, self.prefix, before, &placed.ids, blank_line, after, self.question].concat();
+        let at = bos.len() + self.prefix.len() + before.len();
+        let needle = at + placed.span.start..at + placed.span.end;
+        let prompt = Prompt {
+            ids,
+            needle: vec![needle],
+            distractors: Vec::new(),
+            depth_asked: Some(depth),
+            depth_reached: before.len() as f64 / region as f64,
+            haystack_cycles,
+        };
+        self.check(&prompt, context_length, placed)?;
+        Ok(prompt)
+    }
+
+    /// Tokens that are neither needle nor haystack.
+    fn around(&self) -> usize {
+        self.bos.as_slice().len() + self.prefix.len() + self.question.len()
+    }
+
+    /// Tokens left for the haystack and a blank line after the needle, `m`; at least 1 once
+    /// [`PromptParts::smallest_context_length`] is kept.
+    fn region(&self, context_length: usize, placement: Placement) -> usize {
+        context_length - self.around() - self.needle.placed(placement).ids.len()
+    }
+
+    /// Chooses where the needle goes in the haystack that begins at token `start`.
+    fn slot(&self, context_length: usize, depth: f64, start: usize) -> Slot {
+        let m = self.region(context_length, Placement::Sentence);
+        // What stands before the haystack ends in a line break where it is well made.
+        let first = if self.prefix.is_empty() { Placement::Start } else { Placement::Line };
+        let at_border = |s: SentenceStart| match (s.token, s.spaced) {
+            (0, spaced) => Slot { before: 0, placement: first, blank_line: !spaced },
+            (before, true) => Slot { before, placement: Placement::Sentence, blank_line: false },
+            (before, false) => Slot { before, placement: Placement::Line, blank_line: true },
+        };
+        let exactly = |before| Slot { before, placement: Placement::Sentence, blank_line: false };
+        if depth == 1.0 {
+            return exactly(m);
+        }
+        // `m` differs by a token or two between the placements, hence the check of each.
+        let fits = |slot: &Slot| {
+            let blank_line = if slot.blank_line { self.needle.blank_line.len() } else { 0 };
+            slot.before + blank_line <= self.region(context_length, slot.placement)
+        };
+        let borders = || self.haystack.sentence_starts_in(start, m).map(at_border).filter(fits);
+        let inside = borders().any(|s| (1..m).contains(&s.before));
+        let exact = (depth * m as f64).round() as usize;
+        if !inside && exact > 0 {
+            return exactly(exact);
+        }
+        let distance = |s: &Slot| {
+            let m = self.region(context_length, s.placement) as f64;
+            (s.before as f64 - depth * m).abs()
+        };
+        // `min_by` keeps the first of equals: the earlier border.
+        let nearest = borders().min_by(|a, b| distance(a).total_cmp(&distance(b)));
+        nearest.unwrap_or_else(|| exactly(exact))
+    }
+
+    /// The invariants of [`Prompt`], on what came out.
+    fn check(&self, prompt: &Prompt, context_length: usize, placed: &PlacedNeedle) -> Result<()> {
+        let span = &prompt.needle[0];
+        let broken = if prompt.ids.len() != context_length {
+            "the length"
+        } else if prompt.ids.get(span.clone()) != Some(&placed.ids[placed.span.clone()]) {
+            "the needle's span"
+        } else if self.bos.is_some_and(|b| prompt.ids.iter().filter(|&&id| id == b).count() != 1) {
+            "the number of BOS tokens"
+        } else {
+            return Ok(());
+        };
+        Err(Error::bug(format!("{broken} of a prompt is wrong"))
+            .got(format!("{} tokens, needle at {span:?}", prompt.ids.len()))
+            .expected(format!("{context_length} tokens, {} of needle, one BOS", placed.span.len())))
+    }
+}
+
+pub mod reference_span;
+
+mod published;
+mod scattered;
+
+#[cfg(test)]
+mod tests;
+
+pub use published::{ContextParts, ContextTokens};
+pub use scattered::ScatteredParts;

@@ -1,0 +1,8 @@
+//! The machine and the terminal: whole files, signals, memory, panics, the progress bar.
+
+pub mod atomic;
+pub mod interrupt;
+pub mod machine;
+pub mod panics;
+pub mod progress;
+pub mod terminal;

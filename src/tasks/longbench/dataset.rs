@@ -1,0 +1,261 @@
+//! The data sets of LongBench and of LooGLE: facts of their configurations, as a table.
+
+use crate::error::{Error, Result};
+
+/// Whose data set it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Benchmark {
+    /// LongBench and LongBench-E.
+    LongBench,
+    /// The long-dependency questions of LooGLE (Li et al. 2023, arXiv 2311.04939), four data sets by
+    /// the type of the question. Asked and scored as HeadKV does, by LongBench's F1; LooGLE itself
+    /// scores them by BLEU, ROUGE, BERTScore and a judge.
+    LooGle,
+}
+
+impl Benchmark {
+    /// What `--task` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LongBench => "longbench",
+            Self::LooGle => "loogle",
+        }
+    }
+
+    /// What its authors call it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::LongBench => "LongBench",
+            Self::LooGle => "LooGLE",
+        }
+    }
+
+    /// The names of its data sets that can be scored, in the order of the table.
+    pub fn names(self) -> Vec<&'static str> {
+        DATASETS.iter().filter(|d| d.benchmark == self).map(|d| d.name).collect()
+    }
+}
+
+/// What an answer is scored by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LongBenchMetric {
+    /// F1 of words: [`crate::metrics::f1::token_f1`].
+    QaF1,
+    /// [`crate::metrics::rouge_l_summary`].
+    RougeL,
+    /// [`crate::metrics::classification`].
+    Classification,
+    /// The number of a paragraph: [`crate::metrics::numbers::retrieval_score`].
+    Retrieval,
+    /// The same in Chinese.
+    RetrievalZh,
+    /// [`crate::metrics::numbers::count_score`].
+    Count,
+    /// A line of code: [`crate::metrics::code_sim`].
+    CodeSim,
+}
+
+impl LongBenchMetric {
+    /// The reference's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QaF1 => "qa_f1_score",
+            Self::RougeL => "rouge_score",
+            Self::Classification => "classification_score",
+            Self::Retrieval => "retrieval_score",
+            Self::RetrievalZh => "retrieval_zh_score",
+            Self::Count => "count_score",
+            Self::CodeSim => "code_sim_score",
+        }
+    }
+}
+
+/// One data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LongBenchDataset {
+    /// Its name in rows and files.
+    pub name: &'static str,
+    /// Whose it is.
+    pub benchmark: Benchmark,
+    /// What its answers are scored by.
+    pub metric: LongBenchMetric,
+    /// Most tokens of an answer.
+    pub max_new_tokens: usize,
+    /// Whether chat models get its prompts as a chat message. Prompts that are a series of examples
+    /// or code to be continued are given as they are.
+    pub chat_template: bool,
+    /// Whether an answer ends at the end of its first line, before it is scored: models continue
+    /// the series of examples.
+    pub first_line_only: bool,
+    /// Whether a line break ends the answer while it is generated.
+    pub stop_at_line_break: bool,
+    /// Whether LongBench-E has rows of it.
+    pub in_longbench_e: bool,
+}
+
+/// An English data set that LongBench-E has too, with a chat message.
+const fn dataset(
+    name: &'static str,
+    metric: LongBenchMetric,
+    max_new_tokens: usize,
+) -> LongBenchDataset {
+    LongBenchDataset {
+        name,
+        benchmark: Benchmark::LongBench,
+        metric,
+        max_new_tokens,
+        chat_template: true,
+        first_line_only: false,
+        stop_at_line_break: false,
+        in_longbench_e: true,
+    }
+}
+
+impl LongBenchDataset {
+    const fn not_in_e(self) -> Self {
+        Self { in_longbench_e: false, ..self }
+    }
+
+    const fn of_loogle(self) -> Self {
+        Self { benchmark: Benchmark::LooGle, in_longbench_e: false, ..self }
+    }
+
+    const fn plain(self) -> Self {
+        Self { chat_template: false, ..self }
+    }
+
+    const fn first_line(self) -> Self {
+        Self { first_line_only: true, ..self }
+    }
+
+    /// The data set of that name in a benchmark.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with all names; also for those that are scored by Chinese words, for which a
+    /// segmenter would be needed.
+    pub fn find(benchmark: Benchmark, name: &str) -> Result<&'static Self> {
+        Self::named(benchmark, name, |what| Error::data(what))
+    }
+
+    /// The same for a name that the user typed.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] as [`LongBenchDataset::find`].
+    pub fn parse(benchmark: Benchmark, name: &str) -> Result<&'static Self> {
+        Self::named(benchmark, name, |what| Error::usage(what))
+    }
+
+    /// Whether a data set of LongBench is not here because its words would have to be told apart.
+    pub fn needs_segmenter(name: &str) -> bool {
+        SEGMENTED.contains(&name)
+    }
+
+    fn named(benchmark: Benchmark, name: &str, error: fn(&str) -> Error) -> Result<&'static Self> {
+        let its = |d: &&Self| d.name == name && d.benchmark == benchmark;
+        DATASETS.iter().find(its).ok_or_else(|| {
+            let what = match Self::needs_segmenter(name) {
+                true => {
+                    "a data set is scored by Chinese words, which cannot be told apart here".into()
+                }
+                false => format!("there is no such data set in {}", benchmark.title()),
+            };
+            error(&what).got(name).expected(benchmark.names().join(", "))
+        })
+    }
+}
+
+/// Scored by F1 or ROUGE of words that the reference segments with `jieba`.
+const SEGMENTED: [&str; 3] = ["multifieldqa_zh", "dureader", "vcsum"];
+
+/// LongBench's English data sets in the order of the paper, then the Chinese ones that can be scored;
+/// LooGLE's.
+pub const DATASETS: &[LongBenchDataset] = {
+    use LongBenchMetric::{Classification, CodeSim, Count, QaF1, Retrieval, RetrievalZh, RougeL};
+    let mut samsum = dataset("samsum", RougeL, 128).plain().first_line();
+    samsum.stop_at_line_break = true;
+    &[
+        dataset("narrativeqa", QaF1, 128).not_in_e(),
+        dataset("qasper", QaF1, 128),
+        dataset("multifieldqa_en", QaF1, 64),
+        dataset("hotpotqa", QaF1, 32),
+        dataset("2wikimqa", QaF1, 32),
+        dataset("musique", QaF1, 32).not_in_e(),
+        dataset("gov_report", RougeL, 512),
+        dataset("qmsum", RougeL, 512).not_in_e(),
+        dataset("multi_news", RougeL, 512),
+        dataset("trec", Classification, 64).plain().first_line(),
+        dataset("triviaqa", QaF1, 32).plain().first_line(),
+        samsum,
+        dataset("passage_count", Count, 32),
+        dataset("passage_retrieval_en", Retrieval, 32),
+        dataset("lcc", CodeSim, 64).plain(),
+        dataset("repobench-p", CodeSim, 64).plain(),
+        dataset("lsht", Classification, 64).not_in_e().plain().first_line(),
+        dataset("passage_retrieval_zh", RetrievalZh, 32).not_in_e(),
+        dataset("comprehension_and_reasoning", QaF1, 64).of_loogle(),
+        dataset("multiple_information_retrieval", QaF1, 64).of_loogle(),
+        dataset("timeline_reorder", QaF1, 32).of_loogle(),
+        dataset("computation", QaF1, 32).of_loogle(),
+    ]
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn sixteen_english_sets_and_thirteen_of_longbench_e() {
+        assert_eq!(Benchmark::LongBench.names().len(), 18);
+        assert_eq!(Benchmark::LooGle.names().len(), 4);
+        assert_eq!(DATASETS.iter().filter(|d| d.in_longbench_e).count(), 13);
+        let names: BTreeSet<&str> = DATASETS.iter().map(|d| d.name).collect();
+        assert_eq!(names.len(), DATASETS.len());
+        for dataset in DATASETS {
+            let found = LongBenchDataset::find(dataset.benchmark, dataset.name).unwrap();
+            assert_eq!(found, dataset);
+        }
+    }
+
+    #[test]
+    fn an_unknown_set_and_one_that_needs_words_are_refused_apart() {
+        let text = |benchmark, name| {
+            let e = LongBenchDataset::find(benchmark, name).unwrap_err();
+            assert_eq!(e.exit_code(), 3);
+            e.to_string()
+        };
+        let unknown = text(Benchmark::LongBench, "hotpot");
+        assert!(unknown.contains("no such data set") && unknown.contains("hotpotqa"), "{unknown}");
+        let chinese = text(Benchmark::LongBench, "vcsum");
+        assert!(chinese.contains("Chinese words"), "{chinese}");
+        let other = text(Benchmark::LooGle, "hotpotqa");
+        assert!(other.contains("LooGLE") && other.contains("timeline_reorder"), "{other}");
+    }
+
+    /// The published configuration, where it is there.
+    #[test]
+    fn the_table_is_the_published_configuration() {
+        let Some(metrics) = crate::goldens::one("eviction", "metrics_longbench.json") else {
+            return;
+        };
+        let Some(root) = metrics.ancestors().nth(3) else { return };
+        let path = root.join("data/longbench/prompts_and_maxgen.json");
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            println!("{}: not here, 0 data sets", path.display());
+            return;
+        };
+        let config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let listed = |key: &str, name: &str| {
+            config[key].as_array().unwrap().iter().any(|v| v.as_str() == Some(name))
+        };
+        for d in DATASETS.iter().filter(|d| d.benchmark == Benchmark::LongBench) {
+            assert_eq!(config["max_gen"][d.name].as_u64(), Some(d.max_new_tokens as u64), "{d:?}");
+            assert_eq!(listed("no_chat_template", d.name), !d.chat_template, "{d:?}");
+            assert_eq!(listed("first_line_only", d.name), d.first_line_only, "{d:?}");
+        }
+        let all = config["max_gen"].as_object().unwrap().len();
+        let ours = Benchmark::LongBench.names().len();
+        assert_eq!(all, ours + SEGMENTED.len());
+        println!("golden prompts_and_maxgen.json: {ours} of {ours} data sets agree");
+    }
+}

@@ -1,0 +1,198 @@
+//! RULER as a task: rows of its generator, or of [`super::ruler`], which are whole prompts.
+
+use crate::datasets::unique;
+use crate::error::{Error, Result};
+use crate::job::Extent;
+use crate::metrics::string_match::{
+    string_match_all, string_match_any, without_control_characters,
+};
+use crate::tasks::ruler;
+use crate::tasks::ruler::rows::RulerRow;
+use crate::tasks::text_prompt::{Measured, TextPromptLimits};
+use crate::tasks::{Case, Metric, Part, Task};
+use crate::tokenizer::Tokenizer;
+
+const METRICS: &[Metric] = &[
+    Metric {
+        name: "string_match",
+        title: "share of the expected texts in the answer (qa: whether there is one)",
+        highest: 1.0,
+    },
+    Metric {
+        name: "string_match_kvpress",
+        title: "the same after control characters are removed, line breaks among them (kvpress)",
+        highest: 1.0,
+    },
+    Metric { name: "all_found", title: "share of answers with all expected texts", highest: 1.0 },
+];
+
+/// How the names of the tasks begin in which one of the expected texts is enough.
+const ANY: &str = "qa";
+
+/// Rows of one task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RulerSet {
+    /// The task: `niah_multikey_3`.
+    pub task: String,
+    /// What the ids of the rows begin with.
+    pub name: String,
+    /// The length that they were made to; `None` for published rows.
+    pub tokens: Option<usize>,
+    /// The rows.
+    pub rows: Vec<RulerRow>,
+}
+
+/// Rows of one or several of RULER's tasks.
+pub struct RulerTask<'a> {
+    /// Each with its set and its name.
+    rows: Vec<(&'a RulerSet, String, &'a RulerRow)>,
+    tokenizer: &'a Tokenizer,
+    limits: TextPromptLimits,
+    max_new_tokens: Option<usize>,
+    measured: Measured,
+}
+
+impl<'a> RulerTask<'a> {
+    /// The rows of `sets` in their order. Without `max_new_tokens` every task has RULER's own;
+    /// KVCache-Factory takes 64 everywhere.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there are no rows, or if two rows of a set have one index; as
+    /// [`Tokenizer::encode`].
+    pub fn new(
+        sets: &'a [RulerSet],
+        tokenizer: &'a Tokenizer,
+        limits: TextPromptLimits,
+        max_new_tokens: Option<usize>,
+    ) -> Result<Self> {
+        let of_set = |set: &'a RulerSet| {
+            set.rows.iter().map(move |row| (set, format!("{}-{}", set.name, row.index), row))
+        };
+        let rows: Vec<_> = sets.iter().flat_map(of_set).collect();
+        if rows.is_empty() {
+            return Err(Error::data("there are no rows of RULER"));
+        }
+        unique(rows.iter().map(|(_, id, row)| (id.as_str(), row.place.as_str())))?;
+        let mut measured = Measured::default();
+        for (set, _, row) in &rows {
+            let answer = max_new_tokens.unwrap_or_else(|| ruler::max_new_tokens(&set.task));
+            measured.add(tokenizer, (&row.input, false), &limits, answer)?;
+        }
+        Ok(Self { rows, tokenizer, limits, max_new_tokens, measured })
+    }
+}
+
+impl Task for RulerTask<'_> {
+    fn name(&self) -> &str {
+        "ruler"
+    }
+
+    fn metrics(&self) -> &'static [Metric] {
+        METRICS
+    }
+
+    fn judged_by(&self) -> String {
+        "share of the expected texts that are in the answer".to_owned()
+    }
+
+    fn cases(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn prompt_tokens(&self) -> u64 {
+        self.measured.prompt_tokens
+    }
+
+    fn extent(&self) -> Extent {
+        self.measured.extent
+    }
+
+    fn has_reported_groups(&self) -> bool {
+        true
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.measured.notes()
+    }
+
+    fn case(&self, index: usize) -> Result<Case> {
+        let (set, id, row) = &self.rows[index];
+        Ok(Case {
+            id: id.clone(),
+            group: set.task.clone(),
+            part: set.tokens.map(Part::Tokens),
+            prompt: self.limits.prompt(self.tokenizer, &row.input, false)?,
+            depth: None,
+            gold: row.outputs.join(" | "),
+            haystack_cycles: 0,
+            max_new_tokens: self.max_new_tokens.unwrap_or_else(|| ruler::max_new_tokens(&set.task)),
+            stop_ids: self.limits.stop_ids.clone(),
+        })
+    }
+
+    fn values(&mut self, index: usize, answer: &str) -> Result<Vec<f64>> {
+        let (set, _, row) = &self.rows[index];
+        let found = |answer: &str| match set.task.starts_with(ANY) {
+            true => string_match_any(answer, &row.outputs),
+            false => string_match_all(answer, &row.outputs),
+        };
+        let all = string_match_all(answer, &row.outputs) == 1.0;
+        let clean = without_control_characters(answer);
+        Ok(vec![found(answer), found(&clean), f64::from(u8::from(all))])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenizer::samples;
+
+    fn row(index: usize) -> RulerRow {
+        RulerRow {
+            index,
+            input: "The number is 12, and 34. Which numbers? They are".to_owned(),
+            outputs: vec!["12".to_owned(), "34".to_owned()],
+            length: 20,
+            place: format!("rows.jsonl:{index}"),
+        }
+    }
+
+    fn set(task: &str, name: &str, rows: Vec<RulerRow>) -> RulerSet {
+        RulerSet { task: task.to_owned(), name: name.to_owned(), tokens: None, rows }
+    }
+
+    fn task<'a>(tokenizer: &'a Tokenizer, sets: &'a [RulerSet]) -> Result<RulerTask<'a>> {
+        let limits = TextPromptLimits { max_prompt_tokens: 10, stop_ids: vec![1], chat: None };
+        RulerTask::new(sets, tokenizer, limits, None)
+    }
+
+    #[test]
+    fn cases_and_values() {
+        let tokenizer = samples::byte_level();
+        let made = RulerSet { tokens: Some(512), ..set("qa_1", "512/qa_1", vec![row(0)]) };
+        let sets = [set("niah_multivalue", "multivalue", vec![row(0), row(7)]), made];
+        let mut task = task(tokenizer, &sets).unwrap();
+        let (case, last) = (task.case(1).unwrap(), task.case(2).unwrap());
+        assert_eq!((case.id.as_str(), case.group.as_str()), ("multivalue-7", "niah_multivalue"));
+        assert_eq!((case.prompt.len(), case.max_new_tokens), (10, 128));
+        assert_eq!((last.part, last.max_new_tokens), (Some(Part::Tokens(512)), 32));
+        assert_eq!((task.cases(), task.prompt_tokens()), (3, 30));
+        let extent = Extent { shortest_prompt: 10, longest_prompt: 10, longest_answer: 128 };
+        assert_eq!(task.extent(), extent);
+        // One of two is half a point, and enough for a question of qa.
+        assert_eq!(task.values(0, "12").unwrap(), [0.5, 0.5, 0.0]);
+        assert_eq!(task.values(2, "12").unwrap(), [1.0, 1.0, 0.0]);
+        assert_eq!(task.values(0, "1\n2 34").unwrap(), [0.5, 1.0, 0.0]);
+        assert_eq!(task.values(0, "34, 12").unwrap(), [1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn rows_with_one_index_are_refused() {
+        let tokenizer = samples::byte_level();
+        let sets = [set("vt", "vt", vec![row(3), row(3)])];
+        let e = task(tokenizer, &sets).err().unwrap();
+        assert_eq!(e.exit_code(), 3);
+        assert!(e.to_string().contains("vt-3 twice"), "{e}");
+        assert_eq!(task(tokenizer, &[]).err().unwrap().exit_code(), 3);
+    }
+}
