@@ -6,11 +6,14 @@ mod goldens;
 
 use std::path::{Path, PathBuf};
 
-use headprof::commands::verify::verify;
+use headprof::Result;
+use headprof::commands::verify::{self, Report};
+use headprof::job::Session;
 use headprof::model::config::Family;
 use headprof::model::full_rows::{FullRows, LayerRows};
 use headprof::model::llama::NoRows;
 use headprof::model::{Compute, Llama};
+use headprof::system::Reporter;
 use serde_json::json;
 
 fn fixtures() -> PathBuf {
@@ -41,6 +44,12 @@ fn everywhere() -> Vec<PathBuf> {
     all
 }
 
+/// The checkpoint in `dir` against what transformers computed for it, on the processor.
+fn verify(dir: &Path, golden: Option<&Path>) -> Result<Report> {
+    let reporter = Reporter::default();
+    verify::verify(dir, golden, &Session { compute: Compute::cpu(), reporter: &reporter })
+}
+
 fn prompt(model: &Llama, tokens: usize) -> Vec<u32> {
     // 37 is coprime to the vocabularies of the fixtures (96): every id occurs.
     (0..tokens).map(|i| ((i * 37 + i / 5) % model.config().vocab) as u32).collect()
@@ -58,7 +67,7 @@ fn relative(a: &[f32], b: &[f32]) -> f32 {
 fn computes_what_transformers_computes() {
     let (mut families, mut failures) = (Vec::new(), Vec::new());
     for dir in everywhere() {
-        let report = verify(&dir, None, &Compute::cpu()).unwrap_or_else(|e| panic!("{e}"));
+        let report = verify(&dir, None).unwrap_or_else(|e| panic!("{e}"));
         println!(
             "{:<30} logits {:.1e}  attention {:.1e}  greedy {}/{}  argmax {}/{}",
             dir.file_name().unwrap().to_string_lossy(),
@@ -100,7 +109,7 @@ fn verify_notices_what_differs() {
             false => json!(value),
         };
         std::fs::write(&path, changed.to_string()).unwrap();
-        verify(&dir, Some(&path), &Compute::cpu()).unwrap()
+        verify(&dir, Some(&path)).unwrap()
     };
     let good = check("/logits_last/2/5", &|v| v);
     assert!(good.passed(), "{good}");
@@ -150,10 +159,10 @@ fn an_option_of_the_configuration_that_is_ignored_is_noticed() {
         let path = to.path().join("config.json");
         let text = std::fs::read(&path).unwrap();
         let mut config: serde_json::Value = serde_json::from_slice(&text).unwrap();
-        assert!(verify(to.path(), None, &Compute::cpu()).unwrap().passed(), "{name}");
+        assert!(verify(to.path(), None).unwrap().passed(), "{name}");
         *config.pointer_mut(pointer).unwrap() = value;
         std::fs::write(&path, config.to_string()).unwrap();
-        match verify(to.path(), None, &Compute::cpu()) {
+        match verify(to.path(), None) {
             Ok(report) => assert!(!report.passed(), "{name} {pointer}: {report}"),
             // Another window gives rows of another length.
             Err(e) => assert!(e.to_string().contains("attention["), "{name} {pointer}: {e}"),

@@ -2,18 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args};
 
-use super::{FormArg, ProbeArgs, SelectionArgs};
-
-/// Values of `--code-similarity`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CodeSimilarityArg {
-    /// As with python-Levenshtein installed.
-    Levenshtein,
-    /// As without it.
-    Difflib,
-}
+use super::{FormArg, ProbeArgs, SelectionArgs, TaskArgs, TextArgs};
 
 /// `headprof evaluate`. Lists and names are still text here.
 #[derive(Debug, Args)]
@@ -22,36 +13,13 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     pub probes: ProbeArgs,
 
-    /// What the model is asked: needle, babilong, longbench, loogle or ruler; with tasks or data sets
-    /// behind it such as babilong:qa1..qa5, longbench:hotpotqa,qasper or ruler:niah_single_1,vt
-    #[arg(long, value_name = "TASK", default_value = "needle", help_heading = "Compression")]
-    pub task: String,
+    /// The task.
+    #[command(flatten)]
+    pub task: TaskArgs,
 
-    /// Rows of each task of babilong and ruler at every length [default: 20]; of --task-data rows of
-    /// each file, or of each data set of longbench or loogle [default: all]
-    #[arg(long, value_name = "N", help_heading = "Compression")]
-    pub samples: Option<usize>,
-
-    /// Published rows: a file of LongBench or LooGLE, or of RULER or BABILong whose path says the
-    /// task (niah_single_1, qa1), or a folder of such (.jsonl; of BABILong also .json and .arrow).
-    /// Without it, babilong and ruler make rows of their own
-    #[arg(long, alias = "babilong-data", value_name = "FILE|DIR", help_heading = "Compression")]
-    pub task_data: Option<PathBuf>,
-
-    /// longbench, loogle: a JSON file with prompts (dataset2prompt.json) or lengths of answers
-    /// (dataset2maxlen.json) by data set; babilong: one with prompts by task; several with commas or
-    /// one by one [default: headprof's own wording]
-    #[arg(long, value_name = "FILE", value_delimiter = ',', help_heading = "Compression")]
-    pub prompts: Vec<PathBuf>,
-
-    /// longbench: how lines of code are compared [default: levenshtein]
-    #[arg(long, value_enum, value_name = "NAME", help_heading = "Compression")]
-    pub code_similarity: Option<CodeSimilarityArg>,
-
-    /// longbench, loogle and published rows of ruler: longer prompts are shortened in the middle [default:
-    /// what the model has room for beside the answer]
-    #[arg(long, value_name = "TOKENS", help_heading = "Compression")]
-    pub max_prompt_tokens: Option<usize>,
+    /// What tasks of whole texts take beside that.
+    #[command(flatten)]
+    pub text: TextArgs,
 
     /// Methods to compare [default: full, streaming_llm, h2o, scissorhands, snapkv, pyramidkv,
     /// adakv and, with --head-score, headkv and dililazykv]; +vatp behind a name weighs attention

@@ -3,10 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-
-use crate::gate::onnxruntime::RuntimePlaces;
-use crate::hub::Environment;
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 mod allocate;
 mod bench;
@@ -14,14 +11,16 @@ mod evaluate;
 mod observe;
 mod probes;
 mod selection;
+mod tasks;
 mod utility;
 
 pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
 pub use bench::BenchArgs;
-pub use evaluate::{CodeSimilarityArg, EvaluateArgs};
+pub use evaluate::EvaluateArgs;
 pub use observe::ObserveArgs;
 pub use probes::{ChatArg, ComputeArgs, DtypeArg, HubArgs, ModelArgs, ProbeArgs, Switch};
 pub use selection::SelectionArgs;
+pub use tasks::{CodeSimilarityArg, TaskArgs, TextArgs};
 pub use utility::UtilityArgs;
 
 const EXAMPLES: &str = "\
@@ -33,7 +32,7 @@ Examples:
   headprof --model meta-llama/Llama-3.2-1B --lengths 1k,2k,4k
       profile a checkpoint of the Hugging Face hub; licence and HF_TOKEN: docs/models.md
   headprof --model DIR --device cuda --min-len 1024 --max-len 8192 --context-intervals 8
-  headprof --probe babilong --tasks qa1,qa2,qa3 --lengths 512,1k,2k
+  headprof --task babilong:qa1,qa2,qa3 --lengths 512,1k,2k
       which heads put several facts together
   headprof --haystack-dir texts --needles my-needles.jsonl --gate exact --out results
   headprof --compat headkv-r2 --needles needles.jsonl
@@ -67,39 +66,17 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Tells the command that was typed where models of the hub and ONNX Runtime come from.
-    pub fn with_environment(mut self, environment: Environment, places: RuntimePlaces) -> Self {
-        match &mut self.command {
-            None => self.profile.probes.runtime_places = places,
-            Some(Command::Evaluate(args)) => args.probes.runtime_places = places,
-            Some(Command::Utility(args)) => args.probes.runtime_places = places,
-            Some(
-                Command::Observe(_) | Command::Verify(_) | Command::Bench(_) | Command::Allocate(_),
-            ) => {}
+    /// Whether nothing but errors is told.
+    pub fn is_quiet(&self) -> bool {
+        match &self.command {
+            None => self.profile.quiet,
+            Some(Command::Evaluate(args)) => args.quiet,
+            Some(Command::Utility(args)) => args.quiet,
+            Some(Command::Bench(args)) => args.quiet,
+            Some(Command::Verify(args)) => args.json,
+            Some(Command::Observe(_) | Command::Allocate(_)) => false,
         }
-        let (hub, quiet) = match &mut self.command {
-            None => (&mut self.profile.probes.model.hub, self.profile.quiet),
-            Some(Command::Evaluate(args)) => (&mut args.probes.model.hub, args.quiet),
-            Some(Command::Utility(args)) => (&mut args.probes.model.hub, args.quiet),
-            Some(Command::Observe(args)) => (&mut args.model.hub, false),
-            Some(Command::Verify(args)) => (&mut args.hub, args.json),
-            Some(Command::Bench(args)) => (&mut args.model.hub, args.quiet),
-            Some(Command::Allocate(_)) => return self,
-        };
-        hub.environment = environment;
-        hub.quiet = quiet;
-        self
     }
-}
-
-/// Kinds of probes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum ProbeArg {
-    /// Needle in a haystack.
-    #[default]
-    Needle,
-    /// Reason in a haystack.
-    Babilong,
 }
 
 /// Everything but profiling.
@@ -144,36 +121,9 @@ pub struct ProfileArgs {
     #[command(flatten)]
     pub probes: ProbeArgs,
 
-    /// What is hidden: needle (one sentence, at every depth) or babilong (the facts of a story,
-    /// scattered)
-    #[arg(
-        long,
-        value_enum,
-        value_name = "needle|babilong",
-        default_value_t = ProbeArg::Needle,
-        hide_possible_values = true,
-        help_heading = "Text"
-    )]
-    pub probe: ProbeArg,
-
-    /// Tasks of --probe babilong, such as qa1,qa2 or qa1..qa5 [default: qa1..qa3]
-    #[arg(long, value_name = "LIST", help_heading = "Text")]
-    pub tasks: Option<String>,
-
-    /// Stories of each task of --probe babilong, told at every length [default: 20], or rows of
-    /// each file of --babilong-data [default: all]
-    #[arg(long, value_name = "N", help_heading = "Text")]
-    pub samples: Option<usize>,
-
-    /// Published rows of BABILong in the place of our own stories: a file or a folder of .json,
-    /// .jsonl or .arrow files whose paths say qa1 to qa20
-    #[arg(long, value_name = "FILE|DIR", help_heading = "Text")]
-    pub babilong_data: Option<PathBuf>,
-
-    /// A JSON file with what is put around stories, by task, such as BABILong's own prompts; several
-    /// with commas or one by one [default: --template]
-    #[arg(long, value_name = "FILE", value_delimiter = ',', help_heading = "Text")]
-    pub prompts: Vec<PathBuf>,
+    /// The task.
+    #[command(flatten)]
+    pub task: TaskArgs,
 
     /// Scores to compute [default: all: retrieval, retrieval_reasoning, dili, lazy, inf and the
     /// counts diligent, subconscious, distracted, diffuse]

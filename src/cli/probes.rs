@@ -5,9 +5,6 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::gate::onnxruntime::RuntimePlaces;
-use crate::hub::Environment;
-
 /// `on` or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
@@ -66,14 +63,6 @@ pub struct HubArgs {
     /// Take a model of the hub from the cache alone, without any request; as HF_HUB_OFFLINE=1
     #[arg(long, help_heading = "Model")]
     pub offline: bool,
-
-    /// What the environment says; see [`super::Cli::with_environment`].
-    #[arg(skip)]
-    pub environment: Environment,
-
-    /// Whether nothing is printed; see there.
-    #[arg(skip)]
-    pub quiet: bool,
 }
 
 /// Which model, and what to compute on.
@@ -231,8 +220,24 @@ pub struct ProbeArgs {
     /// beside headprof or where the system has libraries]
     #[arg(long, value_name = "FILE", help_heading = "Answers")]
     pub onnxruntime: Option<PathBuf>,
+}
 
-    /// Where it is looked for besides; see [`super::Cli::with_environment`].
-    #[arg(skip)]
-    pub runtime_places: RuntimePlaces,
+impl ProbeArgs {
+    /// Whether context lengths are asked for, by any of the options for them.
+    pub fn has_lengths(&self) -> bool {
+        let counts = [self.min_len, self.max_len, self.context_intervals];
+        self.lengths.is_some() || counts.iter().any(Option::is_some)
+    }
+
+    /// Whether a gate, or anything of one, is asked for.
+    pub fn has_gate(&self) -> bool {
+        let names = [&self.gate, &self.gate_model];
+        let others = self.gate_threshold.is_some() || self.onnxruntime.is_some();
+        others || names.iter().any(|name| name.is_some())
+    }
+
+    /// Whether a haystack, or anything of one, is asked for.
+    pub fn has_haystack(&self) -> bool {
+        self.haystack_dir.is_some() || self.skip_bad_files
+    }
 }

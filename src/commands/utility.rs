@@ -8,26 +8,30 @@
 //!
 //! The first query of an answer is the prompt's last token; the others are the generated tokens.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+
+use serde::Serialize;
 
 use crate::budget::{BudgetOptions, UtilityCurves, UtilityFile};
 use crate::cli::UtilityArgs;
-use crate::config::{AtOption, ProbeConfig, ProbeSource, eviction_options};
+use crate::config::{AtOption, ProbeConfig, Surroundings, eviction_options};
 use crate::error::{Error, Result};
 use crate::eviction::{self, EvictionOptions, Kept, Method, Rows, TokenScore, TokenStats, utility};
 use crate::gate::Expected;
 use crate::generate::compressed::{AnswerLimits, Evictor, continue_from};
 use crate::generate::guarded;
 use crate::heads::{CacheHeads, Granularity, GroupReduce};
-use crate::job::check_window;
-use crate::job::{Inputs, Job, NeedleSpans, check_memory};
+use crate::job::{self, Inputs, Job, NeedleSpans, check_memory, check_window};
 use crate::model::{Llama, NewValue, RaggedCache};
 use crate::plan::{Probe, check_tokens};
 use crate::score::CompatSet;
+use crate::system::Reporter;
 use crate::system::atomic;
 use crate::system::interrupt::Interrupt;
 use crate::system::progress::Progress;
-use crate::system::terminal::note;
+use crate::tasks::TaskSource;
+use crate::tasks::needle::NeedleSource;
 
 /// Points of a curve.
 const POINTS: usize = 100;
@@ -39,6 +43,8 @@ const LAST: Rows = Rows::Last(1);
 pub struct UtilityConfig {
     /// The probes.
     pub probes: ProbeConfig,
+    /// What they hide.
+    needles: NeedleSource,
     /// Whose token score puts the tokens in order.
     pub method: &'static Method,
     /// That score.
@@ -49,13 +55,14 @@ pub struct UtilityConfig {
     granularity: Granularity,
     /// Output folder.
     pub out: PathBuf,
-    /// Errors only.
-    pub quiet: bool,
+    /// Whom to tell.
+    pub reporter: Reporter,
     /// What the user should know about the arguments.
     pub notes: Vec<String>,
 }
 
 /// What was recorded.
+#[derive(Debug, Serialize)]
 pub struct Recorded {
     /// The file.
     pub path: PathBuf,
@@ -65,14 +72,22 @@ pub struct Recorded {
     pub probes: usize,
 }
 
+impl fmt::Display for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, accepted, probes } = self;
+        writeln!(f, "{}: curves of {accepted} of {probes} probes", path.display())
+    }
+}
+
 impl UtilityConfig {
     /// Validates `args`.
     ///
     /// # Errors
     /// [`Error::Usage`] naming the option.
-    pub fn new(args: &UtilityArgs) -> Result<Self> {
+    pub fn new(args: &UtilityArgs, surroundings: &Surroundings) -> Result<Self> {
+        let needles = NeedleSource { path: args.probes.needles.clone() };
         let (probes, notes) =
-            ProbeConfig::new(&args.probes, ProbeSource::Needles, CompatSet::default())?;
+            ProbeConfig::new(&args.probes, needles.answers(), CompatSet::default(), surroundings)?;
         // Curves are about every budget; this one only has to hold the window.
         check_tokens("--window-size", args.selection.window_size)?;
         let capacity_tokens = args.selection.window_size + (1 << 20);
@@ -88,12 +103,13 @@ impl UtilityConfig {
         method.check(&options)?;
         Ok(Self {
             probes,
+            needles,
             method,
             token_score,
             options,
             granularity: args.selection.granularity.into(),
             out: args.out.clone(),
-            quiet: args.quiet,
+            reporter: Reporter { quiet: args.quiet, json: false },
             notes,
         })
     }
@@ -104,28 +120,21 @@ impl UtilityConfig {
 /// # Errors
 /// As its stages. [`Error::Evidence`] if no answer passes the gate.
 pub fn run(config: &UtilityConfig, interrupt: &Interrupt) -> Result<Recorded> {
-    let tell = |text: &str| {
-        if !config.quiet {
-            note(text)
-        }
-    };
     let probes = &config.probes;
-    let compute = probes.compute.open_telling(&config.notes, &tell)?;
+    let session = job::open(&probes.compute, &config.notes, &config.reporter)?;
     let folder = config.out.join("head_score");
     atomic::usable_folder(&folder)?;
-    let inputs = Inputs::load(probes)?;
-    let job = Job::new(probes, &inputs, NeedleSpans::Any)?;
+    let inputs = session.inputs(probes, &config.needles)?;
+    let job = session.job(probes, &inputs, NeedleSpans::Any)?;
     check_window(job.extent(), config.options.budget.window_tokens)?;
     let shape = &inputs.model.config;
-    let seen = shape.window_note(job.extent().longest_prompt);
-    seen.iter().for_each(|text| tell(&format!("note: {text}")));
+    session.tell_window(&inputs.model, job.extent().longest_prompt);
     let heads = shape.cache_heads(config.granularity);
     // A second cache, sums of attention, scores and worth.
     let lists = (heads.layers * heads.stored()) as u64;
     let extra = lists.saturating_mul(8 * (shape.head_dim as u64).saturating_add(8));
-    check_memory(probes, &inputs.model, &compute, job.extent(), extra)?;
-    let model = inputs.model.load(&compute)?;
-    model.warnings().iter().for_each(|text| tell(&format!("warning: {text}")));
+    check_memory(probes, &inputs.model, &session.compute, job.extent(), extra)?;
+    let model = session.load(&inputs.model)?;
 
     let recorder = Recorder { config, inputs: &inputs, job: &job, model: &model, heads };
     let (sums, accepted) = recorder.sums(interrupt)?;
@@ -174,12 +183,12 @@ impl Recorder<'_> {
         let mut sums = vec![0.0; self.heads.layers * self.heads.stored() * POINTS];
         let mut accepted = 0;
         let probes = &job.plan.probes;
-        let mut progress = Progress::new(probes.len(), job.prompt_tokens(), config.quiet);
+        let mut progress = Progress::new(probes.len(), job.prompt_tokens(), config.reporter.quiet);
         for probe in probes {
             interrupt.check()?;
             let (answer, curves) = guarded(self.model.compute(), || self.probe(probe))?;
-            let needle = &self.inputs.needles[probe.needle];
-            let value = gate.value(&answer, &Expected::from(needle))?;
+            let text = &self.inputs.probes.texts[probe.needle];
+            let value = gate.value(&answer, &Expected::from(text))?;
             let passed = gate.passes(value);
             if passed {
                 accepted += 1;

@@ -70,17 +70,6 @@ impl ComputeConfig {
         Ok(compute)
     }
 
-    /// The same; tells the `notes` of a command and what is to be said of the device.
-    ///
-    /// # Errors
-    /// As [`ComputeConfig::open`].
-    pub fn open_telling(&self, notes: &[String], tell: &dyn Fn(&str)) -> Result<Compute> {
-        notes.iter().for_each(|text| tell(&format!("note: {text}")));
-        let compute = self.open()?;
-        compute.note.iter().for_each(|text| tell(&format!("note: {text}")));
-        Ok(compute)
-    }
-
     /// Starts as many threads as asked for and runs `body` on one of them. Once in a process, before
     /// anything is computed.
     ///

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::ProbeSource;
+use super::{AnswerDefaults, Surroundings};
 use crate::cli::ProbeArgs;
 use crate::error::{Error, Result};
 use crate::gate::onnxruntime::RuntimePlaces;
@@ -10,23 +10,23 @@ use crate::gate::semantic::{self, EmbeddingSource, SemanticConfig};
 use crate::gate::{GateConfig, GateKind};
 use crate::hub::{Contents, HubId, HubModel};
 
-/// Validates the gate that `args` ask for, which is `default` where they ask for none. Pushes what the
-/// user should know about it.
+/// Validates the gate that `args` ask for; where they ask for none it is the task's, or `default`.
+/// Pushes what the user should know about it.
 ///
 /// # Errors
 /// [`Error::Usage`] naming the option.
 pub(super) fn gate(
     args: &ProbeArgs,
-    source: &ProbeSource,
+    answers: AnswerDefaults,
     default: GateKind,
+    surroundings: &Surroundings,
     notes: &mut Vec<String>,
 ) -> Result<GateConfig> {
     let kind = match &args.gate {
         Some(name) => name.parse()?,
-        None if *source == ProbeSource::Needles => default,
-        None => GateKind::Label,
+        None => answers.gate.unwrap_or(default),
     };
-    if (kind, source) == (GateKind::Label, &ProbeSource::Needles) {
+    if kind == GateKind::Label && !answers.labels {
         return Err(Error::usage("needles have no labels to choose from")
             .at("--gate")
             .got("label")
@@ -55,8 +55,8 @@ pub(super) fn gate(
         ));
     }
     let semantic = SemanticConfig {
-        model: embedding_source(args)?,
-        runtime: RuntimePlaces { option: args.onnxruntime.clone(), ..args.runtime_places.clone() },
+        model: embedding_source(args, surroundings)?,
+        runtime: RuntimePlaces { option: args.onnxruntime.clone(), ..surroundings.runtime.clone() },
         weights: true,
     };
     Ok(GateConfig { semantic: Some(semantic), ..gate })
@@ -64,7 +64,7 @@ pub(super) fn gate(
 
 /// What `--gate-model` names: what exists is a folder; of the rest, what looks like `ORG/NAME` or
 /// `ORG/NAME@REVISION` is an id, as with `--model`.
-fn embedding_source(args: &ProbeArgs) -> Result<EmbeddingSource> {
+fn embedding_source(args: &ProbeArgs, surroundings: &Surroundings) -> Result<EmbeddingSource> {
     let text = args.gate_model.as_deref().unwrap_or(semantic::DEFAULT_MODEL);
     if text.is_empty() {
         return Err(Error::usage("there is no embedding model of an empty name")
@@ -76,9 +76,9 @@ fn embedding_source(args: &ProbeArgs) -> Result<EmbeddingSource> {
         Some(id) => EmbeddingSource::Hub(HubModel {
             id,
             contents: Contents::Embedding,
-            environment: args.model.hub.environment.clone(),
+            environment: surroundings.hub.clone(),
             offline: args.model.hub.offline,
-            quiet: args.model.hub.quiet,
+            quiet: surroundings.quiet,
             weights: true,
         }),
         None => EmbeddingSource::Dir(PathBuf::from(text)),

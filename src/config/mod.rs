@@ -3,17 +3,19 @@
 //! the commands' own configurations, with exit code 2; after this nothing is "maybe set".
 
 use crate::error::{Error, Result};
+use crate::gate::onnxruntime::RuntimePlaces;
+use crate::hub::Environment;
 
 mod compute;
 mod gate;
 mod probes;
 mod selection;
-mod source;
 
 pub use compute::ComputeConfig;
-pub use probes::{Lengths, MaxNewTokens, ModelChoice, ProbeConfig, StopRule, default_chunk_tokens};
+pub use probes::{
+    AnswerDefaults, Lengths, MaxNewTokens, ModelChoice, ProbeConfig, StopRule, default_chunk_tokens,
+};
 pub(crate) use selection::eviction_options;
-pub use source::{ProbeSource, PublishedRows};
 
 /// Stories of each task where no number is given.
 pub(crate) const DEFAULT_SAMPLES: usize = 20;
@@ -28,6 +30,20 @@ pub(crate) fn batch(arg: Option<&str>) -> Result<Option<usize>> {
             .expected("a number of at least 1, or auto")
     })?;
     at_least_one("--batch", Some(n))
+}
+
+/// What surrounds a command line: where models of the hub and ONNX Runtime come from, and the line
+/// itself for the record.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The words of the command line.
+    pub command: Vec<String>,
+    /// What the environment says of the hub.
+    pub hub: Environment,
+    /// Where ONNX Runtime is looked for.
+    pub runtime: RuntimePlaces,
+    /// Whether downloads are not told.
+    pub quiet: bool,
 }
 
 /// Adds the option to an error about its value.

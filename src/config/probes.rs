@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::compute::{ComputeConfig, bytes};
 use super::gate::gate;
-use super::source::{ProbeSource, refuse_for};
-use super::{AtOption, at_least_one};
+use super::{AtOption, Surroundings, at_least_one};
 use crate::chat::ChatMode;
 use crate::cli::{ChatArg, HubArgs, ModelArgs, ProbeArgs, Switch};
 use crate::error::{Error, Result};
 use crate::gate::{GateConfig, GateKind};
+use crate::haystack::Haystack;
 use crate::hub::{Contents, HubId, HubModel};
 use crate::model::{Compute, embedded};
 use crate::plan::{check_tokens, default_depths, even_lengths, parse_depths, parse_lengths};
@@ -53,8 +53,8 @@ impl ModelChoice {
     ///
     /// # Errors
     /// As [`ModelChoice::new`].
-    pub fn of(args: &ModelArgs) -> Result<Self> {
-        Self::new(args.name.as_deref(), &args.hub)
+    pub fn of(args: &ModelArgs, surroundings: &Surroundings) -> Result<Self> {
+        Self::new(args.name.as_deref(), &args.hub, surroundings)
     }
 
     /// What `--model` names; nothing or [`embedded::NAME`] is the embedded model. What exists is a
@@ -62,7 +62,7 @@ impl ModelChoice {
     ///
     /// # Errors
     /// [`Error::Usage`] for an empty name.
-    pub fn new(name: Option<&str>, hub: &HubArgs) -> Result<Self> {
+    pub fn new(name: Option<&str>, hub: &HubArgs, surroundings: &Surroundings) -> Result<Self> {
         match name {
             None | Some(embedded::NAME) => Ok(Self::NeedleLlama),
             Some("") => Err(Error::usage("there is no model of an empty name")
@@ -72,9 +72,9 @@ impl ModelChoice {
                 Some(id) => Self::Hub(HubModel {
                     id,
                     contents: Contents::Checkpoint,
-                    environment: hub.environment.clone(),
+                    environment: surroundings.hub.clone(),
                     offline: hub.offline,
-                    quiet: hub.quiet,
+                    quiet: surroundings.quiet,
                     weights: true,
                 }),
                 None => Self::Dir(PathBuf::from(text)),
@@ -154,7 +154,19 @@ impl StopRule {
     }
 }
 
-/// The probes to run, without contradictions.
+/// What a task says about answers, where the user does not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AnswerDefaults {
+    /// Its gate; `None` for that of all tasks.
+    pub gate: Option<GateKind>,
+    /// Whether answers are labels, which the gate `label` tells apart.
+    pub labels: bool,
+    /// What ends an answer before its limit; `None` for what ends those of all tasks.
+    pub stop: Option<StopRule>,
+}
+
+/// The prompts to run, without contradictions. A task of whole texts has no needles, depths,
+/// template or gate; what is said of these here is then without meaning.
 #[derive(Clone)]
 pub struct ProbeConfig {
     /// The model.
@@ -165,8 +177,6 @@ pub struct ProbeConfig {
     pub chunk: Option<usize>,
     /// Context lengths in tokens.
     pub lengths: Lengths,
-    /// What is hidden.
-    pub source: ProbeSource,
     /// Depths of needles, ascending, 0 to 1; stories have none.
     pub depths: Vec<f64>,
     /// Repetitions of each probe, at least 1.
@@ -175,16 +185,12 @@ pub struct ProbeConfig {
     pub seed: u64,
     /// Whether lengths beyond the model's are run.
     pub allow_extrapolation: bool,
-    /// The user's needles; `None` = the bundled ones.
-    pub needles: Option<PathBuf>,
     /// The user's haystack; `None` = the bundled one.
     pub haystack_dir: Option<PathBuf>,
     /// Whether bad haystack files are left out.
     pub skip_bad_files: bool,
     /// What is put around the haystack.
     pub template: PromptTemplate,
-    /// Files with templates of BABILong's tasks, which go before [`ProbeConfig::template`].
-    pub prompts: Vec<PathBuf>,
     /// Whether prompts are chat messages.
     pub chat: ChatMode,
     /// Longest answer.
@@ -198,19 +204,19 @@ pub struct ProbeConfig {
 }
 
 impl ProbeConfig {
-    /// Validates `args` and tells what the user should know about them; a single reference in
+    /// Validates `args` and tells what the user should know about them; `answers` are of the task. A single reference in
     /// `compat` sets the defaults of template, gate, stops and spans.
     ///
     /// # Errors
     /// [`Error::Usage`] naming the option.
     pub fn new(
         args: &ProbeArgs,
-        source: ProbeSource,
+        answers: AnswerDefaults,
         compat: CompatSet,
+        surroundings: &Surroundings,
     ) -> Result<(Self, Vec<String>)> {
-        refuse_for(&source, args, compat)?;
         let alone = Defaults::of(compat);
-        let model = ModelChoice::of(&args.model)?;
+        let model = ModelChoice::of(&args.model, surroundings)?;
         let mut notes = Vec::new();
         let lengths = lengths(args, &model, &mut notes)?;
         let depths = match &args.depths {
@@ -225,7 +231,7 @@ impl ProbeConfig {
             memory: args.memory.as_deref().map(bytes).transpose()?,
             ..ComputeConfig::new(&args.model.compute)?
         };
-        let gate = gate(args, &source, alone.gate, &mut notes)?;
+        let gate = gate(args, answers, alone.gate, surroundings, &mut notes)?;
         let template = match &args.template {
             Some(text) => PromptTemplate::new(text.replace("\\n", "\n")).at_option("--template")?,
             None => alone.template()?,
@@ -235,17 +241,14 @@ impl ProbeConfig {
             compute,
             chunk: at_least_one("--chunk", args.chunk)?,
             lengths,
-            source,
             depths,
             repeats: at_least_one("--repeats", Some(args.repeats as usize))?
                 .map_or(1, |n| n as u32),
             seed: args.seed,
             allow_extrapolation: args.allow_extrapolation,
-            needles: args.needles.clone(),
             haystack_dir: args.haystack_dir.clone(),
             skip_bad_files: args.skip_bad_files,
             template,
-            prompts: Vec::new(),
             chat: match args.chat {
                 Some(ChatArg::Auto) => ChatMode::Auto,
                 Some(ChatArg::Always) => ChatMode::Always,
@@ -264,7 +267,7 @@ impl ProbeConfig {
             stop: match args.stop_newline {
                 Some(Switch::On) => StopRule::EosOrLineBreak,
                 Some(Switch::Off) => StopRule::Eos,
-                None => alone.stop,
+                None => answers.stop.unwrap_or(alone.stop),
             },
             gate,
             span_rule: alone.span_rule,
@@ -282,6 +285,17 @@ impl ProbeConfig {
             semantic.weights = false;
         }
         probes
+    }
+
+    /// Reads the haystack.
+    ///
+    /// # Errors
+    /// [`Error::Data`] naming the file that cannot be used.
+    pub fn haystack(&self) -> Result<Haystack> {
+        match &self.haystack_dir {
+            Some(dir) => Haystack::load_dir(dir, self.skip_bad_files),
+            None => Haystack::bundled(),
+        }
     }
 
     /// Prompt tokens per pass on `compute`.

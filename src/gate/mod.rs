@@ -31,7 +31,7 @@ mod tests;
 
 use crate::error::{Error, Result};
 use crate::metrics::{babilong, exact, f1, normalize, rouge};
-use crate::needle::Needle;
+use crate::needle::ProbeText;
 use std::fmt;
 use std::str::FromStr;
 
@@ -48,10 +48,10 @@ pub struct Expected<'a> {
     pub labels: &'a [&'a str],
 }
 
-impl<'a> From<&'a Needle> for Expected<'a> {
-    fn from(needle: &'a Needle) -> Self {
-        let labels = needle.task().map_or(&[][..], |task| task.labels());
-        Self { gold: &needle.answer, question: &needle.question, labels }
+impl<'a> From<&'a ProbeText> for Expected<'a> {
+    fn from(text: &'a ProbeText) -> Self {
+        let labels = text.task().map_or(&[][..], |task| task.labels);
+        Self { gold: text.answer(), question: text.question(), labels }
     }
 }
 

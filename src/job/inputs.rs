@@ -1,18 +1,17 @@
-//! What a profile reads: haystack, needles, the model's configuration and tokenizer.
+//! What is read before the weights: haystack, needles, the model's configuration and tokenizer.
 
 use std::path::{Path, PathBuf};
 
+use super::source::{ProbeSource, ProbeTexts};
 use crate::chat::{Chat, ChatMode};
-use crate::config::{ModelChoice, ProbeConfig, ProbeSource, PublishedRows};
+use crate::config::{ModelChoice, ProbeConfig};
 use crate::error::{Error, Result};
 use crate::gate::{AnswerGate, Expected};
 use crate::haystack::Haystack;
 use crate::hub::{self, Origin, Snapshot};
 use crate::model::{Compute, Llama, ModelConfig, embedded};
-use crate::needle::{Facts, Needle};
+use crate::needle::ProbeText;
 use crate::prompt::PromptTemplate;
-use crate::tasks::babilong::TaskTemplates;
-use crate::tasks::babilong::{Published, PublishedFile};
 use crate::tokenizer::Tokenizer;
 
 /// Percentage of an embedding's rows that a tokenizer of the same model has ids for, at least.
@@ -34,66 +33,42 @@ pub struct ModelFiles {
 
 /// Everything read but the weights.
 pub struct Inputs {
-    /// The texts around the needles.
+    /// The texts around what is hidden.
     pub haystack: Haystack,
-    /// The needles.
-    pub needles: Vec<Needle>,
-    /// The files of published rows.
-    pub published: Vec<PublishedFile>,
-    /// What is put around stories, by task.
-    pub templates: TaskTemplates,
+    /// What is hidden and asked for.
+    pub probes: ProbeTexts,
     /// Which answers count.
     pub gate: Box<dyn AnswerGate>,
     /// What makes a prompt a chat message, if it is one.
     pub chat: Option<Chat>,
-    /// What the user should know about them.
-    pub notes: Vec<String>,
     /// The model.
     pub model: ModelFiles,
 }
 
 impl Inputs {
-    /// What is put around the haystack of a needle: its task's template, or that of all.
-    pub fn template<'a>(&'a self, needle: &Needle, config: &'a ProbeConfig) -> &'a PromptTemplate {
-        needle.task().and_then(|task| self.templates.get(task)).unwrap_or(&config.template)
+    /// What is put around the haystack of a text: its task's template, or that of all.
+    pub fn template<'a>(&'a self, text: &ProbeText, config: &'a ProbeConfig) -> &'a PromptTemplate {
+        let of_task = text.task().and_then(|task| self.probes.templates.get(task.name));
+        of_task.unwrap_or(&config.template)
     }
 
     /// Reads texts first, then what the gate needs, then the model: of several mistakes the cheapest
     /// is told.
     ///
     /// # Errors
-    /// [`Error::Data`] for haystack and needles, [`Error::Model`] for the model and for that of the
+    /// [`Error::Data`] for haystack and texts, [`Error::Model`] for the model and for that of the
     /// gate.
-    pub fn load(config: &ProbeConfig) -> Result<Self> {
-        let haystack = match &config.haystack_dir {
-            Some(dir) => Haystack::load_dir(dir, config.skip_bad_files)?,
-            None => Haystack::bundled()?,
-        };
-        let templates = TaskTemplates::read(&config.prompts)?;
-        let (mut notes, mut files) = (Vec::new(), Vec::new());
-        let needles = match (&config.source, &config.needles) {
-            (ProbeSource::Babilong(stories), _) => stories.tell(config.seed)?,
-            (ProbeSource::Published(rows), _) => {
-                let PublishedRows { path, tasks, samples } = rows;
-                let published = Published::load(path, tasks.as_deref(), *samples)?;
-                notes.extend(published.notes());
-                files = published.files;
-                published.needles
-            }
-            (ProbeSource::Needles, Some(path)) => Needle::load(path)?,
-            (ProbeSource::Needles, None) => Needle::bundled()?,
-        };
+    pub fn load(config: &ProbeConfig, source: &dyn ProbeSource) -> Result<Self> {
+        let haystack = config.haystack()?;
+        let probes = source.read(config)?;
         let gate = config.gate.open()?;
-        for needle in &needles {
+        for text in &probes.texts {
             // Fails where no answer could pass, before any is generated.
-            gate.check(&Expected::from(needle)).map_err(|e| match &needle.facts {
-                Some(Facts::Published(context)) => e.at(&context.place),
-                _ => e.at(format!("needle {}", needle.id)),
-            })?;
+            gate.check(&Expected::from(text)).map_err(|e| e.at(text.place()))?;
         }
         let model = ModelFiles::open(&config.model)?;
         let chat = model.chat(config.chat)?;
-        Ok(Self { haystack, needles, published: files, templates, gate, chat, notes, model })
+        Ok(Self { haystack, probes, gate, chat, model })
     }
 }
 

@@ -3,24 +3,28 @@
 mod inputs;
 mod memory;
 mod provenance;
+mod session;
+mod source;
 mod tokenised;
 
 pub use inputs::{Inputs, ModelFiles};
 pub use memory::MemoryEstimate;
 pub(crate) use memory::{check as check_memory, further_bytes};
 pub(crate) use provenance::{
-    ChatMeta, HaystackMeta, ModelMeta, Provenance, TokenizerMeta, needle_sha256,
+    ChatMeta, HaystackMeta, ModelMeta, Provenance, TokenizerMeta, text_sha256,
 };
+pub use session::{Session, open};
+pub use source::{ProbeSource, ProbeTexts, RowsFile, TextsOrigin};
 
 use std::ops::Range;
 
-use crate::config::{Lengths, ProbeConfig, ProbeSource};
+use crate::config::{Lengths, ProbeConfig};
 use crate::error::{Error, Result};
-use crate::needle::Facts;
+use crate::needle::ProbeText;
 use crate::plan::{Plan, Probe};
 use crate::prompt::Prompt;
 use crate::prompt::reference_span::SpanRule;
-use tokenised::{Around, TokenisedNeedle};
+use tokenised::{Around, TokenisedText};
 
 /// Whether probes are run whose needle is known to be somewhere in the prompt, but not where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +74,6 @@ pub struct Workload {
     pub statistics: bool,
     /// Whether all tokens of a prompt are of use behind the last layer, not the last one alone.
     pub followed: bool,
-    /// What the user should know.
-    pub notes: Vec<String>,
 }
 
 /// All probes of a run, ready to be assembled one by one.
@@ -86,7 +88,7 @@ pub struct Job {
     /// What is left out, and why.
     pub notes: Vec<String>,
     around: Around,
-    needles: Vec<TokenisedNeedle>,
+    needles: Vec<TokenisedText>,
     span_rule: Option<SpanRule>,
 }
 
@@ -102,41 +104,33 @@ impl Job {
             bos: inputs.chat.as_ref().map_or(tokenizer.bos(), |chat| chat.bos),
             haystack: inputs.haystack.tokenise(tokenizer)?,
         };
-        let needles = inputs
-            .needles
-            .iter()
-            .map(|needle| TokenisedNeedle::new(needle, config, inputs))
-            .collect::<Result<Vec<_>>>()?;
+        let texts = &inputs.probes.texts;
+        let tokenised = |text: &ProbeText| TokenisedText::new(text, config, inputs);
+        let needles = texts.iter().map(tokenised).collect::<Result<Vec<_>>>()?;
         let longest_answer = needles.iter().map(|n| n.max_new_tokens).max().unwrap_or(0);
         let common = fingerprint(config, inputs);
         let (repeats, seed) = (config.repeats, config.seed);
         let mut notes = Vec::new();
-        let (plan, context_lengths) = match config.source {
-            ProbeSource::Published(_) => {
-                let lengths: Vec<usize> =
-                    needles.iter().map(|n| n.smallest_context_length(&around)).collect();
-                let rows = Rows { config, inputs, lengths: &lengths, longest_answer, spans };
-                let chosen = rows.chosen(&mut notes)?;
-                let mut rounded: Vec<usize> =
-                    chosen.iter().map(|&row| lengths[row].next_power_of_two()).collect();
-                rounded.sort_unstable();
-                rounded.dedup();
-                let rows: Vec<(usize, usize)> =
-                    chosen.into_iter().map(|row| (row, lengths[row])).collect();
-                (Plan::of_contexts(&common, &inputs.needles, &rows)?, rounded)
-            }
-            ref source => {
-                let lengths = context_lengths(config, &inputs.model, longest_answer)?;
-                let (texts, depths) = (&inputs.needles, &config.depths);
-                let plan = match source {
-                    ProbeSource::Needles => {
-                        Plan::new(&common, texts, &lengths, depths, repeats, seed)
-                    }
-                    _ => Plan::of_stories(&common, texts, &lengths, repeats, seed),
-                };
-                check_shortest(&lengths, &needles, &around, inputs)?;
-                (plan?, lengths)
-            }
+        let (plan, context_lengths) = if inputs.probes.are_contexts() {
+            let lengths: Vec<usize> =
+                needles.iter().map(|n| n.smallest_context_length(&around)).collect();
+            let rows = Rows { config, inputs, lengths: &lengths, longest_answer, spans };
+            let chosen = rows.chosen(&mut notes)?;
+            let mut rounded: Vec<usize> =
+                chosen.iter().map(|&row| lengths[row].next_power_of_two()).collect();
+            rounded.sort_unstable();
+            rounded.dedup();
+            let rows: Vec<(usize, usize)> =
+                chosen.into_iter().map(|row| (row, lengths[row])).collect();
+            (Plan::of_contexts(&common, texts, &rows)?, rounded)
+        } else {
+            let lengths = context_lengths(config, &inputs.model, longest_answer)?;
+            let plan = match inputs.probes.have_depths() {
+                true => Plan::new(&common, texts, &lengths, &config.depths, repeats, seed),
+                false => Plan::of_stories(&common, texts, &lengths, repeats, seed),
+            };
+            check_shortest(&lengths, &needles, &around, inputs)?;
+            (plan?, lengths)
         };
         let stop_ids = config.stop.ids(&inputs.model.config.eos, tokenizer);
         let span_rule = config.span_rule;
@@ -194,7 +188,7 @@ impl Job {
 /// Every needle has room in the shortest context.
 fn check_shortest(
     lengths: &[usize],
-    needles: &[TokenisedNeedle],
+    needles: &[TokenisedText],
     around: &Around,
     inputs: &Inputs,
 ) -> Result<()> {
@@ -208,7 +202,7 @@ fn check_shortest(
         return Ok(());
     }
     Err(Error::usage("needle and question do not fit into the context")
-        .at(format!("needle {}", inputs.needles[worst].id))
+        .at(format!("needle {}", inputs.probes.texts[worst].id()))
         .got(format!("context length {shortest}"))
         .expected(format!("at least {needed} tokens"))
         .advice(format!("--min-len {needed} or --lengths {needed}, or shorter needles or stories")))
@@ -231,9 +225,9 @@ impl Rows<'_> {
     fn chosen(&self, notes: &mut Vec<String>) -> Result<Vec<usize>> {
         let positions = self.inputs.model.config.max_positions;
         let most = positions.saturating_sub(self.longest_answer);
-        let placed = |row: &usize| match &self.inputs.needles[*row].facts {
-            Some(Facts::Published(context)) => !context.supporting.is_empty(),
-            _ => true,
+        let placed = |row: &usize| match &self.inputs.probes.texts[*row] {
+            ProbeText::Context(context) => !context.supporting.is_empty(),
+            ProbeText::Needle(_) | ProbeText::Facts(_) => true,
         };
         let all = 0..self.lengths.len();
         let fits = |row: &usize| self.config.allow_extrapolation || self.lengths[*row] <= most;
@@ -259,7 +253,7 @@ impl Rows<'_> {
         match found.is_empty() {
             false => Ok(found),
             true => Err(Error::usage("no row can be run")
-                .at("--babilong-data")
+                .at("--task-data")
                 .got(format!("{long} rows too long, {} without known facts", lost.len()))
                 .expected(format!("prompts of at most {most} tokens whose facts can be found"))
                 .advice("shorter rows, --allow-extrapolation, or tasks qa1 to qa10")),
@@ -271,7 +265,7 @@ impl Rows<'_> {
 fn fingerprint(config: &ProbeConfig, inputs: &Inputs) -> String {
     let files = inputs.haystack.files().iter().map(|file| file.sha256.as_str());
     let others = [inputs.model.tokenizer.sha256(), config.template.text()];
-    let prompts = inputs.templates.files().iter().map(|(_, sha256)| sha256.as_str());
+    let prompts = inputs.probes.template_files.iter().map(|(_, sha256)| sha256.as_str());
     let chat = inputs.chat.as_ref().map(|chat| &chat.template);
     let chat = chat.into_iter().flat_map(|t| [t.before(), t.after()]);
     files.chain(others).chain(prompts).chain(chat).collect::<Vec<_>>().join("\n")

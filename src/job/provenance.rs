@@ -4,23 +4,22 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::inputs::{Inputs, ModelFiles};
+use super::source::TextsOrigin;
 use crate::chat::ChatTemplate;
-use crate::config::{MaxNewTokens, ProbeConfig, ProbeSource};
+use crate::config::{MaxNewTokens, ProbeConfig};
 use crate::gate::semantic::EmbeddingIdentity;
 use crate::haystack::Haystack;
 use crate::hub::Origin;
 use crate::job::Job;
 use crate::model::Llama;
-use crate::needle::Needle;
-use crate::tasks::babilong::Stories;
-use crate::tasks::babilong::babi::BabiTask;
+use crate::needle::ProbeText;
 
 /// Model, texts, grid, prompts and device. The same for the same inputs on the same device.
 #[derive(Debug, Serialize)]
 pub(crate) struct Provenance<'a> {
     model: ModelMeta<'a>,
     tokenizer: TokenizerMeta<'a>,
-    source: SourceMeta<'a>,
+    source: &'a TextsOrigin,
     /// `None` where the prompts bring their own text.
     haystack: Option<HaystackMeta<'a>>,
     needles: NeedlesMeta<'a>,
@@ -102,45 +101,6 @@ struct NeedleMeta<'a> {
     sha256: String,
 }
 
-/// What is hidden, or asked.
-#[derive(Debug, Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-enum SourceMeta<'a> {
-    Needles,
-    Stories { tasks: &'a [BabiTask], samples: usize, held_out: bool },
-    Published { path: String, files: Vec<PublishedMeta> },
-}
-
-#[derive(Debug, Serialize)]
-struct PublishedMeta {
-    path: String,
-    sha256: String,
-    rows: usize,
-}
-
-impl<'a> SourceMeta<'a> {
-    fn of(config: &'a ProbeConfig, inputs: &Inputs) -> Self {
-        match &config.source {
-            ProbeSource::Needles => Self::Needles,
-            ProbeSource::Babilong(Stories { tasks, samples, held_out }) => {
-                Self::Stories { tasks, samples: *samples, held_out: *held_out }
-            }
-            ProbeSource::Published(rows) => Self::Published {
-                path: rows.path.display().to_string(),
-                files: inputs
-                    .published
-                    .iter()
-                    .map(|file| PublishedMeta {
-                        path: file.path.display().to_string(),
-                        sha256: file.sha256.clone(),
-                        rows: file.rows,
-                    })
-                    .collect(),
-            },
-        }
-    }
-}
-
 #[derive(Debug, Serialize)]
 struct GridMeta<'a> {
     /// Of published rows the powers of two that theirs are at most.
@@ -217,31 +177,32 @@ impl<'a> Provenance<'a> {
         Self {
             model: ModelMeta::new(&inputs.model, model),
             tokenizer: TokenizerMeta::new(&inputs.model),
-            source: SourceMeta::of(config, inputs),
-            haystack: (!matches!(config.source, ProbeSource::Published(_))).then(|| HaystackMeta {
+            source: &inputs.probes.origin,
+            haystack: (!inputs.probes.are_contexts()).then(|| HaystackMeta {
                 tokens: Some(job.haystack_tokens()),
                 cycles: Some(cycles),
                 ..HaystackMeta::new(config, &inputs.haystack)
             }),
             needles: NeedlesMeta {
-                path: config.needles.as_ref().map(|p| p.display().to_string()),
+                path: inputs.probes.needles.as_ref().map(|p| p.display().to_string()),
                 needles: inputs
-                    .needles
+                    .probes
+                    .texts
                     .iter()
-                    .map(|n| NeedleMeta { id: &n.id, sha256: needle_sha256(n) })
+                    .map(|text| NeedleMeta { id: text.id(), sha256: text_sha256(text) })
                     .collect(),
             },
             grid: GridMeta {
                 context_lengths: &job.context_lengths,
-                depths: if config.source == ProbeSource::Needles { &config.depths } else { &[] },
+                depths: if inputs.probes.have_depths() { &config.depths } else { &[] },
                 repeats: config.repeats,
                 seed: config.seed,
             },
             prompt: PromptMeta {
                 template: config.template.text(),
                 prompts: inputs
-                    .templates
-                    .files()
+                    .probes
+                    .template_files
                     .iter()
                     .map(|(path, sha256)| PromptsMeta { path: path.display().to_string(), sha256 })
                     .collect(),
@@ -323,10 +284,9 @@ impl<'a> HaystackMeta<'a> {
 }
 
 /// Of needle, question, answer and real_needle, each followed by a line break.
-pub(crate) fn needle_sha256(needle: &Needle) -> String {
+pub(crate) fn text_sha256(text: &ProbeText) -> String {
     let mut hash = Sha256::new();
-    let real = needle.real_needle.as_deref().unwrap_or_default();
-    for part in [&needle.needle, &needle.question, &needle.answer, real] {
+    for part in [&*text.hidden(), text.question(), text.answer(), text.real_needle()] {
         hash.update(part.as_bytes());
         hash.update(b"\n");
     }

@@ -4,7 +4,7 @@ use super::inputs::Inputs;
 use crate::config::ProbeConfig;
 use crate::error::{Error, Result};
 use crate::haystack::HaystackTokens;
-use crate::needle::{Facts, Needle, NeedleTokens};
+use crate::needle::{NeedleTokens, ProbeText};
 use crate::plan::Probe;
 use crate::prompt::{ContextParts, ContextTokens, Prompt, PromptParts, ScatteredParts};
 
@@ -16,8 +16,8 @@ pub(super) struct Around {
     pub haystack: HaystackTokens,
 }
 
-/// A needle in tokens, with its question and the limit of its answer.
-pub(super) struct TokenisedNeedle {
+/// A probe's text in tokens, with its question and the limit of its answer.
+pub(super) struct TokenisedText {
     hidden: Hidden,
     /// The tokens between BOS and haystack.
     prefix: Vec<u32>,
@@ -34,34 +34,31 @@ enum Hidden {
     Context(ContextTokens),
 }
 
-impl TokenisedNeedle {
-    pub fn new(needle: &Needle, config: &ProbeConfig, inputs: &Inputs) -> Result<Self> {
-        let (tokenizer, template) = (&inputs.model.tokenizer, inputs.template(needle, config));
+impl TokenisedText {
+    pub fn new(text: &ProbeText, config: &ProbeConfig, inputs: &Inputs) -> Result<Self> {
+        let (tokenizer, template) = (&inputs.model.tokenizer, inputs.template(text, config));
         let (prefix, question) = match &inputs.chat {
             None => (
                 template.tokenise_prefix(tokenizer)?,
-                template.tokenise(tokenizer, &needle.question)?,
+                template.tokenise(tokenizer, text.question())?,
             ),
             Some(chat) => {
                 let (template, asked) = match chat.template.trims() {
-                    true => (&template.trimmed(), needle.question.trim_end()),
-                    false => (template, &needle.question[..]),
+                    true => (&template.trimmed(), text.question().trim_end()),
+                    false => (template, text.question()),
                 };
                 let prefix = template.tokenise_prefix(tokenizer)?;
                 let question = template.tokenise(tokenizer, asked)?;
                 ([&chat.before[..], &prefix].concat(), [&question[..], &chat.after].concat())
             }
         };
-        let answer_tokens = tokenizer.encode(&needle.answer)?.len();
-        let hidden = match &needle.facts {
-            None => Hidden::Sentence(needle.tokenise(tokenizer)?),
-            Some(Facts::Story(story)) => Hidden::Facts(
-                needle.tokenise_facts(&story.facts, tokenizer)?,
-                story.supporting.clone(),
-            ),
-            Some(Facts::Published(context)) => {
-                Hidden::Context(ContextTokens::of(context, tokenizer)?)
+        let answer_tokens = tokenizer.encode(text.answer())?.len();
+        let hidden = match text {
+            ProbeText::Needle(needle) => Hidden::Sentence(needle.tokenise(tokenizer)?),
+            ProbeText::Facts(facts) => {
+                Hidden::Facts(facts.tokenise(tokenizer)?, facts.supporting.clone())
             }
+            ProbeText::Context(context) => Hidden::Context(ContextTokens::of(context, tokenizer)?),
         };
         Ok(Self {
             hidden,
@@ -95,7 +92,7 @@ impl TokenisedNeedle {
                 parts.assemble(probe.context_length, &depths, offset)
             }
             (Parts::Context(parts), None) => parts.assemble(probe.context_length),
-            _ => Err(Error::bug("a probe and its needle do not belong together").got(probe.id)),
+            _ => Err(Error::bug("a probe and its text do not belong together").got(probe.id)),
         }
     }
 

@@ -18,6 +18,16 @@ pub enum Similarity {
     Difflib,
 }
 
+impl Similarity {
+    /// The name on the command line and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Levenshtein => "levenshtein",
+            Self::Difflib => "difflib",
+        }
+    }
+}
+
 /// [`ratio`] of the answer's first line of code and `gold`, 0 to 1. A line with a backtick, `#` or
 /// `//` in it is no code; without a line of code the ratio is that of an empty line.
 pub fn code_sim_score(answer: &str, gold: &str, similarity: Similarity) -> f64 {

@@ -12,9 +12,11 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, json_kind};
 use crate::haystack::utf8_text;
-use crate::tasks::babilong::PublishedContext;
-use crate::tasks::babilong::babi::{BabiTask, Story};
 use crate::tokenizer::Tokenizer;
+
+mod probe_text;
+
+pub use probe_text::{ProbeText, PublishedContext, ScatteredFacts, SubTask};
 
 /// The needles that come with headprof: our own, and the three of DiliLazyKV's table.
 const BUNDLED: [(&str, &str); 2] = [
@@ -36,28 +38,6 @@ pub struct Needle {
     pub answer: String,
     /// The part of the needle that holds the answer, if the file names one.
     pub real_needle: Option<String>,
-    /// Facts in the place of one sentence; `needle` is then their text, one after the other, or
-    /// the published context that they stand in.
-    pub facts: Option<Facts>,
-}
-
-/// A needle of several facts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Facts {
-    /// A story that we tell: its facts are to be scattered over a haystack.
-    Story(Story),
-    /// A published context that has them.
-    Published(PublishedContext),
-}
-
-impl Facts {
-    /// The task that the question is of.
-    pub fn task(&self) -> BabiTask {
-        match self {
-            Self::Story(story) => story.task,
-            Self::Published(context) => context.task,
-        }
-    }
 }
 
 /// Where a needle is put, which decides how its text is encoded.
@@ -145,44 +125,6 @@ impl Needle {
         unique(needles)
     }
 
-    /// A story under a name.
-    pub fn of_story(id: String, story: Story) -> Self {
-        Self {
-            id,
-            needle: story.facts.join(" "),
-            question: story.question.clone(),
-            answer: story.answer.clone(),
-            real_needle: None,
-            facts: Some(Facts::Story(story)),
-        }
-    }
-
-    /// The tokens of each of `facts` as it stands after a full stop.
-    ///
-    /// # Errors
-    /// As [`Tokenizer::encode`]; [`Error::Data`] if a fact has no tokens.
-    pub fn tokenise_facts(&self, facts: &[String], tokenizer: &Tokenizer) -> Result<Vec<Vec<u32>>> {
-        facts
-            .iter()
-            .map(|fact| match tokenizer.encode_after(".", &format!(" {fact}"))?.ids {
-                ids if ids.is_empty() => Err(self.without_tokens(fact)),
-                ids => Ok(ids),
-            })
-            .collect()
-    }
-
-    /// The task of its facts, if it has any.
-    pub fn task(&self) -> Option<BabiTask> {
-        self.facts.as_ref().map(Facts::task)
-    }
-
-    fn without_tokens(&self, text: &str) -> Error {
-        Error::data("a needle has no tokens")
-            .at(format!("needle {}", self.id))
-            .got(format!("{text:?}"))
-            .expected("text that the tokenizer has tokens for")
-    }
-
     /// The needle's tokens for every placement.
     ///
     /// # Errors
@@ -192,7 +134,7 @@ impl Needle {
             let text = format!("{before}{}", self.needle);
             let encoded = tokenizer.encode_after(anchor, &text)?;
             if encoded.ids.is_empty() {
-                return Err(self.without_tokens(&self.needle));
+                return Err(without_tokens(&self.id, &self.needle));
             }
             let span = self
                 .real_needle
@@ -209,6 +151,27 @@ impl Needle {
             blank_line: tokenizer.encode_after(".", "\n\n")?.ids,
         })
     }
+}
+
+impl ScatteredFacts {
+    /// The tokens of each of the facts as it stands after a full stop.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`]; [`Error::Data`] if a fact has no tokens.
+    pub fn tokenise(&self, tokenizer: &Tokenizer) -> Result<Vec<Vec<u32>>> {
+        let tokens = |fact: &String| match tokenizer.encode_after(".", &format!(" {fact}"))?.ids {
+            ids if ids.is_empty() => Err(without_tokens(&self.id, fact)),
+            ids => Ok(ids),
+        };
+        self.facts.iter().map(tokens).collect()
+    }
+}
+
+fn without_tokens(id: &str, text: &str) -> Error {
+    Error::data("a needle has no tokens")
+        .at(format!("needle {id}"))
+        .got(format!("{text:?}"))
+        .expected("text that the tokenizer has tokens for")
 }
 
 /// The tokens that share a byte with `bytes`; a token that brings the space before a word counts
@@ -287,7 +250,6 @@ impl Line {
                 self.missing("answer").advice("add the field \"answer\" or \"real_needle\"")
             })?,
             real_needle,
-            facts: None,
         })
     }
 

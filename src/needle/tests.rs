@@ -129,7 +129,6 @@ fn needle(text: &str, real_needle: Option<&str>) -> Needle {
         question: "Q?".to_owned(),
         answer: "A".to_owned(),
         real_needle: real_needle.map(str::to_owned),
-        facts: None,
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::needle::Needle;
+use crate::needle::ProbeText;
 
 mod grid;
 
@@ -115,7 +115,7 @@ impl Plan {
     /// [`Error::Data`] if two needles differ in nothing but their id.
     pub fn new(
         inputs: &str,
-        needles: &[Needle],
+        needles: &[ProbeText],
         context_lengths: &[usize],
         depths: &[f64],
         repeats: u32,
@@ -133,14 +133,15 @@ impl Plan {
     /// As [`Plan::new`].
     pub fn of_stories(
         inputs: &str,
-        stories: &[Needle],
+        stories: &[ProbeText],
         context_lengths: &[usize],
         repeats: u32,
         seed: u64,
     ) -> Result<Self> {
         Sides { inputs, needles: stories, context_lengths, depths: &[None], repeats }.plan(
             |story, repeat| {
-                let text = [story.needle.as_bytes(), story.question.as_bytes()];
+                let hidden = story.hidden();
+                let text = [hidden.as_bytes(), story.question().as_bytes()];
                 let numbers = [&seed.to_le_bytes()[..], &repeat.to_le_bytes()];
                 digest(&[b"headprof story", text[0], text[1], numbers[0], numbers[1]])
             },
@@ -151,7 +152,11 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::Data`] if two rows are the same.
-    pub fn of_contexts(inputs: &str, needles: &[Needle], rows: &[(usize, usize)]) -> Result<Self> {
+    pub fn of_contexts(
+        inputs: &str,
+        needles: &[ProbeText],
+        rows: &[(usize, usize)],
+    ) -> Result<Self> {
         let probe = |(index, &(needle, context_length)): (usize, &(usize, usize))| {
             let id = probe_id(inputs, &needles[needle], context_length, None, 0);
             Probe { index, id, needle, context_length, depth: None, repeat: 0, seed: 0 }
@@ -165,7 +170,7 @@ impl Plan {
 /// The sides of a plan: every needle at every length, depth and repetition.
 struct Sides<'a> {
     inputs: &'a str,
-    needles: &'a [Needle],
+    needles: &'a [ProbeText],
     context_lengths: &'a [usize],
     depths: &'a [Option<f64>],
     repeats: u32,
@@ -173,7 +178,7 @@ struct Sides<'a> {
 
 impl Sides<'_> {
     /// The plan whose needle and repetition begin in the haystack at what `seed_of` says.
-    fn plan(&self, seed_of: impl Fn(&Needle, u32) -> u64) -> Result<Plan> {
+    fn plan(&self, seed_of: impl Fn(&ProbeText, u32) -> u64) -> Result<Plan> {
         let counts = [
             ("needles", self.needles.len()),
             ("context lengths", self.context_lengths.len()),
@@ -224,15 +229,15 @@ impl Sides<'_> {
 }
 
 /// Ids are by content, so the same needle twice would count every answer twice.
-fn unique(probes: &[Probe], needles: &[Needle]) -> Result<()> {
+fn unique(probes: &[Probe], needles: &[ProbeText]) -> Result<()> {
     let mut seen = BTreeMap::new();
     for p in probes {
         if let Some(first) = seen.insert(p.id, p) {
             let (a, b) = (&needles[first.needle], &needles[p.needle]);
             let depth = p.depth.map_or(String::new(), |d| format!(", depth {d}"));
             return Err(Error::data("two probes are the same")
-                .at(format!("needles {} and {}", a.id, b.id))
-                .got(format!("{:?} twice, length {}{depth}", b.question, p.context_length))
+                .at(format!("needles {} and {}", a.id(), b.id()))
+                .got(format!("{:?} twice, length {}{depth}", b.question(), p.context_length))
                 .expected("every needle, length and depth once"));
         }
     }
@@ -248,7 +253,7 @@ fn haystack_seed(seed: u64, repeat: u32) -> u64 {
 
 fn probe_id(
     inputs: &str,
-    needle: &Needle,
+    needle: &ProbeText,
     context_length: usize,
     depth: Option<f64>,
     seed: u64,
@@ -260,10 +265,10 @@ fn probe_id(
     ProbeId(digest(&[
         b"headprof probe",
         inputs.as_bytes(),
-        needle.needle.as_bytes(),
-        needle.question.as_bytes(),
-        needle.answer.as_bytes(),
-        needle.real_needle.as_deref().unwrap_or_default().as_bytes(),
+        needle.hidden().as_bytes(),
+        needle.question().as_bytes(),
+        needle.answer().as_bytes(),
+        needle.real_needle().as_bytes(),
         &(context_length as u64).to_le_bytes(),
         &depth,
         &seed.to_le_bytes(),

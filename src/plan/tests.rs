@@ -1,14 +1,18 @@
 use super::*;
+use crate::needle::Needle;
 
-fn needle(id: &str, text: &str) -> Needle {
-    Needle {
+fn needle(id: &str, text: &str) -> ProbeText {
+    asking(id, text, "Q?", "A.")
+}
+
+fn asking(id: &str, text: &str, question: &str, answer: &str) -> ProbeText {
+    ProbeText::Needle(Needle {
         id: id.to_owned(),
         needle: text.to_owned(),
-        question: "Q?".to_owned(),
-        answer: "A.".to_owned(),
+        question: question.to_owned(),
+        answer: answer.to_owned(),
         real_needle: None,
-        facts: None,
-    }
+    })
 }
 
 fn key(p: &Probe) -> (usize, usize, f64, u32) {
@@ -55,7 +59,7 @@ fn probes_are_in_the_order_needle_length_depth_repeat() {
 
 #[test]
 fn ids_depend_on_the_content_only() {
-    let id = |n: &Needle, t: usize, d: f64, seed: u64| {
+    let id = |n: &ProbeText, t: usize, d: f64, seed: u64| {
         Plan::new("in", std::slice::from_ref(n), &[t], &[d], 1, seed).unwrap().probes[0].id
     };
     let a = needle("a", "one");
@@ -66,10 +70,10 @@ fn ids_depend_on_the_content_only() {
     let large = Plan::new("in", &both, &[256, 512], &[0.1, 0.5], 3, 0);
     let found = large.unwrap().probes.into_iter().find(|p| key(p) == (1, 512, 0.5, 0));
     assert_eq!(found.unwrap().id, base);
-    let other_question = Needle { question: "R?".to_owned(), ..a.clone() };
-    let other_answer = Needle { answer: "B.".to_owned(), ..a.clone() };
+    let other_question = asking("a", "one", "R?", "A.");
+    let other_answer = asking("a", "one", "Q?", "B.");
     // Parts do not run together: "one" + "Q?" is not "oneQ" + "?".
-    let shifted = Needle { question: "?".to_owned(), ..needle("a", "oneQ") };
+    let shifted = asking("a", "oneQ", "?", "A.");
     let elsewhere = Plan::new("other", std::slice::from_ref(&a), &[512], &[0.5], 1, 0);
     let all = [
         base,

@@ -8,8 +8,7 @@ use std::ops::Range;
 
 use super::Prompt;
 use crate::error::{Error, Result};
-use crate::needle::overlapping;
-use crate::tasks::babilong::PublishedContext;
+use crate::needle::{PublishedContext, overlapping};
 use crate::tokenizer::Tokenizer;
 
 /// A published context in tokens.
@@ -93,7 +92,7 @@ impl ContextParts<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tasks::babilong::babi::BabiTask;
+    use crate::needle::SubTask;
     use crate::tokenizer::samples::byte_level;
 
     #[test]
@@ -105,11 +104,14 @@ mod tests {
             start..start + part.len()
         };
         let context = PublishedContext {
-            task: BabiTask::Qa1,
+            id: "qa1-1".to_owned(),
+            task: SubTask { number: 0, name: "qa1", labels: &[] },
             place: "qa1.json:1".to_owned(),
             text: text.to_owned(),
             supporting: vec![at("Mary went to the office.")],
             distractors: vec![at("John left.")],
+            question: "Where is Mary?".to_owned(),
+            answer: "office".to_owned(),
         };
         let tokens = ContextTokens::of(&context, tokenizer).unwrap();
         let parts =

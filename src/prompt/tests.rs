@@ -22,7 +22,6 @@ fn needle(text: &str) -> Needle {
         question: "Where is it?".to_owned(),
         answer: "There.".to_owned(),
         real_needle: None,
-        facts: None,
     }
 }
 
@@ -217,7 +216,6 @@ fn a_depth_that_is_not_a_fraction_is_refused() {
 fn real_needles_have_their_own_span() {
     let n = Needle {
         real_needle: Some("in the bedroom".to_owned()),
-        facts: None,
         ..needle("The old map is kept in the bedroom.")
     };
     let case = Case::new(byte_level(), &Haystack::bundled().unwrap(), &n);

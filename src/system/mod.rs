@@ -5,4 +5,7 @@ pub mod interrupt;
 pub mod machine;
 pub mod panics;
 pub mod progress;
+pub mod reporter;
 pub mod terminal;
+
+pub use reporter::Reporter;

@@ -1,32 +1,20 @@
-//! [`TextInputs`]: what LongBench, LooGLE and RULER read before the weights.
+//! [`TextInputs`]: what tasks whose prompts are whole texts read before the weights.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::longbench::{Benchmark, LongBenchDataset, LongBenchPrompts};
-use super::ruler::{RulerGenerator, max_new_tokens, task_in};
-use super::text_prompt::TextPromptLimits;
-use super::text_source::{LongBenchSource, MadeRuler, PublishedRuler, TextSource};
+use super::TextPromptLimits;
 use crate::chat::{Chat, ChatMode};
-use crate::commands::evaluate::config::EvaluateConfig;
 use crate::config::ProbeConfig;
-use crate::datasets::data_files;
 use crate::error::{Error, Result};
 use crate::haystack::Haystack;
-use crate::job::{ModelFiles, context_lengths};
-use crate::metrics::code_sim::Similarity;
-use crate::tasks::Task;
-use crate::tasks::longbench::loogle_rows::read_loogle;
-use crate::tasks::longbench::rows::LongBenchRow;
-use crate::tasks::longbench::task::LongBenchTask;
-use crate::tasks::ruler::rows::RulerRow;
-use crate::tasks::ruler::task::{RulerSet, RulerTask};
+use crate::job::{ChatMeta, HaystackMeta, ModelFiles, ModelMeta, TokenizerMeta};
+use crate::model::Llama;
 
-/// Everything read for a task of whole texts but the weights.
-pub(crate) struct TextInputs {
+/// Everything but the rows and the weights.
+pub struct TextInputs {
     /// The model.
     pub model: ModelFiles,
     /// The essays that prompts were made of.
@@ -39,168 +27,47 @@ pub(crate) struct TextInputs {
     pub prompt_files: Vec<DataFile>,
     /// How prompts and answers end.
     pub limits: TextPromptLimits,
-    /// What the user should know about them.
-    pub notes: Vec<String>,
-    rows: Rows,
+    /// Rows of each task, data set or file; `None` for all.
+    pub samples: Option<usize>,
+    /// Most tokens of an answer, where that was asked for.
+    pub max_new_tokens: Option<usize>,
+    /// How code is compared, if that plays a part.
+    pub code_similarity: Option<&'static str>,
 }
 
 /// A file that was read.
 #[derive(Debug, Serialize)]
-pub(crate) struct DataFile {
+pub struct DataFile {
     path: String,
     sha256: String,
     /// How many of its rows are asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    rows: Option<usize>,
-}
-
-enum Rows {
-    LongBench {
-        benchmark: Benchmark,
-        rows: Vec<LongBenchRow>,
-        prompts: LongBenchPrompts,
-        similarity: Similarity,
-    },
-    Ruler {
-        sets: Vec<RulerSet>,
-        max_new_tokens: Option<usize>,
-    },
+    pub rows: Option<usize>,
 }
 
 impl TextInputs {
-    /// Reads the rows of `source`, or makes them, and the model's files.
-    ///
-    /// # Errors
-    /// [`Error::Data`] naming file and row, [`Error::Model`] for the model, and [`Error::Usage`] for
-    /// lengths that the model has no room for.
-    pub fn load(config: &EvaluateConfig, source: &TextSource) -> Result<Self> {
-        let probes = &config.probes;
-        match source {
-            TextSource::LongBench(source) => Self::longbench(probes, source),
-            TextSource::MadeRuler(source) => Self::made_ruler(probes, source),
-            TextSource::PublishedRuler(source) => Self::published_ruler(probes, source),
-        }
-    }
-
-    fn longbench(probes: &ProbeConfig, source: &LongBenchSource) -> Result<Self> {
-        let prompts = LongBenchPrompts::read_all(&source.prompts)?;
-        let mut notes = Vec::new();
-        let (rows, files) = longbench_rows(source, &mut notes)?;
-        let benchmark = source.benchmark;
-        let mut longest = 0;
-        for row in &rows {
-            let dataset = super::longbench::task::dataset(benchmark, row)?;
-            longest = longest.max(prompts.max_new_tokens(dataset));
-        }
-        let model = ModelFiles::open(&probes.model)?;
-        Ok(Self {
-            limits: limits(probes, &model, source.max_prompt_tokens, longest)?,
+    /// With nothing but the model and its limits.
+    pub fn new(model: ModelFiles, limits: TextPromptLimits) -> Self {
+        Self {
             model,
             haystack: None,
             context_lengths: Vec::new(),
-            files,
-            prompt_files: source
-                .prompts
-                .iter()
-                .map(|path| DataFile::new(path, None))
-                .collect::<Result<_>>()?,
-            notes,
-            rows: Rows::LongBench { benchmark, rows, prompts, similarity: source.similarity },
-        })
-    }
-
-    fn published_ruler(probes: &ProbeConfig, source: &PublishedRuler) -> Result<Self> {
-        let (sets, files) = ruler_sets(source)?;
-        let asked = source.max_new_tokens;
-        let longest = sets.iter().map(|set| asked.unwrap_or_else(|| max_new_tokens(&set.task)));
-        let model = ModelFiles::open(&probes.model)?;
-        Ok(Self {
-            limits: limits(probes, &model, source.max_prompt_tokens, longest.max().unwrap_or(0))?,
-            model,
-            haystack: None,
-            context_lengths: Vec::new(),
-            files,
-            prompt_files: Vec::new(),
-            notes: Vec::new(),
-            rows: Rows::Ruler { sets, max_new_tokens: asked },
-        })
-    }
-
-    fn made_ruler(probes: &ProbeConfig, source: &MadeRuler) -> Result<Self> {
-        let haystack = match &probes.haystack_dir {
-            Some(dir) => Haystack::load_dir(dir, probes.skip_bad_files)?,
-            None => Haystack::bundled()?,
-        };
-        let model = ModelFiles::open(&probes.model)?;
-        let asked = source.max_new_tokens;
-        let answers =
-            source.kinds.iter().map(|k| asked.unwrap_or_else(|| max_new_tokens(k.name())));
-        let lengths = context_lengths(probes, &model, answers.max().unwrap_or(0))?;
-        let chat = chat(probes, &model)?;
-        let around = match &chat {
-            Some((chat, true)) => chat.tokens(),
-            _ => usize::from(model.tokenizer.bos().is_some()),
-        };
-        let count = |text: &str| Ok(model.tokenizer.encode(text)?.len() + around);
-        let mut sets = Vec::new();
-        for kind in &source.kinds {
-            for &length in &lengths {
-                let essays = haystack.files().iter().map(|file| file.text());
-                let generator = RulerGenerator::new(essays, probes.seed, length, &count)?;
-                let rows = (0..source.samples).map(|index| generator.row(*kind, index));
-                sets.push(RulerSet {
-                    task: kind.name().to_owned(),
-                    name: format!("{}-{length}", kind.name()),
-                    tokens: Some(length),
-                    rows: rows.collect::<Result<_>>()?,
-                });
-            }
-        }
-        let stop_ids = probes.stop.ids(&model.config.eos, &model.tokenizer);
-        Ok(Self {
-            limits: TextPromptLimits {
-                max_prompt_tokens: lengths.last().copied().unwrap_or(0),
-                stop_ids,
-                chat,
-            },
-            model,
-            haystack: Some(haystack),
-            context_lengths: lengths,
             files: Vec::new(),
             prompt_files: Vec::new(),
-            notes: Vec::new(),
-            rows: Rows::Ruler { sets, max_new_tokens: asked },
-        })
-    }
-
-    /// The task of the rows.
-    ///
-    /// # Errors
-    /// As [`LongBenchTask::new`] and [`RulerTask::new`].
-    pub fn task(&self) -> Result<Box<dyn Task + '_>> {
-        let (tokenizer, limits) = (&self.model.tokenizer, self.limits.clone());
-        Ok(match &self.rows {
-            Rows::LongBench { benchmark, rows, prompts, similarity } => Box::new(
-                LongBenchTask::new(*benchmark, rows, prompts, tokenizer, limits, *similarity)?,
-            ),
-            Rows::Ruler { sets, max_new_tokens } => {
-                Box::new(RulerTask::new(sets, tokenizer, limits, *max_new_tokens)?)
-            }
-        })
-    }
-
-    /// How code is compared, if that plays a part.
-    pub fn code_similarity(&self) -> Option<&'static str> {
-        match self.rows {
-            Rows::LongBench { benchmark: Benchmark::LooGle, .. } | Rows::Ruler { .. } => None,
-            Rows::LongBench { similarity: Similarity::Levenshtein, .. } => Some("levenshtein"),
-            Rows::LongBench { similarity: Similarity::Difflib, .. } => Some("difflib"),
+            limits,
+            samples: None,
+            max_new_tokens: None,
+            code_similarity: None,
         }
     }
 }
 
 impl DataFile {
-    fn new(path: &Path, rows: Option<usize>) -> Result<Self> {
+    /// A file of which `rows` rows are asked.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if it cannot be read again.
+    pub fn new(path: &Path, rows: Option<usize>) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| {
             Error::data("a data file cannot be read again").at(path.display()).got(e)
         })?;
@@ -209,88 +76,80 @@ impl DataFile {
     }
 }
 
-/// The rows that are asked, and the files that they are from.
-fn longbench_rows(
-    source: &LongBenchSource,
-    notes: &mut Vec<String>,
-) -> Result<(Vec<LongBenchRow>, Vec<DataFile>)> {
-    let (mut rows, mut files) = (Vec::new(), Vec::new());
-    // A folder as distributed has them; who names a file or a data set is told instead.
-    let leave_out = source.datasets.is_none() && source.path.is_dir();
-    let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
-    let mut of_dataset: BTreeMap<(String, bool), usize> = BTreeMap::new();
-    for file in data_files(&source.path)? {
-        let before = rows.len();
-        let read = match source.benchmark {
-            Benchmark::LongBench => LongBenchRow::read(&file)?,
-            Benchmark::LooGle => read_loogle(&file, &source.benchmark.names())?,
-        };
-        for row in read {
-            let all = source.datasets.as_ref();
-            if all.is_some_and(|sets| sets.iter().all(|set| set.name != row.dataset)) {
-                continue;
-            }
-            if leave_out && LongBenchDataset::needs_segmenter(&row.dataset) {
-                *left_out.entry(row.dataset).or_default() += 1;
-                continue;
-            }
-            let count = of_dataset.entry((row.dataset.clone(), row.in_e)).or_default();
-            if source.samples.is_none_or(|most| *count < most) {
-                *count += 1;
-                rows.push(row);
-            }
+/// What rows of whole texts were made of.
+#[derive(Serialize)]
+pub(crate) struct TextProvenance<'a> {
+    model: ModelMeta<'a>,
+    tokenizer: TokenizerMeta<'a>,
+    /// The essays of prompts that were made here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    haystack: Option<HaystackMeta<'a>>,
+    data: DataMeta<'a>,
+    prompt: TextPromptMeta<'a>,
+    seed: u64,
+    device: &'a str,
+    dtype: String,
+}
+
+#[derive(Serialize)]
+struct DataMeta<'a> {
+    files: &'a [DataFile],
+    /// Rows of each task, data set or file; `None`: all of them.
+    samples: Option<usize>,
+    /// Lengths that prompts were made to.
+    context_lengths: &'a [usize],
+}
+
+#[derive(Serialize)]
+struct TextPromptMeta<'a> {
+    /// Files with wording and lengths of answers; what they do not have is headprof's own.
+    wording: &'a [DataFile],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chat: Option<ChatMeta<'a>>,
+    /// `None`: prompts are not shortened.
+    max_prompt_tokens: Option<usize>,
+    /// `None`: every task or data set has its own.
+    max_new_tokens: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code_similarity: Option<&'static str>,
+    stop: &'static str,
+    eos_ids: &'a [u32],
+    chunk_tokens: usize,
+}
+
+impl<'a> TextProvenance<'a> {
+    /// Of a run of `model` over `texts`.
+    pub fn new(probes: &'a ProbeConfig, texts: &'a TextInputs, model: &'a Llama) -> Self {
+        let compute = model.compute();
+        let most = texts.limits.max_prompt_tokens;
+        Self {
+            model: ModelMeta::new(&texts.model, model),
+            tokenizer: TokenizerMeta::new(&texts.model),
+            haystack: texts.haystack.as_ref().map(|h| HaystackMeta::new(probes, h)),
+            data: DataMeta {
+                files: &texts.files,
+                samples: texts.samples,
+                context_lengths: &texts.context_lengths,
+            },
+            prompt: TextPromptMeta {
+                wording: &texts.prompt_files,
+                chat: texts.limits.chat.as_ref().map(|(chat, _)| ChatMeta::new(&chat.template)),
+                max_prompt_tokens: Some(most).filter(|most| *most < usize::MAX),
+                max_new_tokens: texts.max_new_tokens,
+                code_similarity: texts.code_similarity,
+                stop: probes.stop.name(),
+                eos_ids: &model.config().eos,
+                chunk_tokens: probes.chunk_tokens(compute),
+            },
+            seed: probes.seed,
+            device: &compute.name,
+            dtype: format!("{:?}", compute.dtype).to_lowercase(),
         }
-        if rows.len() > before {
-            files.push(DataFile::new(&file, Some(rows.len() - before))?);
-        }
-    }
-    notes.extend(left_out.iter().map(|(name, rows)| {
-        format!("{rows} rows of {name} are left out: it is scored by Chinese words, which cannot be told apart here")
-    }));
-    match rows.is_empty() {
-        false => Ok((rows, files)),
-        true => Err(no_rows(&source.path, "of the data sets asked for")),
     }
 }
 
-/// The rows of each file, and the files.
-fn ruler_sets(source: &PublishedRuler) -> Result<(Vec<RulerSet>, Vec<DataFile>)> {
-    let (mut sets, mut files) = (Vec::new(), Vec::new());
-    let is_file = !source.path.is_dir();
-    let root = if is_file { source.path.parent() } else { Some(&*source.path) };
-    for file in data_files(&source.path)? {
-        let asked = source.tasks.as_deref();
-        let task = match (task_in(&file.to_string_lossy()), asked) {
-            (Some(task), _) => task,
-            (None, Some([task])) if is_file => task,
-            (None, _) if !is_file => continue,
-            (None, _) => {
-                return Err(Error::data(
-                    "the file does not say which task of RULER its rows are of",
-                )
-                .at(file.display())
-                .got("no name of a task in its path")
-                .expected("a path such as 4096/niah_single_1.jsonl or vt_4096.jsonl")
-                .advice("--task ruler:vt, if that is what they are"));
-            }
-        };
-        if asked.is_some_and(|tasks| !tasks.contains(&task)) {
-            continue;
-        }
-        let mut rows = RulerRow::read(&file)?;
-        rows.truncate(source.samples.unwrap_or(usize::MAX));
-        files.push(DataFile::new(&file, Some(rows.len()))?);
-        let inside = root.and_then(|root| file.strip_prefix(root).ok()).unwrap_or(&file);
-        let name = inside.with_extension("").to_string_lossy().into_owned();
-        sets.push(RulerSet { task: task.to_owned(), name, tokens: None, rows });
-    }
-    match sets.is_empty() {
-        false => Ok((sets, files)),
-        true => Err(no_rows(&source.path, "of the tasks asked for")),
-    }
-}
-
-fn no_rows(path: &Path, which: &str) -> Error {
+/// There is no row to ask.
+pub(super) fn no_rows(path: &Path, which: &str) -> Error {
     Error::data("there is nothing to ask")
         .at(path.display())
         .got(format!("no row {which}"))
@@ -303,7 +162,7 @@ fn no_rows(path: &Path, which: &str) -> Error {
 ///
 /// # Errors
 /// [`Error::Usage`] if there is no room.
-fn limits(
+pub(super) fn limits(
     probes: &ProbeConfig,
     model: &ModelFiles,
     asked: Option<usize>,
@@ -328,11 +187,40 @@ fn limits(
 }
 
 /// What makes prompts chat messages, and whether all of them are.
-fn chat(probes: &ProbeConfig, model: &ModelFiles) -> Result<Option<(Chat, bool)>> {
+pub(super) fn chat(probes: &ProbeConfig, model: &ModelFiles) -> Result<Option<(Chat, bool)>> {
     let all = probes.chat == ChatMode::Always;
     Ok(model.chat(probes.chat)?.map(|chat| (chat, all)))
 }
 
 #[cfg(test)]
-#[path = "text_inputs_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::config::ModelChoice;
+
+    /// needle-llama has 4096 positions.
+    #[test]
+    fn prompts_have_the_room_beside_the_answer() {
+        let mut probes = ProbeConfig::new(
+            &crate::cli::ProbeArgs { repeats: 1, ..Default::default() },
+            crate::config::AnswerDefaults::default(),
+            crate::score::CompatSet::default(),
+            &crate::config::Surroundings::default(),
+        )
+        .unwrap()
+        .0;
+        let model = ModelFiles::open(&ModelChoice::NeedleLlama).unwrap();
+        let most = |probes: &ProbeConfig, asked, answer| {
+            limits(probes, &model, asked, answer).map(|limits| limits.max_prompt_tokens)
+        };
+        assert_eq!(most(&probes, None, 96).unwrap(), 4000);
+        assert_eq!(most(&probes, Some(9), 96).unwrap(), 9);
+        for (asked, answer) in [(Some(4001), 96), (None, 4096)] {
+            let e = most(&probes, asked, answer).unwrap_err();
+            assert_eq!(e.exit_code(), 2);
+            assert!(e.to_string().contains("4096 of needle-llama"), "{e}");
+        }
+        probes.allow_extrapolation = true;
+        assert_eq!(most(&probes, None, 96).unwrap(), usize::MAX);
+        assert_eq!(most(&probes, Some(5000), 96).unwrap(), 5000);
+    }
+}

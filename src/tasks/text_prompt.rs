@@ -24,12 +24,7 @@ impl TextPromptLimits {
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub(super) fn prompt(
-        &self,
-        tokenizer: &Tokenizer,
-        text: &str,
-        is_message: bool,
-    ) -> Result<Vec<u32>> {
+    pub fn prompt(&self, tokenizer: &Tokenizer, text: &str, is_message: bool) -> Result<Vec<u32>> {
         let most = self.max_prompt_tokens;
         Ok(match self.chat(is_message) {
             None => middle_truncate(&whole_prompt(tokenizer, text)?, most),
@@ -69,7 +64,7 @@ fn whole_prompt(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
 
 /// How long the prompts of a task are together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Measured {
+pub struct Measured {
     /// Prompts and answers.
     pub extent: Extent,
     /// Tokens of all prompts.

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::heads::Granularity;
 use crate::heads::HeadMatrix;
 use crate::plot::{HeatmapMeta, head_heatmap};
+use crate::system::Reporter;
 use crate::system::atomic;
 
 pub use inputs::Inputs;
@@ -28,13 +29,14 @@ pub use report::{Allocation, Parameters};
 /// # Errors
 /// [`Error::Usage`] for options that cannot be used, [`Error::Data`] for files that cannot,
 /// [`Error::Resources`] if a file cannot be written.
-pub fn run(args: &AllocateArgs) -> Result<Allocation> {
+pub fn run(args: &AllocateArgs, reporter: &Reporter) -> Result<Allocation> {
     let allocator = budget::by_name(&args.method).at_option("--method")?;
     let options = options(allocator, args);
     options.check()?;
     refuse_unusable(allocator, args)?;
     args.out.as_deref().map_or(Ok(()), atomic::usable_folder)?;
     let inputs = Inputs::read(allocator, args)?;
+    inputs.notes.iter().for_each(|text| reporter.note(text));
     let budget = allocator.allocate(&Request {
         heads: inputs.heads,
         prompt_tokens: args.prompt_tokens,

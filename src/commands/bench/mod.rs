@@ -18,20 +18,20 @@ use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 
 use crate::cli::BenchArgs;
-use crate::config::{ComputeConfig, ModelChoice, at_least_one, default_chunk_tokens};
+use crate::config::{ComputeConfig, ModelChoice, Surroundings, at_least_one, default_chunk_tokens};
 use crate::error::{Error, Result};
-use crate::job::ModelFiles;
+use crate::job;
 use crate::model::calibrate::{layer_weights, prompt_attention_flops, prompt_weights};
 use crate::model::llama::NoRows;
 use crate::model::rates::Rates;
 use crate::model::{Llama, ModelConfig};
 use crate::plan::parse_lengths;
+use crate::system::Reporter;
 use crate::system::interrupt::Interrupt;
 use crate::system::machine;
-use crate::system::terminal::note;
 
 /// What to measure, without contradictions.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct BenchConfig {
     /// The model.
     pub model: ModelChoice,
@@ -45,8 +45,8 @@ pub struct BenchConfig {
     pub tries: usize,
     /// Prompt tokens per pass.
     pub chunk: Option<usize>,
-    /// No progress.
-    pub quiet: bool,
+    /// Whom to tell.
+    pub reporter: Reporter,
 }
 
 impl BenchConfig {
@@ -54,16 +54,16 @@ impl BenchConfig {
     ///
     /// # Errors
     /// [`Error::Usage`] naming the option.
-    pub fn new(args: &BenchArgs) -> Result<Self> {
+    pub fn new(args: &BenchArgs, surroundings: &Surroundings) -> Result<Self> {
         let counted = |option, n| Ok::<usize, Error>(at_least_one(option, Some(n))?.unwrap_or(1));
         Ok(Self {
-            model: ModelChoice::of(&args.model)?,
+            model: ModelChoice::of(&args.model, surroundings)?,
             compute: ComputeConfig::new(&args.model.compute)?,
             lengths: parse_lengths(&args.lengths)?.values,
             steps: counted("--steps", args.steps)?,
             tries: counted("--tries", args.tries)?,
             chunk: at_least_one("--chunk", args.chunk)?,
-            quiet: args.quiet,
+            reporter: Reporter { quiet: args.quiet, json: args.json },
         })
     }
 }
@@ -121,25 +121,21 @@ pub struct LengthSpeed {
 /// # Errors
 /// [`Error::Usage`] for a length that the model does not have, and the errors of model and device.
 pub fn run(config: &BenchConfig, interrupt: &Interrupt) -> Result<Bench> {
-    let tell = |text: &str| {
-        if !config.quiet {
-            note(text)
-        }
-    };
-    let compute = config.compute.open_telling(&[], &tell)?;
-    let files = ModelFiles::open(&config.model)?;
+    let session = job::open(&config.compute, &[], &config.reporter)?;
+    let compute = &session.compute;
+    let files = session.model(&config.model)?;
     let shape = &files.config;
     check_lengths(config, shape)?;
     let loading = Instant::now();
-    let model = files.load(&compute)?;
+    let model = session.load(&files)?;
     let load_secs = loading.elapsed().as_secs_f64();
     let held = compute.held(shape.saved);
-    let rates = Rates::measure(&compute, held)?;
-    let chunk = config.chunk.unwrap_or_else(|| default_chunk_tokens(&compute));
+    let rates = Rates::measure(compute, held)?;
+    let chunk = config.chunk.unwrap_or_else(|| default_chunk_tokens(compute));
     let mut lengths = Vec::with_capacity(config.lengths.len());
     for &tokens in &config.lengths {
         interrupt.check()?;
-        tell(&format!("{tokens} tokens ..."));
+        config.reporter.progress(&format!("{tokens} tokens ..."));
         let (prefill_secs, decode_secs) = time(&model, tokens, chunk, config)?;
         let bytes = decode_bytes(shape, [held, compute.dtype], tokens + config.steps / 2);
         lengths.push(LengthSpeed::new(shape, &rates, tokens, bytes, prefill_secs, decode_secs));

@@ -5,16 +5,15 @@ use std::path::PathBuf;
 use super::setting::Setting;
 use crate::budget::BudgetOptions;
 use crate::cli::{EvaluateArgs, FormArg};
-use crate::config::{
-    AtOption, DEFAULT_SAMPLES, ProbeConfig, ProbeSource, StopRule, batch, eviction_options,
-};
+use crate::config::{AtOption, ProbeConfig, Surroundings, batch, eviction_options};
 use crate::error::{Error, Result};
 use crate::eviction::{self, Method};
 use crate::gate::GateKind;
 use crate::heads::Granularity;
 use crate::plan::check_tokens;
 use crate::score::CompatSet;
-use crate::tasks::text_source::TextSource;
+use crate::system::Reporter;
+use crate::tasks::{self, Asked, Purpose, TaskSource};
 
 /// Methods of a comparison where none are named; those that follow head scores only with them.
 const DEFAULT_METHODS: [&str; 9] = [
@@ -29,16 +28,12 @@ const DEFAULT_METHODS: [&str; 9] = [
     "dililazykv",
 ];
 
-/// Tasks of babilong where none are named: those that the references evaluate.
-const DEFAULT_TASKS: &str = "qa1..qa5";
-
 /// A comparison to run, without contradictions.
 pub struct EvaluateConfig {
-    /// The prompts; of a task of whole texts only what is not about needles: model, device,
-    /// lengths, texts, seed, and how answers end.
+    /// The prompts.
     pub probes: ProbeConfig,
-    /// A task of whole texts in the place of probes.
-    pub text: Option<TextSource>,
+    /// What is asked.
+    pub task: Box<dyn TaskSource>,
     /// Methods and budgets, FullKV first if it is among them.
     pub settings: Vec<Setting>,
     /// Which heads keep tokens of their own.
@@ -55,10 +50,8 @@ pub struct EvaluateConfig {
     pub out: PathBuf,
     /// Whether pictures are drawn.
     pub plots: bool,
-    /// Errors only.
-    pub quiet: bool,
-    /// A JSON object instead of a table.
-    pub json: bool,
+    /// Whom to tell.
+    pub reporter: Reporter,
     /// What the user should know about the arguments.
     pub notes: Vec<String>,
     /// The command line, for the record.
@@ -66,21 +59,20 @@ pub struct EvaluateConfig {
 }
 
 impl EvaluateConfig {
-    /// Validates `args`; `command` is the command line that they come from.
+    /// Validates `args`.
     ///
     /// # Errors
     /// [`Error::Usage`] naming the option.
-    pub fn new(args: &EvaluateArgs, command: Vec<String>) -> Result<Self> {
-        let text = TextSource::new(args)?;
-        let source = if text.is_some() { ProbeSource::Needles } else { source(args)? };
-        let (mut probes, notes) = ProbeConfig::new(&args.probes, source, CompatSet::default())?;
-        if text.is_none() {
-            probes.prompts.clone_from(&args.prompts);
-        }
-        if text.is_some() && args.probes.stop_newline.is_none() {
-            // As the benchmarks have it.
-            probes.stop = StopRule::Eos;
-        }
+    pub fn new(args: &EvaluateArgs, surroundings: &Surroundings) -> Result<Self> {
+        let compat = CompatSet::default();
+        let task = tasks::choose(&Asked {
+            task: &args.task,
+            text: &args.text,
+            probes: &args.probes,
+            compat,
+            purpose: Purpose::Evaluate,
+        })?;
+        let (probes, notes) = ProbeConfig::new(&args.probes, task.answers(), compat, surroundings)?;
         let budgets = budgets(&args.budgets)?;
         let budget = BudgetOptions {
             capacity_tokens: budgets[0],
@@ -102,7 +94,7 @@ impl EvaluateConfig {
         needs(&methods, args)?;
         Ok(Self {
             probes,
-            text,
+            task,
             settings: Setting::all(&methods, &budgets, &options, args.beta)?,
             granularity: args.selection.granularity.into(),
             head_score: args.head_score.clone(),
@@ -111,48 +103,10 @@ impl EvaluateConfig {
             batch: batch(args.batch.as_deref())?,
             out: args.out.clone(),
             plots: !args.no_plots,
-            quiet: args.quiet,
-            json: args.json,
+            reporter: Reporter { quiet: args.quiet, json: args.json },
             notes,
-            command,
+            command: surroundings.command.clone(),
         })
-    }
-}
-
-/// What `--task`, `--task-data` and `--samples` say about probes.
-fn source(args: &EvaluateArgs) -> Result<ProbeSource> {
-    let (task, rest) = args.task.split_once(':').map_or((&*args.task, None), |(t, r)| (t, Some(r)));
-    let of_rows = [
-        ("--samples", args.samples.is_some(), "babilong, longbench, loogle or ruler"),
-        ("--task-data", args.task_data.is_some(), "babilong, longbench, loogle or ruler"),
-        ("--prompts", !args.prompts.is_empty(), "babilong, longbench or loogle"),
-        ("--code-similarity", args.code_similarity.is_some(), "longbench"),
-        ("--max-prompt-tokens", args.max_prompt_tokens.is_some(), "longbench or loogle"),
-    ];
-    let other = of_rows.iter().find(|g| g.1 && (task == "needle" || !g.2.starts_with("babilong")));
-    if let (Some((option, _, of)), "needle" | "babilong") = (other, task) {
-        return Err(Error::usage(format!("{option} is for other tasks"))
-            .at(option)
-            .got(format!("--task {task}"))
-            .expected(format!("--task {of}")));
-    }
-    match (task, rest, &args.task_data) {
-        ("needle", None, _) => Ok(ProbeSource::Needles),
-        ("babilong", tasks, Some(path)) => {
-            ProbeSource::published(path, tasks, "--task", args.samples)
-        }
-        ("babilong", tasks, None) => ProbeSource::babilong(
-            tasks.unwrap_or(DEFAULT_TASKS),
-            "--task",
-            args.samples.unwrap_or(DEFAULT_SAMPLES),
-            true,
-        ),
-        _ => Err(Error::usage("there is no such task")
-            .at("--task")
-            .got(format!("\"{}\"", args.task))
-            .expected(
-                "needle, babilong, longbench, loogle or ruler, or a list such as babilong:qa1..qa5",
-            )),
     }
 }
 
@@ -218,15 +172,14 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, Command};
-    use crate::tasks::ruler::RulerKind;
-    use crate::tasks::text_source::MadeRuler;
+    use crate::config::StopRule;
 
     fn parse(line: &str) -> Result<EvaluateConfig> {
         let words: Vec<&str> =
             ["headprof", "evaluate"].into_iter().chain(line.split_whitespace()).collect();
         let cli = Cli::try_parse_from(&words).expect("clap takes the line");
         let Some(Command::Evaluate(args)) = cli.command else { panic!("not evaluate") };
-        EvaluateConfig::new(&args, Vec::new())
+        EvaluateConfig::new(&args, &Surroundings::default())
     }
 
     fn labels(line: &str) -> Vec<String> {
@@ -245,21 +198,22 @@ mod tests {
     #[test]
     fn tasks_of_whole_texts_have_their_own_defaults() {
         let ruler = parse("--task ruler:vt,vt --lengths 256").unwrap();
-        let kinds = vec![RulerKind::VariableTracking];
-        let made = MadeRuler { kinds, samples: 20, max_new_tokens: None };
-        assert_eq!(ruler.text, Some(TextSource::MadeRuler(made)));
-        assert_eq!(ruler.probes.stop, StopRule::Eos);
+        assert_eq!((ruler.task.info().name, ruler.probes.stop), ("ruler", StopRule::Eos));
+        assert!(ruler.task.probes().is_none());
         let asked = parse("--task ruler --stop-newline on --max-new-tokens 9").unwrap();
         assert_eq!(asked.probes.stop, StopRule::EosOrLineBreak);
-        assert_eq!(asked.text.unwrap().max_new_tokens(), Some(9));
         let line = "--task longbench --task-data x --prompts a,b --prompts c --samples 2";
-        let Some(TextSource::LongBench(source)) = parse(line).unwrap().text else {
-            panic!("not longbench")
-        };
-        assert_eq!((source.prompts.len(), source.samples), (3, Some(2)));
-        // The older name of the option.
-        let old = parse("--task babilong:qa1 --babilong-data x").unwrap();
-        assert!(matches!(old.probes.source, ProbeSource::Published(_)) && old.text.is_none());
+        let rows = parse(line).unwrap();
+        assert_eq!((rows.task.info().name, rows.probes.stop), ("longbench", StopRule::Eos));
+        // Older names of the options.
+        let old = parse("--probe babilong --tasks qa1 --babilong-data x").unwrap();
+        let new = parse("--task babilong:qa1 --task-data x").unwrap();
+        assert_eq!(format!("{:?}", old.task), format!("{:?}", new.task));
+        assert!(new.task.probes().is_some());
+        assert_eq!(
+            (new.probes.stop, new.probes.gate.kind),
+            (StopRule::EosOrLineBreak, GateKind::Label)
+        );
     }
 
     #[test]
@@ -291,7 +245,7 @@ mod tests {
             ("--task longbench", "--task-data"),
             ("--task loogle", "rows of LooGLE"),
             ("--task loogle:hotpotqa --task-data x", "timeline_reorder"),
-            ("--task loogle --task-data x --code-similarity difflib", "no code to compare"),
+            ("--task loogle --task-data x --code-similarity difflib", "--task longbench"),
             ("--prompts x", "--task babilong, longbench or loogle"),
             ("--task longbenhc --task-data x", "longbenhc"),
             ("--task longbench:vcsum --task-data x", "Chinese words"),

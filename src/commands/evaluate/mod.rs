@@ -9,6 +9,8 @@
 
 pub mod config;
 
+mod evidence;
+
 mod compressing;
 mod groups;
 mod outputs;
@@ -17,14 +19,14 @@ mod report;
 mod run;
 mod setting;
 mod table;
-mod task_inputs;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
+
+use evidence::Evidence;
 
 pub use config::EvaluateConfig;
 pub use groups::{Group, GroupScore, groups};
@@ -32,19 +34,14 @@ pub use run::{Outcome, Record, Runner};
 pub use setting::Setting;
 pub use table::{MetricEstimate, Row, RowSeconds, rows};
 
-use task_inputs::TaskInputs;
-
-use crate::budget::{UtilityCurves, UtilityFile};
 use crate::error::{Error, Result};
-use crate::eviction::{HeadEvidence, Rows, Wanted};
-use crate::head_score::{HeadScoreFile, sidecar};
-use crate::heads::HeadMatrix;
-use crate::heads::{CacheHeads, Granularity};
-use crate::job::{ModelFiles, WorkPrompt, Workload, check_memory, check_window, needle_sha256};
+use crate::eviction::{Rows, Wanted};
+use crate::heads::Granularity;
+use crate::job::{self, ModelFiles, Session, WorkPrompt, Workload, check_memory, check_window};
 use crate::model::ModelConfig;
 use crate::system::interrupt::Interrupt;
 use crate::system::machine;
-use crate::system::terminal::{note, wrapped};
+use crate::system::terminal::wrapped;
 
 /// What a comparison tells.
 #[derive(Debug, Serialize)]
@@ -119,37 +116,31 @@ const COLUMNS: usize = 80;
 /// As its stages. [`Error::Evidence`] if every prompt failed.
 pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> {
     let start = Instant::now();
-    let tell = |text: &str| {
-        if !config.quiet {
-            note(text)
-        }
-    };
     let probes = &config.probes;
-    let compute = probes.compute.open_telling(&config.notes, &tell)?;
+    let session = job::open(&probes.compute, &config.notes, &config.reporter)?;
     let out = outputs::EvaluateDir::prepare(&config.out, config.plots)?;
-    let inputs = TaskInputs::load(config)?;
-    let (files, shape) = (inputs.model(), &inputs.model().config);
+    let inputs = config.task.load(probes, &session)?;
+    let files = inputs.common().model();
+    let shape = &files.config;
     let heads = shape.cache_heads(config.granularity);
-    let scores = head_scores(config, &inputs, &tell)?;
-    let utility = utility(config, &files.name, &heads, &tell)?;
-    let mut task = inputs.task(probes)?;
-    let seen = shape.window_note(task.extent().longest_prompt);
-    let notes = inputs.notes().iter().cloned().chain(task.notes()).chain(seen);
-    notes.for_each(|text| tell(&format!("note: {text}")));
+    let evidence = Evidence::read(config, inputs.common(), &heads)?;
+    let mut task = inputs.task()?;
+    session.notes(&task.notes());
+    session.tell_window(files, task.extent().longest_prompt);
     check_window(task.extent(), config.settings[0].options.budget.window_tokens)?;
-    check_memory(probes, files, &compute, task.extent(), extra_bytes(shape, config))?;
+    let extra = extra_bytes(shape, config);
+    check_memory(probes, files, &session.compute, task.extent(), extra)?;
 
-    let model = files.load(&compute)?;
-    model.warnings().iter().for_each(|text| tell(&format!("warning: {text}")));
+    let model = session.load(files)?;
     let runner = Runner {
         model: &model,
         tokenizer: &files.tokenizer,
         settings: &config.settings,
         heads,
-        evidence: HeadEvidence { scores: scores.as_ref(), utility: utility.as_ref() },
+        evidence: evidence.of_heads(),
         chunk: probes.chunk_tokens(model.compute()),
         batch: config.batch,
-        quiet: config.quiet,
+        quiet: config.reporter.quiet,
     };
     let records = runner.run(task.as_mut(), interrupt)?;
     interrupt.begin_writing()?;
@@ -162,15 +153,14 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
     };
     let made = outputs::Made {
         config,
-        inputs: &inputs,
+        inputs: inputs.common(),
         model: &model,
         task: task.as_ref(),
         records: &records,
         rows: &rows,
         groups: &groups,
         batch: runner.most_together(),
-        evidence_sha256: [&config.head_score, &config.utility]
-            .map(|f| f.as_deref().and_then(sha256)),
+        evidence: &evidence,
     };
     let pictures = match config.plots && !rows.is_empty() {
         true => pictures::draw(&made)?,
@@ -182,7 +172,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
     let failed = records.iter().filter(|r| r.outcomes.is_err()).count();
     Ok(Evaluated {
         model: files.name.clone(),
-        task: task.name().to_owned(),
+        task: config.task.info().name.to_owned(),
         judged_by: task.judged_by(),
         table: report::terminal(&rows),
         rows,
@@ -200,21 +190,13 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
 /// # Errors
 /// All that [`run`] refuses before it reads the weights, except for too little memory and the files to
 /// write.
-pub fn workload(config: &EvaluateConfig) -> Result<(ModelFiles, Workload)> {
-    let inputs = TaskInputs::load(config)?;
-    let shape = &inputs.model().config;
-    let heads = shape.cache_heads(config.granularity);
-    let tell = |text: &str| {
-        if !config.quiet {
-            note(text)
-        }
-    };
-    head_scores(config, &inputs, &tell)?;
-    utility(config, &inputs.model().name, &heads, &tell)?;
-    let mut notes = inputs.notes().to_vec();
+pub fn workload(config: &EvaluateConfig, session: &Session) -> Result<(ModelFiles, Workload)> {
+    let inputs = config.task.load(&config.probes, session)?;
+    let shape = &inputs.common().model().config;
+    Evidence::read(config, inputs.common(), &shape.cache_heads(config.granularity))?;
     let prompts = {
-        let task = inputs.task(&config.probes)?;
-        notes.extend(task.notes());
+        let task = inputs.task()?;
+        session.notes(&task.notes());
         check_window(task.extent(), config.settings[0].options.budget.window_tokens)?;
         let prompt = |index| {
             let case = task.case(index)?;
@@ -231,90 +213,8 @@ pub fn workload(config: &EvaluateConfig) -> Result<(ModelFiles, Workload)> {
         extra_per_token_bytes: extra_bytes(shape, config),
         statistics: !wanted(config).row_sums.is_empty(),
         followed: wanted(config).row_sums.contains(&Rows::All),
-        notes,
     };
     Ok((inputs.into_model(), work))
-}
-
-/// The head scores of the file that `config` names.
-fn head_scores(
-    config: &EvaluateConfig,
-    inputs: &TaskInputs,
-    tell: &dyn Fn(&str),
-) -> Result<Option<HeadMatrix>> {
-    let Some(path) = &config.head_score else { return Ok(None) };
-    let (model, needles) = (inputs.model(), inputs.needles());
-    let shape = &model.config;
-    let read = HeadScoreFile::read(path, Some((shape.layers, shape.heads)))?;
-    let mut warnings: Vec<String> =
-        read.warnings.iter().map(|text| format!("{}: {text}", path.display())).collect();
-    let expected = (shape.layers, shape.heads);
-    sidecar::kv_heads(path, expected, Some(&model.name), config.force, &mut warnings)?;
-    let seen = sidecar::needles(path);
-    let evaluated = needles.iter().filter(|n| seen.contains(&needle_sha256(n))).count();
-    if evaluated > 0 {
-        warnings.push(format!(
-            "{evaluated} of {} needles are those that the head scores were made with: methods that \
-             follow the scores have seen them, the others have not. Better evaluate with other \
-             --needles",
-            needles.len()
-        ));
-    }
-    warnings.iter().for_each(|text| tell(&format!("warning: {text}")));
-    let mean = read.file.mean();
-    match mean.values().iter().all(|score| *score == 0.0) {
-        true => Err(Error::data("all head scores are 0, so they say nothing about any head")
-            .at(path.display())
-            .got(format!("{} zeros", mean.values().len()))
-            .expected("at least one head with a score above 0")
-            .advice("use the scores of another run")),
-        false => Ok(Some(mean)),
-    }
-}
-
-/// Of a file; `None` if it cannot be read again.
-fn sha256(path: &Path) -> Option<String> {
-    std::fs::read(path).ok().map(|bytes| format!("{:x}", Sha256::digest(bytes)))
-}
-
-/// The utility curves of the file that `config` names.
-fn utility(
-    config: &EvaluateConfig,
-    model: &str,
-    heads: &CacheHeads,
-    tell: &dyn Fn(&str),
-) -> Result<Option<UtilityCurves>> {
-    let Some(path) = &config.utility else { return Ok(None) };
-    let file = UtilityFile::read(path)?;
-    let mut warnings = Vec::new();
-    sidecar::check_model(path, &file.model, Some(model), config.force, &mut warnings)?;
-    let follower = config.settings.iter().find(|s| s.method.needs_utility());
-    let order = follower.and_then(|s| s.method.token_score()).map_or("", |score| score.name());
-    if file.token_score != order && follower.is_some() {
-        let text = format!("{} orders tokens by {order}", path.display());
-        if !config.force {
-            return Err(Error::data("utility curves are of another order of tokens")
-                .at(path.display())
-                .got(&file.token_score)
-                .expected(order)
-                .advice("record them with `headprof utility --method snapkv`, or --force"));
-        }
-        warnings.push(format!("{text}, its curves by {}", file.token_score));
-    }
-    warnings.iter().for_each(|text| tell(&format!("warning: {text}")));
-    let found = (file.granularity, file.curves.layers(), file.curves.heads());
-    let wanted = (heads.granularity, heads.layers, heads.stored());
-    if found != wanted {
-        let text = |(granularity, layers, heads): (Granularity, usize, usize)| {
-            format!("{layers} layers x {heads} of {}", granularity.name())
-        };
-        return Err(Error::data("utility curves are of other heads")
-            .at(path.display())
-            .got(text(found))
-            .expected(text(wanted))
-            .advice("use the curves that were made for this model and --granularity"));
-    }
-    Ok(Some(file.curves))
 }
 
 /// What the methods want to know of a prompt.

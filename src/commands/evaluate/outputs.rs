@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::config::EvaluateConfig;
+use super::evidence::{Evidence, EvidenceFile};
 use super::groups::Group;
 use super::report;
 use super::run::Record;
 use super::table::Row;
-use super::task_inputs::{TaskInputs, TaskProvenance};
 use crate::error::{Error, Result};
 use crate::model::Llama;
 use crate::plot::Picture;
@@ -17,12 +17,12 @@ use crate::score::bootstrap::RESAMPLES;
 use crate::system::atomic;
 use crate::system::machine;
 use crate::system::terminal::json_line;
-use crate::tasks::{Metric, Part, Task};
+use crate::tasks::{Common, Metric, Part, Provenance, Task};
 
 /// What a comparison was made of and what came out.
 pub(super) struct Made<'a> {
     pub config: &'a EvaluateConfig,
-    pub inputs: &'a TaskInputs,
+    pub inputs: Common<'a>,
     pub model: &'a Llama,
     pub task: &'a dyn Task,
     pub records: &'a [Record],
@@ -31,8 +31,8 @@ pub(super) struct Made<'a> {
     pub groups: &'a [Group],
     /// How many settings answered a prompt together, at most.
     pub batch: usize,
-    /// SHA-256 of the head scores and of the utility curves, where there are any.
-    pub evidence_sha256: [Option<String>; 2],
+    /// The files that budgets follow.
+    pub evidence: &'a Evidence,
 }
 
 /// A folder for the files.
@@ -56,7 +56,7 @@ struct Evaluation<'a> {
     groups: &'a [Group],
     compression: CompressionMeta<'a>,
     #[serde(flatten)]
-    provenance: TaskProvenance<'a>,
+    provenance: Provenance<'a>,
     run: RunMeta,
 }
 
@@ -72,8 +72,8 @@ struct CompressionMeta<'a> {
     methods: Vec<MethodMeta>,
     granularity: &'static str,
     reduce: &'static str,
-    head_score: Option<EvidenceMeta>,
-    utility: Option<EvidenceMeta>,
+    head_score: Option<&'a EvidenceFile>,
+    utility: Option<&'a EvidenceFile>,
     form: &'static str,
     window_size: usize,
     kernel_size: usize,
@@ -85,13 +85,6 @@ struct CompressionMeta<'a> {
     sink_len: usize,
     streaming_sinks: usize,
     scissorhands_rows: usize,
-}
-
-/// A file that budgets follow.
-#[derive(Serialize)]
-struct EvidenceMeta {
-    path: String,
-    sha256: String,
 }
 
 #[derive(Serialize)]
@@ -213,7 +206,7 @@ fn markdown(made: &Made) -> String {
 }
 
 fn evaluation<'a>(made: &'a Made<'a>, seconds: f64, peak_rss_bytes: Option<u64>) -> Evaluation<'a> {
-    let Made { config, inputs, model, task, records, rows, groups, batch, evidence_sha256 } = made;
+    let Made { config, inputs, model, task, records, rows, groups, batch, evidence } = made;
     // The constants are those of every setting; only the budget differs.
     let options = &config.settings[0].options;
     let mut methods: Vec<MethodMeta> = Vec::new();
@@ -228,15 +221,11 @@ fn evaluation<'a>(made: &'a Made<'a>, seconds: f64, peak_rss_bytes: Option<u64>)
             });
         }
     }
-    let evidence = |file: &Option<PathBuf>, sha256: &Option<String>| {
-        let (path, sha256) = (file.as_ref()?.display().to_string(), sha256.clone()?);
-        Some(EvidenceMeta { path, sha256 })
-    };
     let cycles = records.iter().map(|r| r.haystack_cycles).max().unwrap_or(0);
     Evaluation {
         headprof: env!("CARGO_PKG_VERSION"),
         command: &config.command,
-        task: task.name(),
+        task: config.task.info().name,
         accuracy: task.judged_by(),
         metrics: task
             .metrics()
@@ -252,8 +241,8 @@ fn evaluation<'a>(made: &'a Made<'a>, seconds: f64, peak_rss_bytes: Option<u64>)
             methods,
             granularity: config.granularity.name(),
             reduce: options.budget.reduce.name(),
-            head_score: evidence(&config.head_score, &evidence_sha256[0]),
-            utility: evidence(&config.utility, &evidence_sha256[1]),
+            head_score: evidence.head_score_file.as_ref(),
+            utility: evidence.utility_file.as_ref(),
             form: if options.budget.reference { "reference" } else { "fair" },
             window_size: options.budget.window_tokens,
             kernel_size: options.kernel_size,
@@ -266,7 +255,7 @@ fn evaluation<'a>(made: &'a Made<'a>, seconds: f64, peak_rss_bytes: Option<u64>)
             streaming_sinks: options.streaming_sinks,
             scissorhands_rows: options.scissorhands_rows,
         },
-        provenance: inputs.provenance(config, model, cycles),
+        provenance: inputs.provenance(&config.probes, model, cycles),
         run: RunMeta {
             created: machine::utc_now(),
             seconds,

@@ -15,7 +15,7 @@ use crate::tasks::Part;
 /// Every picture with the stem of its file name.
 pub(super) fn draw(made: &Made) -> Result<Vec<(String, Picture)>> {
     let model = &made.inputs.model().name;
-    let task = made.task.name();
+    let task = made.config.task.info().name;
     let stem = |what: &str| format!("{model}_{task}_{what}");
     let mut all = Vec::new();
     let budgets = budgets(made.rows);
@@ -66,8 +66,11 @@ fn maps(made: &Made, budget: usize, settings: &[usize]) -> Result<Picture> {
         titles.iter().zip(&cells).map(|(title, cells)| Panel { title, cells }).collect();
     let subtitle =
         format!("{} · {} prompts", made.task.metrics()[0].title, made.rows[settings[0]].prompts);
-    let title =
-        format!("{} at {budget} tokens per head — {}", made.task.name(), made.inputs.model().name);
+    let title = format!(
+        "{} at {budget} tokens per head — {}",
+        made.config.task.info().name,
+        made.inputs.model().name
+    );
     panels(&list, &PanelsMeta { title: &title, subtitle: &subtitle, value_label: "accuracy", rows })
 }
 
@@ -145,7 +148,7 @@ fn curves(made: &Made, x: &dyn Fn(&Row) -> Option<f64>, x_label: &str) -> Result
         &LinesMeta {
             title: &format!(
                 "{}: accuracy and cache — {}",
-                made.task.name(),
+                made.config.task.info().name,
                 made.inputs.model().name
             ),
             subtitle: &subtitle,

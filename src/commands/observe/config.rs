@@ -3,17 +3,18 @@
 use std::path::PathBuf;
 
 use crate::cli::ObserveArgs;
-use crate::config::{AtOption, ComputeConfig, ModelChoice, at_least_one};
+use crate::config::{AtOption, ComputeConfig, ModelChoice, Surroundings, at_least_one};
 use crate::error::{Error, Result};
 use crate::eviction::ValueNorm;
 use crate::model::ModelConfig;
 use crate::plan::{check_tokens, parse_lengths};
+use crate::system::Reporter;
 
 /// Tokens where none are asked for.
 const DEFAULT_LENGTH: usize = 512;
 
 /// What to observe, without contradictions.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct ObserveConfig {
     /// The model.
     pub model: ModelChoice,
@@ -36,6 +37,8 @@ pub struct ObserveConfig {
     pub allow_extrapolation: bool,
     /// Output folder.
     pub out: PathBuf,
+    /// Whom to tell.
+    pub reporter: Reporter,
 }
 
 impl ObserveConfig {
@@ -43,7 +46,7 @@ impl ObserveConfig {
     ///
     /// # Errors
     /// [`Error::Usage`] naming the option.
-    pub fn new(args: &ObserveArgs) -> Result<Self> {
+    pub fn new(args: &ObserveArgs, surroundings: &Surroundings) -> Result<Self> {
         let norm: ValueNorm = args.value_norm.parse().at_option("--value-norm")?;
         if matches!(norm, ValueNorm::Off | ValueNorm::Projected) {
             return Err(Error::usage("this is no norm of the values that a head reads")
@@ -59,7 +62,7 @@ impl ObserveConfig {
                 .expected("--layer L --head H, --all or both"));
         }
         Ok(Self {
-            model: ModelChoice::of(&args.model)?,
+            model: ModelChoice::of(&args.model, surroundings)?,
             compute: ComputeConfig::new(&args.model.compute)?,
             head,
             all: args.all,
@@ -69,6 +72,7 @@ impl ObserveConfig {
             length: args.length.as_deref().map(length).transpose()?,
             allow_extrapolation: args.allow_extrapolation,
             out: args.out.clone(),
+            reporter: Reporter { quiet: false, json: args.json },
         })
     }
 
@@ -145,7 +149,7 @@ mod tests {
             ["headprof", "observe"].into_iter().chain(line.split_whitespace()).collect();
         let cli = Cli::try_parse_from(&words).expect("clap takes the line");
         let Some(Command::Observe(args)) = cli.command else { panic!("not observe") };
-        ObserveConfig::new(&args)
+        ObserveConfig::new(&args, &Surroundings::default())
     }
 
     #[test]

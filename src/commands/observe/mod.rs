@@ -28,11 +28,10 @@ pub use view::{HeadView, NORMS};
 use crate::config::default_chunk_tokens;
 use crate::error::Result;
 use crate::eviction::{Rows, TokenStats, Wanted};
-use crate::job::{MemoryEstimate, ModelFiles};
+use crate::job::{self, MemoryEstimate};
 use crate::model::{AttentionMap, Compute, Llama, MapOf, ModelConfig};
 use crate::plot::{MapCells, ObserveMeta, ObservedHead, Picture, observed_head};
 use crate::system::atomic;
-use crate::system::terminal::note;
 
 /// Cells along a side of a map, at most.
 const MAP_CELLS: usize = 128;
@@ -43,24 +42,21 @@ const MAP_CELLS: usize = 128;
 /// [`crate::Error::Usage`] for a head or a length that the model does not have,
 /// [`crate::Error::Data`] for the context, and the errors of model, memory and files.
 pub fn run(config: &ObserveConfig) -> Result<Observed> {
-    let compute = config.compute.open()?;
-    compute.note.iter().for_each(|text| note(&format!("note: {text}")));
+    let session = job::open(&config.compute, &[], &config.reporter)?;
     let plots = config.out.join("plots");
     let tables = config.out.join("observe");
     atomic::usable_folder(&config.out)?;
     config.head.map_or(Ok(()), |_| atomic::usable_folder(&plots))?;
     atomic::usable_folder(&tables)?;
-    let files = ModelFiles::open(&config.model)?;
-    files.tokenizer_warning().iter().for_each(|text| note(&format!("warning: {text}")));
+    let files = session.model(&config.model)?;
     let shape = &files.config;
     config.check_head(shape)?;
     let ids = context(&files.tokenizer, config.context.as_deref(), config.most_tokens(shape))?;
     config.check_tokens(ids.len(), shape)?;
-    shape.window_note(ids.len()).iter().for_each(|text| note(&format!("note: {text}")));
-    check_memory(shape, &compute, ids.len())?;
+    session.tell_window(&files, ids.len());
+    check_memory(shape, &session.compute, ids.len())?;
 
-    let model = files.load(&compute)?;
-    model.warnings().iter().for_each(|text| note(&format!("warning: {text}")));
+    let model = session.load(&files)?;
     let (stats, map) = read(&model, &ids, config.head)?;
     let heads = head_sinks(&stats, config.sinks, config.norm)?;
     let mut observed = Observed {

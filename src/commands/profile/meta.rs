@@ -17,9 +17,9 @@ use crate::job::Inputs;
 use crate::job::Job;
 use crate::job::Provenance;
 use crate::model::Llama;
+use crate::needle::SubTask;
 use crate::plan::ProbeId;
 use crate::system::machine;
-use crate::tasks::babilong::babi::BabiTask;
 
 /// What a run was made of and what came out.
 pub(super) struct Made<'a> {
@@ -32,14 +32,14 @@ pub(super) struct Made<'a> {
 
 impl Made<'_> {
     /// The tasks of the probes, ascending; none for needles.
-    pub fn job_tasks(&self) -> Vec<BabiTask> {
+    pub fn job_tasks(&self) -> Vec<SubTask> {
         tasks(&self.probed.records)
     }
 }
 
 /// The tasks of some probes, ascending.
-pub(super) fn tasks(records: &[ProbeRecord]) -> Vec<BabiTask> {
-    let tasks: BTreeSet<BabiTask> = records.iter().filter_map(|r| r.task).collect();
+pub(super) fn tasks(records: &[ProbeRecord]) -> Vec<SubTask> {
+    let tasks: BTreeSet<SubTask> = records.iter().filter_map(|r| r.task).collect();
     tasks.into_iter().collect()
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Meta<'a> {
     headprof: &'static str,
     command: &'a [String],
     /// The task whose probes these are; `null` for all probes.
-    task: Option<BabiTask>,
+    task: Option<SubTask>,
     score: ScoreMeta,
     statistics: &'a ScoreStatistics,
     heads: HeadsMeta,

@@ -1,7 +1,7 @@
 //! The main job: profile the attention heads of one model.
 //!
 //! ```text
-//! ProfileConfig ─► Inputs ─► Job (plan, prompts) ─► Llama ─► probes ─► Results ─► files, Summary
+//! ProfileConfig ─► Session ─► Inputs ─► Job (plan, prompts) ─► Llama ─► probes ─► Results ─► files, Summary
 //! ```
 //!
 //! Everything that can go wrong without the weights goes wrong before they are read.
@@ -37,17 +37,15 @@ use schedule::{Cut, Reuse, Step};
 pub use statistics::{ScoreStatistics, TopHead};
 pub use summary::Summary;
 
-use crate::config::ProbeSource;
 use crate::error::{Error, Result};
 use crate::job::{
-    Inputs, Job, MemoryEstimate, ModelFiles, NeedleSpans, WorkPrompt, Workload, check_memory,
-    further_bytes,
+    self, Inputs, Job, MemoryEstimate, ModelFiles, NeedleSpans, Session, WorkPrompt, Workload,
+    check_memory, further_bytes,
 };
 use crate::model::Compute;
 use crate::model::calibrate::{prompt_attention_flops, prompt_weights};
 use crate::system::interrupt::Interrupt;
 use crate::system::machine;
-use crate::system::terminal::note;
 pub use config::ProfileConfig;
 
 /// Where the time went, in seconds.
@@ -76,26 +74,22 @@ pub struct Finished {
 /// # Errors
 /// All that [`run`] refuses before it reads the weights, except for too little memory (but for a `--batch`
 /// that does not fit) and the folder to write to.
-pub fn workload(config: &ProfileConfig, compute: &Compute) -> Result<(ModelFiles, Workload)> {
-    let inputs = Inputs::load(&config.probes)?;
-    let job = Job::new(&config.probes, &inputs, NeedleSpans::Known)?;
-    let (reuse, Together { batch, walks }) = order(config, &inputs, &job, compute)?;
+pub fn workload(config: &ProfileConfig, session: &Session) -> Result<(ModelFiles, Workload)> {
+    let inputs = session.inputs(&config.probes, config.source()?)?;
+    let job = session.job(&config.probes, &inputs, NeedleSpans::Known)?;
+    let (reuse, Together { batch, walks }) = order(config, &inputs, &job, &session.compute)?;
     let prompt = |step: &Step| {
         let new_tokens = job.max_new_tokens(&job.plan.probes[step.probe]);
         WorkPrompt { tokens: step.tokens, reused: step.shared, new_tokens }
     };
-    let prompts = reuse.steps().map(prompt).collect();
-    let warning = inputs.model.tokenizer_warning();
-    let notes = inputs.notes.into_iter().chain(job.notes).chain(warning).collect();
     let work = Workload {
-        prompts,
+        prompts: reuse.steps().map(prompt).collect(),
         answers: 1,
         batch,
         walks,
         extra_per_token_bytes: 0,
         statistics: false,
         followed: false,
-        notes,
     };
     Ok((inputs.model, work))
 }
@@ -142,37 +136,23 @@ fn order(
 /// and no head_score.
 pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     let start = Instant::now();
-    let tell = |text: &str| {
-        if !config.quiet {
-            note(text)
-        }
-    };
-    let compute = config.probes.compute.open_telling(&config.notes, &tell)?;
+    let session = job::open(&config.probes.compute, &config.notes, &config.reporter)?;
+    let compute = &session.compute;
     let out = OutputDir::prepare(&config.out)?;
-    let inputs = Inputs::load(&config.probes)?;
-    inputs.notes.iter().for_each(|text| tell(&format!("note: {text}")));
-    for file in inputs.haystack.skipped() {
-        tell(&format!("warning: {} is left out: {}", file.name, file.reason));
-    }
-    if let Some(text) = inputs.model.tokenizer_warning() {
-        tell(&format!("warning: {text}"));
-    }
-    let job = Job::new(&config.probes, &inputs, NeedleSpans::Known)?;
-    job.notes.iter().for_each(|text| tell(&format!("note: {text}")));
-    let seen = inputs.model.config.window_note(job.extent().longest_prompt);
-    seen.iter().for_each(|text| tell(&format!("note: {text}")));
-    check_memory(&config.probes, &inputs.model, &compute, job.extent(), 0)?;
+    let inputs = session.inputs(&config.probes, config.source()?)?;
+    let job = session.job(&config.probes, &inputs, NeedleSpans::Known)?;
+    session.tell_window(&inputs.model, job.extent().longest_prompt);
+    check_memory(&config.probes, &inputs.model, compute, job.extent(), 0)?;
     // Puts every prompt together, so not before it is known that they fit.
-    let (reuse, together) = order(config, &inputs, &job, &compute)?;
-    reuse.note().iter().for_each(|text| tell(&format!("note: {text}")));
+    let (reuse, together) = order(config, &inputs, &job, compute)?;
+    reuse.note().iter().for_each(|text| config.reporter.note(text));
     if let Some(path) = &config.export_probes {
         export_probes::write(&job, path)?;
     }
 
     let loading = Instant::now();
-    let model = inputs.model.load(&compute)?;
+    let model = session.load(&inputs.model)?;
     let load = loading.elapsed().as_secs_f64();
-    model.warnings().iter().for_each(|text| tell(&format!("warning: {text}")));
 
     let (inputs, job, model) = (&inputs, &job, &model);
     let probed = probes::Run { config, inputs, job, model, together, interrupt }.probes(&reuse)?;
@@ -180,20 +160,20 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     machine::give_back_freed_memory();
     out.write_probes(&probed.records)?;
     let statistics = statistics::of_scores(config, &probed).inspect_err(|_| {
-        let earlier = out.earlier_scores(&config.probes, &inputs.model.name);
+        let earlier = out.earlier_scores(config.task.info(), &inputs.model.name);
         if let Some(first) = earlier.first() {
             let (n, first) = (earlier.len(), first.display());
-            tell(&format!(
-                "warning: {n} score files of an earlier run are still here: {first}, ..."
+            config.reporter.warning(&format!(
+                "{n} score files of an earlier run are still here: {first}, ..."
             ));
         }
     })?;
     let made = meta::Made { config, inputs, job, model, probed: &probed };
-    let against = match config.probes.source {
-        ProbeSource::Needles => AgainstNeedles::default(),
-        ProbeSource::Babilong(_) | ProbeSource::Published(_) => {
-            let name = &inputs.model.name;
-            ranking::against_needles(&statistics, &out.head_score(), model, name, &tell)
+    let against = match config.task.info().label() {
+        None => AgainstNeedles::default(),
+        Some(_) => {
+            let (name, reporter) = (&inputs.model.name, &config.reporter);
+            ranking::against_needles(&statistics, &out.head_score(), model, name, reporter)
         }
     };
     let pictures =

@@ -8,17 +8,17 @@ use super::Seconds;
 use super::meta::{Made, Meta};
 use super::record::{ProbeRecord, Status};
 use super::statistics::ScoreResult;
-use crate::config::{ProbeConfig, ProbeSource};
 use crate::error::{Error, Result};
 use crate::head_score;
 use crate::heads::HeadMatrix;
+use crate::needle::SubTask;
 use crate::plot::{
     CurveMeta, DepthLengthCell, DepthLengthMeta, HeatmapMeta, Picture, Rows, depth_length,
     head_heatmap, head_heatmap_pair, score_curve,
 };
 use crate::score::registry;
 use crate::system::atomic;
-use crate::tasks::babilong::babi::BabiTask;
+use crate::tasks::BenchmarkInfo;
 
 /// The scores of the curve and the table: the first of the registry; the rest are counts.
 pub(super) const MAIN_SCORES: usize = 5;
@@ -105,9 +105,9 @@ impl OutputDir {
     }
 
     /// Score files of all probes that an earlier run of the same kind left here.
-    pub(super) fn earlier_scores(&self, config: &ProbeConfig, model: &str) -> Vec<PathBuf> {
+    pub(super) fn earlier_scores(&self, task: &BenchmarkInfo, model: &str) -> Vec<PathBuf> {
         let folder = self.head_score();
-        let stem = file_stem(model, &config.source, None);
+        let stem = file_stem(model, task, None);
         let names = registry().iter().map(|s| head_score::file_name(&stem, s.name()));
         names.map(|name| folder.join(name)).filter(|path| path.exists()).collect()
     }
@@ -144,25 +144,25 @@ impl OutputDir {
 
 /// `<model>`, with what was probed behind it where that is not needles: `<model>_babilong`,
 /// `<model>_babilong-qa1`.
-fn file_stem(model: &str, source: &ProbeSource, task: Option<BabiTask>) -> String {
-    match (source, task) {
-        (ProbeSource::Needles, _) => model.to_owned(),
-        (_, None) => format!("{model}_babilong"),
-        (_, Some(task)) => format!("{model}_babilong-{task}"),
+fn file_stem(model: &str, task: &BenchmarkInfo, sub_task: Option<SubTask>) -> String {
+    match (task.label(), sub_task) {
+        (None, _) => model.to_owned(),
+        (Some(task), None) => format!("{model}_{task}"),
+        (Some(task), Some(sub_task)) => format!("{model}_{task}-{sub_task}"),
     }
 }
 
-fn stem(made: &Made, task: Option<BabiTask>) -> String {
-    file_stem(&made.inputs.model.name, &made.config.probes.source, task)
+fn stem(made: &Made, sub_task: Option<SubTask>) -> String {
+    file_stem(&made.inputs.model.name, made.config.task.info(), sub_task)
 }
 
 /// The model and what was probed, for titles.
-fn whose(made: &Made, task: Option<BabiTask>) -> String {
+fn whose(made: &Made, sub_task: Option<SubTask>) -> String {
     let model = &made.inputs.model.name;
-    match (&made.config.probes.source, task) {
-        (ProbeSource::Needles, _) => model.clone(),
-        (_, None) => format!("{model}, babilong"),
-        (_, Some(task)) => format!("{model}, {task}"),
+    match (made.config.task.info().label(), sub_task) {
+        (None, _) => model.clone(),
+        (Some(task), None) => format!("{model}, {task}"),
+        (Some(_), Some(sub_task)) => format!("{model}, {sub_task}"),
     }
 }
 
@@ -189,7 +189,7 @@ fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn subtitle(made: &Made, task: Option<BabiTask>) -> String {
+fn subtitle(made: &Made, task: Option<SubTask>) -> String {
     let own = || made.probed.records.iter().filter(|r| task.is_none() || r.task == task);
     let lengths = &made.job.context_lengths;
     let (first, last) = (lengths.first().unwrap_or(&0), lengths.last().unwrap_or(&0));
@@ -244,11 +244,10 @@ fn reasoning_beside_retrieval(
 fn answers(made: &Made) -> Result<Picture> {
     let probed = made.probed;
     let config = &made.config.probes;
-    let (kinds, names): (Vec<Kind>, Vec<String>) = match &config.source {
-        ProbeSource::Needles => {
-            (config.depths.iter().map(|&d| Kind::Depth(d)).collect(), Vec::new())
-        }
-        _ => made.job_tasks().into_iter().map(|t| (Kind::Task(t), t.to_string())).unzip(),
+    let have_depths = made.inputs.probes.have_depths();
+    let (kinds, names): (Vec<Kind>, Vec<String>) = match have_depths {
+        true => (config.depths.iter().map(|&d| Kind::Depth(d)).collect(), Vec::new()),
+        false => made.job_tasks().into_iter().map(|t| (Kind::Task(t), t.to_string())).unzip(),
     };
     let mut cells = Vec::new();
     for (row, kind) in kinds.iter().enumerate() {
@@ -277,9 +276,9 @@ fn answers(made: &Made) -> Result<Picture> {
                 probed.records.len()
             ),
             value_label: "mean gate value",
-            rows: match config.source {
-                ProbeSource::Needles => Rows::Depths,
-                _ => Rows::Kinds { axis: "task", names: &names },
+            rows: match have_depths {
+                true => Rows::Depths,
+                false => Rows::Kinds { axis: "task", names: &names },
             },
         },
     )
@@ -288,7 +287,7 @@ fn answers(made: &Made) -> Result<Picture> {
 /// What the probes of one row have in common.
 enum Kind {
     Depth(f64),
-    Task(BabiTask),
+    Task(SubTask),
 }
 
 impl Kind {

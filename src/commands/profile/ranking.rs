@@ -10,13 +10,14 @@ use crate::error::Result;
 use crate::head_score::{self, HeadScoreFile, Likeness, sidecar};
 use crate::heads::HeadMatrix;
 use crate::model::Llama;
-use crate::tasks::babilong::babi::BabiTask;
+use crate::needle::SubTask;
+use crate::system::Reporter;
 
 /// A score over stories against the same score over needles.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Ranking {
     /// The task of the stories; `None` for all of them.
-    pub task: Option<BabiTask>,
+    pub task: Option<SubTask>,
     /// The score.
     pub score: &'static str,
     /// How alike the two rank the heads.
@@ -40,7 +41,7 @@ pub(super) fn against_needles(
     folder: &Path,
     model: &Llama,
     name: &str,
-    tell: &dyn Fn(&str),
+    reporter: &Reporter,
 ) -> AgainstNeedles {
     let scores = results.iter().filter(|r| r.task.is_none() && is_main(r.score.name()));
     let mut against = AgainstNeedles::default();
@@ -50,7 +51,7 @@ pub(super) fn against_needles(
             continue;
         }
         let not_compared =
-            |why: &str| tell(&format!("note: not compared with {}: {why}", path.display()));
+            |why: &str| reporter.note(&format!("not compared with {}: {why}", path.display()));
         match sidecar::model_sha256(&path) {
             Some(sha256) if sha256 != model.sha256() => {
                 not_compared("these are scores of other weights");

@@ -5,10 +5,9 @@ use std::ops::Range;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::needle::Needle;
+use crate::needle::{ProbeText, SubTask};
 use crate::plan::{Probe, ProbeId};
 use crate::prompt::Prompt;
-use crate::tasks::babilong::babi::BabiTask;
 
 /// What became of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -42,7 +41,7 @@ pub struct ProbeRecord {
     pub needle_id: String,
     /// The task of its story; `None` for a needle that is no story.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub task: Option<BabiTask>,
+    pub task: Option<SubTask>,
     /// Context length asked for, in tokens.
     pub context_length: usize,
     /// Depth asked for, 0 to 1; `None` for facts that are scattered.
@@ -85,12 +84,12 @@ fn spans(of: &[Range<usize>]) -> Vec<[usize; 2]> {
 
 impl ProbeRecord {
     /// A probe before its answer: failed until it has one.
-    pub fn new(probe: &Probe, needle: &Needle, prompt: &Prompt) -> Self {
+    pub fn new(probe: &Probe, text: &ProbeText, prompt: &Prompt) -> Self {
         Self {
             index: probe.index,
             id: probe.id,
-            needle_id: needle.id.clone(),
-            task: needle.task(),
+            needle_id: text.id().to_owned(),
+            task: text.task(),
             context_length: probe.context_length,
             depth_asked: prompt.depth_asked,
             depth_reached: prompt.depth_reached,
@@ -101,7 +100,7 @@ impl ProbeRecord {
             distractor_spans: spans(&prompt.distractors),
             haystack_cycles: prompt.haystack_cycles,
             answer: None,
-            gold: needle.answer.clone(),
+            gold: text.answer().to_owned(),
             gate_value: None,
             status: Status::Failed,
             reason: None,

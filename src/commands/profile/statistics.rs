@@ -9,9 +9,9 @@ use crate::commands::profile::ProfileConfig;
 use crate::error::Result;
 use crate::head_score::HeadScoreFile;
 use crate::heads::HeadMatrix;
+use crate::needle::SubTask;
 use crate::score::HeadScore;
 use crate::score::aggregate::{Aggregate, RESAMPLES, Spread, TOP_HEADS, aggregate};
-use crate::tasks::babilong::babi::BabiTask;
 
 /// One of the best heads.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,7 +46,7 @@ pub struct ScoreStatistics {
 /// One score of a run, over all its probes or over those of one task.
 pub struct ScoreResult {
     /// The task; `None` for all probes together.
-    pub task: Option<BabiTask>,
+    pub task: Option<SubTask>,
     /// Which.
     pub score: &'static dyn HeadScore,
     /// The values per head and probe.

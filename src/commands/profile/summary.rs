@@ -11,7 +11,7 @@ use super::outputs::{is_main, pooled};
 use super::ranking::Ranking;
 use super::record::Status;
 use super::statistics::{ScoreResult, ScoreStatistics, TopHead};
-use crate::tasks::babilong::babi::BabiTask;
+use crate::needle::SubTask;
 
 /// The results in short.
 #[derive(Debug, Clone, Serialize)]
@@ -70,7 +70,7 @@ pub struct LengthSummary {
 #[derive(Debug, Clone, Serialize)]
 pub struct TaskSummary {
     /// Which.
-    pub task: BabiTask,
+    pub task: SubTask,
     /// All of them.
     pub probes: usize,
     /// Those that passed.
@@ -169,7 +169,7 @@ impl Summary {
     /// One row for all stories and one per task, one column per score.
     fn ranking_table(&self) -> Vec<Vec<String>> {
         let mut scores: Vec<&str> = Vec::new();
-        let mut tasks: Vec<Option<BabiTask>> = Vec::new();
+        let mut tasks: Vec<Option<SubTask>> = Vec::new();
         for ranking in &self.rankings {
             if !scores.contains(&ranking.score) {
                 scores.push(ranking.score);

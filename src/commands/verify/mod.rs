@@ -6,14 +6,19 @@
 //! an earlier greedy choice differs.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::DType;
 use serde::Serialize;
 
+use crate::cli::VerifyArgs;
+use crate::config::{ComputeConfig, ModelChoice, Surroundings};
 use crate::error::{Error, Result};
+use crate::hub;
+use crate::job::{self, Session};
 use crate::model::full_rows::{FullRows, LayerRows};
-use crate::model::{Compute, Llama, ModelConfig};
+use crate::model::{Llama, ModelConfig};
+use crate::system::Reporter;
 
 mod golden;
 
@@ -117,6 +122,63 @@ impl Report {
     }
 }
 
+/// What to verify, without contradictions.
+#[derive(Debug, Clone)]
+pub struct VerifyConfig {
+    /// The checkpoint: a folder, or an id of the hub.
+    pub model: ModelChoice,
+    /// What transformers computed; `None` for `golden.json` in the folder.
+    pub golden: Option<PathBuf>,
+    /// What to compute on.
+    pub compute: ComputeConfig,
+    /// Whom to tell.
+    pub reporter: Reporter,
+}
+
+impl VerifyConfig {
+    /// Validates `args`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming the option.
+    pub fn new(args: &VerifyArgs, surroundings: &Surroundings) -> Result<Self> {
+        let model = match ModelChoice::new(Some(&args.model), &args.hub, surroundings)? {
+            // A folder of that name: the embedded model has no golden file.
+            ModelChoice::NeedleLlama => ModelChoice::Dir(PathBuf::from(&args.model)),
+            ModelChoice::Hub(_) if args.golden.is_none() => {
+                return Err(Error::usage("a model of the hub comes without a golden.json")
+                    .at("headprof verify")
+                    .got(&args.model)
+                    .expected(
+                        "a second argument: the file that scripts/make_golden.py wrote for it",
+                    ));
+            }
+            other => other,
+        };
+        Ok(Self {
+            model,
+            golden: args.golden.clone(),
+            compute: ComputeConfig::new(&args.compute)?,
+            reporter: Reporter { quiet: false, json: args.json },
+        })
+    }
+}
+
+/// Verifies the checkpoint of `config`.
+///
+/// # Errors
+/// As [`verify`], and those of device and hub.
+pub fn run(config: &VerifyConfig) -> Result<Report> {
+    let session = job::open(&config.compute, &[], &config.reporter)?;
+    let dir = match &config.model {
+        ModelChoice::Hub(model) => hub::fetch(model)?.dir,
+        ModelChoice::Dir(dir) => dir.clone(),
+        ModelChoice::NeedleLlama => {
+            return Err(Error::bug("the embedded model has no golden.json"));
+        }
+    };
+    verify(&dir, config.golden.as_deref(), &session)
+}
+
 /// Runs the checkpoint in `dir` over the ids of `golden` (default: `golden.json` in `dir`) and
 /// compares.
 ///
@@ -124,12 +186,13 @@ impl Report {
 /// [`Error::Data`] naming the key if the golden file cannot be used with this checkpoint,
 /// [`Error::Model`] if the checkpoint cannot be used. A difference is no error, but a report that
 /// has not [passed](Report::passed).
-pub fn verify(dir: &Path, golden: Option<&Path>, compute: &Compute) -> Result<Report> {
+pub fn verify(dir: &Path, golden: Option<&Path>, session: &Session) -> Result<Report> {
     let config = ModelConfig::from_dir(dir)?;
     let path = golden.map_or_else(|| dir.join("golden.json"), Path::to_owned);
     // Read first: a mistake in it should not cost the time to load a large model.
     let golden = Golden::read(&path, &config)?;
-    let model = Llama::from_dir(dir, compute)?;
+    let model = session.load_folder(dir)?;
+    let compute = &session.compute;
     let tolerances = Tolerances::of(compute.dtype);
     let mut comparison = Comparison::new(&golden, tolerances);
     comparison.rows(&model)?;
@@ -340,6 +403,7 @@ fn verdict(within: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Compute;
 
     #[test]
     fn in_16_bits_nine_of_ten_ids_must_be_equal_not_only_tied() {
@@ -355,12 +419,13 @@ mod tests {
     #[test]
     fn a_report_in_16_bits_says_how_many_ids_are_equal() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/qwen3");
-        let mut compute = Compute::cpu();
+        let reporter = Reporter::default();
+        let mut session = Session { compute: Compute::cpu(), reporter: &reporter };
         let line = "greedy ids without ties";
-        let report = verify(&dir, None, &compute).unwrap();
+        let report = verify(&dir, None, &session).unwrap();
         assert!(report.passed() && !report.to_string().contains(line), "{report}");
-        compute.dtype = DType::BF16;
-        let mut report = verify(&dir, None, &compute).unwrap();
+        session.compute.dtype = DType::BF16;
+        let mut report = verify(&dir, None, &session).unwrap();
         assert!(report.passed() && report.to_string().contains(line), "{report}");
         // Rounding is there; else this would not be bf16.
         assert!(report.logits.largest > 1e-4, "{report}");

@@ -301,7 +301,6 @@ fn a_saved_folder_is_profiled_from_text() {
         question: beginning,
         answer: rest.clone(),
         real_needle: Some(rest.clone()),
-        facts: None,
     };
     let question =
         PromptTemplate::new("{question}").unwrap().tokenise(&tokenizer, &needle.question).unwrap();

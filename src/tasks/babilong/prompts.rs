@@ -56,14 +56,10 @@ impl TaskTemplates {
         Ok(all)
     }
 
-    /// The template of a task, if there is one.
-    pub fn get(&self, task: BabiTask) -> Option<&PromptTemplate> {
-        self.templates.get(&task)
-    }
-
-    /// The files and their SHA-256, in the order given.
-    pub fn files(&self) -> &[(PathBuf, String)] {
-        &self.files
+    /// The templates by the names of their tasks; the files and their SHA-256, in the order given.
+    pub fn into_parts(self) -> (BTreeMap<&'static str, PromptTemplate>, Vec<(PathBuf, String)>) {
+        let by_name = self.templates.into_iter().map(|(task, text)| (task.name(), text));
+        (by_name.collect(), self.files)
     }
 }
 
@@ -214,7 +210,7 @@ mod tests {
         };
         let json: Value = serde_json::from_str(&text).unwrap();
         let all = TaskTemplates::read(&[path]).unwrap();
-        let qa1 = all.get(task("qa1")).unwrap();
+        let qa1 = &all.templates[&task("qa1")];
         let (before, behind) = qa1.parts();
         let rendered = format!("{before}CTX{}", behind.replace("{question}", "Where is Mary?"));
         assert_eq!(rendered, json["formatted_example"].as_str().unwrap());

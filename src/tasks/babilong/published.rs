@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::datasets::files_below;
 use crate::error::{Error, Result};
-use crate::needle::{Facts, Needle};
+use crate::job::RowsFile;
+use crate::needle::PublishedContext;
 use crate::tasks::babilong::babi::BabiTask;
 use crate::tasks::babilong::babi::facts;
 use crate::tasks::babilong::babi::facts::find_facts;
@@ -19,27 +20,11 @@ const EXTENSIONS: [&str; 3] = ["json", "jsonl", "arrow"];
 /// Files that lie beside rows in the published folders.
 const NO_ROWS: [&str; 4] = ["dataset_info.json", "state.json", "dataset_dict.json", "prompts.json"];
 
-/// A context with facts in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublishedContext {
-    /// The task that the question is of.
-    pub task: BabiTask,
-    /// The file and the row in it.
-    pub place: String,
-    /// Everything the model may read.
-    pub text: String,
-    /// The bytes of the facts that the answer follows from, ascending; empty where they are not
-    /// known.
-    pub supporting: Vec<Range<usize>>,
-    /// The bytes of the other facts, ascending.
-    pub distractors: Vec<Range<usize>>,
-}
-
 /// The rows of some files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
     /// One per row, in the order of the files' paths and of their rows.
-    pub needles: Vec<Needle>,
+    pub contexts: Vec<PublishedContext>,
     /// The files.
     pub files: Vec<PublishedFile>,
 }
@@ -77,7 +62,7 @@ impl Published {
             true => vec![path.to_owned()],
             false => files_below(path, &has_rows)?,
         };
-        let mut published = Self { needles: Vec::new(), files: Vec::new() };
+        let mut published = Self { contexts: Vec::new(), files: Vec::new() };
         for file in files {
             let task = match task_of(&file) {
                 Some(task) => task,
@@ -90,14 +75,14 @@ impl Published {
                         .at(file.display())
                         .got("no qa1 to qa20 in its path")
                         .expected("a path such as qa1/1k.json or 1k_qa1.jsonl")
-                        .advice("--tasks qa1, if that is what they are"));
+                        .advice("--task babilong:qa1, if that is what they are"));
                 }
             };
             if tasks.is_none_or(|tasks| tasks.contains(&task)) {
                 published.add(&file, task, most)?;
             }
         }
-        if published.needles.is_empty() {
+        if published.contexts.is_empty() {
             return Err(Error::data("there are no rows of BABILong")
                 .at(path.display())
                 .got("no file of the tasks asked for")
@@ -126,17 +111,10 @@ impl Published {
         let name = name_of(file);
         let (mut count, mut unknown) = (0, 0);
         for (number, row) in rows.into_iter().take(most.unwrap_or(usize::MAX)).enumerate() {
-            let context = place(task, &row);
+            let context = found(task, row, format!("{name}-{}", number + 1));
             count += 1;
             unknown += usize::from(context.supporting.is_empty());
-            self.needles.push(Needle {
-                id: format!("{name}-{}", number + 1),
-                needle: row.input,
-                question: row.question.trim().to_owned(),
-                answer: row.target.trim().to_owned(),
-                real_needle: None,
-                facts: Some(Facts::Published(context)),
-            });
+            self.contexts.push(context);
         }
         let bytes = std::fs::read(file)
             .map_err(|e| Error::data("the file cannot be read again").at(file.display()).got(e))?;
@@ -146,21 +124,32 @@ impl Published {
     }
 }
 
+impl PublishedFile {
+    /// The file as it is recorded.
+    pub fn rows_file(self) -> RowsFile {
+        RowsFile { path: self.path.display().to_string(), sha256: self.sha256, rows: self.rows }
+    }
+}
+
 /// Finds the facts of a row and tells the supporting ones from the others.
-fn place(task: BabiTask, row: &BabilongRow) -> PublishedContext {
-    let ranges = find_facts(&row.input);
-    let texts: Vec<&str> = ranges.iter().map(|r| &row.input[r.clone()]).collect();
-    let chosen =
-        facts::supporting(task, &texts, row.question.trim(), row.target.trim()).unwrap_or_default();
+fn found(task: BabiTask, row: BabilongRow, id: String) -> PublishedContext {
+    let BabilongRow { input: text, question, target, place } = row;
+    let (question, answer) = (question.trim().to_owned(), target.trim().to_owned());
+    let ranges = find_facts(&text);
+    let facts: Vec<&str> = ranges.iter().map(|r| &text[r.clone()]).collect();
+    let chosen = facts::supporting(task, &facts, &question, &answer).unwrap_or_default();
     let (supporting, distractors): (Vec<_>, Vec<_>) =
         ranges.into_iter().enumerate().partition(|(i, _)| chosen.contains(i));
     let ranges = |of: Vec<(usize, Range<usize>)>| of.into_iter().map(|(_, r)| r).collect();
     PublishedContext {
-        task,
-        place: row.place.clone(),
-        text: row.input.clone(),
+        id,
+        task: task.sub_task(),
+        place,
+        text,
         supporting: ranges(supporting),
         distractors: ranges(distractors),
+        question,
+        answer,
     }
 }
 
@@ -220,21 +209,20 @@ mod tests {
         let file = &published.files[0];
         assert_eq!(file.path, dir.path().join("qa1/1k.json"));
         assert_eq!((file.rows, file.unknown, published.files.len()), (2, 1, 1));
-        let first = &published.needles[0];
+        let first = &published.contexts[0];
         assert!(first.id.ends_with("qa1/1k-1"), "{}", first.id);
         assert_eq!((first.question.as_str(), first.answer.as_str()), ("Where is Mary?", "kitchen"));
-        let Some(Facts::Published(context)) = &first.facts else { panic!("no context") };
-        assert_eq!(context.task, BabiTask::Qa1);
+        assert_eq!(first.task, BabiTask::Qa1.sub_task());
         let texts = |ranges: &[Range<usize>]| -> Vec<String> {
             ranges.iter().map(|r| text[r.clone()].to_owned()).collect()
         };
-        assert_eq!(texts(&context.supporting), ["Mary went back to the kitchen."]);
+        assert_eq!(texts(&first.supporting), ["Mary went back to the kitchen."]);
         assert_eq!(
-            texts(&context.distractors),
+            texts(&first.distractors),
             ["Mary went to the office.", "John moved to the garden."]
         );
         let one = Published::load(dir.path(), Some(&[BabiTask::Qa1]), Some(1)).unwrap();
-        assert_eq!(one.needles.len(), 1);
+        assert_eq!(one.contexts.len(), 1);
         let e = Published::load(dir.path(), Some(&[BabiTask::Qa2]), None).unwrap_err();
         assert_eq!(e.exit_code(), 3);
     }
@@ -245,7 +233,7 @@ mod tests {
         let file = dir.path().join("rows.jsonl");
         std::fs::write(&file, row("Mary went to the office.", "Where is Mary?", "office")).unwrap();
         let e = Published::load(&file, None, None).unwrap_err();
-        assert!(e.exit_code() == 3 && e.to_string().contains("--tasks"), "{e}");
+        assert!(e.exit_code() == 3 && e.to_string().contains("--task babilong:qa1"), "{e}");
         let told = Published::load(&file, Some(&[BabiTask::Qa1]), None).unwrap();
         assert_eq!((told.files[0].rows, told.files[0].unknown), (1, 0));
     }

@@ -6,8 +6,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::error::{Error, Result};
-use crate::needle::Needle;
-use crate::tasks::babilong::babi::{BabiTask, story};
+use crate::needle::ScatteredFacts;
+use crate::tasks::babilong::babi::{BabiTask, Story, story};
 
 /// Draws of one story until a task is taken to have no more of them.
 const MOST_DRAWS: usize = 1000;
@@ -30,19 +30,19 @@ impl Stories {
     ///
     /// # Errors
     /// [`Error::Usage`] if a task has not as many stories.
-    pub fn tell(&self, seed: u64) -> Result<Vec<Needle>> {
-        let mut needles = Vec::with_capacity(self.tasks.len() * self.samples);
+    pub fn tell(&self, seed: u64) -> Result<Vec<ScatteredFacts>> {
+        let mut told = Vec::with_capacity(self.tasks.len() * self.samples);
         for &task in &self.tasks {
             let number = BabiTask::ALL.iter().position(|&t| t == task).unwrap_or(0) as u64;
             // A stream of its own for every seed, task and purpose.
             let stream = number + if self.held_out { 32 } else { 0 };
             let mut rng = StdRng::seed_from_u64(seed.wrapping_mul(64).wrapping_add(stream));
-            let mut told = BTreeSet::new();
+            let mut texts = BTreeSet::new();
             for i in 0..self.samples {
                 let fresh = (0..MOST_DRAWS).find_map(|_| {
                     let story = story(task, task.default_facts(), &mut rng);
                     let text = format!("{} {}", story.facts.join(" "), story.question);
-                    told.insert(text).then_some(story)
+                    texts.insert(text).then_some(story)
                 });
                 let story = fresh.ok_or_else(|| {
                     Error::usage("the task has not as many different stories")
@@ -50,10 +50,12 @@ impl Stories {
                         .got(format!("{} of {task}", self.samples))
                         .expected(format!("at most about {i}"))
                 })?;
-                needles.push(Needle::of_story(format!("{task}-{i}"), story));
+                let Story { facts, supporting, question, answer, .. } = story;
+                let (id, task) = (format!("{task}-{i}"), task.sub_task());
+                told.push(ScatteredFacts { id, task, facts, supporting, question, answer });
             }
         }
-        Ok(needles)
+        Ok(told)
     }
 }
 
@@ -109,7 +111,7 @@ mod tests {
         let told = Stories { tasks: tasks.clone(), samples: 20, held_out: false }.tell(0).unwrap();
         assert_eq!(told.len(), 400);
         let texts: BTreeSet<String> =
-            told.iter().map(|n| format!("{} {}", n.needle, n.question)).collect();
+            told.iter().map(|n| format!("{} {}", n.facts.join(" "), n.question)).collect();
         assert_eq!(texts.len(), 400);
         assert_eq!(told, Stories { tasks, samples: 20, held_out: false }.tell(0).unwrap());
         // Fewer tasks and samples are the beginning of the same.
@@ -118,7 +120,7 @@ mod tests {
         assert_ne!(one.tell(1).unwrap(), told[20..23]);
         assert_eq!(told[20].id, "qa2-0");
         let held_out = Stories { held_out: true, ..one }.tell(0).unwrap();
-        assert!(held_out.iter().all(|n| !told.iter().any(|t| t.needle == n.needle)));
+        assert!(held_out.iter().all(|n| !told.iter().any(|t| t.facts == n.facts)));
     }
 
     #[test]

@@ -7,10 +7,9 @@
 
 use crate::error::{Error, Result};
 use crate::gate::Expected;
-use crate::job::{Extent, Inputs, Job};
+use crate::job::Extent;
 use crate::metrics::babilong;
-use crate::tasks::probe_cases::ProbeCases;
-use crate::tasks::{Case, Metric, Task};
+use crate::tasks::{Case, Metric, ProbeCases, Task};
 
 const METRICS: &[Metric] = &[
     Metric { name: "accuracy", title: "share of answers that pass the gate", highest: 1.0 },
@@ -18,20 +17,9 @@ const METRICS: &[Metric] = &[
 ];
 
 /// All stories of a grid, one prompt for each length.
-pub struct BabilongTask<'a>(ProbeCases<'a>);
-
-impl<'a> BabilongTask<'a> {
-    /// The probes of `job`, which was made of `inputs`.
-    pub fn new(inputs: &'a Inputs, job: &'a Job) -> Self {
-        Self(ProbeCases::new(inputs, job))
-    }
-}
+pub struct BabilongTask<'a>(pub ProbeCases<'a>);
 
 impl Task for BabilongTask<'_> {
-    fn name(&self) -> &str {
-        "babilong"
-    }
-
     fn metrics(&self) -> &'static [Metric] {
         METRICS
     }
@@ -57,14 +45,14 @@ impl Task for BabilongTask<'_> {
     }
 
     fn case(&self, index: usize) -> Result<Case> {
-        let task = self.0.needle(index).task();
+        let task = self.0.text(index).task();
         let task = task.ok_or_else(|| Error::bug("a needle is no story"))?;
         self.0.case(index, task.to_string(), true)
     }
 
     fn values(&mut self, index: usize, answer: &str) -> Result<Vec<f64>> {
         let (_, passes) = self.0.judge(index, answer)?;
-        let Expected { gold, question, labels } = Expected::from(self.0.needle(index));
+        let Expected { gold, question, labels } = Expected::from(self.0.text(index));
         let official = babilong::official_correct(answer, gold, question, labels);
         Ok([passes, official].map(|right| f64::from(u8::from(right))).to_vec())
     }
@@ -74,6 +62,7 @@ impl Task for BabilongTask<'_> {
 mod tests {
     use super::*;
     use crate::gate::{GateConfig, GateKind};
+    use crate::needle::ProbeText;
     use crate::tasks::babilong::Published;
 
     /// The check of BABILong itself refuses some answers that are the gold ones.
@@ -88,13 +77,13 @@ mod tests {
             println!("{}: not here, 0 rows", folder.display());
             return;
         }
-        let rows = Published::load(&folder, None, None).unwrap().needles;
+        let rows = Published::load(&folder, None, None).unwrap().contexts;
         let gate = GateConfig::new(GateKind::Label, None).unwrap().open().unwrap();
         let mut refused = 0;
-        for needle in &rows {
-            let expected = Expected::from(needle);
-            let value = gate.value(&needle.answer, &expected).unwrap();
-            assert!(gate.passes(value), "{}: {}", needle.id, needle.answer);
+        for row in rows.iter().cloned().map(ProbeText::Context) {
+            let expected = Expected::from(&row);
+            let value = gate.value(row.answer(), &expected).unwrap();
+            assert!(gate.passes(value), "{}: {}", row.id(), row.answer());
             let Expected { gold, question, labels } = expected;
             refused += usize::from(!babilong::official_correct(gold, gold, question, labels));
         }

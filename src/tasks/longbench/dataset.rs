@@ -1,38 +1,75 @@
-//! The data sets of LongBench and of LooGLE: facts of their configurations, as a table.
+//! The data sets of LongBench, facts of its configuration as a table; and what a benchmark has to say
+//! that is asked and scored like it.
 
+use std::path::Path;
+
+use super::rows::LongBenchRow;
 use crate::error::{Error, Result};
+use crate::tasks::BenchmarkInfo;
 
-/// Whose data set it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Benchmark {
-    /// LongBench and LongBench-E.
-    LongBench,
-    /// The long-dependency questions of LooGLE (Li et al. 2023, arXiv 2311.04939), four data sets by
-    /// the type of the question. Asked and scored as HeadKV does, by LongBench's F1; LooGLE itself
-    /// scores them by BLEU, ROUGE, BERTScore and a judge.
-    LooGle,
+/// A benchmark whose rows have LongBench's form and are scored as LongBench's are.
+#[derive(Debug)]
+pub struct Suite {
+    /// Its constants.
+    pub info: &'static BenchmarkInfo,
+    /// What its authors call it.
+    pub title: &'static str,
+    /// Its data sets that can be scored, in the order in which they are listed.
+    pub datasets: &'static [LongBenchDataset],
+    /// Those of its data sets that are scored by words of a language that is written without spaces;
+    /// the reference tells these apart with a segmenter.
+    pub segmented: &'static [&'static str],
+    /// Reads the rows of one file.
+    pub read: fn(&Path, &Suite) -> Result<Vec<LongBenchRow>>,
+    /// Whether there is code to be compared.
+    pub has_code: bool,
 }
 
-impl Benchmark {
-    /// What `--task` calls it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::LongBench => "longbench",
-            Self::LooGle => "loogle",
-        }
+impl PartialEq for Suite {
+    fn eq(&self, other: &Self) -> bool {
+        self.info == other.info
+    }
+}
+
+impl Eq for Suite {}
+
+impl Suite {
+    /// The names of its data sets that can be scored.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.datasets.iter().map(|d| d.name).collect()
     }
 
-    /// What its authors call it.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::LongBench => "LongBench",
-            Self::LooGle => "LooGLE",
-        }
+    /// The data set of that name.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with all names; also for those that need a segmenter.
+    pub fn find(&self, name: &str) -> Result<&'static LongBenchDataset> {
+        self.named(name, |what| Error::data(what))
     }
 
-    /// The names of its data sets that can be scored, in the order of the table.
-    pub fn names(self) -> Vec<&'static str> {
-        DATASETS.iter().filter(|d| d.benchmark == self).map(|d| d.name).collect()
+    /// The same for a name that the user typed.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] as [`Suite::find`].
+    pub fn parse(&self, name: &str) -> Result<&'static LongBenchDataset> {
+        self.named(name, |what| Error::usage(what))
+    }
+
+    /// Whether a data set is not here because its words would have to be told apart.
+    pub fn needs_segmenter(&self, name: &str) -> bool {
+        self.segmented.contains(&name)
+    }
+
+    fn named(&self, name: &str, error: fn(&str) -> Error) -> Result<&'static LongBenchDataset> {
+        self.datasets.iter().find(|d| d.name == name).ok_or_else(|| {
+            let what = match self.needs_segmenter(name) {
+                true => {
+                    "a data set is scored by Chinese words, which cannot be told apart here".into()
+                }
+                false => format!("there is no such data set in {}", self.title),
+            };
+            error(&what).got(name).expected(self.names().join(", "))
+        })
     }
 }
 
@@ -75,8 +112,6 @@ impl LongBenchMetric {
 pub struct LongBenchDataset {
     /// Its name in rows and files.
     pub name: &'static str,
-    /// Whose it is.
-    pub benchmark: Benchmark,
     /// What its answers are scored by.
     pub metric: LongBenchMetric,
     /// Most tokens of an answer.
@@ -94,14 +129,13 @@ pub struct LongBenchDataset {
 }
 
 /// An English data set that LongBench-E has too, with a chat message.
-const fn dataset(
+pub const fn dataset(
     name: &'static str,
     metric: LongBenchMetric,
     max_new_tokens: usize,
 ) -> LongBenchDataset {
     LongBenchDataset {
         name,
-        benchmark: Benchmark::LongBench,
         metric,
         max_new_tokens,
         chat_template: true,
@@ -112,12 +146,9 @@ const fn dataset(
 }
 
 impl LongBenchDataset {
-    const fn not_in_e(self) -> Self {
+    /// The same; LongBench-E has no rows of it.
+    pub const fn not_in_e(self) -> Self {
         Self { in_longbench_e: false, ..self }
-    }
-
-    const fn of_loogle(self) -> Self {
-        Self { benchmark: Benchmark::LooGle, in_longbench_e: false, ..self }
     }
 
     const fn plain(self) -> Self {
@@ -127,49 +158,13 @@ impl LongBenchDataset {
     const fn first_line(self) -> Self {
         Self { first_line_only: true, ..self }
     }
-
-    /// The data set of that name in a benchmark.
-    ///
-    /// # Errors
-    /// [`Error::Data`] with all names; also for those that are scored by Chinese words, for which a
-    /// segmenter would be needed.
-    pub fn find(benchmark: Benchmark, name: &str) -> Result<&'static Self> {
-        Self::named(benchmark, name, |what| Error::data(what))
-    }
-
-    /// The same for a name that the user typed.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] as [`LongBenchDataset::find`].
-    pub fn parse(benchmark: Benchmark, name: &str) -> Result<&'static Self> {
-        Self::named(benchmark, name, |what| Error::usage(what))
-    }
-
-    /// Whether a data set of LongBench is not here because its words would have to be told apart.
-    pub fn needs_segmenter(name: &str) -> bool {
-        SEGMENTED.contains(&name)
-    }
-
-    fn named(benchmark: Benchmark, name: &str, error: fn(&str) -> Error) -> Result<&'static Self> {
-        let its = |d: &&Self| d.name == name && d.benchmark == benchmark;
-        DATASETS.iter().find(its).ok_or_else(|| {
-            let what = match Self::needs_segmenter(name) {
-                true => {
-                    "a data set is scored by Chinese words, which cannot be told apart here".into()
-                }
-                false => format!("there is no such data set in {}", benchmark.title()),
-            };
-            error(&what).got(name).expected(benchmark.names().join(", "))
-        })
-    }
 }
 
 /// Scored by F1 or ROUGE of words that the reference segments with `jieba`.
-const SEGMENTED: [&str; 3] = ["multifieldqa_zh", "dureader", "vcsum"];
+pub(super) const SEGMENTED: [&str; 3] = ["multifieldqa_zh", "dureader", "vcsum"];
 
-/// LongBench's English data sets in the order of the paper, then the Chinese ones that can be scored;
-/// LooGLE's.
-pub const DATASETS: &[LongBenchDataset] = {
+/// LongBench's English data sets in the order of the paper, then the Chinese ones that can be scored.
+pub(super) const DATASETS: &[LongBenchDataset] = {
     use LongBenchMetric::{Classification, CodeSim, Count, QaF1, Retrieval, RetrievalZh, RougeL};
     let mut samsum = dataset("samsum", RougeL, 128).plain().first_line();
     samsum.stop_at_line_break = true;
@@ -192,43 +187,42 @@ pub const DATASETS: &[LongBenchDataset] = {
         dataset("repobench-p", CodeSim, 64).plain(),
         dataset("lsht", Classification, 64).not_in_e().plain().first_line(),
         dataset("passage_retrieval_zh", RetrievalZh, 32).not_in_e(),
-        dataset("comprehension_and_reasoning", QaF1, 64).of_loogle(),
-        dataset("multiple_information_retrieval", QaF1, 64).of_loogle(),
-        dataset("timeline_reorder", QaF1, 32).of_loogle(),
-        dataset("computation", QaF1, 32).of_loogle(),
     ]
 };
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::BTreeSet;
+
+    use super::super::LONGBENCH;
+    use super::*;
+    use crate::tasks::loogle::LOOGLE;
 
     #[test]
     fn sixteen_english_sets_and_thirteen_of_longbench_e() {
-        assert_eq!(Benchmark::LongBench.names().len(), 18);
-        assert_eq!(Benchmark::LooGle.names().len(), 4);
+        assert_eq!((LONGBENCH.names().len(), LOOGLE.names().len()), (18, 4));
         assert_eq!(DATASETS.iter().filter(|d| d.in_longbench_e).count(), 13);
-        let names: BTreeSet<&str> = DATASETS.iter().map(|d| d.name).collect();
-        assert_eq!(names.len(), DATASETS.len());
-        for dataset in DATASETS {
-            let found = LongBenchDataset::find(dataset.benchmark, dataset.name).unwrap();
-            assert_eq!(found, dataset);
+        for suite in [&LONGBENCH, &LOOGLE] {
+            let names: BTreeSet<&str> = suite.names().into_iter().collect();
+            assert_eq!(names.len(), suite.datasets.len());
+            for dataset in suite.datasets {
+                assert_eq!(suite.find(dataset.name).unwrap(), dataset);
+            }
         }
     }
 
     #[test]
     fn an_unknown_set_and_one_that_needs_words_are_refused_apart() {
-        let text = |benchmark, name| {
-            let e = LongBenchDataset::find(benchmark, name).unwrap_err();
+        let text = |suite: &Suite, name| {
+            let e = suite.find(name).unwrap_err();
             assert_eq!(e.exit_code(), 3);
             e.to_string()
         };
-        let unknown = text(Benchmark::LongBench, "hotpot");
+        let unknown = text(&LONGBENCH, "hotpot");
         assert!(unknown.contains("no such data set") && unknown.contains("hotpotqa"), "{unknown}");
-        let chinese = text(Benchmark::LongBench, "vcsum");
+        let chinese = text(&LONGBENCH, "vcsum");
         assert!(chinese.contains("Chinese words"), "{chinese}");
-        let other = text(Benchmark::LooGle, "hotpotqa");
+        let other = text(&LOOGLE, "hotpotqa");
         assert!(other.contains("LooGLE") && other.contains("timeline_reorder"), "{other}");
     }
 
@@ -248,13 +242,13 @@ mod tests {
         let listed = |key: &str, name: &str| {
             config[key].as_array().unwrap().iter().any(|v| v.as_str() == Some(name))
         };
-        for d in DATASETS.iter().filter(|d| d.benchmark == Benchmark::LongBench) {
+        for d in DATASETS {
             assert_eq!(config["max_gen"][d.name].as_u64(), Some(d.max_new_tokens as u64), "{d:?}");
             assert_eq!(listed("no_chat_template", d.name), !d.chat_template, "{d:?}");
             assert_eq!(listed("first_line_only", d.name), d.first_line_only, "{d:?}");
         }
         let all = config["max_gen"].as_object().unwrap().len();
-        let ours = Benchmark::LongBench.names().len();
+        let ours = DATASETS.len();
         assert_eq!(all, ours + SEGMENTED.len());
         println!("golden prompts_and_maxgen.json: {ours} of {ours} data sets agree");
     }

@@ -226,8 +226,9 @@ fn own(name: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dataset::{Benchmark, DATASETS};
+    use super::super::LONGBENCH;
     use super::*;
+    use crate::tasks::loogle::LOOGLE;
 
     fn row(context: &str, input: &str) -> LongBenchRow {
         LongBenchRow {
@@ -244,7 +245,7 @@ mod tests {
     }
 
     fn set(name: &str) -> &'static LongBenchDataset {
-        LongBenchDataset::find(Benchmark::LongBench, name).unwrap()
+        LONGBENCH.find(name).unwrap()
     }
 
     #[test]
@@ -252,7 +253,7 @@ mod tests {
         // Sets whose rows have no question.
         let without = ["gov_report", "multi_news", "passage_count", "lcc"];
         let prompts = LongBenchPrompts::own();
-        for dataset in DATASETS {
+        for dataset in LONGBENCH.datasets.iter().chain(LOOGLE.datasets) {
             let prompt = prompts.render(dataset, &row("<text {input}>", "<question>"));
             assert_eq!(prompt.matches("<text {input}>").count(), 1, "{prompt}");
             let questions = usize::from(!without.contains(&dataset.name));

@@ -43,7 +43,7 @@ impl LongBenchRow {
     }
 
     /// One row of a file; `in_e` by the file's name.
-    pub(super) fn from_record(record: &Record, in_e: bool) -> Result<Self> {
+    pub(crate) fn from_record(record: &Record, in_e: bool) -> Result<Self> {
         Ok(Self {
             id: record.text("_id")?.to_owned(),
             input: record.text("input")?.to_owned(),

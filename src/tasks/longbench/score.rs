@@ -58,7 +58,7 @@ fn two_decimals(x: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dataset::Benchmark;
+    use super::super::LONGBENCH;
     use super::*;
     use serde_json::Value;
 
@@ -89,7 +89,7 @@ mod tests {
     }
 
     fn of(dataset: &str, answer: &str, row: &LongBenchRow) -> f64 {
-        let dataset = LongBenchDataset::find(Benchmark::LongBench, dataset).unwrap();
+        let dataset = LONGBENCH.find(dataset).unwrap();
         score(dataset, row, answer, Similarity::default())
     }
 
@@ -135,9 +135,7 @@ mod tests {
         };
         let cases = file["cases"].as_array().unwrap();
         for case in cases {
-            let dataset =
-                LongBenchDataset::find(Benchmark::LongBench, case["dataset"].as_str().unwrap())
-                    .unwrap();
+            let dataset = LONGBENCH.find(case["dataset"].as_str().unwrap()).unwrap();
             let all_classes = texts(&case["all_classes"]);
             let answers = case["answers"].as_array().unwrap();
             let scores: Vec<f64> = texts(&case["preds"])

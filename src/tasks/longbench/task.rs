@@ -10,10 +10,10 @@ use crate::job::Extent;
 use crate::metrics::code_sim::Similarity;
 use crate::tasks::longbench::rows::LongBenchRow;
 use crate::tasks::longbench::{
-    Benchmark, LongBenchDataset, LongBenchMetric, LongBenchPrompts, group_of_length, score,
+    LENGTH_GROUPS, LongBenchDataset, LongBenchMetric, LongBenchPrompts, Suite, group_of_length,
+    score,
 };
-use crate::tasks::text_prompt::{Measured, TextPromptLimits};
-use crate::tasks::{Case, Metric, Part, Task};
+use crate::tasks::{Case, Measured, Metric, Part, Task, TextPromptLimits};
 use crate::tokenizer::Tokenizer;
 
 const METRICS: &[Metric] = &[Metric {
@@ -24,7 +24,6 @@ const METRICS: &[Metric] = &[Metric {
 
 /// Rows of one or several data sets.
 pub struct LongBenchTask<'a> {
-    benchmark: Benchmark,
     rows: &'a [LongBenchRow],
     /// Per row.
     datasets: Vec<&'static LongBenchDataset>,
@@ -45,7 +44,7 @@ impl<'a> LongBenchTask<'a> {
     /// be scored, if a classification has no classes, and if two rows of a data set have one id; as
     /// [`Tokenizer::encode`].
     pub fn new(
-        benchmark: Benchmark,
+        suite: &'static Suite,
         rows: &'a [LongBenchRow],
         prompts: &'a LongBenchPrompts,
         tokenizer: &'a Tokenizer,
@@ -53,11 +52,11 @@ impl<'a> LongBenchTask<'a> {
         similarity: Similarity,
     ) -> Result<Self> {
         let datasets: Vec<&'static LongBenchDataset> =
-            rows.iter().map(|row| dataset(benchmark, row)).collect::<Result<_>>()?;
+            rows.iter().map(|row| dataset(suite, row)).collect::<Result<_>>()?;
         let ids: Vec<String> = rows.iter().map(|r| format!("{}-{}", group(r), r.id)).collect();
         unique(ids.iter().zip(rows).map(|(id, row)| (id.as_str(), row.place.as_str())))?;
         if rows.is_empty() {
-            return Err(Error::data(format!("there are no rows of {}", benchmark.title())));
+            return Err(Error::data(format!("there are no rows of {}", suite.title)));
         }
         let mut measured = Measured::default();
         for (row, dataset) in rows.iter().zip(&datasets) {
@@ -65,17 +64,7 @@ impl<'a> LongBenchTask<'a> {
             let prompt = (&text[..], dataset.chat_template);
             measured.add(tokenizer, prompt, &limits, prompts.max_new_tokens(dataset))?;
         }
-        Ok(Self {
-            benchmark,
-            rows,
-            datasets,
-            ids,
-            prompts,
-            tokenizer,
-            limits,
-            similarity,
-            measured,
-        })
+        Ok(Self { rows, datasets, ids, prompts, tokenizer, limits, similarity, measured })
     }
 }
 
@@ -84,18 +73,24 @@ fn group(row: &LongBenchRow) -> String {
     format!("{}{}", row.dataset, if row.in_e { "_e" } else { "" })
 }
 
+/// The class of LongBench-E that a text of so many words is in.
+fn length_part(words: usize) -> Part {
+    let class = group_of_length(words);
+    Part::Class(class, LENGTH_GROUPS[class])
+}
+
 /// The data set of a row that can be scored.
 ///
 /// # Errors
 /// [`Error::Data`] naming the row.
 pub(crate) fn dataset(
-    benchmark: Benchmark,
+    suite: &'static Suite,
     row: &LongBenchRow,
 ) -> Result<&'static LongBenchDataset> {
-    let dataset = LongBenchDataset::find(benchmark, &row.dataset).map_err(|e| {
+    let dataset = suite.find(&row.dataset).map_err(|e| {
         e.at(&row.place).advice(format!(
             "--task {}:LIST with the data sets to be asked, without it",
-            benchmark.name()
+            suite.info.name
         ))
     })?;
     match dataset.metric == LongBenchMetric::Classification && row.all_classes.is_empty() {
@@ -107,10 +102,6 @@ pub(crate) fn dataset(
 }
 
 impl Task for LongBenchTask<'_> {
-    fn name(&self) -> &str {
-        self.benchmark.name()
-    }
-
     fn metrics(&self) -> &'static [Metric] {
         METRICS
     }
@@ -161,7 +152,7 @@ impl Task for LongBenchTask<'_> {
         Ok(Case {
             id: self.ids[index].clone(),
             group: group(row),
-            part: row.in_e.then(|| Part::LengthGroup(group_of_length(row.length))),
+            part: row.in_e.then(|| length_part(row.length)),
             prompt: self.limits.prompt(
                 self.tokenizer,
                 &self.prompts.render(dataset, row),
@@ -182,6 +173,7 @@ impl Task for LongBenchTask<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::LONGBENCH;
     use super::*;
     use crate::tokenizer::samples;
 
@@ -205,14 +197,7 @@ mod tests {
         prompts: &'a LongBenchPrompts,
     ) -> Result<LongBenchTask<'a>> {
         let limits = TextPromptLimits { max_prompt_tokens: 60, stop_ids: vec![1], chat: None };
-        LongBenchTask::new(
-            Benchmark::LongBench,
-            rows,
-            prompts,
-            tokenizer,
-            limits,
-            Similarity::default(),
-        )
+        LongBenchTask::new(&LONGBENCH, rows, prompts, tokenizer, limits, Similarity::default())
     }
 
     #[test]
@@ -251,7 +236,7 @@ mod tests {
         assert_eq!(of(0), ("qasper-1".to_owned(), "qasper".to_owned(), None));
         let (id, group, part) = of(1);
         assert_eq!((id.as_str(), group.as_str()), ("qasper_e-1", "qasper_e"));
-        assert_eq!((part, of(2).2), (Some(Part::LengthGroup(0)), Some(Part::LengthGroup(2))));
+        assert_eq!((part, of(2).2), (Some(Part::Class(0, "0-4k")), Some(Part::Class(2, "8k+"))));
         assert_eq!(of(2).2.unwrap().to_string(), "8k+");
     }
 

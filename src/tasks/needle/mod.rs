@@ -1,81 +1,75 @@
-//! The needle task: the probes of a profile as an evaluation (Kamradt 2023, "needle in a haystack").
-//!
-//! Four numbers per answer: whether it passes the gate, which is the accuracy; the gate's value;
-//! and the two of the references, [`rouge_1_f_x10`] and [`word_recall`], which are no shares of
-//! right answers ([`crate::metrics::needle`] says why).
+//! Needle in a haystack (Kamradt 2023): one sentence at a depth, and a question about it.
 
-use super::probe_cases::ProbeCases;
+mod task;
+
+use std::path::PathBuf;
+
+pub use task::NeedleTask;
+
+use super::{Asked, Benchmark, BenchmarkInfo, ProbeInputs, TaskInputs, TaskSource};
+use crate::config::{AnswerDefaults, ProbeConfig};
 use crate::error::Result;
-use crate::job::{Extent, Inputs, Job};
-use crate::metrics::needle::{rouge_1_f_x10, word_recall};
-use crate::tasks::{Case, Metric, Task};
+use crate::job::{ProbeSource, ProbeTexts, Session, TextsOrigin};
+use crate::needle::{Needle, ProbeText};
 
-const METRICS: &[Metric] = &[
-    Metric { name: "accuracy", title: "share of answers that pass the gate", highest: 1.0 },
-    Metric { name: "gate_value", title: "mean value of the gate", highest: 1.0 },
-    Metric {
-        name: "rouge_1_f_x10",
-        title: "ROUGE-1 F of answer and whole needle, x 10 (HeadKV's result files)",
-        highest: 10.0,
-    },
-    Metric {
-        name: "word_recall",
-        title: "share of the gold answer's words (HeadKV's heatmaps)",
-        highest: 1.0,
-    },
-];
+/// See the [module](self).
+#[derive(Debug, Clone, Copy)]
+pub struct Needles;
 
-/// All probes of a grid, one prompt each.
-pub struct NeedleTask<'a>(ProbeCases<'a>);
+static INFO: BenchmarkInfo = BenchmarkInfo {
+    name: "needle",
+    title: "one sentence, at every depth",
+    source: "Kamradt 2023, https://github.com/gkamradt/LLMTest_NeedleInAHaystack",
+    list: "",
+    takes: &[],
+    has_places: true,
+};
 
-impl<'a> NeedleTask<'a> {
-    /// The probes of `job`, which was made of `inputs`.
-    pub fn new(inputs: &'a Inputs, job: &'a Job) -> Self {
-        Self(ProbeCases::new(inputs, job))
+impl Benchmark for Needles {
+    fn info(&self) -> &'static BenchmarkInfo {
+        &INFO
+    }
+
+    fn source(&self, asked: &Asked) -> Result<Box<dyn TaskSource>> {
+        Ok(Box::new(NeedleSource { path: asked.probes.needles.clone() }))
     }
 }
 
-impl Task for NeedleTask<'_> {
-    fn name(&self) -> &str {
-        "needle"
+/// Which needles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeedleSource {
+    /// A file or a folder of such; `None` for the bundled ones.
+    pub path: Option<PathBuf>,
+}
+
+impl TaskSource for NeedleSource {
+    fn info(&self) -> &'static BenchmarkInfo {
+        &INFO
     }
 
-    fn metrics(&self) -> &'static [Metric] {
-        METRICS
+    fn answers(&self) -> AnswerDefaults {
+        AnswerDefaults::default()
     }
 
-    fn judged_by(&self) -> String {
-        self.0.gate.rule()
+    fn probes(&self) -> Option<&dyn ProbeSource> {
+        Some(self)
     }
 
-    fn cases(&self) -> usize {
-        self.0.len()
+    fn load(&self, config: &ProbeConfig, session: &Session) -> Result<Box<dyn TaskInputs>> {
+        ProbeInputs::load(config, self, session, |cases| Box::new(NeedleTask(cases)))
     }
+}
 
-    fn prompt_tokens(&self) -> u64 {
-        self.0.job.prompt_tokens()
-    }
-
-    fn extent(&self) -> Extent {
-        self.0.job.extent()
-    }
-
-    fn has_reported_groups(&self) -> bool {
-        false
-    }
-
-    fn case(&self, index: usize) -> Result<Case> {
-        self.0.case(index, self.0.needle(index).id.clone(), false)
-    }
-
-    fn values(&mut self, index: usize, answer: &str) -> Result<Vec<f64>> {
-        let (value, passes) = self.0.judge(index, answer)?;
-        let needle = self.0.needle(index);
-        Ok(vec![
-            f64::from(u8::from(passes)),
-            value,
-            rouge_1_f_x10(answer, &needle.needle),
-            word_recall(answer, &needle.answer),
-        ])
+impl ProbeSource for NeedleSource {
+    fn read(&self, _: &ProbeConfig) -> Result<ProbeTexts> {
+        let needles = match &self.path {
+            Some(path) => Needle::load(path)?,
+            None => Needle::bundled()?,
+        };
+        let texts = needles.into_iter().map(ProbeText::from).collect();
+        Ok(ProbeTexts {
+            needles: self.path.clone(),
+            ..ProbeTexts::new(texts, TextsOrigin::Needles)
+        })
     }
 }

@@ -1,15 +1,12 @@
-//! RULER's synthetic tasks (C.-P. Hsieh et al., "RULER: What's the Real Context Size of Your
-//! Long-Context Language Models?", 2024), made to a length in tokens.
-//!
-//! The tasks and their numbers (how many needles, hops, repetitions) are RULER's; the wording, the
-//! filler and the words are our own, so that scores are comparable among runs of headprof and not
-//! with published ones: for these, read the rows of RULER itself ([`super::data::RulerRow`]).
-//! The two tasks of question answering (`qa_1`, `qa_2`) need data sets and are not made here.
+//! RULER (C.-P. Hsieh et al., "RULER: What's the Real Context Size of Your Long-Context Language
+//! Models?", 2024): rows of its own generator, or of [`RulerGenerator`], which are whole prompts.
 
 pub mod rows;
 pub mod task;
 
 mod fit;
+mod generator;
+mod inputs;
 mod names;
 mod needles;
 mod variables;
@@ -19,182 +16,138 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-
-use crate::error::{Error, Result};
-use crate::tasks::ruler::rows::RulerRow;
+pub use generator::{RulerGenerator, RulerKind};
+pub use inputs::RulerInputs;
 pub use names::{max_new_tokens, task_in, task_names};
-use needles::Niah;
+pub use task::{RulerSet, RulerTask};
 
-/// A task that can be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RulerKind {
-    /// A number among repeated sentences.
-    NiahSingle1,
-    /// A number among essays.
-    NiahSingle2,
-    /// A code among essays.
-    NiahSingle3,
-    /// One of four numbers among essays.
-    NiahMultikey1,
-    /// One of many numbers, and nothing else.
-    NiahMultikey2,
-    /// One of many codes named by codes, and nothing else.
-    NiahMultikey3,
-    /// Four numbers of one name.
-    NiahMultivalue,
-    /// The numbers of four names.
-    NiahMultiquery,
-    /// All names that stand for one value.
-    VariableTracking,
-    /// The ten words that are repeated most.
-    CommonWords,
-    /// The three most frequent words of a text whose word counts fall with the square of the rank.
-    FrequentWords,
-}
+use std::path::PathBuf;
 
-impl RulerKind {
-    /// All of them.
-    pub const ALL: [Self; 11] = [
-        Self::NiahSingle1,
-        Self::NiahSingle2,
-        Self::NiahSingle3,
-        Self::NiahMultikey1,
-        Self::NiahMultikey2,
-        Self::NiahMultikey3,
-        Self::NiahMultivalue,
-        Self::NiahMultiquery,
-        Self::VariableTracking,
-        Self::CommonWords,
-        Self::FrequentWords,
-    ];
+use super::{Asked, Benchmark, BenchmarkInfo, TaskInputs, TaskSource, names};
+use crate::config::{AnswerDefaults, DEFAULT_SAMPLES, ProbeConfig, StopRule, at_least_one};
+use crate::error::{Error, Result};
+use crate::job::Session;
+use generator::GeneratedPrompt;
 
-    /// RULER's name of it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::NiahSingle1 => "niah_single_1",
-            Self::NiahSingle2 => "niah_single_2",
-            Self::NiahSingle3 => "niah_single_3",
-            Self::NiahMultikey1 => "niah_multikey_1",
-            Self::NiahMultikey2 => "niah_multikey_2",
-            Self::NiahMultikey3 => "niah_multikey_3",
-            Self::NiahMultivalue => "niah_multivalue",
-            Self::NiahMultiquery => "niah_multiquery",
-            Self::VariableTracking => "vt",
-            Self::CommonWords => "cwe",
-            Self::FrequentWords => "fwe",
-        }
+/// See the [module](self).
+#[derive(Debug, Clone, Copy)]
+pub struct Ruler;
+
+static INFO: BenchmarkInfo = BenchmarkInfo {
+    name: "ruler",
+    title: "RULER's tasks, made to any length, or its own rows",
+    source: "RULER, https://arxiv.org/abs/2404.06654",
+    list: "niah_single_1,vt",
+    takes: &["--task-data", "--samples", "--max-prompt-tokens"],
+    has_places: false,
+};
+
+impl Benchmark for Ruler {
+    fn info(&self) -> &'static BenchmarkInfo {
+        &INFO
     }
 
-    /// The task of that name.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] with all names.
-    pub fn parse(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
-            let names = Self::ALL.map(Self::name);
-            Error::usage("there is no such task of RULER that can be made here")
-                .got(name)
-                .expected(names.join(", "))
-                .advice("rows of other tasks come from files: --task-data")
-        })
-    }
-}
-
-/// A prompt and what an answer should have in it.
-struct Made {
-    input: String,
-    outputs: Vec<String>,
-}
-
-/// Makes rows of one length.
-pub struct RulerGenerator<'a> {
-    /// Sentences of the essays, in order; not empty.
-    sentences: Vec<&'a str>,
-    seed: u64,
-    target_tokens: usize,
-    count: &'a dyn Fn(&str) -> Result<usize>,
-}
-
-impl<'a> RulerGenerator<'a> {
-    /// Rows of at most `target_tokens`, and as near to it as their parts allow. `count` says how
-    /// many tokens a prompt has, BOS included where it is to be; tokens of the answer come on top.
-    ///
-    /// # Errors
-    /// [`Error::Data`] if the essays have no sentence.
-    pub fn new(
-        essays: impl IntoIterator<Item = &'a str>,
-        seed: u64,
-        target_tokens: usize,
-        count: &'a dyn Fn(&str) -> Result<usize>,
-    ) -> Result<Self> {
-        let sentences: Vec<&str> = essays.into_iter().flat_map(words::sentences).collect();
-        match sentences.is_empty() {
-            true => Err(Error::data("there is no sentence to fill prompts with")),
-            false => Ok(Self { sentences, seed, target_tokens, count }),
-        }
-    }
-
-    /// Row `index` of a task: it depends on the seed, the task, the index, the length and the
-    /// tokenizer alone.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] if the shortest prompt has more than the target's tokens; what `count`
-    /// gives.
-    pub fn row(&self, kind: RulerKind, index: usize) -> Result<RulerRow> {
-        let position = RulerKind::ALL.iter().position(|k| *k == kind).unwrap_or(0) as u64;
-        // Rows and tasks have random numbers of their own: none changes with how many are made.
-        let seed = self.seed.wrapping_mul(1 << 8).wrapping_add(position);
-        let mut rng = StdRng::seed_from_u64(seed.rotate_left(32) ^ index as u64);
-        let made = match niah(kind) {
-            Some(niah) => self.largest(kind, &niah.draw(&mut rng, &self.sentences))?,
-            None if kind == RulerKind::VariableTracking => {
-                self.largest(kind, &variables::draw(&mut rng))?
-            }
-            None if kind == RulerKind::CommonWords => {
-                self.largest(kind, &word_counts::common(&mut rng, self.target_tokens))?
-            }
-            None => self.largest(kind, &word_counts::frequent(&mut rng))?,
+    fn source(&self, asked: &Asked) -> Result<Box<dyn TaskSource>> {
+        let samples = at_least_one("--samples", asked.task.samples)?;
+        let max_prompt_tokens = at_least_one("--max-prompt-tokens", asked.text.max_prompt_tokens)?;
+        let list = asked.list();
+        let rows = match &asked.task.task_data {
+            None => Rows::Generated(GeneratedRows {
+                kinds: match list {
+                    (Some(text), option) => names((text, option), RulerKind::parse)?,
+                    (None, _) => RulerKind::ALL.to_vec(),
+                },
+                samples: samples.unwrap_or(DEFAULT_SAMPLES),
+            }),
+            Some(path) => Rows::Published(PublishedRows {
+                path: path.clone(),
+                tasks: match list {
+                    (Some(text), option) => Some(names((text, option), published_task)?),
+                    (None, _) => None,
+                },
+                samples,
+                max_prompt_tokens,
+            }),
         };
-        let length = (self.count)(&made.input)?;
-        let place = format!("{}, row {index}, made here", kind.name());
-        Ok(RulerRow { index, input: made.input, outputs: made.outputs, length, place })
-    }
-
-    /// The longest prompt that fits.
-    fn largest(&self, kind: RulerKind, prompt: &dyn Fn(usize) -> Made) -> Result<Made> {
-        let fits = |n| Ok((self.count)(&prompt(n).input)? <= self.target_tokens);
-        match fit::largest(fits)? {
-            Some(n) => Ok(prompt(n)),
-            None => Err(Error::usage("the shortest prompt of this task is too long")
-                .at(kind.name())
-                .got(format!("{} tokens asked for", self.target_tokens))
-                .expected(format!("at least {}", (self.count)(&prompt(0).input)?))
-                .advice(
-                    "longer --lengths, or a list of tasks such as --task ruler:niah_single_1,vt",
-                )),
-        }
+        let (p, generated) = (asked.probes, asked.task.task_data.is_none());
+        asked.refuse_for_texts()?;
+        asked.refuse(&[
+            ("--template", p.template.is_some(), "rows are whole prompts"),
+            (
+                "--lengths",
+                p.has_lengths() && !generated,
+                "rows have their lengths; --max-prompt-tokens cuts them",
+            ),
+            ("--haystack-dir", p.has_haystack() && !generated, "the rows bring their own text"),
+            (
+                "--max-prompt-tokens",
+                generated && max_prompt_tokens.is_some(),
+                "prompts are made to --lengths",
+            ),
+        ])?;
+        Ok(Box::new(RulerSource { rows, max_new_tokens: p.max_new_tokens }))
     }
 }
 
-/// The needles of a task, if it is about needles. Numbers of keys, values and queries are RULER's.
-fn niah(kind: RulerKind) -> Option<Niah> {
-    use needles::Filler::{Essays, Needles, Repeated};
-    use needles::Value::{Code, Number};
-    use needles::{Key, Niah};
-    let one = Niah { filler: Essays, key: Key::Words, value: Number, keys: 1, values: 1, asked: 1 };
-    Some(match kind {
-        RulerKind::NiahSingle1 => Niah { filler: Repeated, ..one },
-        RulerKind::NiahSingle2 => one,
-        RulerKind::NiahSingle3 => Niah { value: Code, ..one },
-        RulerKind::NiahMultikey1 => Niah { keys: 4, ..one },
-        RulerKind::NiahMultikey2 => Niah { filler: Needles, ..one },
-        RulerKind::NiahMultikey3 => Niah { filler: Needles, key: Key::Code, value: Code, ..one },
-        RulerKind::NiahMultivalue => Niah { values: 4, ..one },
-        RulerKind::NiahMultiquery => Niah { keys: 4, asked: 4, ..one },
-        RulerKind::VariableTracking | RulerKind::CommonWords | RulerKind::FrequentWords => {
-            return None;
-        }
+/// The task of that name, whether or not its rows can be made here.
+fn published_task(name: &str) -> Result<&'static str> {
+    task_names().find(|task| *task == name).ok_or_else(|| {
+        let all: Vec<&str> = task_names().collect();
+        Error::usage("there is no such task of RULER").got(name).expected(all.join(", "))
     })
+}
+
+/// Which rows, and how long answers may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RulerSource {
+    /// The rows.
+    pub rows: Rows,
+    /// Most tokens of an answer; `None` for RULER's own.
+    pub max_new_tokens: Option<usize>,
+}
+
+/// Which rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rows {
+    /// Rows that are made here.
+    Generated(GeneratedRows),
+    /// Rows of RULER's own generator.
+    Published(PublishedRows),
+}
+
+/// Which rows are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GeneratedRows {
+    /// The tasks, each once.
+    pub kinds: Vec<RulerKind>,
+    /// Rows of each task at each length.
+    pub samples: usize,
+}
+
+/// Which published rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedRows {
+    /// A file or a folder of such.
+    pub path: PathBuf,
+    /// Tasks; `None` for all that the files' paths say.
+    pub tasks: Option<Vec<&'static str>>,
+    /// Most rows of each file; `None` for all.
+    pub samples: Option<usize>,
+    /// Most tokens of a prompt; `None` for what the model has room for.
+    pub max_prompt_tokens: Option<usize>,
+}
+
+impl TaskSource for RulerSource {
+    fn info(&self) -> &'static BenchmarkInfo {
+        &INFO
+    }
+
+    fn answers(&self) -> AnswerDefaults {
+        // As the benchmark has it.
+        AnswerDefaults { stop: Some(StopRule::Eos), ..AnswerDefaults::default() }
+    }
+
+    fn load(&self, config: &ProbeConfig, session: &Session) -> Result<Box<dyn TaskInputs>> {
+        Ok(Box::new(RulerInputs::load(self, config, session)?))
+    }
 }

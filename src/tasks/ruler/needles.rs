@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-use super::Made;
+use super::GeneratedPrompt;
 use super::words;
 
 /// Sentences that are repeated.
@@ -65,7 +65,7 @@ impl Niah {
         &self,
         rng: &mut StdRng,
         essays: &'a [&'a str],
-    ) -> Box<dyn Fn(usize) -> Made + 'a> {
+    ) -> Box<dyn Fn(usize) -> GeneratedPrompt + 'a> {
         let mut taken = BTreeSet::new();
         let mut needles = Vec::new();
         let mut keys: Vec<(String, Vec<String>)> = Vec::new();
@@ -111,7 +111,7 @@ impl Niah {
                  asked for some of them.\n\n{context}\n\nWhat {are} the {things} of {names}? By \
                  the text above, the {things} of {names} {are}"
             );
-            Made { input, outputs }
+            GeneratedPrompt { input, outputs }
         })
     }
 

@@ -1,4 +1,4 @@
-//! RULER as a task: rows of its generator, or of [`super::ruler`], which are whole prompts.
+//! RULER as a task: rows of its generator, or of [`super::RulerGenerator`], which are whole prompts.
 
 use crate::datasets::unique;
 use crate::error::{Error, Result};
@@ -8,8 +8,7 @@ use crate::metrics::string_match::{
 };
 use crate::tasks::ruler;
 use crate::tasks::ruler::rows::RulerRow;
-use crate::tasks::text_prompt::{Measured, TextPromptLimits};
-use crate::tasks::{Case, Metric, Part, Task};
+use crate::tasks::{Case, Measured, Metric, Part, Task, TextPromptLimits};
 use crate::tokenizer::Tokenizer;
 
 const METRICS: &[Metric] = &[
@@ -83,10 +82,6 @@ impl<'a> RulerTask<'a> {
 }
 
 impl Task for RulerTask<'_> {
-    fn name(&self) -> &str {
-        "ruler"
-    }
-
     fn metrics(&self) -> &'static [Metric] {
         METRICS
     }

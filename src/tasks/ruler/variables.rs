@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::Made;
+use super::GeneratedPrompt;
 use super::needles::insert;
 use super::words;
 
@@ -21,7 +21,7 @@ const REPEATED: [&str; 3] = [
 ];
 
 /// Draws a chain and its places; the prompt with `n` sentences of filler follows from them.
-pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Fn(usize) -> Made> {
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Fn(usize) -> GeneratedPrompt> {
     let mut taken = BTreeSet::new();
     let value = rng.random_range(10_000u32..100_000).to_string();
     let names: Vec<String> = (0..=HOPS).map(|_| words::letters(rng, &mut taken)).collect();
@@ -41,6 +41,6 @@ pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Fn(usize) -> Made> {
              names with the value {value} are",
             names.len()
         );
-        Made { input, outputs: names.clone() }
+        GeneratedPrompt { input, outputs: names.clone() }
     })
 }

@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-use super::Made;
+use super::GeneratedPrompt;
 use super::words;
 
 /// Words to be found in a list; RULER's default.
@@ -29,7 +29,10 @@ const FREQUENT: usize = 3;
 const FEWEST: usize = 18;
 
 /// Draws the common words; the prompt with `n` other words follows from them.
-pub(super) fn common(rng: &mut StdRng, target_tokens: usize) -> Box<dyn Fn(usize) -> Made> {
+pub(super) fn common(
+    rng: &mut StdRng,
+    target_tokens: usize,
+) -> Box<dyn Fn(usize) -> GeneratedPrompt> {
     let (times, others) = if target_tokens < SHORT_TOKENS { SHORT_TIMES } else { TIMES };
     let mut taken = BTreeSet::new();
     let common: Vec<String> = (0..COMMON).map(|_| words::coined(rng, &mut taken)).collect();
@@ -48,14 +51,14 @@ pub(super) fn common(rng: &mut StdRng, target_tokens: usize) -> Box<dyn Fn(usize
              {COMMON} words stand in the list most often? They are",
             numbered.join(" ")
         );
-        Made { input, outputs: common.clone() }
+        GeneratedPrompt { input, outputs: common.clone() }
     })
 }
 
 /// Draws words by rank; the prompt in which the first stands `n + 9` times follows from them: the
 /// word of rank r stands a share of `1 / r^2` of that in it, rounded down (RULER: a zeta
 /// distribution with exponent 2).
-pub(super) fn frequent(rng: &mut StdRng) -> Box<dyn Fn(usize) -> Made> {
+pub(super) fn frequent(rng: &mut StdRng) -> Box<dyn Fn(usize) -> GeneratedPrompt> {
     let seed = rng.random();
     Box::new(move |n| {
         let (mut rng, mut taken) = (StdRng::seed_from_u64(seed), BTreeSet::new());
@@ -75,6 +78,6 @@ pub(super) fn frequent(rng: &mut StdRng) -> Box<dyn Fn(usize) -> Made> {
              the most frequent? They are",
             text.join(" ")
         );
-        Made { input, outputs }
+        GeneratedPrompt { input, outputs }
     })
 }

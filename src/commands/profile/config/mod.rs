@@ -2,18 +2,20 @@
 
 use std::path::PathBuf;
 
-use crate::cli::{ProbeArg, ProfileArgs, Switch};
-use crate::config::{AtOption, DEFAULT_SAMPLES, ProbeConfig, ProbeSource, at_least_one, batch};
+use crate::cli::{ProfileArgs, Switch, TextArgs};
+use crate::config::{AtOption, ProbeConfig, Surroundings, at_least_one, batch};
 use crate::error::{Error, Result};
+use crate::job::ProbeSource;
 use crate::score::{self, Compat, CompatSet, HeadScore, ScoreOptions, ScoreRows};
-
-/// Tasks of `--probe babilong` where none are named: one, two and three supporting facts.
-const DEFAULT_TASKS: &str = "qa1..qa3";
+use crate::system::Reporter;
+use crate::tasks::{self, Asked, Purpose, TaskSource};
 
 /// A profile to run, without contradictions.
 pub struct ProfileConfig {
     /// The probes.
     pub probes: ProbeConfig,
+    /// What is hidden and asked for: a task whose answers have a known place.
+    pub task: Box<dyn TaskSource>,
     /// Scores to compute, each once, in the order of [`score::registry`].
     pub scores: Vec<&'static dyn HeadScore>,
     /// How.
@@ -30,10 +32,8 @@ pub struct ProfileConfig {
     pub batch: Option<usize>,
     /// Where the prompts are exported to.
     pub export_probes: Option<PathBuf>,
-    /// Errors only.
-    pub quiet: bool,
-    /// A JSON object instead of a table.
-    pub json: bool,
+    /// Whom to tell.
+    pub reporter: Reporter,
     /// What the user should know about the arguments.
     pub notes: Vec<String>,
     /// The command line, for the record.
@@ -41,21 +41,29 @@ pub struct ProfileConfig {
 }
 
 impl ProfileConfig {
-    /// Validates `args`; `command` is the command line that they come from.
+    /// Validates `args`.
     ///
     /// # Errors
     /// [`Error::Usage`] naming the option.
-    pub fn new(args: &ProfileArgs, command: Vec<String>) -> Result<Self> {
+    pub fn new(args: &ProfileArgs, surroundings: &Surroundings) -> Result<Self> {
         let compat: CompatSet =
             args.compat.as_deref().unwrap_or("").parse().at_option("--compat")?;
-        let (mut probes, mut notes) = ProbeConfig::new(&args.probes, source(args)?, compat)?;
-        probes.prompts.clone_from(&args.prompts);
+        let task = tasks::choose(&Asked {
+            task: &args.task,
+            text: &TextArgs::default(),
+            probes: &args.probes,
+            compat,
+            purpose: Purpose::Profile,
+        })?;
+        let (probes, mut notes) =
+            ProbeConfig::new(&args.probes, task.answers(), compat, surroundings)?;
         if args.score_rows.is_some() && compat.contains(Compat::DililazyKv) {
             notes
                 .push("--compat dililazykv scores row 0 only; --score-rows changes nothing".into());
         }
         Ok(Self {
             probes,
+            task,
             scores: scores(args.scores.as_deref())?,
             score_options: ScoreOptions {
                 rows: match &args.score_rows {
@@ -70,42 +78,18 @@ impl ProfileConfig {
             prefix_reuse: args.prefix_reuse != Some(Switch::Off),
             batch: batch(args.batch.as_deref())?,
             export_probes: args.export_probes.clone(),
-            quiet: args.quiet,
-            json: args.json,
+            reporter: Reporter { quiet: args.quiet, json: args.json },
             notes,
-            command,
+            command: surroundings.command.clone(),
         })
     }
-}
 
-/// What `--probe`, `--tasks`, `--samples` and `--babilong-data` say; `--prompts` is of stories, too.
-fn source(args: &ProfileArgs) -> Result<ProbeSource> {
-    let tasks = args.tasks.as_deref();
-    match (args.probe, &args.babilong_data) {
-        (ProbeArg::Babilong, None) => ProbeSource::babilong(
-            tasks.unwrap_or(DEFAULT_TASKS),
-            "--tasks",
-            args.samples.unwrap_or(DEFAULT_SAMPLES),
-            false,
-        ),
-        (ProbeArg::Babilong, Some(path)) => {
-            ProbeSource::published(path, tasks, "--tasks", args.samples)
-        }
-        (ProbeArg::Needle, data) => {
-            let given = [
-                ("--tasks", tasks.is_some()),
-                ("--samples", args.samples.is_some()),
-                ("--babilong-data", data.is_some()),
-                ("--prompts", !args.prompts.is_empty()),
-            ];
-            match given.iter().find(|g| g.1) {
-                None => Ok(ProbeSource::Needles),
-                Some((option, _)) => Err(Error::usage("stories are told for another probe")
-                    .at(option)
-                    .got("--probe needle")
-                    .expected("--probe babilong")),
-            }
-        }
+    /// What is hidden.
+    ///
+    /// # Errors
+    /// [`Error::Bug`]: [`tasks::choose`] refuses tasks without.
+    pub fn source(&self) -> Result<&dyn ProbeSource> {
+        self.task.probes().ok_or_else(|| Error::bug("a profile of a task without known places"))
     }
 }
 

@@ -4,7 +4,7 @@ use clap::{CommandFactory, Parser};
 
 use super::*;
 use crate::cli::{Cli, ProbeArgs};
-use crate::config::{Lengths, MaxNewTokens, ModelChoice, StopRule};
+use crate::config::{Lengths, MaxNewTokens, ModelChoice, StopRule, Surroundings};
 use crate::gate::GateKind;
 use crate::model::DeviceChoice;
 use crate::prompt::PromptTemplate;
@@ -13,7 +13,9 @@ use crate::prompt::reference_span::SpanRule;
 fn parse(line: &str) -> Result<ProfileConfig> {
     let words: Vec<&str> = std::iter::once("headprof").chain(line.split_whitespace()).collect();
     let cli = Cli::try_parse_from(&words).expect("clap takes the line");
-    ProfileConfig::new(&cli.profile, words.iter().map(|w| (*w).to_owned()).collect())
+    let command = words.iter().map(|w| (*w).to_owned()).collect();
+    let surroundings = Surroundings { command, ..Surroundings::default() };
+    ProfileConfig::new(&cli.profile, &surroundings)
 }
 
 #[test]
@@ -165,7 +167,7 @@ fn a_template_may_spell_its_line_breaks() {
         top_k_infscore: 10,
         ..ProfileArgs::default()
     };
-    let c = ProfileConfig::new(&args, Vec::new()).unwrap();
+    let c = ProfileConfig::new(&args, &Surroundings::default()).unwrap();
     assert_eq!(c.probes.template.text(), "\nQ: {question}\nA:");
 }
 

@@ -86,7 +86,7 @@ impl Run<'_> {
         let (probes, start) = (self.job.plan.probes.len(), Instant::now());
         let outcome = Mutex::new(Outcome {
             done: (0..probes).map(|_| None).collect(),
-            progress: Progress::new(probes, reuse.run_tokens, self.config.quiet),
+            progress: Progress::new(probes, reuse.run_tokens, self.config.reporter.quiet),
             failed: None,
         });
         // The largest parts first, so that no thread is left alone with one at the end.
@@ -181,8 +181,8 @@ impl Run<'_> {
             let asked = asked.collect::<Result<Vec<_>>>()?;
             for ((step, asked), answer) in now.iter().zip(&asked).zip(answering.answers(&asked)?) {
                 let probe = &self.job.plan.probes[step.probe];
-                let needle = &self.inputs.needles[probe.needle];
-                let mut record = ProbeRecord::new(probe, needle, &asked.prompt);
+                let text = &self.inputs.probes.texts[probe.needle];
+                let mut record = ProbeRecord::new(probe, text, &asked.prompt);
                 let judged = answer.and_then(|answer| self.judged(probe, answer, &mut record));
                 let scores = match judged {
                     Err(e) if of_one_probe(&e) => {
@@ -214,8 +214,8 @@ impl Run<'_> {
             ProbeSeconds { prefill: generation.prefill_secs, decode: generation.decode_secs };
         record.generated_ids = generation.observation.generated.clone();
         let answer = inputs.model.tokenizer.decode(generation.answer_ids())?;
-        let (needle, gate) = (&inputs.needles[probe.needle], &inputs.gate);
-        let value = gate.value(&answer, &Expected::from(needle))?;
+        let (text, gate) = (&inputs.probes.texts[probe.needle], &inputs.gate);
+        let value = gate.value(&answer, &Expected::from(text))?;
         record.answer = Some(answer);
         record.gate_value = Some(value);
         if !gate.passes(value) {

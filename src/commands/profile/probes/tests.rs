@@ -5,6 +5,7 @@ use clap::Parser;
 use super::*;
 use crate::cli::Cli;
 use crate::commands::profile::schedule::Cut;
+use crate::config::Surroundings;
 use crate::job::NeedleSpans;
 use crate::model::Compute;
 use crate::score::{Compat, HeadScore, Observation, ScoreOptions};
@@ -49,9 +50,11 @@ fn a_panic_ends_the_other_walks() {
     let line = "headprof --quiet --lengths 100 --repeats 4 --gate none --max-new-tokens 1";
     let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
     let cli = Cli::try_parse_from(&args).unwrap();
-    let config =
-        ProfileConfig { scores: vec![&BROKEN], ..ProfileConfig::new(&cli.profile, args).unwrap() };
-    let inputs = Inputs::load(&config.probes).unwrap();
+    let config = ProfileConfig {
+        scores: vec![&BROKEN],
+        ..ProfileConfig::new(&cli.profile, &Surroundings::default()).unwrap()
+    };
+    let inputs = Inputs::load(&config.probes, config.source().unwrap()).unwrap();
     let job = Job::new(&config.probes, &inputs, NeedleSpans::Known).unwrap();
     let model = inputs.model.load(&Compute::cpu()).unwrap();
     let cut = Cut { batch: 1, work: &|tokens| tokens as f64 };

@@ -45,8 +45,6 @@ use std::ops::RangeInclusive;
 
 use rand::Rng;
 
-pub use crate::tasks::babilong::published::{Published, PublishedContext, PublishedFile};
-pub use crate::tasks::babilong::stories::{Stories, parse_tasks};
 pub use task::BabiTask;
 
 /// Facts, a question about them and its answer.

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::words::{OBJECTS, ROOMS, TOWN};
 use crate::error::Error;
+use crate::needle::SubTask;
 
 macro_rules! tasks {
     ($($variant:ident $name:literal $title:literal $facts:expr, $labels:expr;)*) => {
@@ -77,6 +78,13 @@ const CARRIED: [&str; 4] = [OBJECTS[0], OBJECTS[1], OBJECTS[2], "nothing"];
 /// Two steps that do not undo each other.
 const PATHS: [&str; 12] =
     ["e,e", "e,n", "e,s", "n,e", "n,n", "n,w", "s,e", "s,s", "s,w", "w,n", "w,s", "w,w"];
+
+impl BabiTask {
+    /// The task as the records of a run know it.
+    pub fn sub_task(self) -> SubTask {
+        SubTask { number: self as usize, name: self.name(), labels: self.labels() }
+    }
+}
 
 impl Serialize for BabiTask {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,7 +1,9 @@
+use std::path::Path;
+
 use super::*;
-use crate::config::ModelChoice;
-use crate::tasks::longbench::{DATASETS, LongBenchDataset, LongBenchMetric};
-use std::path::PathBuf;
+use crate::tasks::TextPromptLimits;
+use crate::tasks::longbench::{LONGBENCH, LongBenchDataset, LongBenchMetric};
+use crate::tasks::loogle::LOOGLE;
 
 /// Rows of one data set, in a file of that name.
 fn write(dir: &Path, name: &str, dataset: &str, ids: &[&str]) {
@@ -16,7 +18,7 @@ fn write(dir: &Path, name: &str, dataset: &str, ids: &[&str]) {
 
 fn source(path: &Path) -> LongBenchSource {
     LongBenchSource {
-        benchmark: Benchmark::LongBench,
+        suite: &LONGBENCH,
         path: path.to_owned(),
         datasets: None,
         prompts: Vec::new(),
@@ -24,10 +26,6 @@ fn source(path: &Path) -> LongBenchSource {
         samples: None,
         max_prompt_tokens: None,
     }
-}
-
-fn published(path: PathBuf, tasks: Option<Vec<&'static str>>) -> PublishedRuler {
-    PublishedRuler { path, tasks, samples: None, max_prompt_tokens: None, max_new_tokens: None }
 }
 
 /// Two data sets and LongBench-E's rows of one of them: samples are counted for each.
@@ -38,82 +36,30 @@ fn samples_and_names_choose_rows() {
     write(dir.path(), "hotpotqa_e.jsonl", "hotpotqa", &["1", "4"]);
     write(dir.path(), "qasper.jsonl", "qasper", &["1"]);
     let ids = |source: &LongBenchSource| -> Vec<(String, String, bool)> {
-        let (rows, _) = longbench_rows(source, &mut Vec::new()).unwrap();
-        rows.into_iter().map(|r| (r.dataset, r.id, r.in_e)).collect()
+        let (found, _) = rows(source, &mut Vec::new()).unwrap();
+        found.into_iter().map(|r| (r.dataset, r.id, r.in_e)).collect()
     };
     assert_eq!(ids(&source(dir.path())).len(), 6);
     let row = |set: &str, id: &str, in_e| (set.to_owned(), id.to_owned(), in_e);
     let one = LongBenchSource { samples: Some(1), ..source(dir.path()) };
     let expected = [row("hotpotqa", "1", false), row("hotpotqa", "1", true)];
     assert_eq!(ids(&one), [&expected[..], &[row("qasper", "1", false)]].concat());
-    let datasets = Some(vec![LongBenchDataset::find(Benchmark::LongBench, "qasper").unwrap()]);
+    let datasets = Some(vec![LONGBENCH.find("qasper").unwrap()]);
     let named = LongBenchSource { datasets, ..source(dir.path()) };
-    let (rows, files) = longbench_rows(&named, &mut Vec::new()).unwrap();
-    assert_eq!((rows.len(), files.len(), files[0].rows), (1, 1, Some(1)));
-    let datasets = Some(vec![LongBenchDataset::find(Benchmark::LongBench, "lcc").unwrap()]);
-    let e = longbench_rows(&LongBenchSource { datasets, ..source(dir.path()) }, &mut Vec::new())
-        .err()
-        .unwrap();
+    let (found, files) = rows(&named, &mut Vec::new()).unwrap();
+    assert_eq!((found.len(), files.len(), files[0].rows), (1, 1, Some(1)));
+    let datasets = Some(vec![LONGBENCH.find("lcc").unwrap()]);
+    let e =
+        rows(&LongBenchSource { datasets, ..source(dir.path()) }, &mut Vec::new()).err().unwrap();
     assert_eq!(e.exit_code(), 3);
     assert!(e.to_string().contains("no row of the data sets"), "{e}");
-}
-
-/// The path says the task; where it does not, a single name does.
-#[test]
-fn tasks_of_published_files() {
-    let dir = tempfile::tempdir().unwrap();
-    let line = r#"{"index":0,"input":"Which?","outputs":["12"],"length":40}"#;
-    std::fs::create_dir(dir.path().join("8192")).unwrap();
-    for name in ["vt.jsonl", "8192/vt.jsonl", "other.jsonl"] {
-        std::fs::write(dir.path().join(name), line).unwrap();
-    }
-    let of = |path: PathBuf, tasks: Option<Vec<&'static str>>| ruler_sets(&published(path, tasks));
-    let (sets, files) = of(dir.path().to_owned(), None).unwrap();
-    let names: Vec<(&str, &str)> = sets.iter().map(|s| (&*s.task, &*s.name)).collect();
-    assert_eq!((names, files.len()), (vec![("vt", "8192/vt"), ("vt", "vt")], 2));
-    let (sets, _) = of(dir.path().join("other.jsonl"), Some(vec!["cwe"])).unwrap();
-    assert_eq!((&*sets[0].task, &*sets[0].name), ("cwe", "other"));
-    for (path, tasks, part) in [
-        (dir.path().join("other.jsonl"), None, "does not say"),
-        (dir.path().join("vt.jsonl"), Some(vec!["cwe"]), "no row of the tasks"),
-    ] {
-        let e = of(path, tasks).err().unwrap();
-        assert_eq!(e.exit_code(), 3);
-        assert!(e.to_string().contains(part), "{e}");
-    }
-}
-
-/// needle-llama has 4096 positions.
-#[test]
-fn prompts_have_the_room_beside_the_answer() {
-    let mut probes = ProbeConfig::new(
-        &crate::cli::ProbeArgs { repeats: 1, ..Default::default() },
-        crate::config::ProbeSource::Needles,
-        crate::score::CompatSet::default(),
-    )
-    .unwrap()
-    .0;
-    let model = ModelFiles::open(&ModelChoice::NeedleLlama).unwrap();
-    let most = |probes: &ProbeConfig, asked, answer| {
-        limits(probes, &model, asked, answer).map(|limits| limits.max_prompt_tokens)
-    };
-    assert_eq!(most(&probes, None, 96).unwrap(), 4000);
-    assert_eq!(most(&probes, Some(9), 96).unwrap(), 9);
-    for (asked, answer) in [(Some(4001), 96), (None, 4096)] {
-        let e = most(&probes, asked, answer).unwrap_err();
-        assert_eq!(e.exit_code(), 2);
-        assert!(e.to_string().contains("4096 of needle-llama"), "{e}");
-    }
-    probes.allow_extrapolation = true;
-    assert_eq!(most(&probes, None, 96).unwrap(), usize::MAX);
-    assert_eq!(most(&probes, Some(5000), 96).unwrap(), 5000);
 }
 
 /// Answers that are the gold ones have the full score, whatever the data set's metric.
 #[test]
 fn gold_answers_have_the_full_score_by_every_metric() {
     let tokenizer = crate::tokenizer::samples::byte_level();
-    let row = |dataset: &&LongBenchDataset| LongBenchRow {
+    let row = |dataset: &LongBenchDataset| LongBenchRow {
         id: "1".to_owned(),
         input: "q".to_owned(),
         context: "c".to_owned(),
@@ -136,16 +82,13 @@ fn gold_answers_have_the_full_score_by_every_metric() {
         place: dataset.name.to_owned(),
     };
     let prompts = LongBenchPrompts::own();
-    for benchmark in [Benchmark::LongBench, Benchmark::LooGle] {
-        let sets = DATASETS.iter().filter(|d| d.benchmark == benchmark);
-        let rows: Vec<LongBenchRow> = sets.map(|dataset| row(&dataset)).collect();
+    for suite in [&LONGBENCH, &LOOGLE] {
+        let rows: Vec<LongBenchRow> = suite.datasets.iter().map(row).collect();
         for similarity in [Similarity::Levenshtein, Similarity::Difflib] {
             let limits =
                 TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new(), chat: None };
             let mut task =
-                LongBenchTask::new(benchmark, &rows, &prompts, tokenizer, limits, similarity)
-                    .unwrap();
-            assert_eq!(task.name(), benchmark.name());
+                LongBenchTask::new(suite, &rows, &prompts, tokenizer, limits, similarity).unwrap();
             for (i, row) in rows.iter().enumerate() {
                 let value = task.values(i, &row.answers[0]).unwrap()[0];
                 // F of ROUGE has a small number below its fraction bar.
@@ -165,23 +108,23 @@ fn questions_of_loogle_are_chosen_by_type() {
     let line = r#"{"input":"Text.","qa_pairs":"[{'Q': 'a', 'A': 'b', 'type': 'computation'}, {'Q': 'c', 'A': 'd', 'type': 'timeline_reorder'}]"}"#;
     std::fs::write(&path, line).unwrap();
     let loogle = |names: Option<&[&str]>| LongBenchSource {
-        benchmark: Benchmark::LooGle,
+        suite: &LOOGLE,
         datasets: names.map(|names| {
-            let set = |name: &&str| LongBenchDataset::parse(Benchmark::LooGle, name).unwrap();
+            let set = |name: &&str| LOOGLE.parse(name).unwrap();
             names.iter().map(set).collect()
         }),
         ..source(&path)
     };
     let inputs = |source: &LongBenchSource| {
-        let (rows, _) = longbench_rows(source, &mut Vec::new()).unwrap();
-        rows.into_iter().map(|row| row.input).collect::<Vec<_>>()
+        let (found, _) = rows(source, &mut Vec::new()).unwrap();
+        found.into_iter().map(|row| row.input).collect::<Vec<_>>()
     };
     assert_eq!(inputs(&loogle(None)), ["a", "c"]);
     assert_eq!(inputs(&loogle(Some(&["timeline_reorder"]))), ["c"]);
 
     write(dir.path(), "longdep_qa.jsonl", "qasper", &["1"]);
-    let (rows, _) = longbench_rows(&loogle(None), &mut Vec::new()).unwrap();
-    let e = crate::tasks::longbench::task::dataset(Benchmark::LooGle, &rows[0]).unwrap_err();
+    let (found, _) = rows(&loogle(None), &mut Vec::new()).unwrap();
+    let e = dataset(&LOOGLE, &found[0]).unwrap_err();
     assert!(e.to_string().contains("no such data set in LooGLE"), "{e}");
     assert!(e.to_string().contains("--task loogle:LIST"), "{e}");
 }
@@ -191,38 +134,27 @@ fn questions_of_loogle_are_chosen_by_type() {
 fn gold_answers_of_published_rows_have_the_full_score() {
     let Some(metrics) = crate::goldens::one("eviction", "metrics_longbench.json") else { return };
     let Some(root) = metrics.ancestors().nth(3) else { return };
-    let data = root.join("data");
     let tokenizer = crate::tokenizer::samples::byte_level();
     let limits = TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new(), chat: None };
     let prompts = LongBenchPrompts::own();
     let mut checked = 0;
     for name in ["multi_news_10", "passage_retrieval_zh_5"] {
-        let path = data.join(format!("longbench/{name}.jsonl"));
+        let path = root.join(format!("data/longbench/{name}.jsonl"));
         if !path.is_file() {
             continue;
         }
-        let (rows, _) = longbench_rows(&source(&path), &mut Vec::new()).unwrap();
-        let (set, similarity) = (Benchmark::LongBench, Similarity::default());
+        let (found, _) = rows(&source(&path), &mut Vec::new()).unwrap();
+        let similarity = Similarity::default();
         let mut task =
-            LongBenchTask::new(set, &rows, &prompts, tokenizer, limits.clone(), similarity)
+            LongBenchTask::new(&LONGBENCH, &found, &prompts, tokenizer, limits.clone(), similarity)
                 .unwrap();
-        for (i, row) in rows.iter().enumerate() {
+        for (i, row) in found.iter().enumerate() {
             for gold in &row.answers {
                 let value = task.values(i, gold).unwrap()[0];
                 assert!((value - 1.0).abs() < 1e-6, "{}: {value}", row.place);
             }
         }
-        checked += rows.len();
+        checked += found.len();
     }
-    let path = data.join("ruler/niah_multikey_3_4096_20.jsonl");
-    if path.is_file() {
-        let (sets, _) = ruler_sets(&published(path, None)).unwrap();
-        let mut task = RulerTask::new(&sets, tokenizer, limits, None).unwrap();
-        for (i, row) in sets[0].rows.iter().enumerate() {
-            let all = task.values(i, &row.outputs.join(", ")).unwrap();
-            assert_eq!(all, [1.0, 1.0, 1.0], "{}", row.place);
-        }
-        checked += sets[0].rows.len();
-    }
-    println!("data/longbench, data/ruler: the gold answers of {checked} rows have the full score");
+    println!("data/longbench: the gold answers of {checked} rows have the full score");
 }

@@ -1,0 +1,136 @@
+//! [`Evidence`]: the files that methods of a comparison follow.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::EvaluateConfig;
+use crate::budget::{UtilityCurves, UtilityFile};
+use crate::error::{Error, Result};
+use crate::eviction::HeadEvidence;
+use crate::head_score::{HeadScoreFile, sidecar};
+use crate::heads::{CacheHeads, Granularity, HeadMatrix};
+use crate::job::text_sha256;
+use crate::tasks::Common;
+
+/// Head scores and utility curves, where the user named such files.
+pub(super) struct Evidence {
+    scores: Option<HeadMatrix>,
+    utility: Option<UtilityCurves>,
+    /// The file with the scores, for the record.
+    pub head_score_file: Option<EvidenceFile>,
+    /// The file with the curves.
+    pub utility_file: Option<EvidenceFile>,
+}
+
+/// A file that budgets follow.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct EvidenceFile {
+    path: String,
+    sha256: String,
+}
+
+impl Evidence {
+    /// Reads what `config` names for a model with `heads`; warns of what does not suit `inputs`.
+    ///
+    /// # Errors
+    /// [`Error::Data`] naming the file.
+    pub fn read(config: &EvaluateConfig, inputs: Common, heads: &CacheHeads) -> Result<Self> {
+        Ok(Self {
+            scores: head_scores(config, inputs)?,
+            utility: utility(config, &inputs.model().name, heads)?,
+            head_score_file: EvidenceFile::of(&config.head_score),
+            utility_file: EvidenceFile::of(&config.utility),
+        })
+    }
+
+    /// What methods look at.
+    pub fn of_heads(&self) -> HeadEvidence<'_> {
+        HeadEvidence { scores: self.scores.as_ref(), utility: self.utility.as_ref() }
+    }
+}
+
+impl EvidenceFile {
+    /// `None` where there is no file, or where it cannot be read again.
+    fn of(path: &Option<PathBuf>) -> Option<Self> {
+        let path = path.as_deref()?;
+        Some(Self { path: path.display().to_string(), sha256: sha256(path)? })
+    }
+}
+
+/// The head scores of the file that `config` names.
+fn head_scores(config: &EvaluateConfig, inputs: Common) -> Result<Option<HeadMatrix>> {
+    let Some(path) = &config.head_score else { return Ok(None) };
+    let (model, texts) = (inputs.model(), inputs.probe_texts());
+    let shape = &model.config;
+    let read = HeadScoreFile::read(path, Some((shape.layers, shape.heads)))?;
+    let mut warnings: Vec<String> =
+        read.warnings.iter().map(|text| format!("{}: {text}", path.display())).collect();
+    let expected = (shape.layers, shape.heads);
+    sidecar::kv_heads(path, expected, Some(&model.name), config.force, &mut warnings)?;
+    let seen = sidecar::needles(path);
+    let evaluated = texts.iter().filter(|text| seen.contains(&text_sha256(text))).count();
+    if evaluated > 0 {
+        warnings.push(format!(
+            "{evaluated} of {} needles are those that the head scores were made with: methods that \
+             follow the scores have seen them, the others have not. Better evaluate with other \
+             --needles",
+            texts.len()
+        ));
+    }
+    warnings.iter().for_each(|text| config.reporter.warning(text));
+    let mean = read.file.mean();
+    match mean.values().iter().all(|score| *score == 0.0) {
+        true => Err(Error::data("all head scores are 0, so they say nothing about any head")
+            .at(path.display())
+            .got(format!("{} zeros", mean.values().len()))
+            .expected("at least one head with a score above 0")
+            .advice("use the scores of another run")),
+        false => Ok(Some(mean)),
+    }
+}
+
+/// The utility curves of the file that `config` names.
+fn utility(
+    config: &EvaluateConfig,
+    model: &str,
+    heads: &CacheHeads,
+) -> Result<Option<UtilityCurves>> {
+    let Some(path) = &config.utility else { return Ok(None) };
+    let file = UtilityFile::read(path)?;
+    let mut warnings = Vec::new();
+    sidecar::check_model(path, &file.model, Some(model), config.force, &mut warnings)?;
+    let follower = config.settings.iter().find(|s| s.method.needs_utility());
+    let order = follower.and_then(|s| s.method.token_score()).map_or("", |score| score.name());
+    if file.token_score != order && follower.is_some() {
+        let text = format!("{} orders tokens by {order}", path.display());
+        if !config.force {
+            return Err(Error::data("utility curves are of another order of tokens")
+                .at(path.display())
+                .got(&file.token_score)
+                .expected(order)
+                .advice("record them with `headprof utility --method snapkv`, or --force"));
+        }
+        warnings.push(format!("{text}, its curves by {}", file.token_score));
+    }
+    warnings.iter().for_each(|text| config.reporter.warning(text));
+    let found = (file.granularity, file.curves.layers(), file.curves.heads());
+    let wanted = (heads.granularity, heads.layers, heads.stored());
+    if found != wanted {
+        let text = |(granularity, layers, heads): (Granularity, usize, usize)| {
+            format!("{layers} layers x {heads} of {}", granularity.name())
+        };
+        return Err(Error::data("utility curves are of other heads")
+            .at(path.display())
+            .got(text(found))
+            .expected(text(wanted))
+            .advice("use the curves that were made for this model and --granularity"));
+    }
+    Ok(Some(file.curves))
+}
+
+/// Of a file; `None` if it cannot be read again.
+fn sha256(path: &Path) -> Option<String> {
+    std::fs::read(path).ok().map(|bytes| format!("{:x}", Sha256::digest(bytes)))
+}

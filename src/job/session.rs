@@ -1,0 +1,123 @@
+//! [`Session`]: how every command opens what it works with. What the user should know about device,
+//! texts, model or weights is told here, so that no command can forget it.
+
+use std::path::Path;
+
+use super::inputs::{Inputs, ModelFiles};
+use super::{Job, NeedleSpans, ProbeSource};
+use crate::config::{ComputeConfig, ModelChoice, ProbeConfig};
+use crate::error::Result;
+use crate::haystack::Haystack;
+use crate::model::{Compute, Llama};
+use crate::system::Reporter;
+
+/// An open device, and whom to tell.
+pub struct Session<'a> {
+    /// What is computed on.
+    pub compute: Compute,
+    /// Whom to tell.
+    pub reporter: &'a Reporter,
+}
+
+/// Opens the device of `config`, after the `notes` on the command's own options.
+///
+/// # Errors
+/// As [`ComputeConfig::open`].
+pub fn open<'a>(
+    config: &ComputeConfig,
+    notes: &[String],
+    reporter: &'a Reporter,
+) -> Result<Session<'a>> {
+    notes.iter().for_each(|text| reporter.note(text));
+    let compute = config.open()?;
+    compute.note.iter().for_each(|text| reporter.note(text));
+    Ok(Session { compute, reporter })
+}
+
+impl Session<'_> {
+    /// The model without its weights.
+    ///
+    /// # Errors
+    /// As [`ModelFiles::open`].
+    pub fn model(&self, choice: &ModelChoice) -> Result<ModelFiles> {
+        let files = ModelFiles::open(choice)?;
+        self.tell_model(&files);
+        Ok(files)
+    }
+
+    /// The haystack that `config` names.
+    ///
+    /// # Errors
+    /// As [`ProbeConfig::haystack`].
+    pub fn haystack(&self, config: &ProbeConfig) -> Result<Haystack> {
+        let haystack = config.haystack()?;
+        self.tell_haystack(&haystack);
+        Ok(haystack)
+    }
+
+    /// Texts, gate and model of the probes that `source` is of.
+    ///
+    /// # Errors
+    /// As [`Inputs::load`].
+    pub fn inputs(&self, config: &ProbeConfig, source: &dyn ProbeSource) -> Result<Inputs> {
+        let inputs = Inputs::load(config, source)?;
+        self.notes(&inputs.probes.notes);
+        self.tell_haystack(&inputs.haystack);
+        self.tell_model(&inputs.model);
+        Ok(inputs)
+    }
+
+    /// The plan of the probes and all that their prompts are made of.
+    ///
+    /// # Errors
+    /// As [`Job::new`].
+    pub fn job(&self, config: &ProbeConfig, inputs: &Inputs, spans: NeedleSpans) -> Result<Job> {
+        let job = Job::new(config, inputs, spans)?;
+        self.notes(&job.notes);
+        Ok(job)
+    }
+
+    /// The weights.
+    ///
+    /// # Errors
+    /// As [`ModelFiles::load`].
+    pub fn load(&self, files: &ModelFiles) -> Result<Llama> {
+        let model = files.load(&self.compute)?;
+        self.tell_weights(&model);
+        Ok(model)
+    }
+
+    /// The weights of the checkpoint in `dir`, where no tokenizer is needed.
+    ///
+    /// # Errors
+    /// As [`Llama::from_dir`].
+    pub fn load_folder(&self, dir: &Path) -> Result<Llama> {
+        let model = Llama::from_dir(dir, &self.compute)?;
+        self.tell_weights(&model);
+        Ok(model)
+    }
+
+    /// Tells `notes`.
+    pub fn notes(&self, notes: &[String]) {
+        notes.iter().for_each(|text| self.reporter.note(text));
+    }
+
+    /// Tells what sliding windows do to prompts of up to `tokens` tokens.
+    pub fn tell_window(&self, files: &ModelFiles, tokens: usize) {
+        files.config.window_note(tokens).iter().for_each(|text| self.reporter.note(text));
+    }
+
+    fn tell_haystack(&self, haystack: &Haystack) {
+        for file in haystack.skipped() {
+            self.reporter.warning(&format!("{} is left out: {}", file.name, file.reason));
+        }
+    }
+
+    fn tell_weights(&self, model: &Llama) {
+        model.warnings().iter().for_each(|text| self.reporter.warning(text));
+    }
+
+    fn tell_model(&self, files: &ModelFiles) {
+        files.tokenizer_warning().iter().for_each(|text| self.reporter.warning(text));
+    }
+}

@@ -1,0 +1,81 @@
+//! [`TaskInputs`]: everything that a task reads but the weights.
+
+use serde::Serialize;
+
+use super::Task;
+use super::text_inputs::{TextInputs, TextProvenance};
+use crate::config::ProbeConfig;
+use crate::error::Result;
+use crate::job::{self, Inputs, Job, ModelFiles};
+use crate::model::Llama;
+use crate::needle::ProbeText;
+
+/// Everything that a task reads but the weights.
+pub trait TaskInputs {
+    /// What it has in common with other tasks.
+    fn common(&self) -> Common<'_>;
+
+    /// The task.
+    ///
+    /// # Errors
+    /// As the task's constructor.
+    fn task(&self) -> Result<Box<dyn Task + '_>>;
+
+    /// The model alone.
+    fn into_model(self: Box<Self>) -> ModelFiles;
+}
+
+/// What tasks have in common, by what their prompts are.
+#[derive(Clone, Copy)]
+pub enum Common<'a> {
+    /// Texts hidden in a haystack or in a context.
+    Probes(&'a Inputs, &'a Job),
+    /// Whole texts.
+    Texts(&'a TextInputs),
+}
+
+impl<'a> Common<'a> {
+    /// The model without its weights.
+    pub fn model(self) -> &'a ModelFiles {
+        match self {
+            Self::Probes(inputs, _) => &inputs.model,
+            Self::Texts(texts) => &texts.model,
+        }
+    }
+
+    /// What is hidden and asked for; none for whole texts.
+    pub fn probe_texts(self) -> &'a [ProbeText] {
+        match self {
+            Self::Probes(inputs, _) => &inputs.probes.texts,
+            Self::Texts(_) => &[],
+        }
+    }
+
+    /// What prompts and answers were made of; `cycles` as [`job::Provenance::new`].
+    pub(crate) fn provenance(
+        self,
+        config: &'a ProbeConfig,
+        model: &'a Llama,
+        cycles: usize,
+    ) -> Provenance<'a> {
+        match self {
+            Self::Probes(inputs, job) => {
+                let provenance = job::Provenance::new(config, inputs, job, model, cycles);
+                Provenance::Probes(Box::new(provenance))
+            }
+            Self::Texts(texts) => {
+                Provenance::Texts(Box::new(TextProvenance::new(config, texts, model)))
+            }
+        }
+    }
+}
+
+/// What prompts and answers were made of. The same for the same inputs on the same device.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Provenance<'a> {
+    /// As in the sidecars of a profile.
+    Probes(Box<job::Provenance<'a>>),
+    /// Of whole texts.
+    Texts(Box<TextProvenance<'a>>),
+}

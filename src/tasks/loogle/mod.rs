@@ -1,0 +1,47 @@
+//! The long-dependency questions of LooGLE (Li et al. 2023, arXiv 2311.04939): four data sets by the
+//! type of the question. Asked and scored as HeadKV does, by LongBench's F1; LooGLE itself scores them
+//! by BLEU, ROUGE, BERTScore and a judge.
+
+mod rows;
+
+use super::longbench::{LongBenchMetric, LongBenchSource, Suite, dataset};
+use super::{Asked, Benchmark, BenchmarkInfo, TaskSource};
+use crate::error::Result;
+
+/// See the [module](self).
+#[derive(Debug, Clone, Copy)]
+pub struct LooGle;
+
+static INFO: BenchmarkInfo = BenchmarkInfo {
+    name: "loogle",
+    title: "rows of LooGLE",
+    source: "LooGLE, https://arxiv.org/abs/2311.04939",
+    list: "timeline_reorder,computation",
+    takes: &["--task-data", "--samples", "--prompts", "--max-prompt-tokens"],
+    has_places: false,
+};
+
+/// LooGLE, in LongBench's form.
+pub static LOOGLE: Suite = Suite {
+    info: &INFO,
+    title: "LooGLE",
+    datasets: &[
+        dataset("comprehension_and_reasoning", LongBenchMetric::QaF1, 64).not_in_e(),
+        dataset("multiple_information_retrieval", LongBenchMetric::QaF1, 64).not_in_e(),
+        dataset("timeline_reorder", LongBenchMetric::QaF1, 32).not_in_e(),
+        dataset("computation", LongBenchMetric::QaF1, 32).not_in_e(),
+    ],
+    segmented: &[],
+    read: |path, suite| rows::read_loogle(path, &suite.names()),
+    has_code: false,
+};
+
+impl Benchmark for LooGle {
+    fn info(&self) -> &'static BenchmarkInfo {
+        &INFO
+    }
+
+    fn source(&self, asked: &Asked) -> Result<Box<dyn TaskSource>> {
+        Ok(Box::new(LongBenchSource::new(&LOOGLE, asked)?))
+    }
+}

@@ -1,0 +1,149 @@
+//! [`RulerInputs`]: the rows that are asked, read or made.
+
+use super::generator::RulerGenerator;
+use super::rows::RulerRow;
+use super::task::{RulerSet, RulerTask};
+use super::{GeneratedRows, PublishedRows, Rows, RulerSource, max_new_tokens, task_in};
+use crate::config::ProbeConfig;
+use crate::datasets::data_files;
+use crate::error::{Error, Result};
+use crate::job::{ModelFiles, Session, context_lengths};
+use crate::tasks::text_inputs::{chat, limits, no_rows};
+use crate::tasks::{Common, DataFile, Task, TaskInputs, TextInputs, TextPromptLimits};
+
+/// Rows of RULER.
+pub struct RulerInputs {
+    texts: TextInputs,
+    sets: Vec<RulerSet>,
+}
+
+impl RulerInputs {
+    /// Reads or makes what `source` names.
+    ///
+    /// # Errors
+    /// As [`super::RulerSource::load`](crate::tasks::TaskSource::load).
+    pub fn load(source: &RulerSource, config: &ProbeConfig, session: &Session) -> Result<Self> {
+        let inputs = match &source.rows {
+            Rows::Published(rows) => Self::read(rows, source.max_new_tokens, config, session)?,
+            Rows::Generated(rows) => Self::generate(rows, source.max_new_tokens, config, session)?,
+        };
+        let texts = TextInputs { max_new_tokens: source.max_new_tokens, ..inputs.texts };
+        Ok(Self { texts, ..inputs })
+    }
+
+    fn read(
+        source: &PublishedRows,
+        asked: Option<usize>,
+        config: &ProbeConfig,
+        session: &Session,
+    ) -> Result<Self> {
+        let (sets, files) = published(source)?;
+        let longest = sets.iter().map(|set| asked.unwrap_or_else(|| max_new_tokens(&set.task)));
+        let model = session.model(&config.model)?;
+        let longest = longest.max().unwrap_or(0);
+        let limits = limits(config, &model, source.max_prompt_tokens, longest)?;
+        let samples = source.samples;
+        Ok(Self { texts: TextInputs { files, samples, ..TextInputs::new(model, limits) }, sets })
+    }
+
+    fn generate(
+        source: &GeneratedRows,
+        asked: Option<usize>,
+        config: &ProbeConfig,
+        session: &Session,
+    ) -> Result<Self> {
+        let haystack = session.haystack(config)?;
+        let model = session.model(&config.model)?;
+        let answers =
+            source.kinds.iter().map(|k| asked.unwrap_or_else(|| max_new_tokens(k.name())));
+        let lengths = context_lengths(config, &model, answers.max().unwrap_or(0))?;
+        let chat = chat(config, &model)?;
+        let around = match &chat {
+            Some((chat, true)) => chat.tokens(),
+            _ => usize::from(model.tokenizer.bos().is_some()),
+        };
+        let count = |text: &str| Ok(model.tokenizer.encode(text)?.len() + around);
+        let mut sets = Vec::new();
+        for kind in &source.kinds {
+            for &length in &lengths {
+                let essays = haystack.files().iter().map(|file| file.text());
+                let generator = RulerGenerator::new(essays, config.seed, length, &count)?;
+                let rows = (0..source.samples).map(|index| generator.row(*kind, index));
+                sets.push(RulerSet {
+                    task: kind.name().to_owned(),
+                    name: format!("{}-{length}", kind.name()),
+                    tokens: Some(length),
+                    rows: rows.collect::<Result<_>>()?,
+                });
+            }
+        }
+        let limits = TextPromptLimits {
+            max_prompt_tokens: lengths.last().copied().unwrap_or(0),
+            stop_ids: config.stop.ids(&model.config.eos, &model.tokenizer),
+            chat,
+        };
+        let texts = TextInputs {
+            haystack: Some(haystack),
+            context_lengths: lengths,
+            samples: Some(source.samples),
+            ..TextInputs::new(model, limits)
+        };
+        Ok(Self { texts, sets })
+    }
+}
+
+impl TaskInputs for RulerInputs {
+    fn common(&self) -> Common<'_> {
+        Common::Texts(&self.texts)
+    }
+
+    fn task(&self) -> Result<Box<dyn Task + '_>> {
+        let TextInputs { model, limits, max_new_tokens, .. } = &self.texts;
+        let task = RulerTask::new(&self.sets, &model.tokenizer, limits.clone(), *max_new_tokens)?;
+        Ok(Box::new(task))
+    }
+
+    fn into_model(self: Box<Self>) -> ModelFiles {
+        self.texts.model
+    }
+}
+
+/// The rows of each file, and the files.
+pub(super) fn published(source: &PublishedRows) -> Result<(Vec<RulerSet>, Vec<DataFile>)> {
+    let (mut sets, mut files) = (Vec::new(), Vec::new());
+    let is_file = !source.path.is_dir();
+    let root = if is_file { source.path.parent() } else { Some(&*source.path) };
+    for file in data_files(&source.path)? {
+        let asked = source.tasks.as_deref();
+        let task = match (task_in(&file.to_string_lossy()), asked) {
+            (Some(task), _) => task,
+            (None, Some([task])) if is_file => task,
+            (None, _) if !is_file => continue,
+            (None, _) => {
+                return Err(Error::data(
+                    "the file does not say which task of RULER its rows are of",
+                )
+                .at(file.display())
+                .got("no name of a task in its path")
+                .expected("a path such as 4096/niah_single_1.jsonl or vt_4096.jsonl")
+                .advice("--task ruler:vt, if that is what they are"));
+            }
+        };
+        if asked.is_some_and(|tasks| !tasks.contains(&task)) {
+            continue;
+        }
+        let mut rows = RulerRow::read(&file)?;
+        rows.truncate(source.samples.unwrap_or(usize::MAX));
+        files.push(DataFile::new(&file, Some(rows.len()))?);
+        let inside = root.and_then(|root| file.strip_prefix(root).ok()).unwrap_or(&file);
+        let name = inside.with_extension("").to_string_lossy().into_owned();
+        sets.push(RulerSet { task: task.to_owned(), name, tokens: None, rows });
+    }
+    match sets.is_empty() {
+        false => Ok((sets, files)),
+        true => Err(no_rows(&source.path, "of the tasks asked for")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

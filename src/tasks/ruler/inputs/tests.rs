@@ -1,0 +1,52 @@
+use std::path::PathBuf;
+
+use super::*;
+
+fn rows_of(path: PathBuf, tasks: Option<Vec<&'static str>>) -> PublishedRows {
+    PublishedRows { path, tasks, samples: None, max_prompt_tokens: None }
+}
+
+/// The path says the task; where it does not, a single name does.
+#[test]
+fn tasks_of_published_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = r#"{"index":0,"input":"Which?","outputs":["12"],"length":40}"#;
+    std::fs::create_dir(dir.path().join("8192")).unwrap();
+    for name in ["vt.jsonl", "8192/vt.jsonl", "other.jsonl"] {
+        std::fs::write(dir.path().join(name), line).unwrap();
+    }
+    let of = |path: PathBuf, tasks: Option<Vec<&'static str>>| published(&rows_of(path, tasks));
+    let (sets, files) = of(dir.path().to_owned(), None).unwrap();
+    let names: Vec<(&str, &str)> = sets.iter().map(|s| (&*s.task, &*s.name)).collect();
+    assert_eq!((names, files.len()), (vec![("vt", "8192/vt"), ("vt", "vt")], 2));
+    let (sets, _) = of(dir.path().join("other.jsonl"), Some(vec!["cwe"])).unwrap();
+    assert_eq!((&*sets[0].task, &*sets[0].name), ("cwe", "other"));
+    for (path, tasks, part) in [
+        (dir.path().join("other.jsonl"), None, "does not say"),
+        (dir.path().join("vt.jsonl"), Some(vec!["cwe"]), "no row of the tasks"),
+    ] {
+        let e = of(path, tasks).err().unwrap();
+        assert_eq!(e.exit_code(), 3);
+        assert!(e.to_string().contains(part), "{e}");
+    }
+}
+
+/// Answers that are the gold ones have the full score.
+#[test]
+fn gold_answers_of_published_rows_have_the_full_score() {
+    let Some(metrics) = crate::goldens::one("eviction", "metrics_longbench.json") else { return };
+    let Some(root) = metrics.ancestors().nth(3) else { return };
+    let path = root.join("data/ruler/niah_multikey_3_4096_20.jsonl");
+    if !path.is_file() {
+        return;
+    }
+    let tokenizer = crate::tokenizer::samples::byte_level();
+    let limits = TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new(), chat: None };
+    let (sets, _) = published(&rows_of(path, None)).unwrap();
+    let mut task = RulerTask::new(&sets, tokenizer, limits, None).unwrap();
+    for (i, row) in sets[0].rows.iter().enumerate() {
+        let all = task.values(i, &row.outputs.join(", ")).unwrap();
+        assert_eq!(all, [1.0, 1.0, 1.0], "{}", row.place);
+    }
+    println!("data/ruler: the gold answers of {} rows have the full score", sets[0].rows.len());
+}

@@ -1,0 +1,247 @@
+//! [`Benchmark`] and [`TaskSource`]: what `--task` names, and what was chosen of it.
+
+use std::fmt;
+
+use super::{TaskInputs, registry};
+use crate::cli::{ProbeArgs, TaskArgs, TextArgs};
+use crate::config::{AnswerDefaults, AtOption, ProbeConfig};
+use crate::error::{Error, Result};
+use crate::job::{ProbeSource, Session};
+use crate::score::CompatSet;
+
+/// The constants of a benchmark.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BenchmarkInfo {
+    /// What `--task` and files call it.
+    pub name: &'static str,
+    /// What its authors call it, with what is asked.
+    pub title: &'static str,
+    /// The paper that it is from.
+    pub source: &'static str,
+    /// What may stand behind the colon of `--task`, as an example; empty where nothing may.
+    pub list: &'static str,
+    /// Which of the options of tasks it takes.
+    pub takes: &'static [&'static str],
+    /// Whether it is known where in a prompt the answer stands, so that heads can be scored.
+    pub has_places: bool,
+}
+
+impl BenchmarkInfo {
+    /// The name in file names and titles; `None` for the benchmark that is asked where nothing else
+    /// is said.
+    pub fn label(&self) -> Option<&'static str> {
+        (registry()[0].info() != self).then_some(self.name)
+    }
+}
+
+/// A benchmark.
+pub trait Benchmark: Sync {
+    /// Its constants.
+    fn info(&self) -> &'static BenchmarkInfo;
+
+    /// What the options say, validated.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming the option, also for one that has no meaning here.
+    fn source(&self, asked: &Asked) -> Result<Box<dyn TaskSource>>;
+}
+
+/// Which of a benchmark's prompts are asked, and how.
+pub trait TaskSource: fmt::Debug + Send + Sync {
+    /// The benchmark's constants.
+    fn info(&self) -> &'static BenchmarkInfo;
+
+    /// What it says about answers, where the user does not.
+    fn answers(&self) -> AnswerDefaults;
+
+    /// What is hidden in its prompts, where its place is known.
+    fn probes(&self) -> Option<&dyn ProbeSource> {
+        None
+    }
+
+    /// Reads its rows or makes them, and the model's files.
+    ///
+    /// # Errors
+    /// [`Error::Data`] naming file and row, [`Error::Model`] for the model, and [`Error::Usage`] for
+    /// lengths that the model has no room for.
+    fn load(&self, config: &ProbeConfig, session: &Session) -> Result<Box<dyn TaskInputs>>;
+}
+
+/// What prompts are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To score heads.
+    Profile,
+    /// To compare methods, by prompts that heads were not scored on.
+    Evaluate,
+}
+
+/// The options that decide about a task.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Which task, and its rows.
+    pub task: &'a TaskArgs,
+    /// What tasks of whole texts take.
+    pub text: &'a TextArgs,
+    /// What is said about prompts and answers.
+    pub probes: &'a ProbeArgs,
+    /// References whose scores are asked for.
+    pub compat: CompatSet,
+    /// What the prompts are for.
+    pub purpose: Purpose,
+}
+
+impl<'a> Asked<'a> {
+    /// The name in front of the colon of `--task`.
+    pub fn name(&self) -> &'a str {
+        self.task.name.split_once(':').map_or(&*self.task.name, |(name, _)| name)
+    }
+
+    /// The list behind the colon, or that of the older option, and the option that it is of.
+    pub fn list(&self) -> (Option<&'a str>, &'static str) {
+        match (self.task.name.split_once(':'), &self.task.tasks) {
+            (Some((_, list)), _) => (Some(list), "--task"),
+            (None, Some(list)) => (Some(list), "--tasks"),
+            (None, None) => (None, "--task"),
+        }
+    }
+
+    /// Refuses the first of `options`, each with whether it is given and why it has no meaning.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming it.
+    pub fn refuse(&self, options: &[(&str, bool, &str)]) -> Result<()> {
+        match options.iter().find(|(_, given, _)| *given) {
+            None => Ok(()),
+            Some((option, _, why)) => Err(Error::usage(format!("{option} is for other tasks"))
+                .at(option)
+                .got(format!("--task {}", self.task.name))
+                .expected(format!("no {option}: {why}"))),
+        }
+    }
+
+    /// Refuses what has no meaning where prompts are whole texts.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming the option.
+    pub fn refuse_for_texts(&self) -> Result<()> {
+        let p = self.probes;
+        self.refuse(&[
+            ("--depths", p.depths.is_some(), "answers stand where the rows have them"),
+            ("--needles", p.needles.is_some(), "the rows bring their own questions"),
+            ("--gate", p.has_gate(), "the task has a measure of its own"),
+            ("--repeats", p.repeats > 1, "a row is asked once; --samples says how many there are"),
+        ])
+    }
+
+    /// Refuses the options of tasks that `info` does not take, and a list where there is none.
+    fn refuse_untaken(&self, info: &BenchmarkInfo) -> Result<()> {
+        let options = [
+            ("--task-data", self.task.task_data.is_some()),
+            ("--samples", self.task.samples.is_some()),
+            ("--prompts", !self.task.prompts.is_empty()),
+            ("--code-similarity", self.text.code_similarity.is_some()),
+            ("--max-prompt-tokens", self.text.max_prompt_tokens.is_some()),
+        ];
+        let untaken = options.iter().find(|(o, given)| *given && !info.takes.contains(o));
+        if let Some((option, _)) = untaken {
+            let takers = infos().filter(|other| other.takes.contains(option));
+            let takers =
+                takers.filter(|other| other.has_places || self.purpose != Purpose::Profile);
+            return Err(Error::usage(format!("{option} is for other tasks"))
+                .at(option)
+                .got(format!("--task {}", self.task.name))
+                .expected(format!("--task {}", any_of(takers))));
+        }
+        match self.list() {
+            (Some(list), option) if info.list.is_empty() => {
+                Err(Error::usage("the task has no parts to choose from")
+                    .at(option)
+                    .got(format!("\"{list}\""))
+                    .expected(format!("--task {} alone", info.name)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What the options say about a task, validated.
+///
+/// # Errors
+/// [`Error::Usage`] naming the option: for a task that there is not or whose prompts do not serve
+/// the purpose, and for options that have no meaning for it.
+pub fn choose(asked: &Asked) -> Result<Box<dyn TaskSource>> {
+    let name = asked.name();
+    let benchmark = registry().iter().find(|b| b.info().name == name).ok_or_else(|| {
+        Error::usage("there is no such task")
+            .at("--task")
+            .got(format!("\"{}\"", asked.task.name))
+            .expected(format!("{}, or a list such as babilong:qa1..qa5", any_of(infos())))
+    })?;
+    let info = benchmark.info();
+    if asked.purpose == Purpose::Profile && !info.has_places {
+        return Err(Error::usage("heads cannot be scored on this task")
+            .at("--task")
+            .got(format!("{name}, whose rows do not say where in the prompt the answer stands"))
+            .expected(any_of(infos().filter(|info| info.has_places)))
+            .advice(format!(
+                "`headprof evaluate --task {name}` asks it under methods of compression"
+            )));
+    }
+    asked.refuse_untaken(info)?;
+    benchmark.source(asked)
+}
+
+/// The help of `--task`, for `purpose`.
+pub fn task_help(purpose: Purpose) -> String {
+    let usable = infos().filter(|info| info.has_places || purpose == Purpose::Evaluate);
+    let (first, lists): (Vec<_>, Vec<_>) =
+        usable.map(|i| (format!("{} ({})", i.name, i.title), i)).unzip();
+    let examples: Vec<String> = lists
+        .iter()
+        .filter(|info| !info.list.is_empty())
+        .map(|info| format!("{}:{}", info.name, info.list))
+        .collect();
+    format!(
+        "What the model is asked: {}; parts of it behind a colon, such as {}",
+        first.join(", "),
+        examples.join(", ")
+    )
+}
+
+fn infos() -> impl Iterator<Item = &'static BenchmarkInfo> {
+    registry().iter().map(|benchmark| benchmark.info())
+}
+
+/// `needle, babilong or ruler`.
+fn any_of(infos: impl Iterator<Item = &'static BenchmarkInfo>) -> String {
+    let names: Vec<&str> = infos.map(|info| info.name).collect();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+/// The names of a list, each once; at least one. `option` is where the list is from.
+///
+/// # Errors
+/// [`Error::Usage`] for an empty list, and what `parse` gives.
+pub fn names<T: PartialEq>(
+    (list, option): (&str, &str),
+    parse: impl Fn(&str) -> Result<T>,
+) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let parsed = parse(name).at_option(option)?;
+        if !all.contains(&parsed) {
+            all.push(parsed);
+        }
+    }
+    match all.is_empty() {
+        false => Ok(all),
+        true => Err(Error::usage("there is no name behind the colon")
+            .at(option)
+            .got(format!("\"{list}\""))
+            .expected("names with commas between them, or no colon")),
+    }
+}

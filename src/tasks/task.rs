@@ -1,0 +1,105 @@
+//! [`Task`]: prompts, and a measure of their answers.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::error::Result;
+use crate::job::Extent;
+
+/// A number that a task gives every answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Metric {
+    /// The name in files and tables.
+    pub name: &'static str,
+    /// One line for people.
+    pub title: &'static str,
+    /// The best value; the worst is 0.
+    pub highest: f64,
+}
+
+/// A part of a group of prompts that is reported apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Prompts made to a length, in tokens.
+    Tokens(usize),
+    /// Prompts of one class: its place among the classes, and its name.
+    Class(usize, &'static str),
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tokens(tokens) => write!(f, "{tokens}"),
+            Self::Class(_, name) => f.write_str(name),
+        }
+    }
+}
+
+impl Serialize for Part {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// One prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// Its name, the same in every run with the same inputs.
+    pub id: String,
+    /// What it is about, for grouping: the needle's id, the subset of a benchmark.
+    pub group: String,
+    /// Which part of the group it is in, if the group has parts.
+    pub part: Option<Part>,
+    /// Token ids, `[T]`.
+    pub prompt: Vec<u32>,
+    /// Where in the context the answer stands, 0 to 1, if there is one such place.
+    pub depth: Option<f64>,
+    /// The expected answer.
+    pub gold: String,
+    /// How often the haystack was used up for this prompt, from 1; 0 where there is none.
+    pub haystack_cycles: usize,
+    /// Most tokens of an answer.
+    pub max_new_tokens: usize,
+    /// Ids that end an answer.
+    pub stop_ids: Vec<u32>,
+}
+
+/// Prompts with a measure of their answers.
+pub trait Task {
+    /// What every answer is measured by. The first is the accuracy, 0 or 1 per answer or a share;
+    /// the table, the curves and the comparisons are about it.
+    fn metrics(&self) -> &'static [Metric];
+
+    /// What makes an answer accurate, in words: `gate rouge > 0.5`.
+    fn judged_by(&self) -> String;
+
+    /// Number of prompts, at least 1.
+    fn cases(&self) -> usize;
+
+    /// Tokens of all prompts.
+    fn prompt_tokens(&self) -> u64;
+
+    /// How long prompts and answers are.
+    fn extent(&self) -> Extent;
+
+    /// Whether the groups are tasks or data sets, whose scores are reported one by one.
+    fn has_reported_groups(&self) -> bool;
+
+    /// What the user should know about the prompts.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// One prompt. Assembled when asked for: all of them together may not fit the memory.
+    ///
+    /// # Errors
+    /// If it cannot be assembled.
+    fn case(&self, index: usize) -> Result<Case>;
+
+    /// The value of each of [`Task::metrics`] for an answer to `case(index)`.
+    ///
+    /// # Errors
+    /// If the expected answer leaves nothing to compare with.
+    fn values(&mut self, index: usize, answer: &str) -> Result<Vec<f64>>;
+}
