@@ -189,18 +189,17 @@ fn questions_of_loogle_are_chosen_by_type() {
 /// The same over the published rows of data sets that can be scored.
 #[test]
 fn gold_answers_of_published_rows_have_the_full_score() {
-    let Some(metrics) = crate::goldens::one("eviction", "metrics_longbench.json") else { return };
-    let Some(root) = metrics.ancestors().nth(3) else { return };
-    let data = root.join("data");
+    let found = crate::goldens::find([
+        "../data/longbench/multi_news_10.jsonl",
+        "../data/longbench/passage_retrieval_zh_5.jsonl",
+        "../data/ruler/niah_multikey_3_4096_20.jsonl",
+    ]);
+    let Some([news, passages, keys]) = found else { return };
     let tokenizer = crate::tokenizer::samples::byte_level();
     let limits = TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new(), chat: None };
     let prompts = LongBenchPrompts::own();
     let mut checked = 0;
-    for name in ["multi_news_10", "passage_retrieval_zh_5"] {
-        let path = data.join(format!("longbench/{name}.jsonl"));
-        if !path.is_file() {
-            continue;
-        }
+    for path in [news, passages] {
         let (rows, _) = longbench_rows(&source(&path), &mut Vec::new()).unwrap();
         let (set, similarity) = (Benchmark::LongBench, Similarity::default());
         let mut task =
@@ -214,15 +213,13 @@ fn gold_answers_of_published_rows_have_the_full_score() {
         }
         checked += rows.len();
     }
-    let path = data.join("ruler/niah_multikey_3_4096_20.jsonl");
-    if path.is_file() {
-        let (sets, _) = ruler_sets(&published(path, None)).unwrap();
-        let mut task = RulerTask::new(&sets, tokenizer, limits, None).unwrap();
-        for (i, row) in sets[0].rows.iter().enumerate() {
-            let all = task.values(i, &row.outputs.join(", ")).unwrap();
-            assert_eq!(all, [1.0, 1.0, 1.0], "{}", row.place);
-        }
-        checked += sets[0].rows.len();
+    let (sets, _) = ruler_sets(&published(keys, None)).unwrap();
+    let mut task = RulerTask::new(&sets, tokenizer, limits, None).unwrap();
+    for (i, row) in sets[0].rows.iter().enumerate() {
+        let all = task.values(i, &row.outputs.join(", ")).unwrap();
+        assert_eq!(all, [1.0, 1.0, 1.0], "{}", row.place);
     }
+    checked += sets[0].rows.len();
+    assert_eq!(checked, 35);
     println!("data/longbench, data/ruler: the gold answers of {checked} rows have the full score");
 }
