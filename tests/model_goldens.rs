@@ -7,9 +7,9 @@ mod goldens;
 use std::path::{Path, PathBuf};
 
 use headprof::commands::verify::verify;
+use headprof::model::NoRows;
 use headprof::model::config::Family;
 use headprof::model::full_rows::{FullRows, LayerRows};
-use headprof::model::llama::NoRows;
 use headprof::model::{Compute, Llama};
 use serde_json::json;
 

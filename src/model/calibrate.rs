@@ -6,9 +6,10 @@ use burn::prelude::*;
 use burn::tensor::{DType, Distribution};
 
 use super::config::ModelConfig;
-use super::decoder::WeightSource;
 use super::device::Compute;
-use super::llama::{Llama, NoRows};
+use super::llama::Llama;
+use super::stretch::NoRows;
+use super::weight_source::WeightSource;
 use crate::error::Result;
 
 /// Bytes of the timed layer's weights, at most; layers of large models are timed in a narrower form. More than most

@@ -33,10 +33,13 @@ pub mod rope;
 pub mod token_stats;
 
 mod attention;
+mod ops;
 pub(crate) mod pass;
 pub(crate) mod read_back;
 mod safetensors_error;
 mod shards;
+pub(crate) mod stretch;
+mod weight_source;
 mod weights_file;
 
 #[cfg(feature = "kernels")]
@@ -53,3 +56,5 @@ pub use ragged_cache::RaggedCache;
 pub use ragged_decode::{NewValue, RaggedRows, RaggedStep};
 #[cfg(feature = "hub")]
 pub(crate) use shards::shard_names;
+pub use stretch::{NoRows, RowSink};
+pub use weight_source::WeightSource;

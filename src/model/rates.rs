@@ -6,8 +6,8 @@ use burn::prelude::*;
 use burn::tensor::{DType, Distribution};
 use rayon::prelude::*;
 
-use super::decoder::products;
 use super::device::Compute;
+use super::ops::products;
 use super::read_back;
 use crate::error::{Error, Result};
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::eviction::{Rows, ValueNorm};
 use crate::model::Compute;
+use crate::model::NoRows;
 use crate::model::full_rows::{FullRows, LayerRows};
-use crate::model::llama::NoRows;
 use crate::model::planted;
 
 fn fixtures() -> Vec<PathBuf> {
