@@ -9,22 +9,18 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::testing::{Case, past};
 use super::*;
 use crate::goldens;
 use crate::head_score::HeadScoreFile;
+use crate::system::digest::sha256;
 
 /// Capacities `[L][H]`.
 type Table = Vec<Vec<u32>>;
 
 /// Heads that may differ by one token in a table: the order of an `f32` sum.
 const OFF_BY_ONE: usize = 2;
-
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> T {
     serde_json::from_slice(&std::fs::read(path).unwrap())
@@ -39,9 +35,9 @@ struct Published {
     matrix: HeadMatrix,
 }
 
-/// The published files by their digest, where there are goldens.
-fn published() -> Option<BTreeMap<String, Published>> {
-    let [folder] = goldens::find(["../data/head_score"])?;
+/// The published files by their digest; of a test that has found its goldens.
+fn published() -> BTreeMap<String, Published> {
+    let [folder] = goldens::find(["../data/head_score"]).unwrap();
     let load = |path: &Path| {
         let bytes = std::fs::read(path).unwrap();
         let file = HeadScoreFile::read(path, None).unwrap().file;
@@ -59,7 +55,7 @@ fn published() -> Option<BTreeMap<String, Published>> {
         let (layers, heads) = (file.layers(), file.heads());
         let means = (0..layers).flat_map(|l| (0..heads).map(move |h| (l, h)));
         let means = means.map(|(l, h)| mean(l, h)).collect();
-        (hex(&bytes), Published { layers, heads, means, matrix: file.mean() })
+        (sha256(&bytes), Published { layers, heads, means, matrix: file.mean() })
     };
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut published: BTreeMap<String, Published> = files.map(|path| load(&path)).collect();
@@ -69,7 +65,7 @@ fn published() -> Option<BTreeMap<String, Published>> {
         let same = "087cf4915aba1eb658f9ac9098735c6ffb20207c8889265e7455abaa7ec5ceed";
         published.insert(same.to_owned(), file);
     }
-    Some(published)
+    published
 }
 
 #[derive(Deserialize)]
@@ -146,7 +142,7 @@ fn capacities_are_the_references() {
         "budget/alloc_extra_llama-2-7b-80k.json",
     ]);
     let Some(files) = found else { return };
-    let published = published().expect("the scores beside the goldens");
+    let published = published();
     for path in files {
         let golden: AllocGolden = read(&path);
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -208,7 +204,7 @@ struct RealTable {
 fn capacities_have_the_digests_of_the_real_codes() {
     let found = goldens::find(["eviction/headkv_dili_real_tables_capacity.json"]);
     let Some([path]) = found else { return };
-    let published = published().expect("the scores beside the goldens");
+    let published = published();
     let golden: BTreeMap<String, Value> = read(&path);
     let cases: Vec<RealTable> = serde_json::from_value(golden["cases"].clone()).unwrap();
     let mut counts: BTreeMap<String, [usize; 3]> = BTreeMap::new();
@@ -242,7 +238,7 @@ fn capacities_have_the_digests_of_the_real_codes() {
             _ => case.dililazykv(&scores.means, scores.heads),
         };
         let bytes: Vec<u8> = table.iter().flat_map(|n| n.to_le_bytes()).collect();
-        let equal = hex(&bytes).starts_with(&real.sha256_i32le);
+        let equal = sha256(&bytes).starts_with(&real.sha256_i32le);
         let sum: i64 = table.iter().map(|n| i64::from(*n)).sum();
         assert!(sum.abs_diff(real.sum) <= OFF_BY_ONE as u64, "{} {}: {sum}", real.base, real.beta);
         let (min, max) = (table.iter().min().unwrap(), table.iter().max().unwrap());

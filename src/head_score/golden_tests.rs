@@ -1,10 +1,10 @@
 //! Published head_score files, where a checkout has them beside it.
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::HeadScoreFile;
 use crate::goldens;
+use crate::system::digest::sha256;
 
 #[test]
 fn published_files_have_the_means_of_their_manifest() {
@@ -13,8 +13,7 @@ fn published_files_have_the_means_of_their_manifest() {
     let manifest: Vec<Value> = serde_json::from_slice(&std::fs::read(manifest).unwrap()).unwrap();
     let (mut files, mut shuffled) = (0, 0);
     for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-        let digest = Sha256::digest(std::fs::read(&path).unwrap());
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = sha256(std::fs::read(&path).unwrap());
         let about = manifest.iter().find(|about| about["sha256"] == digest.as_str());
         let about = about.unwrap_or_else(|| panic!("{} has no manifest", path.display()));
 

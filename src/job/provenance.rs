@@ -12,6 +12,7 @@ use crate::hub::Origin;
 use crate::job::Job;
 use crate::model::Llama;
 use crate::needle::Needle;
+use crate::system::digest::hex;
 use crate::tasks::babilong::Stories;
 use crate::tasks::babilong::babi::BabiTask;
 
@@ -260,7 +261,7 @@ impl<'a> Provenance<'a> {
                 embedding: inputs.gate.embedding(),
             },
             device: &model.compute().name,
-            dtype: format!("{:?}", model.compute().dtype).to_lowercase(),
+            dtype: model.compute().dtype.name().to_owned(),
         }
     }
 }
@@ -330,5 +331,5 @@ pub(crate) fn needle_sha256(needle: &Needle) -> String {
         hash.update(part.as_bytes());
         hash.update(b"\n");
     }
-    format!("{:x}", hash.finalize())
+    hex(&hash.finalize())
 }

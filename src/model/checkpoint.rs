@@ -23,6 +23,7 @@ use super::shards::opened;
 use super::weight_source::WeightSource;
 use super::weights_file::{Values, WeightsFile};
 use crate::error::{Error, Result};
+use crate::system::digest::hex;
 
 /// All tensors of a checkpoint, read one at a time.
 pub struct Checkpoint {
@@ -153,7 +154,7 @@ impl Checkpoint {
         move || {
             let mut hash = Sha256::new();
             shards.iter().try_for_each(|shard| shard.hash_into(&mut hash, stop))?;
-            Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+            Ok(hex(&hash.finalize()))
         }
     }
 

@@ -11,7 +11,6 @@
 //! ```
 
 pub mod attention_map;
-pub mod calibrate;
 pub mod capture;
 pub mod checkpoint;
 pub mod config;
@@ -28,8 +27,8 @@ pub mod planted;
 pub mod projected_norms;
 pub mod ragged_cache;
 pub mod ragged_decode;
-pub mod rates;
 pub mod rope;
+pub mod speed;
 pub mod token_stats;
 
 mod attention;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::longbench::{Benchmark, LongBenchDataset, LongBenchPrompts};
 use super::ruler::{RulerGenerator, max_new_tokens, task_in};
@@ -18,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::haystack::Haystack;
 use crate::job::{ModelFiles, context_lengths};
 use crate::metrics::code_sim::Similarity;
+use crate::system::digest::sha256;
 use crate::tasks::Task;
 use crate::tasks::longbench::loogle_rows::read_loogle;
 use crate::tasks::longbench::rows::LongBenchRow;
@@ -204,8 +204,7 @@ impl DataFile {
         let bytes = std::fs::read(path).map_err(|e| {
             Error::data("a data file cannot be read again").at(path.display()).got(e)
         })?;
-        let sha256 = format!("{:x}", Sha256::digest(bytes));
-        Ok(Self { path: path.display().to_string(), sha256, rows })
+        Ok(Self { path: path.display().to_string(), sha256: sha256(bytes), rows })
     }
 }
 

@@ -24,7 +24,6 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 pub use config::EvaluateConfig;
 pub use groups::{Group, GroupScore, groups};
@@ -42,6 +41,7 @@ use crate::heads::HeadMatrix;
 use crate::heads::{CacheHeads, Granularity};
 use crate::job::{ModelFiles, WorkPrompt, Workload, check_memory, check_window, needle_sha256};
 use crate::model::ModelConfig;
+use crate::system::digest;
 use crate::system::interrupt::Interrupt;
 use crate::system::machine;
 use crate::system::terminal::{note, wrapped};
@@ -274,7 +274,7 @@ fn head_scores(
 
 /// Of a file; `None` if it cannot be read again.
 fn sha256(path: &Path) -> Option<String> {
-    std::fs::read(path).ok().map(|bytes| format!("{:x}", Sha256::digest(bytes)))
+    std::fs::read(path).ok().map(digest::sha256)
 }
 
 /// The utility curves of the file that `config` names.

@@ -188,7 +188,7 @@ impl<'a> TextProvenance<'a> {
             },
             seed: probes.seed,
             device: &compute.name,
-            dtype: format!("{:?}", compute.dtype).to_lowercase(),
+            dtype: compute.dtype.name().to_owned(),
         }
     }
 }

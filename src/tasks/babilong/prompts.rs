@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, json_kind};
 use crate::haystack::utf8_text;
 use crate::prompt::PromptTemplate;
+use crate::system::digest::sha256;
 use crate::tasks::babilong::babi::BabiTask;
 
 /// Where BABILong puts a task's texts (Kuratov et al. 2024, `babilong/prompts.py`).
@@ -51,7 +51,7 @@ impl TaskTemplates {
             })?;
             let text = utf8_text(&bytes, &place)?;
             all.templates.extend(templates(text).map_err(|e| e.within(&place))?);
-            all.files.push((path.clone(), format!("{:x}", Sha256::digest(&bytes))));
+            all.files.push((path.clone(), sha256(&bytes)));
         }
         Ok(all)
     }
