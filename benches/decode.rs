@@ -12,7 +12,7 @@ use std::time::Instant;
 use headprof::Result;
 use headprof::eviction::{Kept, Wanted};
 use headprof::heads::{CacheHeads, Granularity};
-use headprof::model::llama::NoRows;
+use headprof::model::NoRows;
 use headprof::model::{Compute, Llama, RaggedCache, embedded};
 
 const ROUNDS: usize = 15;

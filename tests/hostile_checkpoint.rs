@@ -5,8 +5,8 @@ use std::path::Path;
 
 use headprof::Error;
 use headprof::generate::{Question, Settings, generate};
+use headprof::model::NoRows;
 use headprof::model::full_rows::FullRows;
-use headprof::model::llama::NoRows;
 use headprof::model::{Compute, Llama};
 use headprof::tokenizer::Tokenizer;
 use serde_json::json;

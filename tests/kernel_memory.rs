@@ -8,7 +8,7 @@ use std::path::Path;
 
 use burn::tensor::DType;
 use headprof::generate::{Question, Settings, generate_together};
-use headprof::model::llama::NoRows;
+use headprof::model::NoRows;
 use headprof::model::{Compute, Devices, Llama};
 
 fn device() -> Option<Compute> {

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use headprof::Result;
 use headprof::commands::verify::{self, Report};
 use headprof::job::Session;
+use headprof::model::NoRows;
 use headprof::model::config::Family;
 use headprof::model::full_rows::{FullRows, LayerRows};
-use headprof::model::llama::NoRows;
 use headprof::model::{Compute, Llama};
 use headprof::system::Reporter;
 use serde_json::json;
@@ -38,9 +38,8 @@ fn ours() -> Vec<PathBuf> {
 /// Fixtures, then goldens outside the repository.
 fn everywhere() -> Vec<PathBuf> {
     let mut all = ours();
-    let outside = goldens::listing("models", |dir| dir.join("golden.json").exists());
-    println!("{} fixtures, {} goldens outside the repository", all.len(), outside.len());
-    all.extend(outside);
+    all.extend(goldens::checkpoints());
+    println!("{} checkpoints", all.len());
     all
 }
 

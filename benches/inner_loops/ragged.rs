@@ -4,7 +4,7 @@
 use headprof::Result;
 use headprof::eviction::{Kept, Wanted};
 use headprof::heads::Granularity;
-use headprof::model::llama::NoRows;
+use headprof::model::NoRows;
 use headprof::model::{Compute, KvCache, Llama, RaggedCache, embedded};
 
 use super::ids;

@@ -39,7 +39,7 @@ pub fn bench(turns: &Turns) -> Result<()> {
 fn held(model: &Llama, prompt: &[u32], prompts: usize) -> Result<Vec<KvCache>> {
     let mut cache = model.new_cache(prompt.len() + ANSWER);
     let before = &prompt[..prompt.len() - 1];
-    model.run(before, &mut cache, 256, 0, &mut headprof::model::llama::NoRows)?;
+    model.run(before, &mut cache, 256, 0, &mut headprof::model::NoRows)?;
     Ok(vec![cache; prompts])
 }
 

@@ -3,8 +3,8 @@
 use burn::prelude::*;
 use burn::tensor::Distribution;
 use headprof::Result;
+use headprof::model::WeightSource;
 use headprof::model::config::ModelConfig;
-use headprof::model::decoder::WeightSource;
 
 use crate::circuit::{Circuit, NOISE};
 

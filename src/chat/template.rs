@@ -4,9 +4,9 @@ use std::path::Path;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
-use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, json_kind};
+use crate::system::digest::sha256;
 
 /// Where a checkpoint may have its template, in the order of transformers.
 const JINJA: &str = "chat_template.jinja";
@@ -100,7 +100,7 @@ impl ChatTemplate {
             after: after.to_owned(),
             trims,
             file,
-            sha256: format!("{:x}", Sha256::digest(source)),
+            sha256: sha256(source),
         })
     }
 

@@ -171,7 +171,7 @@ pub struct AllocateArgs {
     #[arg(long, value_name = "H", help_heading = "Heads")]
     pub heads: Option<usize>,
 
-    /// KV heads per layer [default: what the scores' meta file says]
+    /// KV heads per layer [default: what the scores' sidecar says]
     #[arg(long, alias = "kv_heads", value_name = "G", help_heading = "Heads")]
     pub kv_heads: Option<usize>,
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::config::ProbeConfig;
 use crate::error::{Error, Result};
 use crate::job::{MemoryEstimate, ModelFiles, WorkPrompt, Workload, further_bytes};
-use crate::model::calibrate::{
+use crate::model::speed::{
     Speed, attention_flops, layer_weights, prompt_attention_flops, prompt_weights,
 };
 use crate::model::{Compute, KvCache, ModelConfig};
@@ -167,8 +167,8 @@ impl DryRun {
             model: model.name.clone(),
             parameters: shape.parameters(),
             device: compute.name.clone(),
-            dtype: format!("{:?}", compute.dtype).to_lowercase(),
-            weights_dtype: format!("{weights_dtype:?}").to_lowercase(),
+            dtype: compute.dtype.name().to_owned(),
+            weights_dtype: weights_dtype.name().to_owned(),
             probes: workload.prompts.len(),
             answers_per_probe: workload.answers,
             caches,

@@ -43,7 +43,7 @@ impl ComputeConfig {
         if let Some(dtype) = gpu_dtype.filter(|dtype| device.is_cpu() && *dtype != DType::F32) {
             return Err(Error::usage("the CPU computes in f32")
                 .at("--dtype")
-                .got(name(dtype))
+                .got(dtype.name())
                 .expected("f32 with --device cpu")
                 .advice("leave --dtype out, or add --device cuda"));
         }
@@ -62,7 +62,7 @@ impl ComputeConfig {
             if !compute.devices().all(|device| device.supports_dtype(dtype)) {
                 return Err(Error::usage("this device does not compute in that type")
                     .at(format!("--device {} --dtype", compute.name))
-                    .got(name(dtype))
+                    .got(dtype.name())
                     .advice("use --dtype f32"));
             }
             compute.dtype = dtype;
@@ -85,11 +85,6 @@ impl ComputeConfig {
         pool.map_err(|e| Error::resources("threads cannot be started").got(e))?;
         rayon::scope(|_| body())
     }
-}
-
-/// As in `--dtype`.
-fn name(dtype: DType) -> String {
-    format!("{dtype:?}").to_lowercase()
 }
 
 /// The bytes that `--memory` says.

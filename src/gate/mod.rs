@@ -25,6 +25,8 @@ mod embedder;
 mod model_folder;
 #[cfg(feature = "semantic")]
 mod runtime;
+#[cfg(feature = "semantic")]
+mod semantic_gate;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use semantic::{EmbeddingIdentity, SemanticConfig};
+#[cfg(feature = "semantic")]
+use semantic_gate::open as open_semantic;
 
 /// What an answer is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,10 +238,20 @@ impl GateConfig {
             (GateKind::Semantic, None) => {
                 Err(Error::bug("the gate \"semantic\" is asked for without a model"))
             }
-            (GateKind::Semantic, Some(config)) => semantic::open(config, self.threshold),
+            (GateKind::Semantic, Some(config)) => open_semantic(config, self.threshold),
             _ => Ok(Box::new(WordGate { kind: self.kind, threshold: self.threshold })),
         }
     }
+}
+
+/// This build has no embeddings.
+///
+/// # Errors
+/// Always, as [`semantic::supported`].
+#[cfg(not(feature = "semantic"))]
+fn open_semantic(_: &SemanticConfig, _: f64) -> Result<Box<dyn AnswerGate>> {
+    semantic::supported()?;
+    Err(Error::bug("a gate that is not built in was asked for"))
 }
 
 /// The gates of [`GateKind`] but `semantic`: pure functions of two strings.

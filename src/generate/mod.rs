@@ -164,7 +164,7 @@ mod tests {
         let model = model();
         let whole = answer(&model, &mut model.new_cache(43), 4, &[]).observation;
         let mut shared = model.new_cache(43);
-        model.run(&prompt()[..25], &mut shared, 16, 0, &mut crate::model::llama::NoRows).unwrap();
+        model.run(&prompt()[..25], &mut shared, 16, 0, &mut crate::model::NoRows).unwrap();
         let mut fork = shared.clone();
         let on_fork = answer(&model, &mut fork, 4, &[]).observation;
         assert_eq!((shared.len(), fork.len()), (25, 43));

@@ -7,9 +7,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use crate::error::{Error, Result};
+use crate::system::digest::sha256;
 
 mod tokens;
 
@@ -152,7 +151,7 @@ fn file(name: &str, bytes: &[u8], place: &str) -> Result<HaystackFile> {
             .got(format!("{} bytes without a word", bytes.len()))
             .expected("text"));
     }
-    let sha256 = format!("{:x}", Sha256::digest(bytes));
+    let sha256 = sha256(bytes);
     Ok(HaystackFile { name: name.to_owned(), sha256, words, text: text.to_owned() })
 }
 
@@ -302,7 +301,7 @@ mod tests {
         let h = Haystack::load_dir(dir.path(), false).unwrap();
         assert_eq!(h.files()[0].text(), "One two.");
         assert_eq!(h.files()[0].words, 2);
-        assert_eq!(h.files()[0].sha256, format!("{:x}", Sha256::digest(bytes)));
+        assert_eq!(h.files()[0].sha256, sha256(bytes));
     }
 
     #[cfg(unix)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::parse::{Item, Reader};
+use super::reader::{Item, Reader};
 use super::{HeadScoreFile, ReadHeadScore};
 use crate::error::Result;
 

@@ -7,6 +7,7 @@
 
 mod layout;
 mod parse;
+mod reader;
 pub mod sidecar;
 
 pub use crate::score::likeness::Likeness;

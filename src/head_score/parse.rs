@@ -3,14 +3,14 @@
 //! A visitor rather than a tree of values: it sees duplicate keys, knows the key of every error,
 //! and refuses nesting where it begins instead of following it.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::reader::{Item, Reader, shortened};
 use super::{ReadHeadScore, layout};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Parses `text`; `place` is its name in errors.
 ///
@@ -21,7 +21,7 @@ pub(super) fn parse(
     place: &str,
     expected: Option<(usize, usize)>,
 ) -> Result<ReadHeadScore> {
-    let reader = Reader { place, key: RefCell::default(), failure: RefCell::default() };
+    let reader = Reader::new(place);
     let mut json = serde_json::Deserializer::from_str(text);
     let parsed = Node { reader: &reader, level: Level::Document }
         .deserialize(&mut json)
@@ -32,58 +32,6 @@ pub(super) fn parse(
         Err(syntax) => return Err(reader.failed(&syntax)),
     };
     layout::assemble(&reader, entries, expected)
-}
-
-/// What all levels of one file share: its name, the key being read, the first failure.
-pub(super) struct Reader<'a> {
-    place: &'a str,
-    key: RefCell<Option<String>>,
-    failure: RefCell<Option<Error>>,
-}
-
-impl Reader<'_> {
-    /// An error about the whole file.
-    pub(super) fn error(&self, what: &str) -> Error {
-        Error::data(what).at(self.place)
-    }
-
-    /// An error at `key`.
-    pub(super) fn error_at(&self, what: &str, key: &str) -> Error {
-        Error::data(what).at(format!("{}: key \"{}\"", self.place, shortened(key)))
-    }
-
-    /// An error at the key being read.
-    fn error_here(&self, what: &str) -> Error {
-        match &*self.key.borrow() {
-            Some(key) => self.error_at(what, key),
-            None => self.error(what),
-        }
-    }
-
-    /// Stops the parser with an error of our own.
-    fn stop<E: de::Error>(&self, error: Error) -> E {
-        *self.failure.borrow_mut() = Some(error);
-        E::custom("refused")
-    }
-
-    /// The error behind a parser that stopped: ours, or one of syntax.
-    fn failed(&self, syntax: &serde_json::Error) -> Error {
-        self.failure.borrow_mut().take().unwrap_or_else(|| {
-            self.error_here("a head_score file is not valid JSON")
-                .got(syntax)
-                .expected("JSON with finite numbers; NaN and Infinity are not JSON")
-        })
-    }
-}
-
-/// The beginning of a key, enough to find it.
-fn shortened(key: &str) -> String {
-    const SHOWN: usize = 40;
-    let mut text: String = key.chars().take(SHOWN).collect();
-    if text.len() < key.len() {
-        text.push_str("...");
-    }
-    text
 }
 
 /// Where in the file a value stands, which decides what it may be.
@@ -97,13 +45,6 @@ enum Level {
     InnerValue,
     /// In a list: a number.
     Element,
-}
-
-/// A value of the file.
-pub(super) enum Item {
-    Number(f32),
-    List(Vec<f32>),
-    Map(Vec<(String, Item)>),
 }
 
 #[derive(Clone, Copy)]
@@ -212,7 +153,7 @@ impl<'de> Visitor<'de> for Node<'_> {
         let mut entries: Vec<(String, Item)> = Vec::new();
         let mut seen = HashSet::new();
         while let Some(key) = map.next_key::<String>()? {
-            *self.reader.key.borrow_mut() = Some(key.clone());
+            self.reader.at_key(&key);
             if !seen.insert(key.clone()) {
                 let error = self.reader.error_here("a key is given twice in a head_score file");
                 return Err(self.reader.stop(error));

@@ -1,13 +1,18 @@
-//! The meta file beside a head_score file: which model the scores are of.
+//! The sidecar of a head_score file, `<name>.meta.json` beside it: which model the scores are of.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
-/// What the meta file says about the model.
+/// Where the sidecar of the scores in `path` is: `x_heads.json` → `x_heads.meta.json`.
+pub fn path_of(path: &Path) -> PathBuf {
+    path.with_extension("meta.json")
+}
+
+/// What the sidecar says about the model.
 #[derive(Debug, Deserialize)]
 struct Sidecar {
     model: SidecarModel,
@@ -21,7 +26,7 @@ struct SidecarModel {
     kv_heads: usize,
 }
 
-/// The number of KV heads that the meta file beside `path`, a file of scores `[L, H]` of this
+/// The number of KV heads that the sidecar of `path`, a file of scores `[L, H]` of this
 /// `shape`, names; `None`, with a note, where there is no such file. `asked` is the model that the
 /// scores are to be of; with `force` they may be of any.
 ///
@@ -34,17 +39,17 @@ pub fn kv_heads(
     force: bool,
     notes: &mut Vec<String>,
 ) -> Result<Option<usize>> {
-    let beside = path.with_extension("meta.json");
+    let beside = path_of(path);
     let bytes = match std::fs::read(&beside) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Error::data("the meta file of a head_score file cannot be read")
+            return Err(Error::data("the sidecar of a head_score file cannot be read")
                 .at(beside.display())
                 .got(e));
         }
         Err(_) => {
             notes.push(format!(
-                "{} has no meta file beside it: which model its scores are of is not known",
+                "{} has no sidecar: which model its scores are of is not known",
                 path.display()
             ));
             return Ok(None);
@@ -57,7 +62,7 @@ pub fn kv_heads(
             return Ok(None);
         }
         Err(e) => {
-            return Err(Error::data("the meta file of a head_score file cannot be read")
+            return Err(Error::data("the sidecar of a head_score file cannot be read")
                 .at(beside.display())
                 .got(e)
                 .expected("what headprof writes beside its scores")
@@ -68,11 +73,11 @@ pub fn kv_heads(
     if (model.layers, model.heads) != shape {
         let text = format!("{} layers x {} heads", model.layers, model.heads);
         if !force {
-            return Err(Error::data("a head_score file and its meta file differ in size")
+            return Err(Error::data("a head_score file and its sidecar differ in size")
                 .at(beside.display())
                 .got(text)
                 .expected(format!("{} layers x {} heads", shape.0, shape.1))
-                .advice("--force leaves the meta file out"));
+                .advice("--force leaves the sidecar out"));
         }
         notes.push(format!("{} says {text} and is left out", beside.display()));
         return Ok(None);
@@ -82,17 +87,17 @@ pub fn kv_heads(
 
 /// The hash of the weights that a head_score file was made with, where the file beside it says so.
 pub fn model_sha256(path: &Path) -> Option<String> {
-    let bytes = std::fs::read(path.with_extension("meta.json")).ok()?;
-    let meta: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-    meta["model"]["sha256"].as_str().map(str::to_owned)
+    let bytes = std::fs::read(path_of(path)).ok()?;
+    let sidecar: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    sidecar["model"]["sha256"].as_str().map(str::to_owned)
 }
 
-/// The SHA-256 of the needles that the scores in `path` were made with, as its meta file names them;
+/// The SHA-256 of the needles that the scores in `path` were made with, as its sidecar names them;
 /// none where it does not.
 pub fn needles(path: &Path) -> HashSet<String> {
-    let bytes = std::fs::read(path.with_extension("meta.json")).unwrap_or_default();
-    let meta: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    let list = meta["needles"]["needles"].as_array().cloned().unwrap_or_default();
+    let bytes = std::fs::read(path_of(path)).unwrap_or_default();
+    let sidecar: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let list = sidecar["needles"]["needles"].as_array().cloned().unwrap_or_default();
     list.iter().filter_map(|needle| needle["sha256"].as_str().map(str::to_owned)).collect()
 }
 

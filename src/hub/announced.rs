@@ -13,6 +13,8 @@ use std::path::Path;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
+use crate::system::digest::hex;
+
 /// Bytes that are hashed at a time.
 const BLOCK: usize = 1 << 20;
 
@@ -107,10 +109,6 @@ fn hashed<H: Digest>(file: &Path, mut hash: H) -> io::Result<String> {
             n => hash.update(&block[..n]),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::hub::Origin;
 use crate::job::Job;
 use crate::model::Llama;
 use crate::needle::ProbeText;
+use crate::system::digest::hex;
 
 /// Model, texts, grid, prompts and device. The same for the same inputs on the same device.
 #[derive(Debug, Serialize)]
@@ -221,7 +222,7 @@ impl<'a> Provenance<'a> {
                 embedding: inputs.gate.embedding(),
             },
             device: &model.compute().name,
-            dtype: format!("{:?}", model.compute().dtype).to_lowercase(),
+            dtype: model.compute().dtype.name().to_owned(),
         }
     }
 }
@@ -290,5 +291,5 @@ pub(crate) fn text_sha256(text: &ProbeText) -> String {
         hash.update(part.as_bytes());
         hash.update(b"\n");
     }
-    format!("{:x}", hash.finalize())
+    hex(&hash.finalize())
 }

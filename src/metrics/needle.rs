@@ -44,7 +44,7 @@ mod tests {
     /// The reference's own libraries on eleven responses.
     #[test]
     fn goldens_of_the_needle_metrics() {
-        let Some(path) = goldens::one("eviction", "metrics_needle.json") else { return };
+        let Some([path]) = goldens::find(["eviction/metrics_needle.json"]) else { return };
         let text = std::fs::read_to_string(path).unwrap();
         let golden: serde_json::Value = serde_json::from_str(&text).unwrap();
         let needle = golden["needle"].as_str().unwrap();

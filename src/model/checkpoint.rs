@@ -14,16 +14,16 @@ use burn::prelude::*;
 use burn::tensor::{DType, Element};
 use half::{bf16, f16};
 use rayon::prelude::*;
-use safetensors::tensor::Dtype;
 use sha2::{Digest, Sha256};
 
 use super::config::ModelConfig;
-use super::decoder::WeightSource;
 use super::device::Compute;
 use super::layout;
-use super::shards::shard_files;
+use super::shards::opened;
+use super::weight_source::WeightSource;
 use super::weights_file::{Values, WeightsFile};
 use crate::error::{Error, Result};
+use crate::system::digest::hex;
 
 /// All tensors of a checkpoint, read one at a time.
 pub struct Checkpoint {
@@ -154,7 +154,7 @@ impl Checkpoint {
         move || {
             let mut hash = Sha256::new();
             shards.iter().try_for_each(|shard| shard.hash_into(&mut hash, stop))?;
-            Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+            Ok(hex(&hash.finalize()))
         }
     }
 
@@ -236,7 +236,7 @@ impl Checkpoint {
     fn make<const D: usize>(&self, name: &str, data: TensorData, dtype: DType) -> Tensor<D> {
         let device = match layer_of(name) {
             Some(layer) => self.compute.layer_device(layer, self.layers),
-            None if name == "model.embed_tokens.weight" => &self.compute.device,
+            None if name == layout::EMBEDDING => &self.compute.device,
             None => self.compute.last_device(),
         };
         Tensor::from_data(converted(data, dtype), (device, dtype))
@@ -268,36 +268,6 @@ impl WeightSource for Checkpoint {
         let data = self.tensor(name, [len], false)?;
         Ok(self.make(name, data, self.compute.dtype))
     }
-}
-
-/// The files of weights in `dir`, with their headers.
-fn opened(dir: &Path) -> Result<Vec<WeightsFile>> {
-    let single = dir.join("model.safetensors");
-    let index = dir.join("model.safetensors.index.json");
-    let files = if single.exists() {
-        vec![single]
-    } else if index.exists() {
-        shard_files(dir, &index)?
-    } else {
-        return Err(Error::model("the folder holds no weights")
-            .at(dir.display())
-            .expected("model.safetensors or model.safetensors.index.json")
-            .advice("convert other formats with transformers: save_pretrained(..., safe_serialization=True)"));
-    };
-    files.iter().map(|file| WeightsFile::open(file)).collect()
-}
-
-/// The widest type that a matrix in `dir` was saved in; `None` where there are none, or damaged ones: whoever
-/// loads them will say so.
-pub(super) fn saved_type(dir: &Path) -> Option<DType> {
-    let files = opened(dir).ok()?;
-    let tensors = files.iter().flat_map(|file| file.metadata.tensors().into_values());
-    let types = tensors.filter(|info| info.shape.len() == 2).map(|info| match info.dtype {
-        Dtype::F16 => DType::F16,
-        Dtype::BF16 => DType::BF16,
-        _ => DType::F32,
-    });
-    types.max_by_key(|dtype| dtype.size())
 }
 
 /// `data` in the type `dtype`; widened on all threads, unlike by the library.

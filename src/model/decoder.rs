@@ -18,29 +18,16 @@ use burn::tensor::DType;
 use burn::tensor::activation::silu;
 
 use super::config::ModelConfig;
+use super::cpu::{few, rowwise, stored};
+use super::layout::{EMBEDDING, FINAL_NORM, Norm, OUTPUT, Projection};
+use super::ops::{picked, products};
 use super::rope::Angles;
+use super::weight_source::WeightSource;
 use crate::error::Result;
-use crate::model::cpu::{few, rowwise, stored, tiles, wide};
 
 /// What attention is: `(layer, q, k, v)` to the heads' outputs, as [`Decoder::run`] says.
 pub type Attend<'a> =
     &'a mut dyn FnMut(usize, Tensor<4>, Tensor<4>, Tensor<4>) -> Result<Tensor<4>>;
-
-/// Where weights come from: a checkpoint, a construction, an initialiser.
-pub trait WeightSource {
-    /// A matrix that Hugging Face stores as `shape` = `[out, in]`. With `transpose`, as `[in, out]`. In any type of
-    /// floats: it is multiplied in that of the vectors.
-    ///
-    /// # Errors
-    /// If there is none of that name and shape.
-    fn matrix(&mut self, name: &str, shape: [usize; 2], transpose: bool) -> Result<Tensor<2>>;
-
-    /// A vector of `len` numbers, in the type that the model computes in.
-    ///
-    /// # Errors
-    /// If there is none of that name and length.
-    fn vector(&mut self, name: &str, len: usize) -> Result<Tensor<1>>;
-}
 
 /// Root-mean-square norm with a learned scale.
 #[derive(Module, Debug)]
@@ -109,57 +96,46 @@ impl Linear {
     }
 }
 
-/// `x`, `[n, in]`, `· w`, `[in, out]`, for each of `weights`, the fastest way there is.
-pub(super) fn products<const N: usize>(x: &Tensor<2>, weights: [&Tensor<2>; N]) -> [Tensor<2>; N] {
-    let by_library = |w: &_| x.clone().matmul(stored::widened(w, x.dtype()));
-    let one = |w: &Tensor<2>| {
-        let ours = few::product(x, w).or_else(|| wide::product(x, w));
-        ours.unwrap_or_else(|| by_library(w))
-    };
-    tiles::products(x, weights).unwrap_or_else(|| weights.map(one))
-}
-
-/// One decoder layer.
+/// One decoder layer; what its weights are is listed in [`super::layout`].
 #[derive(Module, Debug)]
 pub struct Layer {
-    input_norm: RmsNorm,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    query_norm: Option<RmsNorm>,
-    key_norm: Option<RmsNorm>,
-    output: Linear,
-    mlp_norm: RmsNorm,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
+    /// In the order of [`Projection::ALL`].
+    projections: Vec<Linear>,
+    /// In the order of [`Norm::ALL`]; `None` for those that the family does without.
+    norms: Vec<Option<RmsNorm>>,
 }
 
 impl Layer {
     fn new(source: &mut dyn WeightSource, c: &ModelConfig, index: usize) -> Result<Self> {
-        let prefix = format!("model.layers.{index}");
-        let name = |part: &str| format!("{prefix}.{part}");
-        let (d, ffn) = (c.hidden, c.intermediate);
-        let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
-        let mut head_norm = |part: &str| match c.qk_norm {
-            true => RmsNorm::new(source, &name(part), c.head_dim, c.rms_eps).map(Some),
+        let mut projection = |projection: Projection| {
+            let shape = projection.shape().map(|size| size.of(c));
+            Linear::new(source, &projection.name(index), shape, projection.has_bias(c))
+        };
+        let projections =
+            Projection::ALL.into_iter().map(&mut projection).collect::<Result<_>>()?;
+        let mut norm = |norm: Norm| match norm.is_in(c) {
+            true => RmsNorm::new(source, &norm.name(index), norm.size().of(c), c.rms_eps).map(Some),
             false => Ok(None),
         };
-        let (query_norm, key_norm) =
-            (head_norm("self_attn.q_norm")?, head_norm("self_attn.k_norm")?);
-        Ok(Self {
-            input_norm: RmsNorm::new(source, &name("input_layernorm"), d, c.rms_eps)?,
-            query: Linear::new(source, &name("self_attn.q_proj"), [q, d], c.qkv_bias)?,
-            key: Linear::new(source, &name("self_attn.k_proj"), [kv, d], c.qkv_bias)?,
-            value: Linear::new(source, &name("self_attn.v_proj"), [kv, d], c.qkv_bias)?,
-            query_norm,
-            key_norm,
-            output: Linear::new(source, &name("self_attn.o_proj"), [d, q], c.output_bias)?,
-            mlp_norm: RmsNorm::new(source, &name("post_attention_layernorm"), d, c.rms_eps)?,
-            gate: Linear::new(source, &name("mlp.gate_proj"), [ffn, d], c.mlp_bias)?,
-            up: Linear::new(source, &name("mlp.up_proj"), [ffn, d], c.mlp_bias)?,
-            down: Linear::new(source, &name("mlp.down_proj"), [d, ffn], c.mlp_bias)?,
-        })
+        let norms = Norm::ALL.into_iter().map(&mut norm).collect::<Result<_>>()?;
+        Ok(Self { projections, norms })
+    }
+
+    fn projection(&self, which: Projection) -> &Linear {
+        &self.projections[which as usize]
+    }
+
+    /// `x`, `[n, in]` → `[n, out]`, by each of them.
+    fn projected<const N: usize>(&self, by: [Projection; N], x: Tensor<2>) -> [Tensor<2>; N] {
+        Linear::of_each(by.map(|which| self.projection(which)), x)
+    }
+
+    /// `x` normalised, or as it is where the layer does without the norm.
+    fn normed<const D: usize>(&self, which: Norm, x: Tensor<D>) -> Tensor<D> {
+        match &self.norms[which as usize] {
+            Some(norm) => norm.forward(x),
+            None => x,
+        }
     }
 
     /// Query, key and value of `x`, `[B * n, hidden]`: `[B, H or G, n, D]`, rotated. Queries of the
@@ -172,38 +148,36 @@ impl Layer {
         angles: &Angles,
         wanted: Option<&[Range<usize>]>,
     ) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
-        let x = self.input_norm.forward(x);
+        let x = self.normed(Norm::Input, x);
         let split = |y: Tensor<2>, heads| {
             let n = y.dims()[0] / batch;
             y.reshape([batch, n, heads, c.dim])
         };
-        let normed = |y: Tensor<4>, norm: &Option<RmsNorm>| match norm {
-            Some(norm) => norm.forward(y),
-            None => y,
-        };
         let (q, k, v, angles_of_queries) = match wanted {
             None => {
-                let [q, k, v] = Linear::of_each([&self.query, &self.key, &self.value], x);
+                let [q, k, v] =
+                    self.projected([Projection::Query, Projection::Key, Projection::Value], x);
                 (q, k, v, None)
             }
             Some(rows) => {
-                let q = self.query.forward(picked(x.clone(), 0, rows));
-                let [k, v] = Linear::of_each([&self.key, &self.value], x);
+                let [q] = self.projected([Projection::Query], picked(x.clone(), 0, rows));
+                let [k, v] = self.projected([Projection::Key, Projection::Value], x);
                 (q, k, v, Some(angles.of(rows)))
             }
         };
-        let q = normed(split(q, c.query), &self.query_norm).swap_dims(1, 2);
+        let q = self.normed(Norm::Query, split(q, c.query)).swap_dims(1, 2);
         let q = angles_of_queries.as_ref().unwrap_or(angles).rotate(q);
-        let k = angles.rotate(normed(split(k, c.kv), &self.key_norm).swap_dims(1, 2));
+        let k = angles.rotate(self.normed(Norm::Key, split(k, c.kv)).swap_dims(1, 2));
         let v = split(v, c.kv);
         (q, k, v.swap_dims(1, 2))
     }
 
     fn mlp(&self, x: Tensor<2>) -> Tensor<2> {
-        let x = self.mlp_norm.forward(x);
-        let [gate, up] = Linear::of_each([&self.gate, &self.up], x);
+        let x = self.normed(Norm::Mlp, x);
+        let [gate, up] = self.projected([Projection::Gate, Projection::Up], x);
         let gated = rowwise::gated(&gate, &up);
-        self.down.forward(gated.unwrap_or_else(|| silu(gate) * up))
+        let [y] = self.projected([Projection::Down], gated.unwrap_or_else(|| silu(gate) * up));
+        y
     }
 }
 
@@ -233,16 +207,16 @@ impl Decoder {
     /// The first error of `source`.
     pub fn new(config: &ModelConfig, source: &mut dyn WeightSource) -> Result<Self> {
         let c = config;
-        let embedding = source.matrix("model.embed_tokens.weight", [c.vocab, c.hidden], false)?;
+        let embedding = source.matrix(EMBEDDING, [c.vocab, c.hidden], false)?;
         let layers = (0..c.layers).map(|l| Layer::new(source, c, l)).collect::<Result<_>>()?;
         let output = match c.tied {
             true => None,
-            false => Some(Linear::new(source, "lm_head", [c.vocab, c.hidden], false)?),
+            false => Some(Linear::new(source, OUTPUT, [c.vocab, c.hidden], false)?),
         };
         Ok(Self {
             embedding: Param::from_tensor(embedding),
             layers,
-            norm: RmsNorm::new(source, "model.norm", c.hidden, c.rms_eps)?,
+            norm: RmsNorm::new(source, FINAL_NORM, c.hidden, c.rms_eps)?,
             output,
             heads: Heads { query: c.heads, kv: c.kv_heads, dim: c.head_dim },
         })
@@ -304,7 +278,7 @@ impl Decoder {
         attend: Attend,
     ) -> Result<Tensor<2>> {
         let layer = &self.layers[index];
-        let x = brought_to(x, &layer.input_norm.weight.val().device());
+        let x = brought_to(x, &layer.projection(Projection::Query).weight.val().device());
         let (q, k, v) = layer.project(x.clone(), &self.heads, batch, angles, wanted);
         let x = match wanted {
             Some(rows) => picked(x, 0, rows),
@@ -312,31 +286,30 @@ impl Decoder {
         };
         let (rows, width) = (x.dims()[0], self.heads.query * self.heads.dim);
         let heads = attend(index, q, k, v)?.swap_dims(1, 2).reshape([rows, width]);
-        let x = x + layer.output.forward(heads);
+        let [y] = layer.projected([Projection::Output], heads);
+        let x = x + y;
         Ok(x.clone() + layer.mlp(x))
     }
 
     /// The output projection of one layer's attention, `[H * D, hidden]`, in the type that it is held in.
     pub(super) fn output_projection(&self, layer: usize) -> Tensor<2> {
-        self.layers[layer].output.weight.val()
+        self.layers[layer].projection(Projection::Output).weight.val()
     }
 
     /// Every weight in its Hugging Face layout (matrices `[out, in]`), with its name, in the type that
     /// the decoder computes in.
     pub fn weights(&self) -> Vec<(String, TensorData)> {
-        let mut all = vec![("model.embed_tokens.weight".into(), self.embedding.val().into_data())];
-        let mut norm = |name: String, norm: &RmsNorm| {
+        let mut all = vec![(EMBEDDING.to_owned(), self.embedding.val().into_data())];
+        let mut norm = |name: &str, norm: &RmsNorm| {
             all.push((format!("{name}.weight"), norm.weight.val().into_data()));
         };
-        norm("model.norm".into(), &self.norm);
+        norm(FINAL_NORM, &self.norm);
         for (i, layer) in self.layers.iter().enumerate() {
-            let at = |part: &str| format!("model.layers.{i}.{part}");
-            norm(at("input_layernorm"), &layer.input_norm);
-            norm(at("post_attention_layernorm"), &layer.mlp_norm);
-            layer.query_norm.iter().for_each(|n| norm(at("self_attn.q_norm"), n));
-            layer.key_norm.iter().for_each(|n| norm(at("self_attn.k_norm"), n));
+            for (which, weight) in Norm::ALL.iter().zip(&layer.norms) {
+                weight.iter().for_each(|weight| norm(&which.name(i), weight));
+            }
         }
-        let mut linear = |name: String, linear: &Linear| {
+        let mut linear = |name: &str, linear: &Linear| {
             let weight = linear.weight.val().transpose().into_data();
             all.push((format!("{name}.weight"), weight));
             if let Some(bias) = &linear.bias {
@@ -344,16 +317,11 @@ impl Decoder {
             }
         };
         for (i, layer) in self.layers.iter().enumerate() {
-            let at = |part: &str| format!("model.layers.{i}.{part}_proj");
-            linear(at("self_attn.q"), &layer.query);
-            linear(at("self_attn.k"), &layer.key);
-            linear(at("self_attn.v"), &layer.value);
-            linear(at("self_attn.o"), &layer.output);
-            linear(at("mlp.gate"), &layer.gate);
-            linear(at("mlp.up"), &layer.up);
-            linear(at("mlp.down"), &layer.down);
+            for (which, weight) in Projection::ALL.iter().zip(&layer.projections) {
+                linear(&which.name(i), weight);
+            }
         }
-        self.output.iter().for_each(|output| linear("lm_head".into(), output));
+        self.output.iter().for_each(|output| linear(OUTPUT, output));
         all.into_iter().map(|(name, data)| (name, data.convert_dtype(self.dtype()))).collect()
     }
 
@@ -372,20 +340,6 @@ impl Decoder {
                 few::transposed(&hidden, &embedding).unwrap_or_else(|| by_library(&hidden))
             }
         }
-    }
-}
-
-/// `ranges` of one dimension, one behind the other.
-pub(super) fn picked<const D: usize>(
-    x: Tensor<D>,
-    dim: usize,
-    ranges: &[Range<usize>],
-) -> Tensor<D> {
-    let mut parts: Vec<Tensor<D>> =
-        ranges.iter().map(|r| x.clone().narrow(dim, r.start, r.len())).collect();
-    match parts.len() {
-        1 => parts.swap_remove(0),
-        _ => Tensor::cat(parts, dim),
     }
 }
 

@@ -11,7 +11,6 @@
 //! ```
 
 pub mod attention_map;
-pub mod calibrate;
 pub mod capture;
 pub mod checkpoint;
 pub mod config;
@@ -28,15 +27,18 @@ pub mod planted;
 pub mod projected_norms;
 pub mod ragged_cache;
 pub mod ragged_decode;
-pub mod rates;
 pub mod rope;
+pub mod speed;
 pub mod token_stats;
 
 mod attention;
+mod ops;
 pub(crate) mod pass;
 pub(crate) mod read_back;
 mod safetensors_error;
 mod shards;
+pub(crate) mod stretch;
+mod weight_source;
 mod weights_file;
 
 #[cfg(feature = "kernels")]
@@ -53,3 +55,5 @@ pub use ragged_cache::RaggedCache;
 pub use ragged_decode::{NewValue, RaggedRows, RaggedStep};
 #[cfg(feature = "hub")]
 pub(crate) use shards::shard_names;
+pub use stretch::{NoRows, RowSink};
+pub use weight_source::WeightSource;

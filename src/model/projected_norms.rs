@@ -3,9 +3,9 @@
 use burn::prelude::*;
 use burn::tensor::DType;
 
-use super::decoder::products;
 use super::kv_cache::KvCache;
 use super::llama::Llama;
+use super::ops::products;
 use super::read_back;
 use crate::error::Result;
 
@@ -61,9 +61,9 @@ mod tests {
     use crate::budget::BudgetOptions;
     use crate::eviction::{EvictionOptions, ValueNorm, Wanted, by_name};
     use crate::heads::{CacheHeads, Granularity};
+    use crate::model::NoRows;
     use crate::model::checkpoint::Checkpoint;
     use crate::model::export::{Precision, to_safetensors};
-    use crate::model::llama::NoRows;
     use crate::model::{Compute, Llama};
 
     /// 4 query heads over 2 KV heads; the output projection has a bias, which must not count.

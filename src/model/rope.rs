@@ -8,7 +8,7 @@ use std::ops::Range;
 use burn::prelude::*;
 
 use super::config::{RopeConfig, RopeScaling};
-use super::decoder::picked;
+use super::ops::picked;
 use crate::model::cpu::rowwise;
 
 /// Inverse frequencies of one model, `[D / 2]`.

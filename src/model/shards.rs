@@ -1,12 +1,47 @@
-//! `model.safetensors.index.json`: which files a checkpoint consists of, and which it may not.
+//! Which files a checkpoint consists of, by `model.safetensors.index.json` where there is one, and
+//! which it may not.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
+use burn::tensor::DType;
+use safetensors::tensor::Dtype;
+
+use super::weights_file::WeightsFile;
 use crate::error::{Error, Result};
 
+/// The files of weights in `dir`, with their headers.
+pub(super) fn opened(dir: &Path) -> Result<Vec<WeightsFile>> {
+    let single = dir.join("model.safetensors");
+    let index = dir.join("model.safetensors.index.json");
+    let files = if single.exists() {
+        vec![single]
+    } else if index.exists() {
+        shard_files(dir, &index)?
+    } else {
+        return Err(Error::model("the folder holds no weights")
+            .at(dir.display())
+            .expected("model.safetensors or model.safetensors.index.json")
+            .advice("convert other formats with transformers: save_pretrained(..., safe_serialization=True)"));
+    };
+    files.iter().map(|file| WeightsFile::open(file)).collect()
+}
+
+/// The widest type that a matrix in `dir` was saved in; `None` where there are none, or damaged ones: whoever
+/// loads them will say so.
+pub(super) fn saved_type(dir: &Path) -> Option<DType> {
+    let files = opened(dir).ok()?;
+    let tensors = files.iter().flat_map(|file| file.metadata.tensors().into_values());
+    let types = tensors.filter(|info| info.shape.len() == 2).map(|info| match info.dtype {
+        Dtype::F16 => DType::F16,
+        Dtype::BF16 => DType::BF16,
+        _ => DType::F32,
+    });
+    types.max_by_key(|dtype| dtype.size())
+}
+
 /// The shard files that an index names, each once, all inside the folder.
-pub(super) fn shard_files(dir: &Path, index: &Path) -> Result<Vec<PathBuf>> {
+fn shard_files(dir: &Path, index: &Path) -> Result<Vec<PathBuf>> {
     let place = index.display().to_string();
     let text = std::fs::read(index)
         .map_err(|e| Error::model("the index cannot be read").at(&place).got(e))?;

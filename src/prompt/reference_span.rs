@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn span_goldens() {
-        let Some(path) = goldens::one("scores", "find_needle.json") else { return };
+        let Some([path]) = goldens::find(["scores/find_needle.json"]) else { return };
         let golden: Golden = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         let pair = |found: Option<Range<usize>>| {
             found.map_or([-1, -1], |w| [w.start as i64, w.end as i64])

@@ -248,13 +248,16 @@ fn a_template_has_one_place_for_the_question() {
 /// length that keeps the invariants.
 #[test]
 fn probe_goldens() {
-    let Some(path) = crate::goldens::one("scores/probe", "probe_cases.json") else { return };
-    let folder = path.parent().unwrap();
-    let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let found = crate::goldens::find([
+        "scores/probe/probe_cases.json",
+        "scores/probe/tokenizer.json",
+        "scores/probe/haystack",
+    ]);
+    let Some([cases, tokenizer, haystack]) = found else { return };
+    let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(cases).unwrap()).unwrap();
     let text = |key: &str| golden[key].as_str().unwrap();
-    let tokenizer = Tokenizer::from_file(&folder.join("tokenizer.json")).unwrap();
-    let haystack =
-        Haystack::load_dir(&folder.join("haystack"), false).unwrap().tokenise(&tokenizer).unwrap();
+    let tokenizer = Tokenizer::from_file(&tokenizer).unwrap();
+    let haystack = Haystack::load_dir(&haystack, false).unwrap().tokenise(&tokenizer).unwrap();
     let expected = |case: &serde_json::Value| -> Vec<u32> {
         serde_json::from_value(case["needle_ids"].clone()).unwrap()
     };

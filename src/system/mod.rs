@@ -1,6 +1,7 @@
-//! The machine and the terminal: whole files, signals, memory, panics, the progress bar.
+//! The machine and the terminal: whole files, hashes, signals, memory, panics, the progress bar.
 
 pub mod atomic;
+pub mod digest;
 pub mod interrupt;
 pub mod machine;
 pub mod panics;

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::TextPromptLimits;
 use crate::chat::{Chat, ChatMode};
@@ -12,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::haystack::Haystack;
 use crate::job::{ChatMeta, HaystackMeta, ModelFiles, ModelMeta, TokenizerMeta};
 use crate::model::Llama;
+use crate::system::digest::sha256;
 
 /// Everything but the rows and the weights.
 pub struct TextInputs {
@@ -71,8 +71,7 @@ impl DataFile {
         let bytes = std::fs::read(path).map_err(|e| {
             Error::data("a data file cannot be read again").at(path.display()).got(e)
         })?;
-        let sha256 = format!("{:x}", Sha256::digest(bytes));
-        Ok(Self { path: path.display().to_string(), sha256, rows })
+        Ok(Self { path: path.display().to_string(), sha256: sha256(bytes), rows })
     }
 }
 
@@ -143,7 +142,7 @@ impl<'a> TextProvenance<'a> {
             },
             seed: probes.seed,
             device: &compute.name,
-            dtype: format!("{:?}", compute.dtype).to_lowercase(),
+            dtype: compute.dtype.name().to_owned(),
         }
     }
 }

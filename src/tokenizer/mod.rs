@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use sha2::{Digest, Sha256};
 use tokenizers::PostProcessorWrapper;
 
 use crate::error::{Error, Result};
+use crate::system::digest::sha256;
 
 #[cfg(test)]
 pub(crate) mod samples;
@@ -88,7 +88,7 @@ impl Tokenizer {
         // whitespace from the offsets, and sentence borders are found from these.
         inner.with_post_processor(None::<PostProcessorWrapper>);
 
-        let sha256 = format!("{:x}", Sha256::digest(bytes));
+        let sha256 = sha256(bytes);
         let (newline_ids, markup) = (OnceLock::new(), OnceLock::new());
         Ok(Self { inner, bos, max_id, sha256, newline_ids, markup })
     }
@@ -392,6 +392,6 @@ mod tests {
         let bytes = serde_json::to_vec(&samples::byte_level_json()).unwrap();
         let t = Tokenizer::from_bytes(&bytes, "t").unwrap();
         assert_eq!(t.sha256().len(), 64);
-        assert_eq!(t.sha256(), format!("{:x}", Sha256::digest(&bytes)));
+        assert_eq!(t.sha256(), sha256(&bytes));
     }
 }

@@ -16,8 +16,8 @@ fn scores(dir: &Path) -> PathBuf {
     path
 }
 
-/// Writes what a head_score file's meta file says of its model, and more, as a profile does.
-fn meta(scores: &Path, name: &str, heads: usize, kv_heads: usize) {
+/// Writes what a head_score file's sidecar says of its model, and more, as a profile does.
+fn sidecar(scores: &Path, name: &str, heads: usize, kv_heads: usize) {
     let model = serde_json::json!({
         "name": name, "layers": 2, "heads": heads, "kv_heads": kv_heads, "head_dim": 4
     });
@@ -72,7 +72,7 @@ fn a_budget_is_json_without_the_window() {
     assert_eq!(same["parameters"]["form"], "reference");
     let again = headprof(&[&["allocate", "--json"], &args[..]].concat());
     assert_eq!(serde_json::from_slice::<Value>(&again.stdout).unwrap(), got);
-    assert!(stderr(&again).contains("no meta file"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("no sidecar"), "{}", stderr(&again));
 }
 
 #[test]
@@ -119,8 +119,8 @@ fn kv_heads_share_what_their_query_heads_score() {
     // Maxima 2 1 | 4 8 of 15: 4.27 2.13 8.53 17.07.
     let largest = json(&[&args[..], &["--kv-heads", "2", "--reduce", "max"]].concat());
     assert_eq!(largest["capacities"], serde_json::json!([[12, 10], [17, 25]]));
-    // The meta file knows.
-    meta(&file, "m", 4, 2);
+    // The sidecar knows.
+    sidecar(&file, "m", 4, 2);
     let output = headprof(&[&["allocate", "--json"], &args[..]].concat());
     assert_eq!(stderr(&output), "");
     let by_meta: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -171,14 +171,14 @@ fn what_a_profile_writes_is_what_allocate_reads() {
 fn scores_of_another_model_are_refused_unless_forced() {
     let dir = tempfile::tempdir().unwrap();
     let file = scores(dir.path());
-    meta(&file, "other", 4, 2);
+    sidecar(&file, "other", 4, 2);
     let args = ["--head-score", text(&file), "--model", "m"];
     refuses(&args, 3, &["another model", "other", "--force"]);
     let output = headprof(&[&["allocate", "--force"], &args[..]].concat());
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stderr(&output).contains("is of other, not of m"), "{}", stderr(&output));
     let plain = ["--head-score", text(&file)];
-    meta(&file, "m", 8, 2);
+    sidecar(&file, "m", 8, 2);
     refuses(&plain, 3, &["differ in size", "2 layers x 8 heads"]);
     fs::write(file.with_extension("meta.json"), "{\"model\": 3}").unwrap();
     refuses(&plain, 3, &["m_inf_heads.meta.json", "--force"]);

@@ -232,7 +232,7 @@ fn what_cannot_be_compared_is_refused_before_the_model_is_read() {
     let zeros: Vec<String> = (0..48).map(|i| format!("\"{}-{}\": [0]", i / 8, i % 8)).collect();
     write(&format!("{{{}}}", zeros.join(", ")));
     refuses(&[&args[..], &["--lengths", "256", "--depths", "0.5"]].concat(), 3, &["zero"]);
-    // A meta file that names another model.
+    // A sidecar that names another model.
     write(&format!("{{{}}}", zeros.join(", ").replace("[0]", "[1]")));
     let meta = serde_json::json!({"model": {
         "name": "other", "layers": 6, "heads": 8, "kv_heads": 4

@@ -1,7 +1,7 @@
 //! Random damage: an error or a model, never a panic.
 
+use headprof::model::NoRows;
 use headprof::model::checkpoint::Checkpoint;
-use headprof::model::llama::NoRows;
 use headprof::model::{Compute, Llama, ModelConfig};
 use proptest::prelude::*;
 

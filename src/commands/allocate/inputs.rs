@@ -219,7 +219,7 @@ fn cache_heads(
         (Some(Granularity::KvHead), None) => {
             return Err(Error::usage("it is not known how many KV heads there are")
                 .at("--granularity kv_head")
-                .got("a head_score file without a meta file that says so, and no --kv-heads")
+                .got("a head_score file without a sidecar that says so, and no --kv-heads")
                 .expected("num_key_value_heads of the model's config.json")
                 .advice("add --kv-heads G"));
         }

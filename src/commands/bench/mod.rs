@@ -21,9 +21,8 @@ use crate::cli::BenchArgs;
 use crate::config::{ComputeConfig, ModelChoice, Surroundings, at_least_one, default_chunk_tokens};
 use crate::error::{Error, Result};
 use crate::job;
-use crate::model::calibrate::{layer_weights, prompt_attention_flops, prompt_weights};
-use crate::model::llama::NoRows;
-use crate::model::rates::Rates;
+use crate::model::NoRows;
+use crate::model::speed::{Rates, layer_weights, prompt_attention_flops, prompt_weights};
 use crate::model::{Llama, ModelConfig};
 use crate::plan::parse_lengths;
 use crate::system::Reporter;
@@ -144,8 +143,8 @@ pub fn run(config: &BenchConfig, interrupt: &Interrupt) -> Result<Bench> {
         model: files.name.clone(),
         parameters: shape.parameters(),
         device: compute.name.clone(),
-        dtype: format!("{:?}", compute.dtype).to_lowercase(),
-        weights_dtype: format!("{held:?}").to_lowercase(),
+        dtype: compute.dtype.name().to_owned(),
+        weights_dtype: held.name().to_owned(),
         threads: rayon::current_num_threads(),
         chunk_tokens: chunk,
         matmul_flops_per_sec: rates.matmul_flops,

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::EvaluateConfig;
 use crate::budget::{UtilityCurves, UtilityFile};
@@ -12,6 +11,7 @@ use crate::eviction::HeadEvidence;
 use crate::head_score::{HeadScoreFile, sidecar};
 use crate::heads::{CacheHeads, Granularity, HeadMatrix};
 use crate::job::text_sha256;
+use crate::system::digest;
 use crate::tasks::Common;
 
 /// Head scores and utility curves, where the user named such files.
@@ -132,5 +132,5 @@ fn utility(
 
 /// Of a file; `None` if it cannot be read again.
 fn sha256(path: &Path) -> Option<String> {
-    std::fs::read(path).ok().map(|bytes| format!("{:x}", Sha256::digest(bytes)))
+    std::fs::read(path).ok().map(digest::sha256)
 }

@@ -43,7 +43,7 @@ use crate::job::{
     check_memory, further_bytes,
 };
 use crate::model::Compute;
-use crate::model::calibrate::{prompt_attention_flops, prompt_weights};
+use crate::model::speed::{prompt_attention_flops, prompt_weights};
 use crate::system::interrupt::Interrupt;
 use crate::system::machine;
 pub use config::ProfileConfig;

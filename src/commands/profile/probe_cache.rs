@@ -68,8 +68,8 @@ impl<'a> ProbeCaches<'a> {
 mod tests {
     use super::*;
     use crate::model::Compute;
+    use crate::model::NoRows;
     use crate::model::embedded::needle_llama;
-    use crate::model::llama::NoRows;
 
     #[test]
     fn room_for_the_longest_probe_until_that_fails() {

@@ -206,7 +206,7 @@ pub fn verify(dir: &Path, golden: Option<&Path>, session: &Session) -> Result<Re
         layers: config.layers,
         heads: config.heads,
         device: compute.name.clone(),
-        dtype: format!("{:?}", compute.dtype).to_lowercase(),
+        dtype: compute.dtype.name().to_owned(),
         prompt_tokens: golden.input_ids.len(),
         rows: golden.generated.len(),
         logits: comparison.logits,

@@ -33,7 +33,7 @@ const RELATIVE: f32 = 1e-5;
 
 /// One golden of `eviction/`, parsed.
 fn golden<T: DeserializeOwned>(name: &str) -> Option<T> {
-    let path = crate::goldens::one("eviction", name)?;
+    let [path] = crate::goldens::find([&format!("eviction/{name}")])?;
     let text = std::fs::read(path).unwrap();
     Some(serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{name}: {e}")))
 }

@@ -6,7 +6,7 @@ use crate::eviction::{EvictionOptions, Kept, Wanted, by_name};
 use crate::generate::{Question, Settings, generate};
 use crate::heads::{CacheHeads, Granularity};
 use crate::model::Compute;
-use crate::model::llama::NoRows;
+use crate::model::NoRows;
 
 const TOKENS: usize = 40;
 

@@ -15,7 +15,8 @@ use super::{Generation, Question, Settings, argmax};
 use crate::error::{Error, Result};
 use crate::model::capture::StatsCapture;
 use crate::model::llama::not_finite;
-use crate::model::pass::{Stretch, pass_lengths};
+use crate::model::pass::pass_lengths;
+use crate::model::stretch::Stretch;
 use crate::model::{KvCache, Llama};
 use crate::score::{NeedleMask, Observation};
 

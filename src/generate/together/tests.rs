@@ -90,7 +90,7 @@ fn together(model: &Llama, chunk: usize, most: &[usize]) -> Vec<Observation> {
         .collect();
     // What caches hold from before is of no matter.
     let mut caches: Vec<KvCache> = prompts.iter().map(|_| model.new_cache(80)).collect();
-    model.run(&[5; 60], &mut caches[2], 16, 0, &mut crate::model::llama::NoRows).unwrap();
+    model.run(&[5; 60], &mut caches[2], 16, 0, &mut crate::model::NoRows).unwrap();
     let settings = Settings { stop: vec![], chunk, top_k: 5 };
     let mut passes = 0;
     let mut proceed = || {

@@ -9,7 +9,7 @@ use std::path::Path;
 use burn::tensor::DType;
 use serde_json::Value;
 
-use super::checkpoint;
+use super::shards;
 use crate::error::{Error, Result};
 use crate::heads::{CacheHeads, Granularity};
 
@@ -153,7 +153,7 @@ impl ModelConfig {
         let generation = if generation.exists() { Some(read(&generation)?) } else { None };
         let config =
             Self::parse(&read(&path)?, generation.as_deref(), &path.display().to_string())?;
-        Ok(Self { saved: checkpoint::saved_type(dir).unwrap_or(config.saved), ..config })
+        Ok(Self { saved: shards::saved_type(dir).unwrap_or(config.saved), ..config })
     }
 
     /// Parses the two files' bytes; `place` is how errors call `config.json`.
@@ -246,15 +246,6 @@ impl ModelConfig {
     /// Query heads per key/value head, `H / G`.
     pub fn group(&self) -> usize {
         self.heads / self.kv_heads
-    }
-
-    /// Number of weights; `u64::MAX` if they are more than that.
-    pub fn parameters(&self) -> u64 {
-        let tensors = super::layout::tensors(self);
-        let count = tensors
-            .iter()
-            .map(|(_, sizes)| sizes.iter().map(|size| size.of(self) as u128).product::<u128>());
-        u64::try_from(count.sum::<u128>()).unwrap_or(u64::MAX)
     }
 }
 

@@ -8,34 +8,17 @@ use burn::tensor::DType;
 
 use super::checkpoint::Checkpoint;
 use super::config::ModelConfig;
-use super::decoder::{Decoder, WeightSource};
+use super::decoder::Decoder;
 use super::device::Compute;
 use super::kv_cache::KvCache;
-use super::pass::Stretch;
 use super::read_back;
 use super::rope::Rope;
+use super::stretch::{NoRows, RowSink, Stretch};
+use super::weight_source::WeightSource;
 use crate::error::{Error, Result};
 
 /// Positions whose logits [`Llama::each_logits`] holds at a time.
 const LOGITS_AT_ONCE: usize = 64;
-
-/// Receives attention rows while the model runs.
-pub trait RowSink {
-    /// The rows, `[H, n, t]` in f32, of one layer's captured queries.
-    ///
-    /// # Errors
-    /// If the rows cannot be used; the run ends with that error.
-    fn rows(&mut self, layer: usize, rows: Tensor<3>) -> Result<()>;
-}
-
-/// Ignores rows.
-pub struct NoRows;
-
-impl RowSink for NoRows {
-    fn rows(&mut self, _: usize, _: Tensor<3>) -> Result<()> {
-        Ok(())
-    }
-}
 
 /// A decoder of the Llama family, ready to run.
 pub struct Llama {

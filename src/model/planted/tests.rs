@@ -11,7 +11,7 @@ use crate::generate::{Generation, Question, Settings, generate};
 use crate::haystack::Haystack;
 use crate::heads::HeadMatrix;
 use crate::model::KvCache;
-use crate::model::llama::{NoRows, RowSink};
+use crate::model::{NoRows, RowSink};
 use crate::needle::Needle;
 use crate::prompt::{PromptParts, PromptTemplate};
 use crate::score::{self, ScoreOptions};

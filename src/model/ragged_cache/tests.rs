@@ -6,9 +6,9 @@ use super::masked::MaskedCache;
 use super::*;
 use crate::generate::argmax;
 use crate::heads::Granularity;
+use crate::model::NoRows;
 #[cfg(feature = "kernels")]
 use crate::model::embedded::needle_llama;
-use crate::model::llama::NoRows;
 use crate::model::{Llama, NewValue, RaggedRows};
 
 /// Grouped queries, one KV head per query head, biases, windows of 12 and 20, head norms.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::eviction::{Rows, ValueNorm};
 use crate::model::Compute;
+use crate::model::NoRows;
 use crate::model::full_rows::{FullRows, LayerRows};
-use crate::model::llama::NoRows;
 use crate::model::planted;
 
 fn fixtures() -> Vec<PathBuf> {
@@ -247,8 +247,7 @@ fn a_prompt_may_be_run_in_two_parts() {
 /// models with weights of usual size.
 #[test]
 fn the_last_row_is_that_of_transformers() {
-    let outside = crate::goldens::listing("models", |dir| dir.join("golden.json").exists());
-    for dir in fixtures().into_iter().chain(outside) {
+    for dir in fixtures().into_iter().chain(crate::goldens::checkpoints()) {
         let text = std::fs::read(dir.join("golden.json")).unwrap();
         let golden: serde_json::Value = serde_json::from_slice(&text).unwrap();
         let numbers = |v: &serde_json::Value| -> Vec<f64> {

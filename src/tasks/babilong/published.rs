@@ -4,12 +4,11 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use crate::datasets::files_below;
 use crate::error::{Error, Result};
 use crate::job::RowsFile;
 use crate::needle::PublishedContext;
+use crate::system::digest::sha256;
 use crate::tasks::babilong::babi::BabiTask;
 use crate::tasks::babilong::babi::facts;
 use crate::tasks::babilong::babi::facts::find_facts;
@@ -118,7 +117,7 @@ impl Published {
         }
         let bytes = std::fs::read(file)
             .map_err(|e| Error::data("the file cannot be read again").at(file.display()).got(e))?;
-        let sha256 = format!("{:x}", Sha256::digest(bytes));
+        let sha256 = sha256(bytes);
         self.files.push(PublishedFile { path: file.to_owned(), sha256, rows: count, unknown });
         Ok(())
     }

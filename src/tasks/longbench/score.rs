@@ -125,9 +125,8 @@ mod tests {
 
     #[test]
     fn goldens_of_the_scorer() {
-        let Some(path) = crate::goldens::one("eviction", "metrics_longbench_scorer.json") else {
-            return;
-        };
+        let found = crate::goldens::find(["eviction/metrics_longbench_scorer.json"]);
+        let Some([path]) = found else { return };
         let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let texts = |value: &Value| -> Vec<String> {
             let list = value.as_array().into_iter().flatten();

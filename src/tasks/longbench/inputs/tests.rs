@@ -132,17 +132,16 @@ fn questions_of_loogle_are_chosen_by_type() {
 /// The same over the published rows of data sets that can be scored.
 #[test]
 fn gold_answers_of_published_rows_have_the_full_score() {
-    let Some(metrics) = crate::goldens::one("eviction", "metrics_longbench.json") else { return };
-    let Some(root) = metrics.ancestors().nth(3) else { return };
+    let found = crate::goldens::find([
+        "../data/longbench/multi_news_10.jsonl",
+        "../data/longbench/passage_retrieval_zh_5.jsonl",
+    ]);
+    let Some(paths) = found else { return };
     let tokenizer = crate::tokenizer::samples::byte_level();
     let limits = TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new(), chat: None };
     let prompts = LongBenchPrompts::own();
     let mut checked = 0;
-    for name in ["multi_news_10", "passage_retrieval_zh_5"] {
-        let path = root.join(format!("data/longbench/{name}.jsonl"));
-        if !path.is_file() {
-            continue;
-        }
+    for path in paths {
         let (found, _) = rows(&source(&path), &mut Vec::new()).unwrap();
         let similarity = Similarity::default();
         let mut task =
@@ -156,5 +155,6 @@ fn gold_answers_of_published_rows_have_the_full_score() {
         }
         checked += found.len();
     }
+    assert_eq!(checked, 15);
     println!("data/longbench: the gold answers of {checked} rows have the full score");
 }

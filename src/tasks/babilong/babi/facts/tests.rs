@@ -135,7 +135,7 @@ fn supporting_facts_by_hand() {
 }
 
 fn rows(length: &str, task: BabiTask) -> Option<Vec<Value>> {
-    let path = crate::goldens::one("../data/babilong", &format!("{length}_{task}.jsonl"))?;
+    let [path] = crate::goldens::find([&format!("../data/babilong/{length}_{task}.jsonl")])?;
     let text = std::fs::read_to_string(path).unwrap();
     Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
@@ -149,7 +149,8 @@ fn babilongs_rows() {
             if length != "0k" && task > BabiTask::Qa5 {
                 continue;
             }
-            let (Some(rows), Some(bare)) = (rows(length, task), rows("0k", task)) else { continue };
+            let (Some(rows), Some(bare)) = (rows(length, task), rows("0k", task)) else { return };
+            assert!(!rows.is_empty() && rows.len() <= bare.len());
             let (mut placed, mut same) = (0, 0);
             for (row, bare) in rows.iter().zip(&bare) {
                 let [context, question, target] =

@@ -1,4 +1,5 @@
-//! [`Rates`]: what a device can do at best, measured: products of matrices, copies.
+//! [`Rates`]: what a device can do at best, measured: products of matrices, copies. For how near a
+//! model comes to that (`bench`).
 
 use std::time::Instant;
 
@@ -6,10 +7,10 @@ use burn::prelude::*;
 use burn::tensor::{DType, Distribution};
 use rayon::prelude::*;
 
-use super::decoder::products;
-use super::device::Compute;
-use super::read_back;
 use crate::error::{Error, Result};
+use crate::model::Compute;
+use crate::model::ops::products;
+use crate::model::read_back;
 
 /// Rows and columns of the matrices, on a processor and on a GPU.
 const SIDE: [usize; 2] = [2048, 8192];

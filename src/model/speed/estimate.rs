@@ -1,15 +1,14 @@
-//! [`Speed`]: how fast this machine computes, found out in a second with one layer of random weights.
+//! [`Speed`]: how fast a device runs a model of some shape, found out in a second with one layer of
+//! random weights. For what a run will take (`--dry-run`).
 
 use std::time::Instant;
 
 use burn::prelude::*;
 use burn::tensor::{DType, Distribution};
 
-use super::config::ModelConfig;
-use super::decoder::WeightSource;
-use super::device::Compute;
-use super::llama::{Llama, NoRows};
+use super::operations::{attention_flops, layer_weights};
 use crate::error::Result;
+use crate::model::{Compute, Llama, ModelConfig, NoRows, WeightSource};
 
 /// Bytes of the timed layer's weights, at most; layers of large models are timed in a narrower form. More than most
 /// caches hold.
@@ -28,37 +27,6 @@ pub struct Speed {
     pub attention_flops: f64,
     /// Bytes of weights and cache that decode reads, weights in the type that they are held in.
     pub decode_bytes: f64,
-}
-
-/// Operations of attention over a prompt of `tokens`, all layers: two products of `D` numbers for
-/// every query head and every token that a token sees, in its layer's window.
-pub fn attention_flops(config: &ModelConfig, tokens: usize) -> f64 {
-    let pairs = |window: &Option<usize>| {
-        let seen = window.unwrap_or(tokens).min(tokens) as f64;
-        seen * (seen + 1.0) / 2.0 + (tokens as f64 - seen) * seen
-    };
-    let layers = config.sliding_window.iter().take(config.layers);
-    4.0 * (config.heads * config.head_dim) as f64 * layers.map(pairs).sum::<f64>()
-}
-
-/// The same of a prompt whose last token alone is followed behind the last layer; that one's own are left
-/// out.
-pub fn prompt_attention_flops(config: &ModelConfig, tokens: usize) -> f64 {
-    let layers = config.layers.saturating_sub(1);
-    attention_flops(&ModelConfig { layers, ..config.clone() }, tokens)
-}
-
-/// Weights that every token of such a prompt meets: those of all layers, but of the last those for keys and
-/// values alone.
-pub fn prompt_weights(config: &ModelConfig) -> f64 {
-    let keys_and_values = config.hidden * 2 * config.kv_heads * config.head_dim;
-    config.layers.saturating_sub(1) as f64 * layer_weights(config) + keys_and_values as f64
-}
-
-/// Weights of one layer's products.
-pub fn layer_weights(config: &ModelConfig) -> f64 {
-    let heads = 2 * config.heads + 2 * config.kv_heads;
-    (config.hidden * (heads * config.head_dim + 3 * config.intermediate)) as f64
 }
 
 impl Speed {
@@ -152,20 +120,6 @@ impl WeightSource for Random<'_> {
 mod tests {
     use super::*;
     use crate::model::embedded::needle_llama_config;
-
-    /// 3 tokens see 1 + 2 + 3 tokens; 8 heads of 32 numbers; two products of 2 operations each; 6
-    /// layers. In a window of 2 they see 1 + 2 + 2.
-    #[test]
-    fn operations_by_hand() {
-        let mut config = needle_llama_config().unwrap();
-        assert_eq!(attention_flops(&config, 3), (6 * 4 * 8 * 32 * 6) as f64);
-        config.sliding_window[1] = Some(2);
-        config.sliding_window[2] = Some(3);
-        assert_eq!(attention_flops(&config, 3), ((5 * 6 + 5) * 4 * 8 * 32) as f64);
-        // q 256·256, k and v 256·128 each, o 256·256, gate, up and down 256·640 each.
-        let weights = 2 * 256 * 256 + 2 * 256 * 128 + 3 * 256 * 640;
-        assert_eq!(layer_weights(&config), weights as f64);
-    }
 
     #[test]
     fn a_large_layer_is_timed_in_a_narrower_form() {

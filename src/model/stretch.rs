@@ -1,0 +1,77 @@
+//! [`Stretch`]: tokens of one sequence in a pass, and [`RowSink`], to which their attention rows go.
+
+use burn::prelude::*;
+
+use super::attention;
+use super::kv_cache::KvCache;
+use crate::error::Result;
+
+/// Receives attention rows while the model runs.
+pub trait RowSink {
+    /// The rows, `[H, n, t]` in f32, of one layer's captured queries.
+    ///
+    /// # Errors
+    /// If the rows cannot be used; the run ends with that error.
+    fn rows(&mut self, layer: usize, rows: Tensor<3>) -> Result<()>;
+}
+
+/// Ignores rows.
+pub struct NoRows;
+
+impl RowSink for NoRows {
+    fn rows(&mut self, _: usize, _: Tensor<3>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Tokens of one sequence, to be run after what its cache holds.
+pub struct Stretch<'a> {
+    /// Their ids; at least one, and no more than the cache has room for.
+    pub ids: &'a [u32],
+    /// What came before; it holds `ids`, too, after the pass.
+    pub cache: &'a mut KvCache,
+    /// How many of the last ids are followed behind the last layer; one at least, and all captured.
+    pub followed: usize,
+    /// Of how many of the last ids the rows go to `sink`.
+    pub captured: usize,
+    /// Sees attention rows, if some are captured.
+    pub sink: &'a mut dyn RowSink,
+}
+
+impl Stretch<'_> {
+    /// How many of the last ids are followed behind the last layer.
+    pub(super) fn followed(&self) -> usize {
+        self.followed.max(self.captured).clamp(1, self.ids.len())
+    }
+
+    /// Outputs, `[1, H, n, D]`, of the newest queries `q`, `[1, H, n, D]`, the last of which are captured.
+    pub(super) fn attend(
+        &mut self,
+        layer: usize,
+        q: Tensor<4>,
+        [k, v]: [Tensor<4>; 2],
+        window: Option<usize>,
+        on_host: bool,
+    ) -> Result<Tensor<4>> {
+        let queries = q.dims()[2];
+        if queries == 1 {
+            let (rows, output) = attention::single(q, k, v, window, on_host);
+            if self.captured > 0 {
+                self.sink.rows(layer, rows)?;
+            }
+            return Ok(output);
+        }
+        let captured = self.captured.min(queries);
+        let last = || q.clone().narrow(2, queries - captured, captured);
+        match captured {
+            0 => {}
+            // As where it is the only query of a pass, to the bit.
+            1 if on_host => {
+                let (rows, _) = attention::single(last(), k.clone(), v.clone(), window, on_host);
+                self.sink.rows(layer, rows)?;
+            }
+            _ => self.sink.rows(layer, attention::rows(last(), k.clone(), window))?,
+        }
+        Ok(attention::chunk(q, k, v, window, on_host))
+    }
+}
