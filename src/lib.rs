@@ -8,47 +8,40 @@
 //!
 //! ```text
 //! command line ─► ProfileConfig ─► Plan {Probe…} ─► Prompt ─► generate ─┬► RowStats ─► HeadScore ─► HeadMatrix
-//!                                 ▲                ▲                └► answer ─► AnswerGate ─► ProbeRecord
-//!                  needles, haystack ─► Tokenizer ─┘
+//!                                      ▲               ▲                └► answer ─► AnswerGate ─► ProbeRecord
+//!                         task: texts ─┘  haystack ────┘
 //!
 //! HeadMatrix… of the accepted probes ─► aggregate ─► head_score/*.json + *.meta.json ─► plots/*.png, *.svg
 //! ProbeRecord… of all probes ─► probes.jsonl, plots/*_answers.*
 //! ```
 //!
-//! Every arrow is a plain value. [`profile::run`] is this line as code and the place to start
-//! reading.
+//! Every arrow is a plain value. [`commands::profile::run`] is this line as code and the place to
+//! start reading; [`commands::evaluate::run`] is that of a comparison.
 //!
 //! # Where things are
 //!
-//! | module | what it knows |
+//! From the ground up: a room imports what stands above it, never what stands below
+//! (`docs/architecture.md`).
+//!
+//! | room | what it knows |
 //! |---|---|
-//! | [`cli`], [`run_config`] | the options as typed; the same, validated |
-//! | [`profile`] | the main job: inputs, job, probes, files, summary |
-//! | [`plan`] | the grid of needles, lengths, depths and repetitions; ids of probes |
-//! | [`haystack`], [`needle`], [`prompt`] | the texts and how token ids become a prompt |
-//! | [`babilong`] | stories in the forms of bAbI, with the facts that their answers need |
-//! | [`hub`] | checkpoints by their id: download, cache, what went wrong |
-//! | [`tokenizer`], [`chat`] | `tokenizer.json`, BOS, line breaks; chat templates |
-//! | [`model`] | the Llama family in burn: config, checkpoint, decoder, cache, capture of rows |
-//! | [`mod@generate`] | prefill and greedy decode of one probe; decode from a compressed cache |
-//! | [`gate`], [`text`] | which answers count: ROUGE, F1, sentence embeddings, exact match |
-//! | [`reference_span`] | where the references take the needle to be |
-//! | [`score`] | one file per published score, their registry, aggregation over probes |
-//! | [`head_matrix`], [`head_score`] | a number per head; the file that other tools read |
-//! | [`cache_heads`], [`budget`], [`eviction`] | whose caches; how many tokens each keeps; which ones |
-//! | [`mod@utility`] | what each head's tokens are worth to later queries, recorded |
-//! | [`evaluate`] | methods of compression against each other: tasks, the comparison, its table |
-//! | [`allocate`] | a budget from a head_score file, as table, JSON and heatmap |
-//! | [`dry_run`] | what a profile or a comparison would take: time and memory |
-//! | [`mod@bench`] | tokens per second, as a share of what the device can do |
-//! | [`mod@observe`] | one head's attention and values as a picture; the attention sinks of all heads |
-//! | [`plot`] | heatmaps and curves as PNG and SVG |
-//! | [`verify`](mod@verify) | this build against what transformers computed |
-//! | [`export_probes`] | prompts for another program |
-//! | [`atomic`], [`interrupt`], [`machine`] | whole files; signals; memory and time |
-//! | [`panics`] | panics of GPU libraries and of bugs, as values |
-//! | [`progress`], [`terminal`] | the bar; standard output and error |
 //! | [`error`] | one error type: sentences with an exit code |
+//! | [`system`] | whole files, signals, memory, panics, progress, what is told |
+//! | [`heads`] | a number per head, `[L, H]`; whose caches they are |
+//! | [`tokenizer`], [`chat`] | `tokenizer.json`, BOS, line breaks; chat templates |
+//! | [`haystack`], [`needle`], [`prompt`] | the texts and how token ids become a prompt |
+//! | [`metrics`], [`gate`] | what an answer is worth; which answers count |
+//! | [`plot`] | heatmaps and curves as PNG and SVG |
+//! | [`score`], [`head_score`] | published scores and their aggregation; the file that other tools read |
+//! | [`budget`], [`eviction`] | how many tokens each head keeps; which ones |
+//! | [`cli`], [`config`] | the options as typed; the same, validated |
+//! | [`datasets`] | readers of published files |
+//! | [`model`], [`hub`] | the Llama family in burn; checkpoints by their id |
+//! | [`plan`] | the grid of needles, lengths, depths and repetitions; ids of probes |
+//! | [`mod@generate`] | prefill and greedy decode, from full and compressed caches |
+//! | [`job`] | what every command opens: device, model, texts, plan, memory, provenance |
+//! | [`tasks`] | needle, BABILong, LongBench, LooGLE, RULER: one folder each |
+//! | [`commands`] | profile, evaluate, utility, allocate, observe, bench, verify, dry run |
 //!
 //! # What holds everywhere
 //!

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::probe_cache::ProbeCaches;
-use crate::commands::profile::schedule::Step;
+use crate::commands::profile::parts::Step;
 use crate::error::{Error, Result};
 use crate::generate::{Generation, Question, Settings, generate_together, guarded};
 use crate::job::Job;

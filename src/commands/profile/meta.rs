@@ -3,13 +3,11 @@
 //! Two runs of one program with the same inputs differ under `run` alone; under `batch`, and in the last digits of
 //! scores, too, if one of them found too little memory free for as many probes at a time as the other.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 
 use super::Seconds;
 use super::probes::Probed;
-use super::record::{ProbeRecord, Status};
+use super::record::{ProbeRecord, Status, tasks};
 use super::statistics::{ScoreResult, ScoreStatistics};
 use crate::commands::profile::ProfileConfig;
 use crate::heads::HeadMatrix;
@@ -35,12 +33,6 @@ impl Made<'_> {
     pub fn job_tasks(&self) -> Vec<SubTask> {
         tasks(&self.probed.records)
     }
-}
-
-/// The tasks of some probes, ascending.
-pub(super) fn tasks(records: &[ProbeRecord]) -> Vec<SubTask> {
-    let tasks: BTreeSet<SubTask> = records.iter().filter_map(|r| r.task).collect();
-    tasks.into_iter().collect()
 }
 
 /// The content of the file.

@@ -30,10 +30,11 @@ pub use outputs::OutputDir;
 pub use probes::Probed;
 
 use batching::{Sizes, Together};
+use parts::Step;
 use ranking::AgainstNeedles;
 pub use ranking::Ranking;
 pub use record::{ProbeRecord, Status};
-use schedule::{Cut, Reuse, Step};
+use schedule::{Cut, Reuse};
 pub use statistics::{ScoreStatistics, TopHead};
 pub use summary::Summary;
 

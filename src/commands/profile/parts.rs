@@ -7,7 +7,16 @@
 
 use std::ops::Range;
 
-use crate::commands::profile::schedule::Step;
+/// One probe of the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Its index in the plan.
+    pub probe: usize,
+    /// Tokens of its prompt.
+    pub tokens: usize,
+    /// Tokens of its prompt that the prompt before it begins with, too; never all of them.
+    pub shared: usize,
+}
 
 /// The most parts.
 const MOST: usize = 16;

@@ -1,5 +1,6 @@
 //! [`ProbeRecord`]: what became of one probe, one line of `probes.jsonl`.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde::Serialize;
@@ -114,4 +115,10 @@ impl ProbeRecord {
         self.status = Status::Failed;
         self.reason = Some(error.one_line());
     }
+}
+
+/// The tasks of some probes, ascending.
+pub(super) fn tasks(records: &[ProbeRecord]) -> Vec<SubTask> {
+    let tasks: BTreeSet<SubTask> = records.iter().filter_map(|r| r.task).collect();
+    tasks.into_iter().collect()
 }

@@ -14,24 +14,13 @@
 //!
 //! [`KvCache::rewind`]: crate::model::KvCache::rewind
 
-use super::parts::parts;
+use super::parts::{Step, parts};
 use crate::error::Result;
 use crate::job::Job;
 
 /// Tokens that are compared at a time while ordering. Within such a block the order is arbitrary, so that
 /// up to one may be run twice where two prompts part.
 const BLOCK: usize = 16;
-
-/// One probe of the order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
-    /// Its index in the plan.
-    pub probe: usize,
-    /// Tokens of its prompt.
-    pub tokens: usize,
-    /// Tokens of its prompt that the prompt before it begins with, too; never all of them.
-    pub shared: usize,
-}
 
 /// How the order is cut into parts.
 pub(super) struct Cut<'a> {

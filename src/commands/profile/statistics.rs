@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::meta::tasks;
 use super::outputs::is_main;
 use super::probes::Probed;
+use super::record::tasks;
 use crate::commands::profile::ProfileConfig;
 use crate::error::Result;
 use crate::head_score::HeadScoreFile;
