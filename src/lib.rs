@@ -53,12 +53,15 @@
 //!   the needle's span are exact.
 //! - A [`HeadMatrix`] is `[layer, head]`, row-major and finite; a head is a *query* head.
 //! - A probe that failed has a status and a reason. It is never a 0.
-//! - Files are written by [`atomic::write`] alone, whole or not at all.
+//! - Results are written by [`system::atomic::write`] alone, whole or not at all. What [`hub`]
+//!   downloads goes into the cache that the tools of the Hugging Face hub share, in their form.
 //! - Whatever can be known to be wrong before the weights are read is reported before.
 //! - The same inputs give the same bytes; what cannot (times, memory) stands apart under `run` and
 //!   `seconds`.
-//! - The environment is read by `main` alone; nothing is global but the thread pool, the first
-//!   panic, and ONNX Runtime where it is loaded.
+//! - The environment is read by `main` alone. Global are the thread pool, the handlers of signals
+//!   and panics and what the last panics said, ONNX Runtime and the Vulkan device once they are
+//!   loaded, the font of the pictures, what is known of the processor, buffers of threads, and a
+//!   setting of the allocator ([`system::machine::give_back_freed_memory`]).
 //!
 //! # Letters
 //!

@@ -1,9 +1,9 @@
-//! ROUGE: against the whole table of a longest common subsequence and against words crossed out one
-//! by one. Both sides take words from the texts in the same way, which is part of what is timed.
+//! ROUGE-1: against words crossed out one by one. Both sides take words from the texts in the same
+//! way, which is part of what is timed.
 
 use std::hint::black_box;
 
-use headprof::metrics::rouge::{rouge_1, rouge_l, tokens};
+use headprof::metrics::rouge::{rouge_1, tokens};
 
 use super::turns::Turns;
 
@@ -18,20 +18,13 @@ pub fn bench(turns: &Turns) {
             let (answer, gold) = (tokens(&answer).len() as f64, tokens(&gold).len() as f64);
             (common as f64 / answer, common as f64 / gold)
         };
-        let (one, l) = (rouge_1(&answer, &gold), rouge_l(&answer, &gold));
+        let one = rouge_1(&answer, &gold);
         assert_eq!((one.precision, one.recall), counts(by_crossing_out(&answer, &gold)));
-        assert_eq!((l.precision, l.recall), counts(by_table(&answer, &gold)));
         turns.compare(
             &format!("ROUGE-1, {n} words"),
             "words crossed out",
             || rouge_1(black_box(&answer), &gold),
             || by_crossing_out(black_box(&answer), &gold),
-        );
-        turns.compare(
-            &format!("ROUGE-L, {n} words"),
-            "the whole table",
-            || rouge_l(black_box(&answer), &gold),
-            || by_table(black_box(&answer), &gold),
         );
     }
 }
@@ -46,19 +39,4 @@ fn by_crossing_out(answer: &str, gold: &str) -> usize {
         }
     }
     before - left.len()
-}
-
-/// Length of the longest common subsequence.
-fn by_table(answer: &str, gold: &str) -> usize {
-    let (a, b) = (tokens(answer), tokens(gold));
-    let mut length = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..a.len() {
-        for j in 0..b.len() {
-            length[i + 1][j + 1] = match a[i] == b[j] {
-                true => length[i][j] + 1,
-                false => length[i][j + 1].max(length[i + 1][j]),
-            };
-        }
-    }
-    length[a.len()][b.len()]
 }

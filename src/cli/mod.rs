@@ -26,7 +26,7 @@ pub use utility::UtilityArgs;
 const EXAMPLES: &str = "\
 Examples:
   headprof --depths 0.1,0.5,0.9
-      profile the embedded model needle-llama, about a minute on a laptop
+      profile the embedded model needle-llama, some seconds on a laptop
   headprof --model ~/models/Llama-3.2-1B --lengths 1k,2k,4k
       profile a checkpoint of your own
   headprof --model meta-llama/Llama-3.2-1B --lengths 1k,2k,4k

@@ -1,8 +1,7 @@
-//! Word F1: of bags of normalised words (SQuAD, LongBench, HeadKV-R2) and of sets of raw words.
+//! Token F1: of bags of normalised words (SQuAD, LongBench, HeadKV-R2).
 
 use super::normalize::{normalize_answer, words};
 use super::{Overlap, common_words};
-use std::collections::BTreeSet;
 
 /// Overlap of the bags of words after [`normalize_answer`]; each word counts as often as both
 /// texts have it. Its `f1` is the token F1 of SQuAD (`qa_f1_score` in LongBench).
@@ -10,15 +9,6 @@ pub fn token_f1(answer: &str, gold: &str) -> Overlap {
     let (answer, gold) = (normalize_answer(answer), normalize_answer(gold));
     let (answer, gold) = (words(&answer), words(&gold));
     Overlap::new(common_words(&answer, &gold), answer.len(), gold.len())
-}
-
-/// Overlap of the sets of words in lower case, split at white space, punctuation and articles left
-/// as they are (the weight of DiliLazyKV's causality probe).
-pub fn set_f1(answer: &str, gold: &str) -> Overlap {
-    let (answer, gold) = (answer.to_lowercase(), gold.to_lowercase());
-    let answer: BTreeSet<&str> = answer.split_whitespace().collect();
-    let gold: BTreeSet<&str> = gold.split_whitespace().collect();
-    Overlap::new(answer.intersection(&gold).count(), answer.len(), gold.len())
 }
 
 #[cfg(test)]
@@ -34,18 +24,10 @@ mod tests {
     }
 
     #[test]
-    fn set_f1_by_hand() {
-        // answer: {a, red, cat!}, gold: {the, red, cat}. Common: red. f = 2 / 6.
-        let o = set_f1("A red red cat!", "the red cat the");
-        assert_eq!((o.precision, o.recall, o.f1), (1.0 / 3.0, 1.0 / 3.0, 2.0 / 6.0));
-    }
-
-    #[test]
     fn nothing_in_common_is_zero() {
         for (answer, gold) in [("", ""), ("", "cat"), ("cat", ""), ("cat", "dog"), ("a", "the")] {
             assert_eq!(token_f1(answer, gold), Overlap::default());
         }
-        assert_eq!(set_f1("", ""), Overlap::default());
     }
 
     #[test]

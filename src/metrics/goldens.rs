@@ -64,9 +64,7 @@ fn metrics_of_the_fixture() {
     for case in pairs {
         let (answer, gold) = (text(case, "answer"), text(case, "gold"));
         assert_overlap(rouge::rouge_1(answer, gold), &case["rouge_1"], "ROUGE-1", case);
-        assert_overlap(rouge::rouge_l(answer, gold), &case["rouge_l"], "ROUGE-L", case);
         assert_overlap(f1::token_f1(answer, gold), &case["token_f1"], "token F1", case);
-        assert_overlap(f1::set_f1(answer, gold), &case["set_f1"], "set F1", case);
         assert_eq!(normalize_answer(answer), text(case, "normalized_answer"), "{case}");
         assert_eq!(case["exact"].as_bool(), Some(exact::exact_match(answer, gold)), "{case}");
     }
@@ -80,9 +78,7 @@ fn golden_text_metrics() {
         let (answer, gold) = (text(case, "hypothesis"), text(case, "reference"));
         let rouge_1 = ["rouge1_precision", "rouge1_recall", "rouge1_f"].map(|k| case[k].clone());
         assert_overlap(rouge::rouge_1(answer, gold), &rouge_1.to_vec().into(), "ROUGE-1", case);
-        assert_near(rouge::rouge_l(answer, gold).f1, &case["rougeL_f"], "ROUGE-L", case);
         assert_near(f1::token_f1(answer, gold).f1, &case["qa_f1"], "token F1", case);
-        assert_near(f1::set_f1(answer, gold).f1, &case["set_f1_causality"], "set F1", case);
         assert_eq!(normalize_answer(answer), text(case, "normalized_hyp"));
     }
     println!("text_metrics.json: {} golden cases", rows.len());
@@ -109,7 +105,6 @@ fn golden_needle_metrics() {
         assert_near(rouge_1.precision, &case["rouge1"]["p"], "ROUGE-1 precision", case);
         assert_near(rouge_1.recall, &case["rouge1"]["r"], "ROUGE-1 recall", case);
         assert_near(rouge_1.f1 * 10.0, &case["rouge1_f_x10"], "ROUGE-1 F x 10", case);
-        assert_near(rouge::rouge_l(answer, needle).f1, &case["rougeL_f"], "ROUGE-L", case);
     }
     println!("metrics_needle.json: {} golden cases", cases.len());
 }

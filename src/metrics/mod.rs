@@ -3,8 +3,8 @@
 //! | module | what | used by |
 //! |---|---|---|
 //! | [`porter`] | Porter stemmer, NLTK's variant | ROUGE |
-//! | [`rouge`] | ROUGE-1 and ROUGE-L | Retrieval_Head's gate, needle evaluation |
-//! | [`f1`] | token F1 of bags (SQuAD) and of sets | HeadKV-R2's gate, LongBench |
+//! | [`rouge`] | ROUGE-1 | Retrieval_Head's gate, needle evaluation |
+//! | [`f1`] | token F1 (SQuAD) | HeadKV-R2's gate, LongBench |
 //! | [`exact`] | exact match | short answers, labels |
 //! | [`needle`] | the references' two numbers for a needle | needle evaluation |
 //! | [`rouge_l_summary`] | ROUGE-L of the `rouge` package, summary level | LongBench |

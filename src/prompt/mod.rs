@@ -45,13 +45,6 @@ pub struct Prompt {
     pub haystack_cycles: usize,
 }
 
-impl Prompt {
-    /// Number of tokens of the needle, `n`.
-    pub fn needle_tokens(&self) -> usize {
-        self.needle.iter().map(|s| s.len()).sum()
-    }
-}
-
 /// What is put around the haystack: a text with `{question}` in it, once, and with `{context}` for
 /// the haystack, once, or without it where nothing stands before the haystack.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@ mod babilong;
 mod bad_input;
 mod bench;
 mod chat;
+mod claims;
 mod devices;
 mod dry_run;
 mod evaluate;

@@ -1,0 +1,111 @@
+//! What the documents and the crate's own pages say of the program, where it can be looked up.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use headprof::eviction;
+
+use super::run;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// Every file of the crate that is not of tests alone: path below `src`, and text up to its tests.
+fn sources() -> Vec<(String, String)> {
+    fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            match path.is_dir() {
+                true => walk(&path, files),
+                false => files.push(path),
+            }
+        }
+    }
+    let src = root().join("src");
+    let mut files = Vec::new();
+    walk(&src, &mut files);
+    let mut sources: Vec<(String, String)> = files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| {
+            let name: Vec<_> =
+                path.strip_prefix(&src).unwrap().iter().map(|p| p.to_str().unwrap()).collect();
+            let text = fs::read_to_string(path).unwrap();
+            let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+            (name.join("/"), text[..end].to_owned())
+        })
+        .filter(|(name, _)| !name.contains("test") && !name.ends_with("samples.rs"))
+        .collect();
+    sources.sort();
+    assert!(sources.len() > 200, "{} sources", sources.len());
+    sources
+}
+
+/// Names of the sources of which a line has one of `parts`.
+fn sources_with(parts: &[&str]) -> Vec<String> {
+    let has = |text: &String| text.lines().any(|line| parts.iter().any(|part| line.contains(part)));
+    sources().into_iter().filter(|(_, text)| has(text)).map(|(name, _)| name).collect()
+}
+
+/// "Results are written by atomic::write alone", but for the cache of the hub.
+#[test]
+fn files_are_written_in_two_places() {
+    let writing = ["fs::write(", "File::create(", "OpenOptions::new(", "fs::copy(", ".persist("];
+    let places = sources_with(&writing);
+    assert!(places.contains(&"system/atomic.rs".to_owned()), "{places:?}");
+    for place in places {
+        assert!(place == "system/atomic.rs" || place.starts_with("hub/"), "{place} writes files");
+    }
+}
+
+/// What is global, as the page of the crate lists it.
+#[test]
+fn what_is_global_is_listed() {
+    let states = ["Mutex<", "OnceLock<", "LazyLock<", "Once ", "Atomic", "RefCell<"];
+    let mut places = Vec::new();
+    for (name, text) in sources() {
+        let statics = text.lines().map(str::trim_start);
+        let mut statics = statics.filter(|l| l.starts_with("static ") || l.contains(" static "));
+        if statics.any(|line| line.contains(" mut ") || states.iter().any(|s| line.contains(s))) {
+            places.push(name);
+        }
+    }
+    let listed = [
+        ("gate/runtime.rs", "ONNX Runtime"),
+        ("model/cpu/tiles/mod.rs", "buffers of threads"),
+        ("model/cpu/tiles/operands.rs", "buffers of threads"),
+        ("model/cpu/tiles/unit.rs", "what is known of the processor"),
+        ("model/device/vulkan.rs", "the Vulkan device"),
+        ("plot/font.rs", "the font of the pictures"),
+        ("system/panics.rs", "what the last panics said"),
+    ];
+    assert_eq!(places, listed.map(|(place, _)| place));
+    let page = read("src/lib.rs").replace("\n//! ", " ").replace("  ", " ");
+    for (place, words) in listed {
+        assert!(page.contains(words), "{place}: no {words:?} in src/lib.rs");
+    }
+}
+
+#[test]
+fn the_readme_says_how_many_heads_of_how_many_scores_are_shown() {
+    let mut lines = run().stdout.lines().skip_while(|line| !line.contains("best heads"));
+    let (title, names) = (lines.next().unwrap(), lines.next().unwrap());
+    let heads = lines.take_while(|line| line.starts_with(|c: char| c.is_ascii_digit())).count();
+    let scores = names.split_whitespace().count();
+    assert_eq!((heads, scores), (10, 5), "{names}");
+    assert!(title.contains("ten best heads"), "{title}");
+    assert!(read("README.md").contains("ten best heads of each of the five main scores"));
+    assert!(read("docs/scores.md").contains("the ten best of each main score"));
+}
+
+#[test]
+fn the_example_of_a_utility_file_names_a_token_score() {
+    let method = eviction::by_name("snapkv").unwrap();
+    let name = method.token_score().unwrap().name();
+    let example = format!("//!  \"model\": \"needle-llama\", \"token_score\": \"{name}\"");
+    assert!(read("src/budget/utility_file.rs").contains(&example), "{example}");
+}
