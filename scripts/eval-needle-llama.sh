@@ -15,7 +15,7 @@ cargo run --quiet --release --example train_needle_llama -- needles "$work/needl
 cargo run --quiet --release -- --model "${1:-needle-llama}" --haystack-dir "$work/haystack" \
     --needles "$work/needles.jsonl" --lengths 256,512,1024,2048 --out "$work/out" --no-plots --quiet >&2
 cargo run --quiet --release -- --model "${1:-needle-llama}" --haystack-dir "$work/haystack" \
-    --probe babilong --tasks qa1,qa2 --samples 50 --seed 7 --lengths 512,1024 \
+    --task babilong:qa1,qa2 --samples 50 --seed 7 --lengths 512,1024 \
     --out "$work/stories" --no-plots --quiet >&2
 
 python3 - "$work/out/probes.jsonl" "$work/stories/probes.jsonl" <<'PY'

@@ -13,9 +13,12 @@ pub enum CodeSimilarityArg {
     Difflib,
 }
 
+/// What is asked where nothing else is said.
+const DEFAULT_TASK: &str = "needle";
+
 /// Which task, and which of its prompts. Names are still text here; the help of `--task` is filled
 /// in from the registry of tasks.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct TaskArgs {
     /// What the model is asked
     #[arg(
@@ -23,7 +26,7 @@ pub struct TaskArgs {
         long = "task",
         alias = "probe",
         value_name = "TASK[:LIST]",
-        default_value = "needle",
+        default_value = DEFAULT_TASK,
         help_heading = "Task"
     )]
     pub name: String,
@@ -48,6 +51,13 @@ pub struct TaskArgs {
     /// with commas or one by one [default: headprof's own wording]
     #[arg(long, value_name = "FILE", value_delimiter = ',', help_heading = "Task")]
     pub prompts: Vec<PathBuf>,
+}
+
+impl Default for TaskArgs {
+    fn default() -> Self {
+        let name = DEFAULT_TASK.to_owned();
+        Self { name, tasks: None, task_data: None, samples: None, prompts: Vec::new() }
+    }
 }
 
 /// What tasks of whole texts take, which `headprof evaluate` alone runs.

@@ -158,7 +158,8 @@ impl<'a> Asked<'a> {
                 Err(Error::usage("the task has no parts to choose from")
                     .at(option)
                     .got(format!("\"{list}\""))
-                    .expected(format!("--task {} alone", info.name)))
+                    .expected(format!("--task {} alone", info.name))
+                    .advice(format!("tasks with parts: {}", lists(infos()).join(", "))))
             }
             _ => Ok(()),
         }
@@ -194,19 +195,16 @@ pub fn choose(asked: &Asked) -> Result<Box<dyn TaskSource>> {
 
 /// The help of `--task`, for `purpose`.
 pub fn task_help(purpose: Purpose) -> String {
-    let usable = infos().filter(|info| info.has_places || purpose == Purpose::Evaluate);
-    let (first, lists): (Vec<_>, Vec<_>) =
-        usable.map(|i| (format!("{} ({})", i.name, i.title), i)).unzip();
-    let examples: Vec<String> = lists
-        .iter()
-        .filter(|info| !info.list.is_empty())
-        .map(|info| format!("{}:{}", info.name, info.list))
-        .collect();
-    format!(
-        "What the model is asked: {}; parts of it behind a colon, such as {}",
-        first.join(", "),
-        examples.join(", ")
-    )
+    let usable = || infos().filter(|i| i.has_places || purpose == Purpose::Evaluate);
+    let names: Vec<String> = usable().map(|i| format!("{} ({})", i.name, i.title)).collect();
+    let lists = lists(usable()).join(", ");
+    format!("What the model is asked: {}; parts of it behind a colon: {lists}", names.join(", "))
+}
+
+/// An example of a list behind the colon, of each that has one: `babilong:qa1..qa5`.
+fn lists(infos: impl Iterator<Item = &'static BenchmarkInfo>) -> Vec<String> {
+    let with_list = infos.filter(|info| !info.list.is_empty());
+    with_list.map(|info| format!("{}:{}", info.name, info.list)).collect()
 }
 
 fn infos() -> impl Iterator<Item = &'static BenchmarkInfo> {

@@ -1,4 +1,4 @@
-//! Reason in a haystack: `headprof --probe babilong` and `headprof evaluate --task babilong`.
+//! Reason in a haystack: `headprof --task babilong` and `headprof evaluate --task babilong`.
 
 use std::fs;
 use std::path::Path;
@@ -146,7 +146,7 @@ fn needle_scores_that_cannot_be_read_are_told_and_the_rest_is_written() {
     fs::write(scores.join("needle-llama_inf_heads.json"), "{\"0-0\": [").unwrap();
     let output = headprof(
         &[
-            &["--probe", "babilong", "--tasks", "qa1", "--samples", "1", "--gate", "none"][..],
+            &["--task", "babilong:qa1", "--samples", "1", "--gate", "none"][..],
             &["--lengths", "256", "--max-new-tokens", "4", "--no-plots", "--out", text(out.path())],
         ]
         .concat(),
@@ -161,7 +161,7 @@ fn the_same_command_tells_the_same_stories() {
     let again = tempfile::tempdir().unwrap();
     let output = headprof(
         &[
-            &["--probe", "babilong", "--tasks", "qa1", "--samples", "1", "--gate", "none"][..],
+            &["--task", "babilong:qa1", "--samples", "1", "--gate", "none"][..],
             &[
                 "--lengths",
                 "256",
@@ -256,7 +256,7 @@ fn a_prompts_file_is_put_around_the_stories_of_its_tasks() {
     fs::write(&prompts, r#"{"qa1": {"examples": 3}}"#).unwrap();
     let args = ["--probe", "babilong", "--prompts", text(&prompts)];
     fails(&args, 3, &["prompts.json: qa1: examples", "a string"]);
-    fails(&["--prompts", text(&prompts)], 2, &["--probe babilong"]);
+    fails(&["--prompts", text(&prompts)], 2, &["--task babilong"]);
 }
 
 #[test]
@@ -268,13 +268,20 @@ fn mistakes_are_told_before_the_weights_are_read() {
         (&["--tasks", ""], "there are no tasks"),
         (&["--samples", "0"], "--samples"),
         (&["--depths", "0.5"], "scattered"),
-        (&["--needles", "x.jsonl"], "--needles is for other probes"),
-        (&["--compat", "headkv-r2"], "--compat is for other probes"),
+        (&["--needles", "x.jsonl"], "--needles is for other tasks"),
+        (&["--compat", "headkv-r2"], "--compat is for other tasks"),
     ] {
         fails(&[&stories[..], args].concat(), 2, &[says]);
     }
-    fails(&["--tasks", "qa1"], 2, &["--probe babilong"]);
+    fails(&["--tasks", "qa1"], 2, &["--task needle alone", "babilong:qa1..qa5"]);
+    fails(&["--task", "needle:qa1"], 2, &["--task needle alone"]);
+    fails(
+        &["--task", "ruler"],
+        2,
+        &["where in the prompt the answer stands", "needle or babilong"],
+    );
+    fails(&["--task", "babi"], 2, &["no such task", "longbench"]);
     fails(&["--gate", "label"], 2, &["needles have no labels"]);
-    fails(&["--probe", "babilong", "--tasks", "qa2", "--lengths", "128"], 2, &["at least"]);
+    fails(&["--task", "babilong:qa2", "--lengths", "128"], 2, &["at least"]);
     fails(&["--probe", "babilong", "--tasks", "qa4", "--samples", "100000"], 2, &["--samples"]);
 }

@@ -14,6 +14,7 @@ mod dry_run;
 mod evaluate;
 #[cfg(feature = "hub")]
 mod hub;
+mod notes;
 mod observe;
 mod outputs;
 #[cfg(feature = "semantic")]
