@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::Seconds;
 use super::meta::Made;
-use super::outputs::{is_main, pooled};
+use super::outputs::pooled;
 use super::ranking::Ranking;
 use super::record::Status;
 use super::statistics::{ScoreResult, ScoreStatistics, TopHead};
+use crate::score::is_main;
 use crate::tasks::babilong::babi::BabiTask;
 
 /// The results in short.
