@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::head_score;
 use crate::heads::HeadMatrix;
 use crate::plot::{
-    CurveMeta, DepthLengthCell, DepthLengthMeta, HeatmapMeta, Picture, Rows, depth_length,
+    CurveMeta, DepthLengthCell, DepthLengthMeta, HeatmapMeta, Picture, RowAxis, depth_length,
     head_heatmap, head_heatmap_pair, score_curve,
 };
 use crate::score::registry;
@@ -269,8 +269,8 @@ fn answers(made: &Made) -> Result<Picture> {
             ),
             value_label: "mean gate value",
             rows: match config.source {
-                ProbeSource::Needles => Rows::Depths,
-                _ => Rows::Kinds { axis: "task", names: &names },
+                ProbeSource::Needles => RowAxis::Depths,
+                _ => RowAxis::Kinds { axis: "task", names: &names },
             },
         },
     )
