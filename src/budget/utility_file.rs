@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! {"format": "headprof-utility", "version": 1,
-//!  "model": "needle-llama", "token_score": "snapkv", "granularity": "kv_head",
+//!  "model": "needle-llama", "token_score": "window", "granularity": "kv_head",
 //!  "fractions": [0.01, 0.02, ..., 1.0],                        [K], ascending, the last 1
 //!  "utilities": [[[0.31, 0.40, ..., 1.0], ...], ...]}          [L][S][K], not falling
 //! ```
@@ -25,7 +25,7 @@ const VERSION: u32 = 1;
 pub struct UtilityFile {
     /// The model that was profiled.
     pub model: String,
-    /// The token score whose order the curves follow: the eviction method's name.
+    /// The token score whose order the curves follow, by [`crate::eviction::TokenScoreInfo::name`].
     pub token_score: String,
     /// Whose curves they are.
     pub granularity: Granularity,
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     const GOOD: &str = r#"{"format": "headprof-utility", "version": 1, "model": "m",
-        "token_score": "snapkv", "granularity": "kv_head", "fractions": [0.1, 1.0],
+        "token_score": "window", "granularity": "kv_head", "fractions": [0.1, 1.0],
         "utilities": [[[0.3, 0.7], [0.0, 0.1]], [[0.2, 0.2], [1e-30, 3.4e38]]]}"#;
 
     #[test]

@@ -11,6 +11,7 @@ use crate::hub::Environment;
 mod allocate;
 mod bench;
 mod evaluate;
+mod listed;
 mod observe;
 mod probes;
 mod selection;
@@ -175,9 +176,8 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "FILE", value_delimiter = ',', help_heading = "Text")]
     pub prompts: Vec<PathBuf>,
 
-    /// Scores to compute [default: all: retrieval, retrieval_reasoning, dili, lazy, inf and the
-    /// counts diligent, subconscious, distracted, diffuse]
-    #[arg(long, value_name = "LIST", help_heading = "Scores")]
+    /// Scores to compute.
+    #[arg(long, value_name = "LIST", help = listed::scores(), help_heading = "Scores")]
     pub scores: Option<String>,
 
     /// Attention rows behind dili, lazy, inf and the counts: last-prompt, decode or all

@@ -14,7 +14,9 @@ use crate::budget::{BudgetOptions, UtilityCurves, UtilityFile};
 use crate::cli::UtilityArgs;
 use crate::config::{AtOption, ProbeConfig, ProbeSource, eviction_options};
 use crate::error::{Error, Result};
-use crate::eviction::{self, EvictionOptions, Kept, Method, Rows, TokenScore, TokenStats, utility};
+use crate::eviction::{
+    self, EvictionOptions, Kept, Method, QueryRows, TokenScore, TokenStats, utility,
+};
 use crate::gate::Expected;
 use crate::generate::compressed::{AnswerLimits, Evictor, continue_from};
 use crate::generate::guarded;
@@ -33,7 +35,7 @@ use crate::system::terminal::note;
 const POINTS: usize = 100;
 
 /// The prompt's last query.
-const LAST: Rows = Rows::Last(1);
+const LAST: QueryRows = QueryRows::Last(1);
 
 /// A recording to make, without contradictions.
 pub struct UtilityConfig {

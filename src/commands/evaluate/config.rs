@@ -16,19 +16,6 @@ use crate::plan::check_tokens;
 use crate::score::CompatSet;
 use crate::tasks::text_source::TextSource;
 
-/// Methods of a comparison where none are named; those that follow head scores only with them.
-const DEFAULT_METHODS: [&str; 9] = [
-    "full",
-    "streaming_llm",
-    "h2o",
-    "scissorhands",
-    "snapkv",
-    "pyramidkv",
-    "adakv",
-    "headkv",
-    "dililazykv",
-];
-
 /// Tasks of babilong where none are named: those that the references evaluate.
 const DEFAULT_TASKS: &str = "qa1..qa5";
 
@@ -98,7 +85,7 @@ impl EvaluateConfig {
                 .got("none")
                 .expected("rouge, f1, semantic or exact"));
         }
-        let methods = methods(args.methods.as_deref(), args.head_score.is_some())?;
+        let methods = methods(args)?;
         needs(&methods, args)?;
         Ok(Self {
             probes,
@@ -173,11 +160,14 @@ fn budgets(list: &str) -> Result<Vec<usize>> {
     Ok(budgets)
 }
 
-fn methods(list: Option<&str>, scores: bool) -> Result<Vec<&'static Method>> {
-    let Some(list) = list else {
-        let all = DEFAULT_METHODS.iter().map(|name| eviction::by_name(name));
-        let all: Vec<_> = all.collect::<Result<_>>()?;
-        return Ok(all.into_iter().filter(|m| scores || !m.needs_head_scores()).collect());
+/// The methods of `--methods`; where none are named, the defaults whose evidence is given.
+fn methods(args: &EvaluateArgs) -> Result<Vec<&'static Method>> {
+    let Some(list) = &args.methods else {
+        let given = |method: &&Method| {
+            (args.head_score.is_some() || !method.needs_head_scores())
+                && (args.utility.is_some() || !method.needs_utility())
+        };
+        return Ok(eviction::registry().iter().filter(|m| m.is_default()).filter(given).collect());
     };
     let mut methods: Vec<&'static Method> = Vec::new();
     for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {

@@ -34,9 +34,9 @@ pub use table::{MetricEstimate, Row, RowSeconds, rows};
 
 use task_inputs::TaskInputs;
 
-use crate::budget::{UtilityCurves, UtilityFile};
+use crate::budget::{UtilityCurves, UtilityFile, refuse_all_zero};
 use crate::error::{Error, Result};
-use crate::eviction::{HeadEvidence, Rows, Wanted};
+use crate::eviction::{HeadEvidence, QueryRows};
 use crate::head_score::{HeadScoreFile, sidecar};
 use crate::heads::HeadMatrix;
 use crate::heads::{CacheHeads, Granularity};
@@ -223,14 +223,15 @@ pub fn workload(config: &EvaluateConfig) -> Result<(ModelFiles, Workload)> {
         };
         (0..task.cases()).map(prompt).collect::<Result<Vec<_>>>()?
     };
+    let wanted = Setting::wanted(&config.settings);
     let work = Workload {
         prompts,
         answers: config.settings.len(),
         batch: 1,
         walks: 1,
         extra_per_token_bytes: extra_bytes(shape, config),
-        statistics: !wanted(config).row_sums.is_empty(),
-        followed: wanted(config).row_sums.contains(&Rows::All),
+        statistics: !wanted.row_sums.is_empty(),
+        followed: wanted.row_sums.contains(&QueryRows::All),
         notes,
     };
     Ok((inputs.into_model(), work))
@@ -262,14 +263,9 @@ fn head_scores(
     }
     warnings.iter().for_each(|text| tell(&format!("warning: {text}")));
     let mean = read.file.mean();
-    match mean.values().iter().all(|score| *score == 0.0) {
-        true => Err(Error::data("all head scores are 0, so they say nothing about any head")
-            .at(path.display())
-            .got(format!("{} zeros", mean.values().len()))
-            .expected("at least one head with a score above 0")
-            .advice("use the scores of another run")),
-        false => Ok(Some(mean)),
-    }
+    let advise = |e: Error| e.at(path.display()).advice("use the scores of another run");
+    refuse_all_zero(&mean).map_err(advise)?;
+    Ok(Some(mean))
 }
 
 /// Of a file; `None` if it cannot be read again.
@@ -317,16 +313,9 @@ fn utility(
     Ok(Some(file.curves))
 }
 
-/// What the methods want to know of a prompt.
-fn wanted(config: &EvaluateConfig) -> Wanted {
-    let mut wanted = Wanted::default();
-    config.settings.iter().for_each(|s| wanted.add(&s.method.wanted(&s.options)));
-    wanted
-}
-
 /// Bytes per prompt token beside the model's own: statistics, and the compressed cache.
 fn extra_bytes(shape: &ModelConfig, config: &EvaluateConfig) -> u64 {
-    let wanted = wanted(config);
+    let wanted = Setting::wanted(&config.settings);
     let heads = (shape.layers as u64).saturating_mul(shape.heads as u64);
     let kv_heads = (shape.layers as u64).saturating_mul(shape.kv_heads as u64);
     let sums = heads.saturating_mul(4 * wanted.row_sums.len() as u64);
