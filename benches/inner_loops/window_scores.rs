@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use headprof::Result;
 use headprof::budget::BudgetOptions;
-use headprof::eviction::snapkv::WindowScore;
-use headprof::eviction::{EvictionOptions, Rows, TokenScore, TokenStats, Wanted};
+use headprof::eviction::snapkv::SnapKv;
+use headprof::eviction::{EvictionOptions, QueryRows, TokenScore, TokenStats, Wanted};
 use headprof::heads::{CacheHeads, Granularity};
 use headprof::model::full_rows::FullRows;
 use headprof::model::{Compute, Llama, embedded};
@@ -24,7 +24,7 @@ pub fn bench(turns: &Turns) -> Result<()> {
 /// One layer of Llama 3.1 8B's shape: mean of the group, mean of the rows, maximum of neighbours.
 fn scores(turns: &Turns, options: &EvictionOptions) -> Result<()> {
     let heads = CacheHeads { layers: 1, heads: 32, kv_heads: 8, granularity: Granularity::KvHead };
-    let (window, score) = (options.budget.window_tokens, WindowScore { vatp: false });
+    let (window, score) = (options.budget.window_tokens, SnapKv);
     for tokens in [1024, 8192] {
         let sums = noise(heads.heads * tokens);
         let stats = TokenStats {
@@ -32,7 +32,7 @@ fn scores(turns: &Turns, options: &EvictionOptions) -> Result<()> {
             heads: heads.heads,
             kv_heads: heads.kv_heads,
             tokens,
-            row_sums: [(Rows::Last(window), sums.clone())].into(),
+            row_sums: [(QueryRows::Last(window), sums.clone())].into(),
             value_norms: None,
             projected_norms: None,
         };
@@ -92,7 +92,7 @@ fn recording(turns: &Turns, window: usize) -> Result<()> {
 
 /// Sums over the last `window` rows, `[L, H, T]`.
 fn with_sums(model: &Llama, ids: &[u32], window: usize) -> Result<Vec<f32>> {
-    let rows = Rows::Last(window);
+    let rows = QueryRows::Last(window);
     let wanted = Wanted { row_sums: [rows].into(), ..Wanted::default() };
     let mut cache = model.new_cache(ids.len());
     let (_, mut stats) = model.prefill(ids, &mut cache, CHUNK, &wanted)?;

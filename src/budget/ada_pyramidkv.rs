@@ -17,38 +17,35 @@
 
 use super::adakv::{checked_scores, competed, competed_as_published};
 use super::pyramidkv::{PyramidKv, published};
-use super::{Allocator, Budget, LayerPlace, Needs, Request, Room};
+use super::{
+    Allocator, AllocatorInfo, Budget, Constant, LayerPlace, MethodInfo, Needs, Request, Room,
+};
 use crate::error::Result;
 use crate::heads::CacheHeads;
+
+static INFO: AllocatorInfo = AllocatorInfo {
+    name: "ada_pyramidkv",
+    aliases: &["Ada-PyramidKV", "Ada-Pyramid"],
+    title: "fewer from layer to layer, for which the heads of a layer compete",
+    formula: "past = alpha * B[l] + (1 - alpha) * cnt, B[l] of pyramidkv, \
+         cnt = tokens of the head among the layer's S * B[l] best",
+    source: "AdaKV, https://arxiv.org/abs/2407.11550",
+    needs: Needs::TokenScores,
+    constants: &[Constant::Alpha, Constant::PyramidBeta],
+    method: Some(MethodInfo {
+        title: "as pyramidkv, the heads of a layer compete for its places",
+        default: false,
+        vatp: false,
+    }),
+};
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]
 pub struct AdaPyramidKv;
 
 impl Allocator for AdaPyramidKv {
-    fn name(&self) -> &'static str {
-        "ada_pyramidkv"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["Ada-PyramidKV", "Ada-Pyramid"]
-    }
-
-    fn title(&self) -> &'static str {
-        "fewer from layer to layer, for which the heads of a layer compete"
-    }
-
-    fn formula(&self) -> &'static str {
-        "past = alpha * B[l] + (1 - alpha) * cnt, B[l] of pyramidkv, \
-         cnt = tokens of the head among the layer's S * B[l] best"
-    }
-
-    fn source(&self) -> &'static str {
-        "AdaKV, https://arxiv.org/abs/2407.11550"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::TokenScores
+    fn info(&self) -> &AllocatorInfo {
+        &INFO
     }
 
     fn allocate(&self, request: &Request) -> Result<Budget> {

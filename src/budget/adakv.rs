@@ -3,7 +3,7 @@
 //! AdaKV (Feng et al. 2024, <https://arxiv.org/abs/2407.11550>); HeadKV's code calls it AdativeKV.
 //!
 //! ```text
-//! B = C - W ;  R[s, j] = token score ;  normalize: R[s, :] *= sum_best_B R[s, :] / sum R[s, :]
+//! B = C - W ;  R[s, j] = token score
 //! cnt[s] = how many of the S * B largest R of the layer are head s's
 //! past[l, s] = alpha * B + (1 - alpha) * cnt[s]
 //! ```
@@ -13,42 +13,38 @@
 //!
 //! Where ours differs: the fair form rounds by largest remainder within each layer; the reference
 //! takes `int(alpha * B)` and rounds half to even in `f32`, so that a layer's sum is off by a few.
-//! `--floor` of KVCache-Factory has no effect there; `alpha` has here. AdaKV itself does not
-//! normalize, HeadKV's and KVCache-Factory's copies do.
-
-use std::borrow::Cow;
+//! `--floor` of KVCache-Factory has no effect there; `alpha` has here. HeadKV's and KVCache-Factory's
+//! copies first multiply each head's `R` by the share of it that the head's best `B` hold; AdaKV's own
+//! code does not, nor does headprof.
 
 use super::rounding::round_to_sum;
-use super::{Allocator, Budget, BudgetOptions, Needs, Request, Room};
+use super::{
+    Allocator, AllocatorInfo, Budget, BudgetOptions, Constant, MethodInfo, Needs, Request, Room,
+};
 use crate::error::{Error, Result};
+
+static INFO: AllocatorInfo = AllocatorInfo {
+    name: "adakv",
+    aliases: &["AdativeKV", "AdaptiveKV", "Ada-SnapKV"],
+    title: "the heads of a layer compete with the prompt's token scores",
+    formula: "past = alpha * B + (1 - alpha) * cnt, cnt = tokens of the head among the layer's S * B best",
+    source: "AdaKV, https://arxiv.org/abs/2407.11550",
+    needs: Needs::TokenScores,
+    constants: &[Constant::Alpha],
+    method: Some(MethodInfo {
+        title: "as snapkv, the heads of a layer compete for places",
+        default: true,
+        vatp: true,
+    }),
+};
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]
 pub struct AdaKv;
 
 impl Allocator for AdaKv {
-    fn name(&self) -> &'static str {
-        "adakv"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["AdativeKV", "AdaptiveKV", "ada-snapkv"]
-    }
-
-    fn title(&self) -> &'static str {
-        "the heads of a layer compete with the prompt's token scores"
-    }
-
-    fn formula(&self) -> &'static str {
-        "past = alpha * B + (1 - alpha) * cnt, cnt = tokens of the head among the layer's S * B best"
-    }
-
-    fn source(&self) -> &'static str {
-        "AdaKV, https://arxiv.org/abs/2407.11550"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::TokenScores
+    fn info(&self) -> &AllocatorInfo {
+        &INFO
     }
 
     fn allocate(&self, request: &Request) -> Result<Budget> {
@@ -83,7 +79,7 @@ pub(super) fn competed(
 ) -> Vec<u32> {
     let mean = total as f64 / stored as f64;
     let amount = |n: f64| options.alpha * mean + (1.0 - options.alpha) * n;
-    let counts = counts(scores, stored, total as usize, options);
+    let counts = counts(scores, stored, total as usize);
     let amounts: Vec<f64> = counts.into_iter().map(amount).collect();
     round_to_sum(&amounts, total, 0, room.limit)
 }
@@ -99,7 +95,7 @@ pub(super) fn competed_as_published(
     let floor = (f64::from(mean) * options.alpha).trunc() as f32;
     let share = (1.0 - options.alpha) as f32;
     let rounded = |n: f64| f64::from((n as f32 * share + floor).round_ties_even());
-    let counts = counts(scores, stored, stored * mean as usize, options);
+    let counts = counts(scores, stored, stored * mean as usize);
     counts.into_iter().map(|n| room.cut(rounded(n))).collect()
 }
 
@@ -127,29 +123,12 @@ pub(super) fn checked_scores<'a>(request: &Request<'a>, room: &Room) -> Result<&
     Ok(layers)
 }
 
-/// Weights the scores of each head, `[S, N]`, with the share that its best `best` hold.
-fn normalize(scores: &mut [f32], stored: usize, best: usize) {
-    let tokens = scores.len() / stored;
-    for head in scores.chunks_mut(tokens) {
-        let mut sorted = head.to_vec();
-        sorted.sort_by(|a, b| b.total_cmp(a));
-        let (kept, all): (f32, f32) = (sorted[..best].iter().sum(), sorted.iter().sum());
-        if all > 0.0 {
-            head.iter_mut().for_each(|score| *score *= kept / all);
-        }
-    }
-}
-
 /// How many of the `wanted` largest of `scores`, `[S, N]`, each head has; the same for all where all
 /// scores are 0.
-fn counts(scores: &[f32], stored: usize, wanted: usize, options: &BudgetOptions) -> Vec<f64> {
+fn counts(scores: &[f32], stored: usize, wanted: usize) -> Vec<f64> {
     // Attention so sharp that f32 has nothing left for these tokens: no head is worth more.
     if scores.iter().all(|score| *score == 0.0) {
         return vec![wanted as f64 / stored as f64; stored];
-    }
-    let mut scores = Cow::from(scores);
-    if options.normalize {
-        normalize(scores.to_mut(), stored, wanted / stored);
     }
     let tokens = scores.len() / stored;
     let mut order: Vec<usize> = (0..scores.len()).collect();
@@ -186,15 +165,6 @@ mod tests {
         assert_eq!(past(&AdaKv, &case.clone().reference()), [2, 1]);
         assert_eq!(past(&AdaKv, &case.clone().alpha(0.0)), [3, 1]);
         assert_eq!(past(&AdaKv, &case.alpha(1.0)), [2, 2]);
-    }
-
-    #[test]
-    fn a_head_whose_best_hold_little_counts_less_when_normalized() {
-        // B = 1 of 4. Head 0: .5 of .5 + .4 + .4 + .4 = 1.7; head 1: .3 of .3. Plainly the 2 best
-        // are .5 and .4 of head 0; normalized .5 * .5 / 1.7 = .147, .4 * .29 = .118 and .3.
-        let case = case(&[&[0.5, 0.4, 0.4, 0.4], &[0.3, 0.0, 0.0, 0.0]], 2).alpha(0.0);
-        assert_eq!(past(&AdaKv, &case), [2, 0]);
-        assert_eq!(past(&AdaKv, &case.normalize()), [1, 1]);
     }
 
     #[test]

@@ -6,16 +6,15 @@ use super::testing::Case;
 use super::*;
 use crate::heads::{Granularity, GroupReduce};
 
-/// Budgets that do not depend on the unit of the scores. DiliLazyKV's code adds a share that does.
-const SCALE_FREE: [&str; 7] =
-    ["uniform", "pyramidkv", "adakv", "ada_pyramidkv", "headkv", "dililazykv_variance", "lukv"];
+/// The one budget that depends on the unit of the scores: its code adds a share that does.
+const NOT_SCALE_FREE: &str = "dililazykv";
 
 /// A request with everything that any allocator looks at. Token scores and curves have no equal
 /// values, so that no rule about ties decides.
 fn case() -> impl Strategy<Value = Case> {
     let shape = (1usize..5, 1usize..5, 1usize..4, any::<bool>(), 0usize..3);
     let budget = (0usize..9, 0usize..40, 0usize..80);
-    let constants = (1.005..10.0f64, 0.3..3.0f64, 0.0..=1.0f64, any::<bool>(), 1usize..30);
+    let constants = (1.005..10.0f64, 0.3..3.0f64, 0.0..=1.0f64, 1usize..30);
     (shape, budget, constants).prop_flat_map(|(shape, budget, constants)| {
         let (layers, kv_heads, readers, own, reduce) = shape;
         let granularity = if own { Granularity::QueryHead } else { Granularity::KvHead };
@@ -39,7 +38,7 @@ fn case() -> impl Strategy<Value = Case> {
                 let fractions = vec![0.125, 0.25, 0.5, 1.0];
                 let utility = UtilityCurves::new(layers, heads.stored(), fractions, curves);
                 let reduce = [GroupReduce::Mean, GroupReduce::Max, GroupReduce::Sum][reduce];
-                let (beta, temp, alpha, normalize, pyramid_beta) = constants;
+                let (beta, temp, alpha, pyramid_beta) = constants;
                 Case {
                     heads,
                     options: BudgetOptions {
@@ -48,7 +47,6 @@ fn case() -> impl Strategy<Value = Case> {
                         beta,
                         temp,
                         alpha,
-                        normalize,
                         pyramid_beta,
                         reduce,
                         reference: false,
@@ -161,9 +159,9 @@ proptest! {
     #[test]
     fn the_unit_of_the_scores_does_not_matter(case in case()) {
         let scaled = scaled(&case);
-        for name in SCALE_FREE {
-            let allocator = by_name(name).unwrap();
-            prop_assert_eq!(scaled.allocate(allocator).unwrap(), case.allocate(allocator).unwrap(), "{}", name);
+        for allocator in registry().iter().filter(|a| a.name() != NOT_SCALE_FREE) {
+            let (got, want) = (scaled.allocate(*allocator), case.allocate(*allocator));
+            prop_assert_eq!(got.unwrap(), want.unwrap(), "{}", allocator.name());
         }
     }
 
@@ -183,8 +181,8 @@ proptest! {
     #[test]
     fn more_score_is_never_fewer_tokens(case in case()) {
         let case = Case { heads: CacheHeads { granularity: Granularity::QueryHead, ..case.heads }, ..case };
-        for name in ["headkv", "dililazykv", "dililazykv_variance"] {
-            let budget = case.allocate(by_name(name).unwrap()).unwrap();
+        for allocator in registry().iter().filter(|a| a.needs() == Needs::HeadScores) {
+            let (name, budget) = (allocator.name(), case.allocate(*allocator).unwrap());
             let scores = case.scores.as_ref().unwrap();
             for layer in 0..budget.layers() {
                 for (a, b) in (0..budget.heads()).flat_map(|a| (0..budget.heads()).map(move |b| (a, b))) {
@@ -194,6 +192,38 @@ proptest! {
             }
         }
     }
+}
+
+/// What [`AllocatorInfo::constants`] says is what the formula has: a budget changes with these
+/// constants, and with no other.
+#[test]
+fn budgets_follow_the_constants_that_their_info_names() {
+    // Two layers of two heads; 40 tokens before a window of 2, 10 of which a head keeps on average.
+    let case = Case::scored(&[&[0.9, 0.1], &[0.4, 0.2]]).budget(12, 2).prompt(42);
+    let layer: Vec<f32> =
+        (0..80).map(|i| if i < 40 { 1.0 } else { 0.5 } / (i + 1) as f32).collect();
+    let points = [[0.9f32, 1.0], [0.2, 0.4], [0.3, 0.3], [0.1, 0.8]].concat();
+    let curves = UtilityCurves::new(2, 2, vec![0.25, 1.0], points).unwrap();
+    let case = case.tokens(vec![layer; 2]).utility(curves);
+    for allocator in registry() {
+        let budget = case.allocate(*allocator).unwrap();
+        for (option, other) in [
+            ("--beta", case.clone().beta(4.0)),
+            ("--temp", case.clone().temp(3.0)),
+            ("--alpha", case.clone().alpha(0.9)),
+            ("--pyramid-beta", case.clone().pyramid_beta(2)),
+        ] {
+            let changes = other.allocate(*allocator).unwrap() != budget;
+            let about = format!("{} {option}", allocator.name());
+            assert_eq!(changes, allocator.info().reads(option), "{about}");
+        }
+    }
+}
+
+#[test]
+fn each_allocator_has_its_references_beta() {
+    let beta = |name: &str| by_name(name).unwrap().info().default_beta();
+    assert_eq!(["headkv", "dililazykv", "uniform"].map(beta), [1.5, 1.351, 1.5]);
 }
 
 #[test]
@@ -252,10 +282,12 @@ fn one_hot_and_constant_scores_are_spent_too() {
 fn every_allocator_is_described_and_has_a_section_in_the_docs() {
     let docs = include_str!("../../docs/budgets.md");
     for allocator in registry() {
-        assert!(!allocator.title().is_empty() && !allocator.formula().is_empty());
-        assert!(allocator.source().contains("https://"), "{}", allocator.name());
-        assert!(docs.contains(&format!("\n## `{}`", allocator.name())), "{}", allocator.name());
-        for alias in allocator.aliases() {
+        let info = allocator.info();
+        assert!(!info.title.is_empty() && !info.formula.is_empty());
+        assert!(info.source.contains("https://"), "{}", info.name);
+        assert!(info.method.is_none_or(|method| !method.title.is_empty()), "{}", info.name);
+        assert!(docs.contains(&format!("\n## `{}`", info.name)), "{}", info.name);
+        for alias in info.aliases {
             assert!(docs.contains(&format!("`{alias}`")), "{alias}");
         }
     }

@@ -20,7 +20,7 @@
 //! head. headprof places them by key, in both forms.
 
 use super::reference::{floor_div, pairwise_sum};
-use super::{Allocator, Budget, Needs, Request, Room, scores};
+use super::{Allocator, AllocatorInfo, Budget, Constant, MethodInfo, Needs, Request, Room, scores};
 use crate::error::Result;
 
 /// `eL`: the bonus of a layer, over its sum.
@@ -30,37 +30,28 @@ const HEAD_BONUS: f64 = 0.5;
 /// Keeps sums away from 0.
 const TINY: f64 = 1e-9;
 
+static INFO: AllocatorInfo = AllocatorInfo {
+    name: "dililazykv",
+    aliases: &["dililazy"],
+    title: "headkv with a bonus for layers of low score, as in DiliLazyKV's code",
+    formula: "past = p * max(0, (q - 0.5) * L * S) + B - q + 0.5, p ~ A + 0.01 * A / sum_s A, A = m^temp",
+    source: "DiliLazyKV, https://openreview.net/forum?id=ye4rjRYBPj",
+    needs: Needs::HeadScores,
+    constants: &[Constant::Beta { default: 1.351 }, Constant::Temp],
+    method: Some(MethodInfo {
+        title: "as headkv, with a boost for layers of low scores",
+        default: true,
+        vatp: true,
+    }),
+};
+
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]
 pub struct DiliLazyKv;
 
 impl Allocator for DiliLazyKv {
-    fn name(&self) -> &'static str {
-        "dililazykv"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["dililazy"]
-    }
-
-    fn title(&self) -> &'static str {
-        "headkv with a bonus for layers of low score, as in DiliLazyKV's code"
-    }
-
-    fn formula(&self) -> &'static str {
-        "past = p * max(0, (q - 0.5) * L * S) + B - q + 0.5, p ~ A + 0.01 * A / sum_s A, A = m^temp"
-    }
-
-    fn source(&self) -> &'static str {
-        "DiliLazyKV, https://openreview.net/forum?id=ye4rjRYBPj"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::HeadScores
-    }
-
-    fn default_beta(&self) -> f64 {
-        1.351
+    fn info(&self) -> &AllocatorInfo {
+        &INFO
     }
 
     fn allocate(&self, request: &Request) -> Result<Budget> {

@@ -19,40 +19,31 @@
 //! There is nothing to compare with, so both forms are this one: exact in sum, water-filled.
 
 use super::reference::floor_div;
-use super::{Allocator, Budget, Needs, Request, Room, scores};
+use super::{Allocator, AllocatorInfo, Budget, Constant, MethodInfo, Needs, Request, Room, scores};
 use crate::error::Result;
+
+static INFO: AllocatorInfo = AllocatorInfo {
+    name: "dililazykv_variance",
+    aliases: &["dililazykv-variance"],
+    title: "between layers by score and variance, within a layer by score, as DiliLazyKV's paper says",
+    formula: "past = q * L * S * (w[l] / sum w) * (a / A[l]) + B - q, w[l] = A[l] * (1 + v[l] / mean v)",
+    source: "DiliLazyKV, https://openreview.net/forum?id=ye4rjRYBPj",
+    needs: Needs::HeadScores,
+    constants: &[Constant::Beta { default: 1.351 }, Constant::Temp],
+    method: Some(MethodInfo {
+        title: "as dililazykv, by the variance of the scores that its paper describes",
+        default: false,
+        vatp: false,
+    }),
+};
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]
 pub struct DiliLazyKvVariance;
 
 impl Allocator for DiliLazyKvVariance {
-    fn name(&self) -> &'static str {
-        "dililazykv_variance"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["dililazykv-variance"]
-    }
-
-    fn title(&self) -> &'static str {
-        "between layers by score and variance, within a layer by score, as DiliLazyKV's paper says"
-    }
-
-    fn formula(&self) -> &'static str {
-        "past = q * L * S * (w[l] / sum w) * (a / A[l]) + B - q, w[l] = A[l] * (1 + v[l] / mean v)"
-    }
-
-    fn source(&self) -> &'static str {
-        "the text of DiliLazyKV, https://openreview.net/forum?id=ye4rjRYBPj; the formula is ours"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::HeadScores
-    }
-
-    fn default_beta(&self) -> f64 {
-        1.351
+    fn info(&self) -> &AllocatorInfo {
+        &INFO
     }
 
     fn allocate(&self, request: &Request) -> Result<Budget> {

@@ -17,36 +17,31 @@
 //! reduced first.
 
 use super::reference::{floor_div, pairwise_sum};
-use super::{Allocator, Budget, Needs, Request, Room, scores};
+use super::{Allocator, AllocatorInfo, Budget, Constant, MethodInfo, Needs, Request, Room, scores};
 use crate::error::Result;
+
+static INFO: AllocatorInfo = AllocatorInfo {
+    name: "headkv",
+    aliases: &["ReasonKV", "ReasonSnapKV"],
+    title: "a base for every head and a pool shared by score",
+    formula: "past = p * q * L * S + B - q, q = B // beta, p = m^temp / sum(m^temp)",
+    source: "HeadKV, https://arxiv.org/abs/2410.19258",
+    needs: Needs::HeadScores,
+    constants: &[Constant::Beta { default: 1.5 }, Constant::Temp],
+    method: Some(MethodInfo {
+        title: "as snapkv, more for heads with high head scores",
+        default: true,
+        vatp: true,
+    }),
+};
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]
 pub struct HeadKv;
 
 impl Allocator for HeadKv {
-    fn name(&self) -> &'static str {
-        "headkv"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["reasonkv", "ReasonSnapKV"]
-    }
-
-    fn title(&self) -> &'static str {
-        "a base for every head and a pool shared by score"
-    }
-
-    fn formula(&self) -> &'static str {
-        "past = p * q * L * S + B - q, q = B // beta, p = m^temp / sum(m^temp)"
-    }
-
-    fn source(&self) -> &'static str {
-        "HeadKV, https://arxiv.org/abs/2410.19258"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::HeadScores
+    fn info(&self) -> &AllocatorInfo {
+        &INFO
     }
 
     fn allocate(&self, request: &Request) -> Result<Budget> {

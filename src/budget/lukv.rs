@@ -16,8 +16,23 @@
 //! A fraction is of the tokens before the window: with a window, every head has its token already.
 
 use super::rounding::round_to_sum;
-use super::{Allocator, Budget, Needs, Request, Room, UtilityCurves};
+use super::{Allocator, AllocatorInfo, Budget, MethodInfo, Needs, Request, Room, UtilityCurves};
 use crate::error::{Error, Result};
+
+static INFO: AllocatorInfo = AllocatorInfo {
+    name: "lukv",
+    aliases: &["LU-KV"],
+    title: "tokens go where the next one is worth most, by utility curves",
+    formula: "maximize sum u[l, s](past), u concave, sum past = B * L * S",
+    source: "LU-KV, https://arxiv.org/abs/2602.08585",
+    needs: Needs::Utility,
+    constants: &[],
+    method: Some(MethodInfo {
+        title: "as snapkv, places go where the next token is worth most",
+        default: false,
+        vatp: false,
+    }),
+};
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]
@@ -27,28 +42,8 @@ pub struct LuKv;
 pub const TABLE_ROWS: usize = 99;
 
 impl Allocator for LuKv {
-    fn name(&self) -> &'static str {
-        "lukv"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["lu-kv"]
-    }
-
-    fn title(&self) -> &'static str {
-        "tokens go where the next one is worth most, by utility curves"
-    }
-
-    fn formula(&self) -> &'static str {
-        "maximize sum u[l, s](past), u concave, sum past = B * L * S"
-    }
-
-    fn source(&self) -> &'static str {
-        "LU-KV, https://arxiv.org/abs/2602.08585"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::Utility
+    fn info(&self) -> &AllocatorInfo {
+        &INFO
     }
 
     fn allocate(&self, request: &Request) -> Result<Budget> {

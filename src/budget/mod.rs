@@ -6,13 +6,15 @@
 //!
 //! Every allocator has two forms. The *fair* one (the default) spends exactly what the options
 //! say, so that two methods can be compared; the *reference* one is the published code's, with its
-//! rounding. To add an allocator: one file with an `impl Allocator`, and one line in [`registry`].
+//! rounding. To add an allocator: one file with an [`AllocatorInfo`] and an `impl Allocator`, its `mod`
+//! line, and one line in [`registry`]. Its method of `evaluate` follows from that.
 
 pub mod ada_pyramidkv;
 pub mod adakv;
 pub mod dililazykv;
 pub mod dililazykv_variance;
 pub mod headkv;
+pub mod info;
 pub mod lukv;
 pub mod npy;
 pub mod options;
@@ -37,8 +39,10 @@ use crate::error::{Error, Result};
 use crate::heads::CacheHeads;
 use crate::heads::HeadMatrix;
 
+pub use info::{AllocatorInfo, Constant, MethodInfo};
 pub use options::BudgetOptions;
 pub use room::Room;
+pub use scores::refuse_all_zero;
 pub use utility::UtilityCurves;
 pub use utility_file::UtilityFile;
 
@@ -149,28 +153,8 @@ pub enum Needs {
 
 /// A way to divide a budget among heads.
 pub trait Allocator: Sync {
-    /// The name in options, tables and files.
-    fn name(&self) -> &'static str;
-
-    /// Names under which the references know it.
-    fn aliases(&self) -> &'static [&'static str];
-
-    /// One line for people.
-    fn title(&self) -> &'static str;
-
-    /// The formula in ASCII.
-    fn formula(&self) -> &'static str;
-
-    /// The paper or code that it comes from.
-    fn source(&self) -> &'static str;
-
-    /// What it looks at besides the heads and the options.
-    fn needs(&self) -> Needs;
-
-    /// The [`BudgetOptions::beta`] of its reference's command line.
-    fn default_beta(&self) -> f64 {
-        1.5
-    }
+    /// Its constants.
+    fn info(&self) -> &AllocatorInfo;
 
     /// The tokens of every head.
     ///
@@ -182,6 +166,16 @@ pub trait Allocator: Sync {
     /// [`Error::Usage`] for constants out of range, [`Error::Data`] for scores that say nothing
     /// (all zero, negative), [`Error::Bug`] if an input that the method needs is absent.
     fn allocate(&self, request: &Request) -> Result<Budget>;
+
+    /// [`AllocatorInfo::name`].
+    fn name(&self) -> &'static str {
+        self.info().name
+    }
+
+    /// [`AllocatorInfo::needs`].
+    fn needs(&self) -> Needs {
+        self.info().needs
+    }
 }
 
 /// Every allocator, in the order in which they are reported.
@@ -206,7 +200,7 @@ pub fn registry() -> &'static [&'static dyn Allocator] {
 pub fn by_name(name: &str) -> Result<&'static dyn Allocator> {
     let is_called = |allocator: &&&dyn Allocator| {
         let own = allocator.name().eq_ignore_ascii_case(name);
-        own || allocator.aliases().iter().any(|known| known.eq_ignore_ascii_case(name))
+        own || allocator.info().aliases.iter().any(|known| known.eq_ignore_ascii_case(name))
     };
     registry().iter().find(is_called).copied().ok_or_else(|| {
         let names: Vec<&str> = registry().iter().map(|allocator| allocator.name()).collect();
@@ -224,7 +218,7 @@ mod tests {
     fn names_and_aliases_are_known_in_any_case_and_are_unique() {
         let mut known = std::collections::BTreeSet::new();
         for allocator in registry() {
-            for name in allocator.aliases().iter().chain([&allocator.name()]) {
+            for name in allocator.info().aliases.iter().chain([&allocator.name()]) {
                 assert!(known.insert(name.to_lowercase()), "{name} twice");
                 let found = by_name(&name.to_uppercase()).unwrap();
                 assert_eq!(found.name(), allocator.name());

@@ -16,9 +16,6 @@ pub struct BudgetOptions {
     pub temp: f64,
     /// AdaKV: share of the budget that is uniform.
     pub alpha: f64,
-    /// AdaKV: each head's scores are weighted with the share of them that its best hold, as HeadKV
-    /// and KVCache-Factory do and AdaKV does not.
-    pub normalize: bool,
     /// PyramidKV: the last layer's past tokens are one `pyramid_beta`-th of the mean.
     pub pyramid_beta: usize,
     /// How query heads' scores become one of their KV head.
@@ -36,7 +33,6 @@ impl Default for BudgetOptions {
             beta: 1.5,
             temp: 1.0,
             alpha: 0.2,
-            normalize: false,
             pyramid_beta: 20,
             reduce: GroupReduce::Mean,
             reference: false,

@@ -17,36 +17,31 @@
 //! which the reference divides by 0, keeps the mean.
 
 use super::rounding::round_to_sum;
-use super::{Allocator, Budget, Needs, Request, Room};
+use super::{Allocator, AllocatorInfo, Budget, Constant, MethodInfo, Needs, Request, Room};
 use crate::error::Result;
+
+static INFO: AllocatorInfo = AllocatorInfo {
+    name: "pyramidkv",
+    aliases: &["pyramid"],
+    title: "fewer from layer to layer, the same for the heads of a layer",
+    formula: "past = max - l * (max - min) / (L - 1), min = B / beta, max = 2 * B - min",
+    source: "PyramidKV, https://arxiv.org/abs/2406.02069",
+    needs: Needs::Nothing,
+    constants: &[Constant::PyramidBeta],
+    method: Some(MethodInfo {
+        title: "as snapkv, more in early layers, less in late ones",
+        default: true,
+        vatp: true,
+    }),
+};
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]
 pub struct PyramidKv;
 
 impl Allocator for PyramidKv {
-    fn name(&self) -> &'static str {
-        "pyramidkv"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["pyramid"]
-    }
-
-    fn title(&self) -> &'static str {
-        "fewer from layer to layer, the same for the heads of a layer"
-    }
-
-    fn formula(&self) -> &'static str {
-        "past = max - l * (max - min) / (L - 1), min = B / beta, max = 2 * B - min"
-    }
-
-    fn source(&self) -> &'static str {
-        "PyramidKV, https://arxiv.org/abs/2406.02069"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::Nothing
+    fn info(&self) -> &AllocatorInfo {
+        &INFO
     }
 
     fn allocate(&self, request: &Request) -> Result<Budget> {

@@ -2,6 +2,7 @@
 
 use super::Request;
 use crate::error::{Error, Result};
+use crate::heads::HeadMatrix;
 
 /// The scores of the stored heads, `[L * S]`: the query heads' own, or reduced to their KV head.
 ///
@@ -22,18 +23,27 @@ pub(super) fn of_stored_heads(request: &Request) -> Result<Vec<f64>> {
             .got(scores.values()[i])
             .expected("a number from 0 upwards"));
     }
-    if scores.values().iter().all(|score| *score == 0.0) {
-        return Err(Error::data("all head scores are 0, so they say nothing about any head")
-            .got(format!("{} zeros", scores.values().len()))
-            .expected("at least one head with a score above 0")
-            .advice("use the scores of another run, or the method uniform"));
-    }
+    refuse_all_zero(scores)?;
     let mut stored = Vec::with_capacity(heads.layers * heads.stored());
     for layer in scores.values().chunks(heads.heads) {
         let reduced = heads.reduce(layer, 1, request.options.reduce)?;
         stored.extend(reduced.into_iter().map(f64::from));
     }
     Ok(stored)
+}
+
+/// Refuses head scores, `[L, H]`, that no head stands out by.
+///
+/// # Errors
+/// [`Error::Data`] if all are 0.
+pub fn refuse_all_zero(scores: &HeadMatrix) -> Result<()> {
+    if scores.values().iter().any(|score| *score != 0.0) {
+        return Ok(());
+    }
+    Err(Error::data("all head scores are 0, so they say nothing about any head")
+        .got(format!("{} zeros", scores.values().len()))
+        .expected("at least one head with a score above 0")
+        .advice("use the scores of another run, or the method uniform"))
 }
 
 /// `(score / largest score) ** temp`, all within 0 and 1: the power does not overflow, and the

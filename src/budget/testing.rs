@@ -64,11 +64,6 @@ impl Case {
         self
     }
 
-    pub fn normalize(mut self) -> Self {
-        self.options.normalize = true;
-        self
-    }
-
     pub fn pyramid_beta(mut self, beta: usize) -> Self {
         self.options.pyramid_beta = beta;
         self

@@ -9,36 +9,27 @@
 //!
 //! Both forms are the same: there is nothing to round.
 
-use super::{Allocator, Budget, Needs, Request, Room};
+use super::{Allocator, AllocatorInfo, Budget, Needs, Request, Room};
 use crate::error::Result;
+
+static INFO: AllocatorInfo = AllocatorInfo {
+    name: "uniform",
+    aliases: &["snapkv"],
+    title: "the same for every head",
+    formula: "past[l, s] = min(C - W, T - W)",
+    source: "SnapKV, https://arxiv.org/abs/2404.14469",
+    needs: Needs::Nothing,
+    constants: &[],
+    method: None,
+};
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]
 pub struct Uniform;
 
 impl Allocator for Uniform {
-    fn name(&self) -> &'static str {
-        "uniform"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["snapkv"]
-    }
-
-    fn title(&self) -> &'static str {
-        "the same for every head"
-    }
-
-    fn formula(&self) -> &'static str {
-        "past[l, s] = min(C - W, T - W)"
-    }
-
-    fn source(&self) -> &'static str {
-        "SnapKV, https://arxiv.org/abs/2404.14469"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::Nothing
+    fn info(&self) -> &AllocatorInfo {
+        &INFO
     }
 
     fn allocate(&self, request: &Request) -> Result<Budget> {

@@ -25,7 +25,8 @@ const VERSION: u32 = 1;
 pub struct UtilityFile {
     /// The model that was profiled.
     pub model: String,
-    /// The name of the token score whose order the curves follow, `window` for the method `snapkv`.
+    /// The token score whose order the curves follow, by [`crate::eviction::TokenScoreInfo::name`]:
+    /// `window` for the method `snapkv`.
     pub token_score: String,
     /// Whose curves they are.
     pub granularity: Granularity,

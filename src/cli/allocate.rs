@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::listed;
+use crate::budget::BudgetOptions;
 use crate::heads::{Granularity, GroupReduce};
 
 /// Values of `--compat`.
@@ -57,9 +59,14 @@ impl From<ReduceArg> for GroupReduce {
 /// `headprof allocate`.
 #[derive(Debug, Clone, Args)]
 pub struct AllocateArgs {
-    /// uniform, pyramidkv, headkv, dililazykv, dililazykv_variance or lukv, or a reference's name
-    /// for it
-    #[arg(long, value_name = "NAME", default_value = "headkv", help_heading = "Budget")]
+    /// The allocator.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "headkv",
+        help = listed::allocator(),
+        help_heading = "Budget"
+    )]
     pub method: String,
 
     /// Tokens per head on average, with the window (--max-capacity-prompts)
@@ -83,40 +90,44 @@ pub struct AllocateArgs {
     )]
     pub window_size: usize,
 
-    /// headkv, dililazykv: one beta-th of the budget is shared by score; larger is more even
-    /// [default: 1.5 for headkv, 1.351 for dililazykv]
-    #[arg(long, value_name = "X", help_heading = "Budget", allow_hyphen_values = true)]
+    /// Divides the budget into a base and a pool that follows the scores.
+    #[arg(
+        long,
+        value_name = "X",
+        help = listed::beta(),
+        help_heading = "Budget",
+        allow_hyphen_values = true
+    )]
     pub beta: Option<f64>,
 
-    /// headkv, dililazykv: exponent of the scores
+    /// Exponent of the scores.
     #[arg(
         long,
         value_name = "X",
-        default_value_t = 1.0,
+        help = format!("{} [default: {}]", listed::temp(), BudgetOptions::default().temp),
         help_heading = "Budget",
         allow_hyphen_values = true
     )]
-    pub temp: f64,
+    pub temp: Option<f64>,
 
-    /// adakv: share of the budget that is even
-    #[arg(
-        long,
-        value_name = "X",
-        default_value_t = 0.2,
-        help_heading = "Budget",
-        allow_hyphen_values = true
-    )]
-    pub alpha: f64,
+    /// Share of the budget that is the same for all heads. Hidden, because the methods that read it
+    /// need a prompt; who types it is told so.
+    #[arg(long, value_name = "X", hide = true, allow_hyphen_values = true)]
+    pub alpha: Option<f64>,
 
-    /// pyramidkv: the last layer has one so-manieth of the mean
+    /// How steep the pyramid is.
     #[arg(
         long,
         alias = "pyramid_beta",
         value_name = "N",
-        default_value_t = 20,
+        help = format!(
+            "{} [default: {}]",
+            listed::pyramid_beta(),
+            BudgetOptions::default().pyramid_beta
+        ),
         help_heading = "Budget"
     )]
-    pub pyramid_beta: usize,
+    pub pyramid_beta: Option<usize>,
 
     /// As the published code rounds, instead of an exact sum
     #[arg(long, value_enum, value_name = "reference", help_heading = "Budget")]
@@ -136,8 +147,14 @@ pub struct AllocateArgs {
     )]
     pub head_score: Option<PathBuf>,
 
-    /// copy (retrieval), reason (retrieval_reasoning), inf, dili or lazy of --model, or a file
-    #[arg(long, alias = "head_choice", value_name = "NAME|FILE", help_heading = "Scores")]
+    /// A score of the model, or a file.
+    #[arg(
+        long,
+        alias = "head_choice",
+        value_name = "NAME|FILE",
+        help = listed::head_choice(),
+        help_heading = "Scores"
+    )]
     pub head_choice: Option<String>,
 
     /// The model whose scores these are, its name or its id on the hub [default: needle-llama for
@@ -155,8 +172,8 @@ pub struct AllocateArgs {
     )]
     pub head_score_dir: PathBuf,
 
-    /// lukv: a file of utility curves
-    #[arg(long, value_name = "FILE", help_heading = "Scores")]
+    /// A file of utility curves.
+    #[arg(long, value_name = "FILE", help = listed::utility(), help_heading = "Scores")]
     pub utility: Option<PathBuf>,
 
     /// Use the scores of another model than --model

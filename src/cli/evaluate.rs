@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::{FormArg, ProbeArgs, SelectionArgs, TaskArgs, TextArgs};
+use super::{FormArg, ProbeArgs, SelectionArgs, TaskArgs, TextArgs, listed};
+use crate::budget::BudgetOptions;
 
 /// `headprof evaluate`. Lists and names are still text here.
 #[derive(Debug, Args)]
@@ -21,10 +22,8 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     pub text: TextArgs,
 
-    /// Methods to compare [default: full, streaming_llm, h2o, scissorhands, snapkv, pyramidkv,
-    /// adakv and, with --head-score, headkv and dililazykv]; +vatp behind a name weighs attention
-    /// by the values
-    #[arg(long, value_name = "LIST", help_heading = "Compression")]
+    /// Methods to compare.
+    #[arg(long, value_name = "LIST", help = listed::methods(), help_heading = "Compression")]
     pub methods: Option<String>,
 
     /// Tokens that a head keeps on average, the window among them, such as 64,128,256
@@ -37,29 +36,52 @@ pub struct EvaluateArgs {
     )]
     pub budgets: String,
 
-    /// Head scores that headkv, dililazykv and dililazykv_variance follow
-    #[arg(long, alias = "head_score", value_name = "FILE", help_heading = "Compression")]
+    /// Head scores that budgets follow.
+    #[arg(
+        long,
+        alias = "head_score",
+        value_name = "FILE",
+        help = listed::head_score(),
+        help_heading = "Compression"
+    )]
     pub head_score: Option<PathBuf>,
 
     /// Use head scores although the file beside them says that they are another model's
     #[arg(long, help_heading = "Compression")]
     pub force: bool,
 
-    /// Curves that lukv follows
-    #[arg(long, value_name = "FILE", help_heading = "Compression")]
+    /// Utility curves that budgets follow.
+    #[arg(long, value_name = "FILE", help = listed::utility(), help_heading = "Compression")]
     pub utility: Option<PathBuf>,
 
-    /// headkv, dililazykv: one beta-th of the budget is shared by score; larger is more even
-    /// [default: 1.5 for headkv, 1.351 for dililazykv]
-    #[arg(long, value_name = "X", help_heading = "Compression", allow_hyphen_values = true)]
+    /// Divides the budget into a base and a pool that follows the scores.
+    #[arg(
+        long,
+        value_name = "X",
+        help = listed::beta(),
+        help_heading = "Compression",
+        allow_hyphen_values = true
+    )]
     pub beta: Option<f64>,
 
-    /// headkv, dililazykv: exponent of the scores
-    #[arg(long, value_name = "X", default_value_t = 1.0, help_heading = "Compression")]
+    /// Exponent of the scores.
+    #[arg(
+        long,
+        value_name = "X",
+        default_value_t = BudgetOptions::default().temp,
+        help = listed::temp(),
+        help_heading = "Compression"
+    )]
     pub temp: f64,
 
-    /// adakv, ada_pyramidkv: share of the budget that is the same for all heads
-    #[arg(long, value_name = "X", default_value_t = 0.2, help_heading = "Compression")]
+    /// Share of the budget that is the same for all heads.
+    #[arg(
+        long,
+        value_name = "X",
+        default_value_t = BudgetOptions::default().alpha,
+        help = listed::alpha(),
+        help_heading = "Compression"
+    )]
     pub alpha: f64,
 
     /// How tokens are chosen.

@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 mod allocate;
 mod bench;
 mod evaluate;
+mod listed;
 mod observe;
 mod probes;
 mod selection;
@@ -125,9 +126,8 @@ pub struct ProfileArgs {
     #[command(flatten)]
     pub task: TaskArgs,
 
-    /// Scores to compute [default: all: retrieval, retrieval_reasoning, dili, lazy, inf and the
-    /// counts diligent, subconscious, distracted, diffuse]
-    #[arg(long, value_name = "LIST", help_heading = "Scores")]
+    /// Scores to compute.
+    #[arg(long, value_name = "LIST", help = listed::scores(), help_heading = "Scores")]
     pub scores: Option<String>,
 
     /// Attention rows behind dili, lazy, inf and the counts: last-prompt, decode or all

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::{ProbeArgs, SelectionArgs};
+use super::{ProbeArgs, SelectionArgs, listed};
 
 /// `headprof utility`. Lists and names are still text here.
 #[derive(Debug, Args)]
@@ -13,9 +13,14 @@ pub struct UtilityArgs {
     #[command(flatten)]
     pub probes: ProbeArgs,
 
-    /// Method whose token score puts the tokens in order: snapkv, h2o, scissorhands, streaming_llm,
-    /// or one of them with +vatp
-    #[arg(long, value_name = "NAME", default_value = "snapkv", help_heading = "Compression")]
+    /// Method whose token score puts the tokens in order.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "snapkv",
+        help = listed::token_scores(),
+        help_heading = "Compression"
+    )]
     pub method: String,
 
     /// How tokens are chosen.

@@ -17,7 +17,9 @@ use crate::budget::{BudgetOptions, UtilityCurves, UtilityFile};
 use crate::cli::UtilityArgs;
 use crate::config::{AtOption, ProbeConfig, Surroundings, eviction_options};
 use crate::error::{Error, Result};
-use crate::eviction::{self, EvictionOptions, Kept, Method, Rows, TokenScore, TokenStats, utility};
+use crate::eviction::{
+    self, EvictionOptions, Kept, Method, QueryRows, TokenScore, TokenStats, utility,
+};
 use crate::gate::Expected;
 use crate::generate::compressed::{AnswerLimits, Evictor, continue_from};
 use crate::generate::guarded;
@@ -37,7 +39,7 @@ use crate::tasks::needle::NeedleSource;
 const POINTS: usize = 100;
 
 /// The prompt's last query.
-const LAST: Rows = Rows::Last(1);
+const LAST: QueryRows = QueryRows::Last(1);
 
 /// A recording to make, without contradictions.
 pub struct UtilityConfig {

@@ -14,8 +14,8 @@
 //! The reference masks instead of removing. A masked token weighs nothing and its sum is forgotten,
 //! so the outcome is the same.
 
-use super::attention_sums::list_norms;
 use super::top_k::least;
+use super::vatp::list_norms;
 use super::{Decoding, EvictionOptions, Kept, Method, TokenStats, ValueNorm};
 use crate::error::{Error, Result};
 use crate::heads::GroupReduce;
@@ -70,7 +70,7 @@ impl DecodeEviction {
                 .expected(kept.tokens()));
         }
         let tokens = stats.tokens;
-        let options = method.for_prompt(tokens, options)?;
+        method.check(options)?;
         let (capacity, recent) = (options.budget.capacity_tokens, options.budget.window_tokens);
         let value_norm =
             Some(options.value_norm).filter(|norm| method.vatp() && *norm != ValueNorm::Off);
@@ -80,7 +80,7 @@ impl DecodeEviction {
             _ => 0,
         };
         // The window's tokens leave it one by one, so they need scores too.
-        let mut all = options;
+        let mut all = options.clone();
         all.budget.window_tokens = 0;
         let mut lists = Vec::with_capacity(heads.layers * heads.stored());
         for layer in 0..heads.layers {
@@ -194,7 +194,7 @@ impl DecodeEviction {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Rows, ValueNorms, by_name};
+    use super::super::{QueryRows, ValueNorms, by_name};
     use super::*;
     use crate::budget::BudgetOptions;
     use crate::heads::{CacheHeads, Granularity};
@@ -207,7 +207,7 @@ mod tests {
             heads: 1,
             kv_heads: 1,
             tokens: 5,
-            row_sums: [(Rows::All, sums.clone()), (Rows::Last(400), sums)].into(),
+            row_sums: [(QueryRows::All, sums.clone()), (QueryRows::Last(400), sums)].into(),
             value_norms: Some(ValueNorms {
                 l1: vec![0.5, 10., 1., 1., 1.],
                 l2: vec![1.; 5],
@@ -260,7 +260,7 @@ mod tests {
             CacheHeads { layers: 1, heads: 2, kv_heads: 1, granularity: Granularity::KvHead };
         let mut stats = stats();
         stats.heads = 2;
-        stats.row_sums.insert(Rows::All, [4., 1., 3., 2., 0.].repeat(2));
+        stats.row_sums.insert(QueryRows::All, [4., 1., 3., 2., 0.].repeat(2));
         for (reduce, expected) in [
             (GroupReduce::Mean, [4. + 0.5, 3., 2., 0.25, 0.25]),
             (GroupReduce::Max, [4. + 0.75, 3., 2., 0.25, 0.5]),

@@ -1,6 +1,6 @@
-//! Column sums: what all queries of the prompt look at; the heavy hitters.
+//! H2O: what all queries of the prompt look at; the heavy hitters.
 //!
-//! H2O, Zhang et al. 2023, <https://arxiv.org/abs/2306.14048>.
+//! Zhang et al. 2023, <https://arxiv.org/abs/2306.14048>.
 //!
 //! ```text
 //! score = reduce_h sum_{i < T} P_h[i, j]          [S, T - W]
@@ -13,61 +13,43 @@
 //! KVCache-Factory computes the same behind the prompt and stops there; the VATP code goes on while
 //! decoding and masks what it evicts. Both are restored exactly, but for the order of equal scores.
 
-use super::attention_sums::{self, attention_sums, weigh};
-use super::{Decoding, EvictionOptions, Rows, TokenScore, TokenStats, Wanted};
+use super::attention_sums::attention_sums;
+use super::{Decoding, EvictionOptions, QueryRows, TokenScore, TokenScoreInfo, TokenStats};
 use crate::error::Result;
 use crate::heads::CacheHeads;
 
+static INFO: TokenScoreInfo = TokenScoreInfo {
+    name: "column_sums",
+    method: "h2o",
+    aliases: &[],
+    title: "tokens that all queries look at",
+    formula: "reduce_h sum_{i < T} P_h[i, j]",
+    vatp_formula: Some("||v_g[j]|| * reduce_h sum_{i < T} P_h[i, j]"),
+    source: "H2O, https://arxiv.org/abs/2306.14048",
+    decoding: Decoding::Accumulate,
+    default: true,
+};
+
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]
-pub struct ColumnSums {
-    /// Whether values count.
-    pub vatp: bool,
-}
+pub struct H2o;
 
-impl TokenScore for ColumnSums {
-    fn name(&self) -> &'static str {
-        "column_sums"
+impl TokenScore for H2o {
+    fn info(&self) -> &TokenScoreInfo {
+        &INFO
     }
 
-    fn title(&self) -> &'static str {
-        "attention from all queries of the prompt, and from each new one"
+    fn queries(&self, _options: &EvictionOptions) -> Option<QueryRows> {
+        Some(QueryRows::All)
     }
 
-    fn formula(&self) -> &'static str {
-        match self.vatp {
-            false => "reduce_h sum_{i < T} P_h[i, j]",
-            true => "||v_g[j]|| * reduce_h sum_{i < T} P_h[i, j]",
-        }
-    }
-
-    fn source(&self) -> &'static str {
-        "H2O, https://arxiv.org/abs/2306.14048"
-    }
-
-    fn vatp(&self) -> bool {
-        self.vatp
-    }
-
-    fn decoding(&self) -> Decoding {
-        Decoding::Accumulate
-    }
-
-    fn wanted(&self, options: &EvictionOptions) -> Wanted {
-        attention_sums::wanted(Rows::All, self.vatp, options)
-    }
-
-    fn scores(
+    fn unpooled(
         &self,
         stats: &TokenStats,
         layer: usize,
         heads: &CacheHeads,
         options: &EvictionOptions,
     ) -> Result<Vec<f32>> {
-        let mut scores = attention_sums(Rows::All, stats, layer, heads, options)?;
-        if self.vatp {
-            weigh(&mut scores, stats, layer, heads, options)?;
-        }
-        Ok(scores)
+        attention_sums(QueryRows::All, stats, layer, heads, options)
     }
 }

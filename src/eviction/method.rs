@@ -2,19 +2,19 @@
 
 use std::fmt;
 
-use super::{Decoding, EvictionOptions, Kept, Selector, TokenScore, TokenStats, Wanted};
-use crate::budget::{Allocator, Budget, BudgetOptions, Needs, UtilityCurves};
+use super::{Decoding, EvictionOptions, TokenScore, Wanted};
+use crate::budget::{Allocator, BudgetOptions, Needs, UtilityCurves};
 use crate::error::{Error, Result};
-use crate::heads::CacheHeads;
 use crate::heads::HeadMatrix;
 
 /// A way to shrink a cache, as the literature names it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Method {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     pub(super) aliases: &'static [&'static str],
-    pub(super) title: &'static str,
+    pub(super) title: String,
     pub(super) source: &'static str,
+    pub(super) default: bool,
     /// Absent where everything is kept.
     pub(super) rule: Option<Rule>,
 }
@@ -43,8 +43,8 @@ impl fmt::Debug for Method {
 
 impl Method {
     /// The name in options, tables and files.
-    pub fn name(&self) -> &'static str {
-        self.name
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Names under which the references know it.
@@ -53,13 +53,18 @@ impl Method {
     }
 
     /// One line for people.
-    pub fn title(&self) -> &'static str {
-        self.title
+    pub fn title(&self) -> &str {
+        &self.title
     }
 
     /// The paper or code that it comes from.
     pub fn source(&self) -> &'static str {
         self.source
+    }
+
+    /// Whether a comparison has it where no methods are named.
+    pub fn is_default(&self) -> bool {
+        self.default
     }
 
     /// What it holds a token to be worth; `None` where everything is kept.
@@ -79,7 +84,7 @@ impl Method {
 
     /// What it does with the tokens that are generated.
     pub fn decoding(&self) -> Decoding {
-        self.rule.map_or(Decoding::Append, |rule| rule.token_score.decoding())
+        self.rule.map_or(Decoding::Append, |rule| rule.token_score.info().decoding)
     }
 
     /// Whether its budgets follow head scores.
@@ -108,20 +113,13 @@ impl Method {
     /// before the window that a head keeps on average: no value would count.
     pub fn check(&self, options: &EvictionOptions) -> Result<()> {
         options.check()?;
-        if options.heavy_ratio.is_some() && self.decoding() != Decoding::Append {
-            return Ok(());
-        }
-        self.check_sinks(options)
-    }
-
-    fn check_sinks(&self, options: &EvictionOptions) -> Result<()> {
         let BudgetOptions { capacity_tokens, window_tokens, .. } = options.budget;
         let past = capacity_tokens - window_tokens;
         if self.vatp() && options.sink_tokens > past {
             return Err(Error::usage(
                 "there are more protected sinks than places before the window",
             )
-            .at(format!("{}: --sink-len", self.name))
+            .at(format!("{}: --sink-len", self.name()))
             .got(options.sink_tokens)
             .expected(format!(
                 "at most {past}, the capacity of {capacity_tokens} less the window of \
@@ -131,73 +129,38 @@ impl Method {
         }
         Ok(())
     }
+}
 
-    /// The options for a prompt of `tokens` tokens: with [`EvictionOptions::heavy_ratio`] resolved
-    /// into a capacity and a window, for the methods that it is about.
-    ///
-    /// # Errors
-    /// As [`Method::check`], also where the share of this prompt leaves no token.
-    pub fn for_prompt(&self, tokens: usize, options: &EvictionOptions) -> Result<EvictionOptions> {
-        self.check(options)?;
-        let mut options = options.clone();
-        let Some((ratio, rule)) = options.heavy_ratio.zip(self.rule) else {
-            return Ok(options);
-        };
-        if rule.token_score.decoding() != Decoding::Append {
-            let half = (ratio * tokens as f64) as usize;
-            options.budget.capacity_tokens = 2 * half;
-            options.budget.window_tokens = rule.token_score.recent_tokens(half, &options);
-            options.check().and_then(|()| self.check_sinks(&options)).map_err(|e| {
-                e.advice(format!("a prompt of {tokens} tokens needs a larger heavy_ratio"))
-            })?;
-        }
-        Ok(options)
-    }
-
-    /// The tokens of a prompt that each stored head keeps, and the budget behind them: as
-    /// [`Method::select_by`], with head scores as all that is known about the heads.
-    ///
-    /// # Errors
-    /// As [`Method::select_by`].
-    pub fn select(
+#[cfg(test)]
+impl Method {
+    /// What a [`Selector`] keeps of all layers, with head scores as all that is known about heads.
+    pub(crate) fn select(
         &self,
-        stats: &TokenStats,
-        heads: CacheHeads,
+        stats: &super::TokenStats,
+        heads: crate::heads::CacheHeads,
         head_scores: Option<&HeadMatrix>,
         options: &EvictionOptions,
-    ) -> Result<(Kept, Budget)> {
+    ) -> Result<(super::Kept, crate::budget::Budget)> {
         let evidence = HeadEvidence { scores: head_scores, utility: None };
         self.select_by(stats, heads, evidence, options)
     }
 
-    /// The tokens of a prompt that each stored head keeps, and the budget behind them.
-    ///
-    /// A prompt that fits into the capacity is kept whole, by every method. In a reference form an
-    /// allocator may give a head more than there is; it keeps what there is.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for options out of range and for head scores or utility curves that are
-    /// needed and absent, [`Error::Data`] for ones that say nothing, [`Error::Model`] if attention
-    /// or a norm is not finite, [`Error::Bug`] if the statistics are not what [`Method::wanted`] asks
-    /// for.
-    pub fn select_by(
+    /// What a [`Selector`] keeps of all layers, and the budget behind it.
+    pub(crate) fn select_by(
         &self,
-        stats: &TokenStats,
-        heads: CacheHeads,
+        stats: &super::TokenStats,
+        heads: crate::heads::CacheHeads,
         evidence: HeadEvidence,
         options: &EvictionOptions,
-    ) -> Result<(Kept, Budget)> {
+    ) -> Result<(super::Kept, crate::budget::Budget)> {
         stats.check(&heads)?;
-        let selector = Selector::new(self, stats.tokens, heads, evidence, options)?;
-        let mut layers = Vec::with_capacity(heads.layers);
-        let (mut window, mut past) = (0, Vec::with_capacity(heads.layers * heads.stored()));
-        for layer in 0..heads.layers {
-            let (kept, budget) = selector.select(layer, stats, layer)?;
-            layers.push(kept);
-            window = budget.window_tokens();
-            past.extend(budget.past_tokens());
-        }
-        let budget = Budget::new(heads.layers, heads.stored(), window, past)?;
-        Ok((Kept::of_layers(layers)?, budget))
+        let selector = super::Selector::new(self, stats.tokens, heads, evidence, options)?;
+        let of_layer = |layer| selector.select(layer, stats, layer);
+        let (kept, budgets): (Vec<_>, Vec<_>) =
+            (0..heads.layers).map(of_layer).collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let window = budgets.first().map_or(0, crate::budget::Budget::window_tokens);
+        let past = budgets.iter().flat_map(|b| b.past_tokens().to_vec()).collect();
+        let budget = crate::budget::Budget::new(heads.layers, heads.stored(), window, past)?;
+        Ok((super::Kept::of_layers(kept)?, budget))
     }
 }

@@ -23,11 +23,6 @@ pub struct EvictionOptions {
     pub streaming_sinks: usize,
     /// Scissorhands: last rows of the prompt that are added up.
     pub scissorhands_rows: usize,
-    /// Scissorhands under a `heavy_ratio`: tokens of the window.
-    pub scissorhands_recent: usize,
-    /// H2O, Scissorhands, StreamingLLM: `heavy_ratio` of the VATP code. Where given, the capacity
-    /// is twice this share of the prompt, and one half of it the window.
-    pub heavy_ratio: Option<f64>,
 }
 
 impl EvictionOptions {
@@ -41,16 +36,14 @@ impl EvictionOptions {
             sink_tokens: 4,
             streaming_sinks: 4,
             scissorhands_rows: 400,
-            scissorhands_recent: 10,
-            heavy_ratio: None,
         }
     }
 
     /// Checks what every method relies on; what depends on the prompt is checked with it.
     ///
     /// # Errors
-    /// [`Error::Usage`] as [`BudgetOptions::check`], and for an even or absent kernel, no window, no
-    /// rows for Scissorhands, and a share of the prompt that is not above 0 and at most one half.
+    /// [`Error::Usage`] as [`BudgetOptions::check`], and for an even or absent kernel, no window, and no
+    /// rows for Scissorhands.
     pub fn check(&self) -> Result<()> {
         self.budget.check()?;
         if self.pooling != Pooling::None && self.kernel_size.is_multiple_of(2) {
@@ -71,14 +64,6 @@ impl EvictionOptions {
                 .got(0)
                 .expected("at least 1"));
         }
-        match self.heavy_ratio {
-            Some(ratio) if !(ratio > 0.0 && ratio <= 0.5) => {
-                Err(Error::usage("a half of the budget is no such share of the prompt")
-                    .at("heavy_ratio")
-                    .got(ratio)
-                    .expected("above 0, at most 0.5"))
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }

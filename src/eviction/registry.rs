@@ -1,200 +1,107 @@
-//! Every method by name.
+//! Every method by name, made from the token scores and the allocators that there are.
+//!
+//! ```text
+//! full
+//! each token score under the budget that is the same for all heads      streaming_llm, h2o, ...
+//! each other allocator with SnapKV's token score                        pyramidkv, adakv, ...
+//! those of them with VATP that look at attention and say so             h2o+vatp, ...
+//! ```
 
-use super::TokenScore;
+use std::sync::LazyLock;
+
+use super::h2o::H2o;
 use super::method::{Method, Rule};
 use super::scissorhands::Scissorhands;
+use super::snapkv::SnapKv;
 use super::streaming_llm::StreamingLlm;
-use crate::budget::Allocator;
-use crate::budget::ada_pyramidkv::AdaPyramidKv;
-use crate::budget::adakv::AdaKv;
-use crate::budget::dililazykv::DiliLazyKv;
-use crate::budget::dililazykv_variance::DiliLazyKvVariance;
-use crate::budget::headkv::HeadKv;
-use crate::budget::lukv::LuKv;
-use crate::budget::pyramidkv::PyramidKv;
+use super::{TokenScore, Vatp};
+use crate::budget;
 use crate::budget::uniform::Uniform;
 use crate::error::{Error, Result};
-use crate::eviction::h2o::ColumnSums;
-use crate::eviction::snapkv::WindowScore;
 
-/// What the name of a method that weighs attention by values ends in.
-pub const VATP_SUFFIX: &str = "+vatp";
+/// Every token score, in the order in which their methods are reported.
+pub fn token_scores() -> &'static [&'static dyn TokenScore] {
+    static TOKEN_SCORES: &[&dyn TokenScore] = &[&StreamingLlm, &H2o, &Scissorhands, &SnapKv];
+    TOKEN_SCORES
+}
 
-const SNAPKV: &str = "SnapKV, https://arxiv.org/abs/2404.14469";
-const VATP: &str = "VATP, https://arxiv.org/abs/2406.12335";
-const DILILAZYKV: &str = "DiliLazyKV, https://openreview.net/forum?id=ye4rjRYBPj";
-
-static WINDOW: WindowScore = WindowScore { vatp: false };
-static WINDOW_VATP: WindowScore = WindowScore { vatp: true };
+/// The token score of the methods that differ in their budgets alone.
+static WINDOW: SnapKv = SnapKv;
 
 /// Every method, in the order in which they are reported: first the published ones, then those
 /// that look at attention with VATP.
 pub fn registry() -> &'static [Method] {
-    static REGISTRY: &[Method] = &[
-        Method {
-            name: "full",
-            aliases: &["FullKV"],
-            title: "keeps everything",
-            source: "Vaswani et al. 2017, https://arxiv.org/abs/1706.03762",
-            rule: None,
-        },
-        method(
-            "streaming_llm",
-            &["StreamingLLM", "StreamLLM"],
-            "first and last tokens, the same number for all heads",
-            "StreamingLLM, https://arxiv.org/abs/2309.17453",
-            &StreamingLlm,
-            &Uniform,
-        ),
-        method(
-            "h2o",
-            &[],
-            "tokens that all queries look at, the same number for all heads",
-            "H2O, https://arxiv.org/abs/2306.14048",
-            &ColumnSums { vatp: false },
-            &Uniform,
-        ),
-        method(
-            "scissorhands",
-            &[],
-            "tokens that the last 400 queries look at, the same number for all heads",
-            "Scissorhands, https://arxiv.org/abs/2305.17118",
-            &Scissorhands { vatp: false },
-            &Uniform,
-        ),
-        method(
-            "snapkv",
-            &[],
-            "tokens that the window looks at, the same number for all heads",
-            SNAPKV,
-            &WINDOW,
-            &Uniform,
-        ),
-        method(
-            "pyramidkv",
-            &[],
-            "as snapkv, more in early layers, less in late ones",
-            "PyramidKV, https://arxiv.org/abs/2406.02069",
-            &WINDOW,
-            &PyramidKv,
-        ),
-        method(
-            "adakv",
-            &["AdativeKV", "AdaptiveKV", "Ada-SnapKV"],
-            "as snapkv, the heads of a layer compete for places",
-            "AdaKV, https://arxiv.org/abs/2407.11550",
-            &WINDOW,
-            &AdaKv,
-        ),
-        method(
-            "ada_pyramidkv",
-            &["Ada-PyramidKV", "Ada-Pyramid"],
-            "as pyramidkv, the heads of a layer compete for its places",
-            "AdaKV, https://arxiv.org/abs/2407.11550",
-            &WINDOW,
-            &AdaPyramidKv,
-        ),
-        method(
-            "headkv",
-            &["ReasonKV"],
-            "as snapkv, more for heads with high head scores",
-            "HeadKV, https://arxiv.org/abs/2410.19258",
-            &WINDOW,
-            &HeadKv,
-        ),
-        method(
-            "dililazykv",
-            &[],
-            "as headkv, with a boost for layers of low scores",
-            DILILAZYKV,
-            &WINDOW,
-            &DiliLazyKv,
-        ),
-        method(
-            "dililazykv_variance",
-            &[],
-            "as dililazykv, by the variance of the scores that its paper describes",
-            DILILAZYKV,
-            &WINDOW,
-            &DiliLazyKvVariance,
-        ),
-        method(
-            "lukv",
-            &["LU-KV"],
-            "as snapkv, places go where the next token is worth most",
-            "LU-KV, https://arxiv.org/abs/2602.08585",
-            &WINDOW,
-            &LuKv,
-        ),
-        method(
-            "h2o+vatp",
-            &[],
-            "h2o, attention times the norm of the value",
-            VATP,
-            &ColumnSums { vatp: true },
-            &Uniform,
-        ),
-        method(
-            "scissorhands+vatp",
-            &[],
-            "scissorhands, attention times the norm of the value",
-            VATP,
-            &Scissorhands { vatp: true },
-            &Uniform,
-        ),
-        method(
-            "snapkv+vatp",
-            &[],
-            "snapkv, attention times the norm of the value",
-            VATP,
-            &WINDOW_VATP,
-            &Uniform,
-        ),
-        method(
-            "pyramidkv+vatp",
-            &[],
-            "pyramidkv, attention times the norm of the value",
-            VATP,
-            &WINDOW_VATP,
-            &PyramidKv,
-        ),
-        method(
-            "adakv+vatp",
-            &[],
-            "adakv, attention times the norm of the value",
-            VATP,
-            &WINDOW_VATP,
-            &AdaKv,
-        ),
-        method(
-            "headkv+vatp",
-            &[],
-            "headkv, attention times the norm of the value",
-            VATP,
-            &WINDOW_VATP,
-            &HeadKv,
-        ),
-        method(
-            "dililazykv+vatp",
-            &[],
-            "dililazykv, attention times the norm of the value",
-            VATP,
-            &WINDOW_VATP,
-            &DiliLazyKv,
-        ),
-    ];
-    REGISTRY
+    static REGISTRY: LazyLock<Vec<Method>> = LazyLock::new(|| {
+        let mut methods = vec![full()];
+        methods.extend(token_scores().iter().map(|score| of_token_score(*score)));
+        methods.extend(budget::registry().iter().filter_map(|a| of_allocator(*a)));
+        let with_vatp: Vec<Method> = methods.iter().filter_map(with_vatp).collect();
+        methods.extend(with_vatp);
+        methods
+    });
+    &REGISTRY
 }
 
-const fn method(
-    name: &'static str,
-    aliases: &'static [&'static str],
-    title: &'static str,
-    source: &'static str,
-    token_score: &'static dyn TokenScore,
-    allocator: &'static dyn Allocator,
-) -> Method {
-    Method { name, aliases, title, source, rule: Some(Rule { token_score, allocator }) }
+fn full() -> Method {
+    Method {
+        name: "full".to_owned(),
+        aliases: &["FullKV"],
+        title: "keeps everything".to_owned(),
+        source: "Vaswani et al. 2017, https://arxiv.org/abs/1706.03762",
+        default: true,
+        rule: None,
+    }
+}
+
+/// The same number of tokens for all heads: the method that a token score is known as.
+fn of_token_score(token_score: &'static dyn TokenScore) -> Method {
+    let info = token_score.info();
+    Method {
+        name: info.method.to_owned(),
+        aliases: info.aliases,
+        title: format!("{}, the same number for all heads", info.title),
+        source: info.source,
+        default: info.default,
+        rule: Some(Rule { token_score, allocator: &Uniform }),
+    }
+}
+
+/// SnapKV's token score under another budget.
+fn of_allocator(allocator: &'static dyn budget::Allocator) -> Option<Method> {
+    let info = allocator.info();
+    let method = info.method?;
+    Some(Method {
+        name: info.name.to_owned(),
+        aliases: info.aliases,
+        title: method.title.to_owned(),
+        source: info.source,
+        default: method.default,
+        rule: Some(Rule { token_score: &WINDOW, allocator }),
+    })
+}
+
+/// The same with VATP, where there is such a method.
+fn with_vatp(method: &Method) -> Option<Method> {
+    let rule = method.rule?;
+    if rule.allocator.info().method.is_some_and(|method| !method.vatp) {
+        return None;
+    }
+    Some(Method {
+        name: format!("{}{}", method.name, Vatp::SUFFIX),
+        aliases: &[],
+        title: format!("{}, attention times the norm of the value", method.name),
+        source: Vatp::SOURCE,
+        default: false,
+        rule: Some(Rule { token_score: vatp(rule.token_score)?, ..rule }),
+    })
+}
+
+/// `token_score` with VATP, if it looks at attention.
+fn vatp(token_score: &dyn TokenScore) -> Option<&'static dyn TokenScore> {
+    static WITH_VATP: LazyLock<Vec<Vatp>> =
+        LazyLock::new(|| token_scores().iter().filter_map(|score| Vatp::of(*score)).collect());
+    let found = WITH_VATP.iter().find(|vatp| vatp.name() == token_score.name())?;
+    Some(found)
 }
 
 /// The method that is called `name`, by itself or by a reference, in capitals or not; with
@@ -204,20 +111,20 @@ const fn method(
 /// [`Error::Usage`] with the names there are.
 pub fn by_name(name: &str) -> Result<&'static Method> {
     let lower = name.to_lowercase();
-    let (base, suffix) = match lower.strip_suffix(VATP_SUFFIX) {
-        Some(base) => (base, VATP_SUFFIX),
+    let (base, suffix) = match lower.strip_suffix(Vatp::SUFFIX) {
+        Some(base) => (base, Vatp::SUFFIX),
         None => (lower.as_str(), ""),
     };
     let is_called = |method: &&Method| {
-        let known = std::iter::once(&method.name).chain(method.aliases);
-        known.into_iter().any(|known| known.eq_ignore_ascii_case(base))
+        let mut known = method.aliases().iter().copied().chain([method.name()]);
+        known.any(|known| known.eq_ignore_ascii_case(base))
     };
     let found = registry().iter().find(is_called).and_then(|method| {
         let full_name = format!("{}{suffix}", method.name);
         registry().iter().find(|method| method.name == full_name)
     });
     found.ok_or_else(|| {
-        let names: Vec<&str> = registry().iter().map(|method| method.name).collect();
+        let names: Vec<&str> = registry().iter().map(Method::name).collect();
         Error::usage("there is no such eviction method")
             .got(format!("\"{name}\""))
             .expected(format!("one of {}", names.join(", ")))
@@ -235,6 +142,8 @@ mod tests {
             ("StreamLLM", "streaming_llm"),
             ("StreamingLLM", "streaming_llm"),
             ("ReasonKV", "headkv"),
+            ("ReasonSnapKV", "headkv"),
+            ("pyramid", "pyramidkv"),
             ("AdativeKV", "adakv"),
             ("ada-pyramidkv", "ada_pyramidkv"),
             ("Ada-Pyramid", "ada_pyramidkv"),
@@ -248,6 +157,52 @@ mod tests {
         for method in registry() {
             assert_eq!(by_name(method.name()).unwrap().name(), method.name());
         }
+    }
+
+    /// Others may stand between them.
+    #[test]
+    fn methods_are_reported_in_this_order() {
+        let expected = [
+            "full",
+            "streaming_llm",
+            "h2o",
+            "scissorhands",
+            "snapkv",
+            "pyramidkv",
+            "adakv",
+            "ada_pyramidkv",
+            "headkv",
+            "dililazykv",
+            "dililazykv_variance",
+            "lukv",
+            "h2o+vatp",
+            "scissorhands+vatp",
+            "snapkv+vatp",
+            "pyramidkv+vatp",
+            "adakv+vatp",
+            "headkv+vatp",
+            "dililazykv+vatp",
+        ];
+        let names = registry().iter().map(Method::name);
+        assert_eq!(names.filter(|name| expected.contains(name)).collect::<Vec<_>>(), expected);
+        for none in ["streaming_llm+vatp", "ada_pyramidkv+vatp", "lukv+vatp", "uniform"] {
+            assert!(registry().iter().all(|method| method.name() != none), "{none}");
+        }
+    }
+
+    #[test]
+    fn titles_and_sources_follow_from_the_parts() {
+        let of = |name: &str| {
+            let method = by_name(name).unwrap();
+            (method.title(), method.source())
+        };
+        let snapkv = "SnapKV, https://arxiv.org/abs/2404.14469";
+        let title = "tokens that the window looks at, the same number for all heads";
+        assert_eq!(of("snapkv"), (title, snapkv));
+        let headkv = "HeadKV, https://arxiv.org/abs/2410.19258";
+        assert_eq!(of("headkv"), ("as snapkv, more for heads with high head scores", headkv));
+        let title = "headkv, attention times the norm of the value";
+        assert_eq!(of("headkv+vatp"), (title, Vatp::SOURCE));
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 use crate::heads::CacheHeads;
 
 /// A method that is ready for the layers of one prompt.
+///
+/// A prompt that fits into the capacity is kept whole, by every method. In a reference form an
+/// allocator may give a head more than there is; it keeps what there is.
 #[derive(Clone)]
 pub struct Selector {
     heads: CacheHeads,
@@ -34,7 +37,8 @@ impl Selector {
     /// For a prompt of `tokens` tokens.
     ///
     /// # Errors
-    /// As [`Method::select_by`], but for what is about token statistics.
+    /// [`Error::Usage`] for options out of range and for head scores or utility curves that are
+    /// needed and absent, [`Error::Data`] for ones that say nothing.
     pub fn new(
         method: &Method,
         tokens: usize,
@@ -42,7 +46,8 @@ impl Selector {
         evidence: HeadEvidence,
         options: &EvictionOptions,
     ) -> Result<Self> {
-        let options = method.for_prompt(tokens, options)?;
+        method.check(options)?;
+        let options = options.clone();
         let absent = |what: &str, file: &str| {
             let error = Error::usage(format!("the method needs {what}"));
             Err(error.at(method.name()).got("none").expected(file))

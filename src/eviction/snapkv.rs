@@ -1,6 +1,6 @@
-//! Window score: what the last queries of the prompt look at, smoothed over neighbours.
+//! SnapKV: what the last queries of the prompt look at, pooled over neighbours.
 //!
-//! SnapKV, Li et al. 2024, <https://arxiv.org/abs/2404.14469>; also under PyramidKV, AdaKV, HeadKV
+//! Li et al. 2024, <https://arxiv.org/abs/2404.14469>; also under PyramidKV, AdaKV, HeadKV
 //! and DiliLazyKV, which differ in their budgets alone.
 //!
 //! ```text
@@ -15,51 +15,37 @@
 //! HeadKV's SnapKV and KVCache-Factory add the rows up where the others average them. That is the
 //! same order within a head; across heads (AdaKV) all average.
 
-use super::attention_sums::{self, attention_sums, weigh};
-use super::{Decoding, EvictionOptions, Rows, TokenScore, TokenStats, ValueNorm, Wanted};
+use super::attention_sums::attention_sums;
+use super::{Decoding, EvictionOptions, QueryRows, TokenScore, TokenScoreInfo, TokenStats};
 use crate::error::Result;
 use crate::heads::CacheHeads;
 
+static INFO: TokenScoreInfo = TokenScoreInfo {
+    name: "window",
+    method: "snapkv",
+    aliases: &[],
+    title: "tokens that the window looks at",
+    formula: "pool_k(reduce_h (1/W) sum_{i in last W} P_h[i, j])",
+    vatp_formula: Some("pool_k(||v_g[j]|| * reduce_h (1/W) sum_{i in last W} P_h[i, j])"),
+    source: "SnapKV, https://arxiv.org/abs/2404.14469",
+    decoding: Decoding::Append,
+    default: true,
+};
+
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]
-pub struct WindowScore {
-    /// Whether values count.
-    pub vatp: bool,
-}
+pub struct SnapKv;
 
-impl TokenScore for WindowScore {
-    fn name(&self) -> &'static str {
-        "window"
+impl TokenScore for SnapKv {
+    fn info(&self) -> &TokenScoreInfo {
+        &INFO
     }
 
-    fn title(&self) -> &'static str {
-        "attention from the window at the end of the prompt, pooled over neighbours"
+    fn queries(&self, options: &EvictionOptions) -> Option<QueryRows> {
+        Some(QueryRows::Last(options.budget.window_tokens))
     }
 
-    fn formula(&self) -> &'static str {
-        match self.vatp {
-            false => "pool_k(reduce_h (1/W) sum_{i in last W} P_h[i, j])",
-            true => "pool_k(||v_g[j]|| * reduce_h (1/W) sum_{i in last W} P_h[i, j])",
-        }
-    }
-
-    fn source(&self) -> &'static str {
-        "SnapKV, https://arxiv.org/abs/2404.14469"
-    }
-
-    fn vatp(&self) -> bool {
-        self.vatp
-    }
-
-    fn decoding(&self) -> Decoding {
-        Decoding::Append
-    }
-
-    fn wanted(&self, options: &EvictionOptions) -> Wanted {
-        attention_sums::wanted(Rows::Last(options.budget.window_tokens), self.vatp, options)
-    }
-
-    fn scores(
+    fn unpooled(
         &self,
         stats: &TokenStats,
         layer: usize,
@@ -67,31 +53,20 @@ impl TokenScore for WindowScore {
         options: &EvictionOptions,
     ) -> Result<Vec<f32>> {
         let window = options.budget.window_tokens;
-        let rows = Rows::Last(window);
-        let mut scores = attention_sums(rows, stats, layer, heads, options)?;
+        let mut scores = attention_sums(QueryRows::Last(window), stats, layer, heads, options)?;
         let rows = window.clamp(1, stats.tokens.max(1)) as f32;
         scores.iter_mut().for_each(|score| *score /= rows);
-        let tokens = stats.tokens.saturating_sub(window);
-        let weigh = |scores: &mut [f32]| match self.vatp {
-            true => weigh(scores, stats, layer, heads, options),
-            false => Ok(()),
-        };
-        // CriticalKV weighs what SnapKV has pooled.
-        let behind = options.budget.reference && options.value_norm == ValueNorm::Projected;
-        if !behind {
-            weigh(&mut scores)?;
-        }
-        let mut scores = options.pooling.pool(&scores, tokens, options.kernel_size);
-        if behind {
-            weigh(&mut scores)?;
-        }
         Ok(scores)
+    }
+
+    fn pool(&self, scores: Vec<f32>, tokens: usize, options: &EvictionOptions) -> Vec<f32> {
+        options.pooling.pool(&scores, tokens, options.kernel_size)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ValueNorms, by_name};
+    use super::super::{ValueNorm, ValueNorms, by_name};
     use super::*;
     use crate::budget::BudgetOptions;
     use crate::heads::{Granularity, GroupReduce};
@@ -107,7 +82,7 @@ mod tests {
             heads: 2,
             kv_heads: 1,
             tokens: 6,
-            row_sums: [(Rows::Last(2), vec![8., 0., 2., 0., 9., 9., 0., 4., 2., 0., 9., 9.])]
+            row_sums: [(QueryRows::Last(2), vec![8., 0., 2., 0., 9., 9., 0., 4., 2., 0., 9., 9.])]
                 .into(),
             value_norms: Some(ValueNorms {
                 l1: vec![0.5, 3., 1., 1., 9., 9.],

@@ -15,44 +15,36 @@
 //! KVCache-Factory keeps the first `C - W` tokens and the last `W`, whatever the number of sinks,
 //! and does not evict while decoding. The reference form restores the former.
 
-use super::{Decoding, EvictionOptions, TokenScore, TokenStats, Wanted};
+use super::{Decoding, EvictionOptions, QueryRows, TokenScore, TokenScoreInfo, TokenStats};
 use crate::error::Result;
 use crate::heads::CacheHeads;
+
+static INFO: TokenScoreInfo = TokenScoreInfo {
+    name: "position",
+    method: "streaming_llm",
+    aliases: &["StreamingLLM", "StreamLLM"],
+    title: "first and last tokens",
+    formula: "2 T - j for j < sinks, else j",
+    vatp_formula: None,
+    source: "StreamingLLM, https://arxiv.org/abs/2309.17453",
+    decoding: Decoding::Recency,
+    default: true,
+};
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]
 pub struct StreamingLlm;
 
 impl TokenScore for StreamingLlm {
-    fn name(&self) -> &'static str {
-        "position"
+    fn info(&self) -> &TokenScoreInfo {
+        &INFO
     }
 
-    fn title(&self) -> &'static str {
-        "first tokens, then the latest"
+    fn queries(&self, _options: &EvictionOptions) -> Option<QueryRows> {
+        None
     }
 
-    fn formula(&self) -> &'static str {
-        "2 T - j for j < sinks, else j"
-    }
-
-    fn source(&self) -> &'static str {
-        "StreamingLLM, https://arxiv.org/abs/2309.17453"
-    }
-
-    fn vatp(&self) -> bool {
-        false
-    }
-
-    fn decoding(&self) -> Decoding {
-        Decoding::Recency
-    }
-
-    fn wanted(&self, _options: &EvictionOptions) -> Wanted {
-        Wanted::default()
-    }
-
-    fn scores(
+    fn unpooled(
         &self,
         stats: &TokenStats,
         _layer: usize,
@@ -61,9 +53,8 @@ impl TokenScore for StreamingLlm {
     ) -> Result<Vec<f32>> {
         stats.check(heads)?;
         let sinks = if options.budget.reference { stats.tokens } else { options.streaming_sinks };
-        let before_window = stats.tokens.saturating_sub(options.budget.window_tokens);
         let score = |j| if j < sinks { 2 * stats.tokens - j } else { j };
-        let row: Vec<f32> = (0..before_window).map(|j| score(j) as f32).collect();
+        let row: Vec<f32> = (0..stats.before_window(options)).map(|j| score(j) as f32).collect();
         Ok(row.repeat(heads.stored()))
     }
 }

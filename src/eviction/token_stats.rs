@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ValueNorm;
+use super::{EvictionOptions, ValueNorm};
 use crate::error::{Error, Result};
 use crate::heads::CacheHeads;
 
-/// Which queries' attention is added up.
+/// The queries whose rows of attention are added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Rows {
+pub enum QueryRows {
     /// The last so many of the prompt; all, if it has fewer.
     Last(usize),
     /// All of the prompt's.
@@ -19,7 +19,7 @@ pub enum Rows {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Sums of attention to record, each once.
-    pub row_sums: BTreeSet<Rows>,
+    pub row_sums: BTreeSet<QueryRows>,
     /// Whether norms of the values are needed.
     pub value_norms: bool,
     /// Whether norms of the values behind the output projection are needed; they cost a product of
@@ -52,7 +52,7 @@ pub struct TokenStats {
     pub tokens: usize,
     /// Attention that each token receives, summed over the rows, `[L, H, T]`. Each row is a softmax
     /// over all keys that its query sees.
-    pub row_sums: BTreeMap<Rows, Vec<f32>>,
+    pub row_sums: BTreeMap<QueryRows, Vec<f32>>,
     /// Norms of the values, where wanted.
     pub value_norms: Option<ValueNorms>,
     /// Norms of the values behind each query head's part of the output projection, `[L, H, T]`, where
@@ -85,6 +85,11 @@ impl TokenStats {
         Ok(())
     }
 
+    /// Tokens before the window, `N = T - W`; 0 in a prompt that is no longer than it.
+    pub(super) fn before_window(&self, options: &EvictionOptions) -> usize {
+        self.tokens.saturating_sub(options.budget.window_tokens)
+    }
+
     /// Puts the layers of `next`, statistics of the same prompt, behind these.
     pub fn append_layers(&mut self, next: Self) {
         self.layers += next.layers;
@@ -105,7 +110,7 @@ impl TokenStats {
     ///
     /// # Errors
     /// [`Error::Bug`] if it was not recorded.
-    pub fn row_sums(&self, rows: Rows, layer: usize) -> Result<&[f32]> {
+    pub fn row_sums(&self, rows: QueryRows, layer: usize) -> Result<&[f32]> {
         let n = self.heads * self.tokens;
         let sums = self.row_sums.get(&rows).and_then(|all| all.get(layer * n..(layer + 1) * n));
         sums.ok_or_else(|| {

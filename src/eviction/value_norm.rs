@@ -126,7 +126,7 @@ impl FromStr for ValueNorm {
 mod tests {
     use super::*;
     use crate::budget::BudgetOptions;
-    use crate::eviction::{EvictionOptions, Pooling, Rows, TokenStats, ValueNorms, by_name};
+    use crate::eviction::{EvictionOptions, Pooling, QueryRows, TokenStats, ValueNorms, by_name};
     use crate::heads::{CacheHeads, Granularity, GroupReduce};
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
             heads: 1,
             kv_heads: 1,
             tokens: 5,
-            row_sums: [Rows::All, Rows::Last(1), Rows::Last(400)]
+            row_sums: [QueryRows::All, QueryRows::Last(1), QueryRows::Last(400)]
                 .map(|rows| (rows, vec![4., 3., 2., 1., 0.]))
                 .into(),
             value_norms: Some(ValueNorms { l1: norms.clone(), l2: norms, linf: vec![1.; 5] }),
@@ -197,7 +197,7 @@ mod tests {
             heads: 4,
             kv_heads: 2,
             tokens: 2,
-            row_sums: [(Rows::All, vec![1., 0., 2., 0., 3., 0., 4., 0.])].into(),
+            row_sums: [(QueryRows::All, vec![1., 0., 2., 0., 3., 0., 4., 0.])].into(),
             value_norms: Some(ValueNorms { l1: vec![10., 1., 100., 1.], l2: vec![], linf: vec![] }),
             projected_norms: None,
         };
@@ -236,7 +236,7 @@ mod tests {
             heads: 2,
             kv_heads: 1,
             tokens: 3,
-            row_sums: [(Rows::All, vec![8., 1., 0., 2., 1., 0.])].into(),
+            row_sums: [(QueryRows::All, vec![8., 1., 0., 2., 1., 0.])].into(),
             value_norms: Some(ValueNorms { l1: vec![1., 2., 2.], l2: vec![], linf: vec![] }),
             projected_norms: Some(vec![1., 2., 2., 0., 6., 3.]),
         };

@@ -18,7 +18,7 @@ const SCALE: (f64, f64) = (0.0, 1.0);
 
 /// What the rows of a map are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rows<'a> {
+pub enum RowAxis<'a> {
     /// Depths, 0 (start of the context) on top.
     Depths,
     /// Kinds of probes, the first on top.
@@ -34,7 +34,7 @@ pub enum Rows<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DepthLengthCell {
     /// Depth asked for, 0 (start of the context) to 1 (end); the index of the name where rows are
-    /// [`Rows::Kinds`].
+    /// [`RowAxis::Kinds`].
     pub depth: f64,
     /// Context length, in tokens.
     pub length: usize,
@@ -54,7 +54,7 @@ pub struct DepthLengthMeta<'a> {
     /// Beside the colour bar: `mean gate value` or `share of answers that pass`.
     pub value_label: &'a str,
     /// What the rows are.
-    pub rows: Rows<'a>,
+    pub rows: RowAxis<'a>,
 }
 
 /// The sides of the map: depths and lengths that occur, ascending.
@@ -64,7 +64,7 @@ pub(super) struct Sides {
     pub(super) lengths: Vec<usize>,
 }
 
-impl Rows<'_> {
+impl RowAxis<'_> {
     /// The name of the axis.
     pub(super) fn axis(&self) -> &str {
         match self {
@@ -86,10 +86,10 @@ impl Sides {
     }
 
     /// The names of the rows.
-    pub(super) fn row_labels(&self, rows: Rows) -> Vec<String> {
+    pub(super) fn row_labels(&self, rows: RowAxis) -> Vec<String> {
         match rows {
-            Rows::Depths => self.depth_labels(),
-            Rows::Kinds { names, .. } => {
+            RowAxis::Depths => self.depth_labels(),
+            RowAxis::Kinds { names, .. } => {
                 let name = |d: &f64| names.get(*d as usize).cloned().unwrap_or_default();
                 self.depths.iter().map(name).collect()
             }
@@ -110,7 +110,7 @@ impl Sides {
         self.lengths.iter().map(usize::to_string).collect()
     }
 
-    fn grid(&self, rows: Rows) -> Grid {
+    fn grid(&self, rows: RowAxis) -> Grid {
         Grid::new(self.lengths.len(), self.depths.len(), widest(&self.row_labels(rows)))
     }
 }
@@ -131,7 +131,7 @@ pub fn cell_center(cells: &[DepthLengthCell], depth: f64, length: usize) -> Opti
     let sides = Sides::of(cells);
     let column = sides.lengths.iter().position(|&l| l == length)?;
     let row = sides.depths.iter().position(|&d| d == depth)?;
-    Some(sides.grid(Rows::Depths).cell_center(column, row))
+    Some(sides.grid(RowAxis::Depths).cell_center(column, row))
 }
 
 pub(super) fn scene(cells: &[DepthLengthCell], meta: &DepthLengthMeta) -> Result<Scene> {

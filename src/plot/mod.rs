@@ -23,7 +23,7 @@ pub mod scene;
 pub mod series;
 
 pub use curve::{CurveMeta, score_curve};
-pub use depth_length::{DepthLengthCell, DepthLengthMeta, Rows, depth_length};
+pub use depth_length::{DepthLengthCell, DepthLengthMeta, RowAxis, depth_length};
 pub use head_heatmap::{HeatmapMeta, head_heatmap, head_heatmap_pair};
 pub use lines::{Line, LinePoint, LinesMeta, lines};
 pub use observe::{MapCells, ObserveMeta, ObservedHead, observed_head};

@@ -3,7 +3,7 @@
 
 use super::Picture;
 use super::colormap::{CIVIDIS, text_on};
-use super::depth_length::{DepthLengthCell, Rows, Sides, draw_missing, place};
+use super::depth_length::{DepthLengthCell, RowAxis, Sides, draw_missing, place};
 use super::font;
 use super::furniture::{
     BAR_ROOM, HEADER, LABEL_EM, MARGIN, TICK, TICK_EM, color_bar, header, label_step, outline,
@@ -42,7 +42,7 @@ pub struct PanelsMeta<'a> {
     /// Beside the colour bar.
     pub value_label: &'a str,
     /// What the rows of each map are.
-    pub rows: Rows<'a>,
+    pub rows: RowAxis<'a>,
 }
 
 /// Sizes that all panels share.
@@ -152,7 +152,7 @@ fn draw_map(scene: &mut Scene, layout: &Layout, map: Rect, columns: usize, value
 }
 
 /// Ticks at the left and lower edges of the whole; the axes' names once.
-fn draw_axes(scene: &mut Scene, layout: &Layout, panels: usize, sides: &Sides, rows: Rows) {
+fn draw_axes(scene: &mut Scene, layout: &Layout, panels: usize, sides: &Sides, rows: RowAxis) {
     let (lengths, labels) = (sides.length_labels(), sides.row_labels(rows));
     let (width, height) = layout.cell;
     for i in 0..panels {
@@ -211,7 +211,7 @@ mod tests {
             .map(|(i, title)| Panel { title, cells: if i % 2 == 0 { &a } else { &b } })
             .collect();
         let meta =
-            PanelsMeta { title: "t", subtitle: "s", value_label: "share", rows: Rows::Depths };
+            PanelsMeta { title: "t", subtitle: "s", value_label: "share", rows: RowAxis::Depths };
         let scene = scene(&list, &meta).unwrap();
         let layout = Layout::new(7, &Sides::of(&a), 20.0, 70.0);
         // 4 x 4 x 2 = 32 >= 21, 3 x 3 x 2 = 18 is not.
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn no_panels_or_no_numbers_are_bugs() {
         let meta =
-            PanelsMeta { title: "t", subtitle: "s", value_label: "share", rows: Rows::Depths };
+            PanelsMeta { title: "t", subtitle: "s", value_label: "share", rows: RowAxis::Depths };
         assert_eq!(scene(&[], &meta).unwrap_err().exit_code(), 1);
         let nan = cells(f64::NAN);
         let panel = Panel { title: "a", cells: &nan };

@@ -17,7 +17,7 @@ const ANSWERS: DepthLengthMeta = DepthLengthMeta {
     title: "answers — needle-llama",
     subtitle: "gate rouge ≥ 0.5",
     value_label: "mean gate value",
-    rows: Rows::Depths,
+    rows: RowAxis::Depths,
 };
 
 /// A decoded PNG.
@@ -316,8 +316,12 @@ fn long_names_are_shortened_not_clipped() {
     let meta = HeatmapMeta { title: &name, subtitle: &name, score_label: &name };
     assert_legible(&head_heatmap::scene(&sample(6, 8, 1.0), &meta).unwrap());
     assert_legible(&head_heatmap::scene(&sample(80, 64, 1.0), &meta).unwrap());
-    let meta =
-        DepthLengthMeta { title: &name, subtitle: &name, value_label: &name, rows: Rows::Depths };
+    let meta = DepthLengthMeta {
+        title: &name,
+        subtitle: &name,
+        value_label: &name,
+        rows: RowAxis::Depths,
+    };
     assert_legible(&depth_length::scene(&answers(3, 4), &meta).unwrap());
     let meta = CurveMeta { title: &name, subtitle: &name, score_label: &name };
     let scores = sample(6, 8, 1.0);

@@ -4,13 +4,14 @@
 //! of all the needles, lengths and depths there could have been; a bootstrap over probes (Efron
 //! 1979, percentile intervals) says how far another sample could lie.
 
+use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::heads::HeadMatrix;
+use crate::score::bootstrap::{Resamples, interval_95};
 
 /// Resamples of a bootstrap where nothing else is asked for.
 pub const RESAMPLES: usize = 1000;
@@ -20,9 +21,6 @@ pub const TOP_HEADS: usize = 10;
 
 /// Random splits behind [`Spread::split_half_spearman`].
 const SPLITS: usize = 100;
-
-/// The tails that a 95 % interval leaves out.
-pub(crate) const TAILS: (f64, f64) = (0.025, 0.975);
 
 /// One score over all accepted probes.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,11 +74,13 @@ pub fn aggregate(probes: &[HeadMatrix], seed: u64, resamples: usize) -> Result<A
     let matrix = |values: Vec<f64>| {
         HeadMatrix::new(layers, heads, values.into_iter().map(|v| v as f32).collect())
     };
-    let mean = weighted_mean(probes, &vec![1.0; probes.len()]);
+    let mean = weighted_mean(probes, &vec![1; probes.len()]);
     let spread = if probes.len() > 1 {
         let mut rng = StdRng::seed_from_u64(seed);
-        let means = bootstrap_means(probes, &mut rng, resamples);
-        let (low, high) = intervals(&means).into_iter().unzip();
+        // A draw is of probes, the same for all heads, so that heads keep their correlation.
+        let draws = Resamples::draw(probes.len(), resamples, &mut rng);
+        let means = draws.each(|times| weighted_mean(probes, times));
+        let (low, high) = intervals(&means).into_iter().map(|[low, high]| (low, high)).unzip();
         Some(Spread {
             std_error: matrix(std_error(probes, &mean))?,
             low: matrix(low)?,
@@ -95,14 +95,14 @@ pub fn aggregate(probes: &[HeadMatrix], seed: u64, resamples: usize) -> Result<A
 }
 
 /// `sum_p weights[p] probes[p] / sum_p weights[p]`, `[L * H]`.
-fn weighted_mean(probes: &[HeadMatrix], weights: &[f64]) -> Vec<f64> {
+fn weighted_mean(probes: &[HeadMatrix], weights: &[u32]) -> Vec<f64> {
     let mut sum = vec![0.0; probes[0].values().len()];
-    for (probe, &weight) in probes.iter().zip(weights).filter(|(_, weight)| **weight > 0.0) {
+    for (probe, &weight) in probes.iter().zip(weights).filter(|(_, weight)| **weight > 0) {
         for (total, &value) in sum.iter_mut().zip(probe.values()) {
-            *total += weight * f64::from(value);
+            *total += f64::from(weight) * f64::from(value);
         }
     }
-    let total_weight: f64 = weights.iter().sum();
+    let total_weight = f64::from(weights.iter().sum::<u32>());
     sum.iter_mut().for_each(|v| *v /= total_weight);
     sum
 }
@@ -119,37 +119,12 @@ fn std_error(probes: &[HeadMatrix], mean: &[f64]) -> Vec<f64> {
     squares.into_iter().map(|square| (square / (count - 1.0) / count).sqrt()).collect()
 }
 
-/// The means of `resamples` draws with replacement, `[resamples][L * H]`. A draw is of probes, the
-/// same for all heads, so that heads keep their correlation.
-fn bootstrap_means(probes: &[HeadMatrix], rng: &mut StdRng, resamples: usize) -> Vec<Vec<f64>> {
-    let count = probes.len() as u32;
-    let draws: Vec<Vec<f64>> = (0..resamples)
-        .map(|_| {
-            let mut times = vec![0.0; probes.len()];
-            (0..count).for_each(|_| times[rng.random_range(0..count) as usize] += 1.0);
-            times
-        })
-        .collect();
-    draws.par_iter().map(|times| weighted_mean(probes, times)).collect()
-}
-
 /// The percentile interval of every head.
-fn intervals(means: &[Vec<f64>]) -> Vec<(f64, f64)> {
+fn intervals(means: &[Vec<f64>]) -> Vec<[f64; 2]> {
     (0..means[0].len())
         .into_par_iter()
-        .map(|head| {
-            let mut column: Vec<f64> = means.iter().map(|mean| mean[head]).collect();
-            column.sort_unstable_by(f64::total_cmp);
-            (quantile(&column, TAILS.0), quantile(&column, TAILS.1))
-        })
+        .map(|head| interval_95(means.iter().map(|mean| mean[head]).collect()))
         .collect()
-}
-
-/// Quantile of ascending values by linear interpolation between the two nearest.
-pub(crate) fn quantile(sorted: &[f64], fraction: f64) -> f64 {
-    let place = fraction * (sorted.len() - 1) as f64;
-    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    below + (above - below) * place.fract()
 }
 
 fn top_overlap(mean: &[f64], means: &[Vec<f64>]) -> f64 {
@@ -175,12 +150,12 @@ fn top_heads(values: &[f64]) -> Vec<usize> {
 
 fn split_half_spearman(probes: &[HeadMatrix], rng: &mut StdRng) -> Option<f64> {
     let mut order: Vec<usize> = (0..probes.len()).collect();
-    let halves: Vec<[Vec<f64>; 2]> = (0..SPLITS)
+    let halves: Vec<[Vec<u32>; 2]> = (0..SPLITS)
         .map(|_| {
             order.shuffle(rng);
-            let mut weights = [vec![0.0; probes.len()], vec![0.0; probes.len()]];
+            let mut weights = [vec![0; probes.len()], vec![0; probes.len()]];
             for (place, &probe) in order.iter().enumerate() {
-                weights[usize::from(place >= probes.len() / 2)][probe] = 1.0;
+                weights[usize::from(place >= probes.len() / 2)][probe] = 1;
             }
             weights
         })
@@ -221,6 +196,8 @@ fn ranks(values: &[f64]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    use rand::RngExt;
+
     use super::*;
 
     fn probe(values: &[f32]) -> HeadMatrix {
@@ -309,9 +286,8 @@ mod tests {
     }
 
     #[test]
-    fn ranks_quantiles_and_correlation_by_hand() {
+    fn ranks_and_correlation_by_hand() {
         assert_eq!(ranks(&[0.3, 0.1, 0.3, 0.5]), [1.5, 0.0, 1.5, 3.0]);
-        assert_eq!(quantile(&[0.0, 1.0, 2.0, 3.0, 4.0], 0.1), 0.4);
         // Ranks 0 1 2 3 against 1 0 2 3: 1 - 6 (1 + 1) / (4 * 15) = 0.8.
         let rho = spearman(&[1.0, 2.0, 3.0, 4.0], &[2.0, 1.0, 3.0, 4.0]).unwrap();
         assert!((rho - 0.8).abs() < 1e-12);

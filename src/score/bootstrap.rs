@@ -1,18 +1,21 @@
-//! How sure a mean over prompts is, and a difference of two means over the same prompts.
+//! The percentile bootstrap (Efron and Tibshirani 1993, chapter 13): how far the mean over another
+//! sample of probes or prompts could lie.
 //!
-//! Percentile bootstrap (Efron and Tibshirani 1993, chapter 13). All methods answer the same
-//! prompts, and every resample draws the same prompts for all of them: what makes a prompt hard
-//! cancels in a difference, whose interval is therefore much narrower than those of its two means.
+//! [`super::aggregate`] draws probes for the mean of every head; `evaluate` draws prompts for the
+//! accuracy of every method. All methods answer the same prompts, and every resample draws the same
+//! prompts for all of them: what makes a prompt hard cancels in a difference, whose interval is
+//! therefore much narrower than those of its two means.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::score::aggregate::{TAILS, quantile};
-
-/// Resamples of a bootstrap.
+/// Resamples of an [`Estimate`].
 pub const RESAMPLES: usize = 2000;
+
+/// The tails that a 95 % interval leaves out.
+const TAILS: (f64, f64) = (0.025, 0.975);
 
 /// A mean with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -23,21 +26,31 @@ pub struct Estimate {
     pub interval_95: Option<[f64; 2]>,
 }
 
-/// The resamples of a run: how often each prompt is drawn, `[RESAMPLES][prompts]`.
+/// The resamples of a run: how often each prompt (or probe) is drawn, `[resamples][prompts]`.
 pub struct Resamples {
     times: Vec<Vec<u32>>,
 }
 
 impl Resamples {
-    /// Draws of `prompts` prompts with replacement; depend on `prompts` and `seed` alone.
+    /// [`RESAMPLES`] draws of `prompts` prompts with replacement; they depend on `prompts` and `seed`
+    /// alone.
     pub fn new(prompts: usize, seed: u64) -> Self {
-        let mut rng = StdRng::seed_from_u64(seed);
+        Self::draw(prompts, RESAMPLES, &mut StdRng::seed_from_u64(seed))
+    }
+
+    /// So many `resamples` of `n` things, from the numbers that come next.
+    pub(super) fn draw(n: usize, resamples: usize, rng: &mut StdRng) -> Self {
         let draw = |_| {
-            let mut times = vec![0; prompts];
-            (0..prompts).for_each(|_| times[rng.random_range(0..prompts)] += 1);
+            let mut times = vec![0; n];
+            (0..n).for_each(|_| times[rng.random_range(0..n)] += 1);
             times
         };
-        Self { times: (0..RESAMPLES).map(draw).collect() }
+        Self { times: (0..resamples).map(draw).collect() }
+    }
+
+    /// A statistic of every resample, in their order: `of` is told how often each thing was drawn.
+    pub(super) fn each<T: Send>(&self, of: impl Fn(&[u32]) -> T + Sync) -> Vec<T> {
+        self.times.par_iter().map(|times| of(times)).collect()
     }
 
     /// The mean of `values`, one per prompt, with its interval; `None` without values.
@@ -48,14 +61,11 @@ impl Resamples {
             0 => None,
             1 => Some(Estimate { mean, interval_95: None }),
             _ => {
-                let of = |times: &Vec<u32>| {
+                let of = |times: &[u32]| {
                     let sum: f64 = times.iter().zip(values).map(|(t, v)| f64::from(*t) * v).sum();
                     sum / n as f64
                 };
-                let mut means: Vec<f64> = self.times.par_iter().map(of).collect();
-                means.sort_unstable_by(f64::total_cmp);
-                let interval = [quantile(&means, TAILS.0), quantile(&means, TAILS.1)];
-                Some(Estimate { mean, interval_95: Some(interval) })
+                Some(Estimate { mean, interval_95: Some(interval_95(self.each(of))) })
             }
         }
     }
@@ -71,9 +81,37 @@ impl Resamples {
     }
 }
 
+/// The percentile interval of a statistic, whose values in the resamples these are: `[low, high]`.
+pub(super) fn interval_95(mut values: Vec<f64>) -> [f64; 2] {
+    values.sort_unstable_by(f64::total_cmp);
+    [quantile(&values, TAILS.0), quantile(&values, TAILS.1)]
+}
+
+/// Quantile of ascending values by linear interpolation between the two nearest.
+fn quantile(sorted: &[f64], fraction: f64) -> f64 {
+    let place = fraction * (sorted.len() - 1) as f64;
+    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    below + (above - below) * place.fract()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantiles_and_intervals_by_hand() {
+        assert_eq!(quantile(&[0.0, 1.0, 2.0, 3.0, 4.0], 0.1), 0.4);
+        // Of 0 to 400 in any order: a fortieth from either end.
+        let values = (0..=400).map(|i| f64::from(i * 7 % 401)).collect();
+        assert_eq!(interval_95(values), [10.0, 390.0]);
+    }
+
+    #[test]
+    fn a_resample_draws_as_many_as_there_are() {
+        let resamples = Resamples::draw(9, 50, &mut StdRng::seed_from_u64(2));
+        assert_eq!(resamples.each(|times| times.iter().sum::<u32>()), [9; 50]);
+        assert!(resamples.each(|times| times.contains(&0)).contains(&true));
+    }
 
     #[test]
     fn a_mean_of_coins_has_the_binomial_interval() {

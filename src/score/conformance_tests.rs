@@ -55,10 +55,10 @@ fn values_are_finite_in_shape_and_in_range() {
             for options in every_option() {
                 let matrix = score.score(&observation, &options).unwrap();
                 assert_eq!((matrix.layers(), matrix.heads()), (LAYERS, HEADS));
-                let corrected = !options.compat.contains(score.reference());
+                let corrected = !options.compat.contains(score.info().reference);
                 for &value in matrix.values() {
                     assert!(value.is_finite() && value >= 0.0, "{}: {value}", score.name());
-                    let in_range = score.range().contains(&value);
+                    let in_range = score.info().range.contains(&value);
                     assert!(in_range || !corrected, "{}: {value}", score.name());
                 }
                 above_zero[i] += matrix.values().iter().filter(|&&v| v > 0.0).count();
@@ -104,13 +104,14 @@ fn an_empty_needle_is_a_bug_for_every_score() {
 
 #[test]
 fn names_are_unique_and_every_score_is_described() {
-    let mut names: Vec<&str> = registry().iter().map(|score| score.name()).collect();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), registry().len());
+    let mut names = std::collections::BTreeSet::new();
     for score in registry() {
-        assert!(!score.title().is_empty() && !score.formula().is_empty());
-        assert!(score.source().contains("https://"), "{}", score.name());
+        let info = score.info();
+        for name in info.aliases.iter().chain([&info.name]) {
+            assert!(names.insert(*name), "{name} twice");
+        }
+        assert!(!info.title.is_empty() && !info.formula.is_empty());
+        assert!(info.source.contains("https://"), "{}", info.name);
     }
 }
 

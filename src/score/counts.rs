@@ -13,19 +13,15 @@
 //! stores `subconscious` as `fn` and `diffuse` as `tn`, the other the reverse. Mean over the rows;
 //! the reference uses row 0 alone, which [`Compat::DililazyKv`] restores.
 
-use std::ops::RangeInclusive;
-
 use super::rows::mean_over_rows;
-use super::{Compat, HeadScore, HeadStats, NeedleMask, Observation, ScoreOptions};
+use super::{Compat, HeadScore, HeadStats, NeedleMask, Observation, ScoreInfo, ScoreOptions};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
 /// One of the four counts.
 #[derive(Debug)]
 pub struct Count {
-    name: &'static str,
-    title: &'static str,
-    formula: &'static str,
+    info: ScoreInfo,
     of_row: fn(&Row) -> f64,
 }
 
@@ -41,61 +37,65 @@ struct Row {
     keys: f64,
 }
 
+/// What the four have in common.
+const COMMON: ScoreInfo = ScoreInfo {
+    name: "",
+    aliases: &[],
+    title: "",
+    formula: "",
+    source: "DiliLazyKV, https://openreview.net/forum?id=ye4rjRYBPj",
+    reference: Compat::DililazyKv,
+    range: 0.0..=f32::INFINITY,
+    main: false,
+};
+
 /// True positives: strong attention on the needle.
 pub static DILIGENT: Count = Count {
-    name: "diligent",
-    title: "number of needle positions in the head's top-k",
-    formula: "mean_t |Top_k and needle|",
+    info: ScoreInfo {
+        name: "diligent",
+        title: "number of needle positions in the head's top-k",
+        formula: "mean_t |Top_k and needle|",
+        ..COMMON
+    },
     of_row: |row| row.strong_in_needle,
 };
 
 /// Needle positions without strong attention.
 pub static SUBCONSCIOUS: Count = Count {
-    name: "subconscious",
-    title: "number of needle positions that are not in the head's top-k",
-    formula: "mean_t n - |Top_k and needle|",
+    info: ScoreInfo {
+        name: "subconscious",
+        title: "number of needle positions that are not in the head's top-k",
+        formula: "mean_t n - |Top_k and needle|",
+        ..COMMON
+    },
     of_row: |row| row.n - row.strong_in_needle,
 };
 
 /// False positives: strong attention elsewhere.
 pub static DISTRACTED: Count = Count {
-    name: "distracted",
-    title: "number of top-k positions outside the needle",
-    formula: "mean_t k - |Top_k and needle|",
+    info: ScoreInfo {
+        name: "distracted",
+        title: "number of top-k positions outside the needle",
+        formula: "mean_t k - |Top_k and needle|",
+        ..COMMON
+    },
     of_row: |row| row.k - row.strong_in_needle,
 };
 
 /// Everything else.
 pub static DIFFUSE: Count = Count {
-    name: "diffuse",
-    title: "number of positions neither in the needle nor in the head's top-k",
-    formula: "mean_t N - n - k + |Top_k and needle|",
+    info: ScoreInfo {
+        name: "diffuse",
+        title: "number of positions neither in the needle nor in the head's top-k",
+        formula: "mean_t N - n - k + |Top_k and needle|",
+        ..COMMON
+    },
     of_row: |row| row.keys - row.n - row.k + row.strong_in_needle,
 };
 
 impl HeadScore for Count {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn title(&self) -> &'static str {
-        self.title
-    }
-
-    fn formula(&self) -> &'static str {
-        self.formula
-    }
-
-    fn source(&self) -> &'static str {
-        "DiliLazyKV, https://openreview.net/forum?id=ye4rjRYBPj"
-    }
-
-    fn reference(&self) -> Compat {
-        Compat::DililazyKv
-    }
-
-    fn range(&self) -> RangeInclusive<f32> {
-        0.0..=f32::INFINITY
+    fn info(&self) -> &ScoreInfo {
+        &self.info
     }
 
     fn score(&self, observation: &Observation, options: &ScoreOptions) -> Result<HeadMatrix> {
@@ -108,7 +108,7 @@ impl HeadScore for Count {
                 keys: keys as f64,
             })
         };
-        mean_over_rows(observation, options, self.reference(), count)
+        mean_over_rows(observation, options, self.info.reference, count)
     }
 }
 

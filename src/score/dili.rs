@@ -9,44 +9,33 @@
 //! The reference averages over the rows that are as long as the prompt, which is row 0 alone;
 //! [`Compat::DililazyKv`] restores that.
 
-use std::ops::RangeInclusive;
-
 use super::rows::mean_over_rows;
-use super::{Compat, HeadScore, HeadStats, Observation, ScoreOptions};
+use super::{Compat, HeadScore, HeadStats, Observation, ScoreInfo, ScoreOptions};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
+
+static INFO: ScoreInfo = ScoreInfo {
+    name: "dili",
+    aliases: &[],
+    title: "share of the head's top-k attention that lies in the needle",
+    formula: "mean_t sum_{i in Top_k and needle} a_t[i] / sum_{i in Top_k} a_t[i]",
+    source: "DiliLazyKV, https://openreview.net/forum?id=ye4rjRYBPj",
+    reference: Compat::DililazyKv,
+    range: 0.0..=1.0,
+    main: true,
+};
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]
 pub struct Dili;
 
 impl HeadScore for Dili {
-    fn name(&self) -> &'static str {
-        "dili"
-    }
-
-    fn title(&self) -> &'static str {
-        "share of the head's top-k attention that lies in the needle"
-    }
-
-    fn formula(&self) -> &'static str {
-        "mean_t sum_{i in Top_k and needle} a_t[i] / sum_{i in Top_k} a_t[i]"
-    }
-
-    fn source(&self) -> &'static str {
-        "DiliLazyKV, https://openreview.net/forum?id=ye4rjRYBPj"
-    }
-
-    fn reference(&self) -> Compat {
-        Compat::DililazyKv
-    }
-
-    fn range(&self) -> RangeInclusive<f32> {
-        0.0..=1.0
+    fn info(&self) -> &ScoreInfo {
+        &INFO
     }
 
     fn score(&self, observation: &Observation, options: &ScoreOptions) -> Result<HeadMatrix> {
-        mean_over_rows(observation, options, self.reference(), |stats, _| of_row(stats))
+        mean_over_rows(observation, options, INFO.reference, |stats, _| of_row(stats))
     }
 }
 

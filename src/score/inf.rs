@@ -11,44 +11,33 @@
 //! most the harmonic mean of the means. The reference uses row 0 alone; [`Compat::DililazyKv`]
 //! restores that.
 
-use std::ops::RangeInclusive;
-
 use super::rows::mean_over_rows;
-use super::{Compat, HeadScore, HeadStats, Observation, ScoreOptions, dili, lazy};
+use super::{Compat, HeadScore, HeadStats, Observation, ScoreInfo, ScoreOptions, dili, lazy};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
+
+static INFO: ScoreInfo = ScoreInfo {
+    name: "inf",
+    aliases: &[],
+    title: "harmonic mean of dili and lazy",
+    formula: "mean_t 2 dili_t lazy_t / (dili_t + lazy_t)",
+    source: "DiliLazyKV, https://openreview.net/forum?id=ye4rjRYBPj",
+    reference: Compat::DililazyKv,
+    range: 0.0..=1.0,
+    main: true,
+};
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]
 pub struct Inf;
 
 impl HeadScore for Inf {
-    fn name(&self) -> &'static str {
-        "inf"
-    }
-
-    fn title(&self) -> &'static str {
-        "harmonic mean of dili and lazy"
-    }
-
-    fn formula(&self) -> &'static str {
-        "mean_t 2 dili_t lazy_t / (dili_t + lazy_t)"
-    }
-
-    fn source(&self) -> &'static str {
-        "DiliLazyKV, https://openreview.net/forum?id=ye4rjRYBPj"
-    }
-
-    fn reference(&self) -> Compat {
-        Compat::DililazyKv
-    }
-
-    fn range(&self) -> RangeInclusive<f32> {
-        0.0..=1.0
+    fn info(&self) -> &ScoreInfo {
+        &INFO
     }
 
     fn score(&self, observation: &Observation, options: &ScoreOptions) -> Result<HeadMatrix> {
-        mean_over_rows(observation, options, self.reference(), |stats, _| of_row(stats))
+        mean_over_rows(observation, options, INFO.reference, |stats, _| of_row(stats))
     }
 }
 

@@ -3,7 +3,8 @@
 //! The model reduces each attention row to [`RowStats`] where the row lies (on a GPU, there), so
 //! that only `[L, H]` numbers travel; a score turns the rows of one probe into a `[L, H]` matrix.
 //!
-//! To add a score: one file with an `impl HeadScore`, and one line in [`registry`].
+//! To add a score: one file with a [`ScoreInfo`] and an `impl HeadScore`, its `mod` line, and one line
+//! in [`registry`].
 
 pub mod aggregate;
 pub mod bootstrap;
@@ -82,25 +83,32 @@ pub struct Observation {
     pub top_k: usize,
 }
 
+/// The constants of a score.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoreInfo {
+    /// The name in options and file names, for example `retrieval`.
+    pub name: &'static str,
+    /// Names under which the references know it.
+    pub aliases: &'static [&'static str],
+    /// One line for people: what a large value says about a head.
+    pub title: &'static str,
+    /// The formula in ASCII, in the letters of [`HeadStats`].
+    pub formula: &'static str,
+    /// The paper or code that the score comes from.
+    pub source: &'static str,
+    /// The reference whose behaviour `--compat` restores for this score.
+    pub reference: Compat,
+    /// The smallest and the largest value that the score can take by default, without compat.
+    pub range: RangeInclusive<f32>,
+    /// Whether it is a main score: a column of the table, a line of the curve, a ranking of its own
+    /// per task. The others are counts behind the main ones.
+    pub main: bool,
+}
+
 /// A published number per attention head, computed from the rows of one probe.
 pub trait HeadScore: Sync {
-    /// The name in options and file names, for example `retrieval`.
-    fn name(&self) -> &'static str;
-
-    /// One line for people: what a large value says about a head.
-    fn title(&self) -> &'static str;
-
-    /// The formula in ASCII, in the letters of [`HeadStats`].
-    fn formula(&self) -> &'static str;
-
-    /// The paper or code that the score comes from.
-    fn source(&self) -> &'static str;
-
-    /// The reference whose behaviour `--compat` restores for this score.
-    fn reference(&self) -> Compat;
-
-    /// The smallest and the largest value that the score can take by default, without compat.
-    fn range(&self) -> RangeInclusive<f32>;
+    /// Its constants.
+    fn info(&self) -> &ScoreInfo;
 
     /// The score of every head in one probe, `[L, H]`.
     ///
@@ -108,6 +116,11 @@ pub trait HeadScore: Sync {
     /// [`Error::Bug`] if the observation contradicts itself ([`Observation::check`]),
     /// [`Error::Evidence`] if `options` leave no row to average over.
     fn score(&self, observation: &Observation, options: &ScoreOptions) -> Result<HeadMatrix>;
+
+    /// [`ScoreInfo::name`].
+    fn name(&self) -> &'static str {
+        self.info().name
+    }
 }
 
 /// Every score, in the order in which they are reported.
@@ -126,12 +139,19 @@ pub fn registry() -> &'static [&'static dyn HeadScore] {
     REGISTRY
 }
 
-/// The score called `name`.
+/// Whether the score called `name` is a main one ([`ScoreInfo::main`]).
+pub fn is_main(name: &str) -> bool {
+    registry().iter().any(|score| score.info().main && score.name() == name)
+}
+
+/// The score that is called `name`, by itself or by a reference.
 ///
 /// # Errors
 /// [`Error::Usage`] with the names there are.
 pub fn by_name(name: &str) -> Result<&'static dyn HeadScore> {
-    registry().iter().copied().find(|score| score.name() == name).ok_or_else(|| {
+    let is_called =
+        |score: &&dyn HeadScore| score.name() == name || score.info().aliases.contains(&name);
+    registry().iter().copied().find(is_called).ok_or_else(|| {
         let names: Vec<&str> = registry().iter().map(|score| score.name()).collect();
         Error::usage("there is no such score")
             .got(format!("\"{name}\""))
@@ -193,6 +213,17 @@ impl Observation {
 mod tests {
     use super::*;
 
+    /// Others may join them; these five are the published ones, and what they count is not.
+    #[test]
+    fn the_published_scores_are_main_and_their_counts_are_not() {
+        for name in ["retrieval", "retrieval_reasoning", "dili", "lazy", "inf"] {
+            assert!(is_main(name), "{name}");
+        }
+        for name in ["diligent", "subconscious", "distracted", "diffuse", "none"] {
+            assert!(!is_main(name), "{name}");
+        }
+    }
+
     #[test]
     fn an_unknown_name_lists_the_names_there_are() {
         let error = by_name("retreival").err().unwrap();
@@ -200,7 +231,10 @@ mod tests {
         let text = error.to_string();
         for score in registry() {
             assert!(text.contains(score.name()), "{text}");
-            assert_eq!(by_name(score.name()).unwrap().name(), score.name());
+            for name in score.info().aliases.iter().chain([&score.name()]) {
+                assert_eq!(by_name(name).unwrap().name(), score.name());
+            }
         }
+        assert_eq!(by_name("reason").unwrap().name(), "retrieval_reasoning");
     }
 }

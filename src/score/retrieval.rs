@@ -13,45 +13,34 @@
 //! it counts the row of the stop token. Here every position counts once and the stop token does
 //! not; [`Compat::RetrievalHead`] restores the count over all steps.
 
-use std::ops::RangeInclusive;
-
-use super::{Compat, HeadScore, NeedleMask, Observation, ScoreOptions};
+use super::{Compat, HeadScore, NeedleMask, Observation, ScoreInfo, ScoreOptions};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
+
+static INFO: ScoreInfo = ScoreInfo {
+    name: "retrieval",
+    aliases: &["copy"],
+    title: "share of the needle that the head copies token by token",
+    formula: "|{j in needle: j = argmax a_t and prompt[j] = generated[t]}| / n",
+    source: "Wu et al. 2024, Retrieval Head, https://arxiv.org/abs/2404.15574",
+    reference: Compat::RetrievalHead,
+    range: 0.0..=1.0,
+    main: true,
+};
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]
 pub struct Retrieval;
 
 impl HeadScore for Retrieval {
-    fn name(&self) -> &'static str {
-        "retrieval"
-    }
-
-    fn title(&self) -> &'static str {
-        "share of the needle that the head copies token by token"
-    }
-
-    fn formula(&self) -> &'static str {
-        "|{j in needle: j = argmax a_t and prompt[j] = generated[t]}| / n"
-    }
-
-    fn source(&self) -> &'static str {
-        "Wu et al. 2024, Retrieval Head, https://arxiv.org/abs/2404.15574"
-    }
-
-    fn reference(&self) -> Compat {
-        Compat::RetrievalHead
-    }
-
-    fn range(&self) -> RangeInclusive<f32> {
-        0.0..=1.0
+    fn info(&self) -> &ScoreInfo {
+        &INFO
     }
 
     fn score(&self, observation: &Observation, options: &ScoreOptions) -> Result<HeadMatrix> {
         observation.check()?;
         let needle = NeedleMask::new(&observation.needle)?;
-        let count_steps = options.compat.contains(self.reference());
+        let count_steps = options.compat.contains(INFO.reference);
         let rows = if count_steps { observation.rows.len() } else { observation.answer_rows() };
         let steps = || observation.rows[..rows].iter().zip(&observation.generated);
         let score = |head: usize| {

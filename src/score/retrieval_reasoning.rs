@@ -13,45 +13,34 @@
 //! left out; [`Compat::HeadkvR2`] counts every row that was generated. The reference's weights are
 //! rounded to bf16; that is not imitated.
 
-use std::ops::RangeInclusive;
-
-use super::{Compat, HeadScore, NeedleMask, Observation, ScoreOptions};
+use super::{Compat, HeadScore, NeedleMask, Observation, ScoreInfo, ScoreOptions};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
+
+static INFO: ScoreInfo = ScoreInfo {
+    name: "retrieval_reasoning",
+    aliases: &["reason"],
+    title: "attention on the needle while the answer is written, copied or not",
+    formula: "sum_t (1/n) sum_{i in Top_n(a_t) and needle} a_t[i]",
+    source: "Fu et al. 2024, HeadKV-R2, https://arxiv.org/abs/2410.19258",
+    reference: Compat::HeadkvR2,
+    range: 0.0..=f32::INFINITY,
+    main: true,
+};
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy)]
 pub struct RetrievalReasoning;
 
 impl HeadScore for RetrievalReasoning {
-    fn name(&self) -> &'static str {
-        "retrieval_reasoning"
-    }
-
-    fn title(&self) -> &'static str {
-        "attention on the needle while the answer is written, copied or not"
-    }
-
-    fn formula(&self) -> &'static str {
-        "sum_t (1/n) sum_{i in Top_n(a_t) and needle} a_t[i]"
-    }
-
-    fn source(&self) -> &'static str {
-        "Fu et al. 2024, HeadKV-R2, https://arxiv.org/abs/2410.19258"
-    }
-
-    fn reference(&self) -> Compat {
-        Compat::HeadkvR2
-    }
-
-    fn range(&self) -> RangeInclusive<f32> {
-        0.0..=f32::INFINITY
+    fn info(&self) -> &ScoreInfo {
+        &INFO
     }
 
     fn score(&self, observation: &Observation, options: &ScoreOptions) -> Result<HeadMatrix> {
         observation.check()?;
         let n = NeedleMask::new(&observation.needle)?.tokens() as f64;
-        let every_row = options.compat.contains(self.reference());
+        let every_row = options.compat.contains(INFO.reference);
         let rows = if every_row { observation.rows.len() } else { observation.answer_rows() };
         let score = |head: usize| {
             let rows = observation.rows[..rows].iter();

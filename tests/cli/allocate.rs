@@ -196,9 +196,7 @@ fn bad_options_are_told_before_a_file_is_read() {
         (&["--beta", "nan"], "--beta"),
         (&["--temp", "0"], "--temp"),
         (&["--temp", "inf"], "--temp"),
-        (&["--alpha", "1.5"], "--alpha"),
-        (&["--alpha", "-0.1"], "--alpha"),
-        (&["--pyramid-beta", "0"], "--pyramid-beta"),
+        (&["--method", "pyramidkv", "--pyramid-beta", "0"], "out of range"),
         (&["--prompt-tokens", "0"], "--prompt-tokens"),
         (&["--method", "headkvv"], "dililazykv_variance"),
         (&["--method", "AdativeKV"], "token scores"),
@@ -209,6 +207,19 @@ fn bad_options_are_told_before_a_file_is_read() {
         refuses(&[&nowhere[..], args].concat(), 2, &[says]);
     }
     refuses(&[], 2, &["headkv needs head scores", "--head-choice"]);
+    // Not one of the methods that read it can be asked for here.
+    for alpha in ["0.5", "1.5", "-0.1"] {
+        refuses(&["--alpha", alpha], 2, &["headkv does not read --alpha", "adakv, ada_pyramidkv"]);
+    }
+    for (method, option, says) in [
+        ("uniform", "--beta", "--method headkv, dililazykv, dililazykv_variance"),
+        ("pyramidkv", "--temp", "--method headkv, dililazykv, dililazykv_variance"),
+        ("headkv", "--pyramid-beta", "--method pyramidkv"),
+        ("lukv", "--beta", "leave the option out"),
+    ] {
+        let does_not = format!("{method} does not read {option}");
+        refuses(&["--method", method, option, "2"], 2, &[&does_not, says]);
+    }
     refuses(&["--method", "uniform"], 2, &["--layers", "--heads"]);
     refuses(&["--method", "uniform", "--layers", "4"], 2, &["--heads"]);
     let size = ["--method", "uniform", "--layers", "4", "--heads", "6"];

@@ -10,6 +10,7 @@ use crate::head_score::{self, HeadScoreFile, sidecar};
 use crate::heads::HeadMatrix;
 use crate::heads::{CacheHeads, Granularity};
 use crate::hub::HubId;
+use crate::score;
 
 /// The model of `--head-choice` where none is named.
 const DEFAULT_MODEL: &str = "needle-llama";
@@ -44,7 +45,7 @@ impl Inputs {
     /// of another model.
     pub(super) fn read(allocator: &dyn Allocator, args: &AllocateArgs) -> Result<Self> {
         if allocator.needs() == Needs::Utility {
-            return Self::of_curves(args);
+            return Self::of_curves(allocator, args);
         }
         match score_file(args) {
             Some(path) => Self::of_scores(&path, args),
@@ -100,9 +101,10 @@ impl Inputs {
         })
     }
 
-    fn of_curves(args: &AllocateArgs) -> Result<Self> {
+    fn of_curves(allocator: &dyn Allocator, args: &AllocateArgs) -> Result<Self> {
+        let name = allocator.name();
         let missing = |option: &str, what: &str| {
-            Error::usage("lukv needs utility curves and the length of the prompt")
+            Error::usage(format!("{name} needs utility curves and the length of the prompt"))
                 .at(option)
                 .got("nothing")
                 .expected(what)
@@ -180,11 +182,9 @@ fn score_file(args: &AllocateArgs) -> Option<PathBuf> {
         let model = asked_model(args).unwrap_or_else(|| DEFAULT_MODEL.to_owned());
         args.head_score_dir.join(head_score::file_name(&model, score))
     };
-    let chosen = args.head_choice.as_deref().map(|choice| match choice {
-        "copy" => of_model("retrieval"),
-        "reason" => of_model("retrieval_reasoning"),
-        "inf" | "dili" | "lazy" => of_model(choice),
-        file => PathBuf::from(file),
+    let chosen = args.head_choice.as_deref().map(|choice| match score::by_name(choice) {
+        Ok(score) if score.info().main => of_model(score.name()),
+        _ => PathBuf::from(choice),
     });
     args.head_score.clone().or(chosen)
 }

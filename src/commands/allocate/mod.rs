@@ -31,9 +31,9 @@ pub use report::{Allocation, Parameters};
 /// [`Error::Resources`] if a file cannot be written.
 pub fn run(args: &AllocateArgs, reporter: &Reporter) -> Result<Allocation> {
     let allocator = budget::by_name(&args.method).at_option("--method")?;
+    refuse_unusable(allocator, args)?;
     let options = options(allocator, args);
     options.check()?;
-    refuse_unusable(allocator, args)?;
     args.out.as_deref().map_or(Ok(()), atomic::usable_folder)?;
     let inputs = Inputs::read(allocator, args)?;
     inputs.notes.iter().for_each(|text| reporter.note(text));
@@ -59,38 +59,49 @@ pub fn run(args: &AllocateArgs, reporter: &Reporter) -> Result<Allocation> {
 }
 
 fn options(allocator: &dyn Allocator, args: &AllocateArgs) -> BudgetOptions {
+    let default = BudgetOptions::default();
     BudgetOptions {
         capacity_tokens: args.budget,
         window_tokens: args.window_size,
-        beta: args.beta.unwrap_or(allocator.default_beta()),
-        temp: args.temp,
-        alpha: args.alpha,
-        pyramid_beta: args.pyramid_beta,
+        beta: args.beta.unwrap_or(allocator.info().default_beta()),
+        temp: args.temp.unwrap_or(default.temp),
+        alpha: args.alpha.unwrap_or(default.alpha),
+        pyramid_beta: args.pyramid_beta.unwrap_or(default.pyramid_beta),
         reduce: args.reduce.into(),
         reference: args.compat.is_some(),
-        ..BudgetOptions::default()
     }
 }
 
 /// What can be said before a file is read.
 fn refuse_unusable(allocator: &dyn Allocator, args: &AllocateArgs) -> Result<()> {
     if allocator.needs() == Needs::TokenScores {
-        let others = registry().iter().filter(|a| a.needs() != Needs::TokenScores);
-        let others: Vec<&str> = others.map(|a| a.name()).collect();
+        let others = names(|a| a.needs() != Needs::TokenScores);
         return Err(Error::usage(format!(
             "{} divides by the token scores of a prompt, and here is none",
             allocator.name()
         ))
         .at("--method")
         .got(&args.method)
-        .expected(format!("one of {}", others.join(", "))));
+        .expected(format!("one of {others}")));
+    }
+    let given = [
+        ("--beta", args.beta.is_some()),
+        ("--temp", args.temp.is_some()),
+        ("--alpha", args.alpha.is_some()),
+        ("--pyramid-beta", args.pyramid_beta.is_some()),
+    ];
+    let unread =
+        given.into_iter().find(|(option, given)| *given && !allocator.info().reads(option));
+    if let Some((option, _)) = unread {
+        return Err(does_not_read(allocator, option));
     }
     if allocator.needs() != Needs::Utility && (args.utility.is_some() || args.prune_table.is_some())
     {
-        return Err(Error::usage("utility curves are for the method lukv")
+        let readers = names(|a| a.needs() == Needs::Utility);
+        return Err(Error::usage(format!("utility curves are for the method {readers}"))
             .at("--utility, --prune-table")
             .got(format!("--method {}", args.method))
-            .advice("add --method lukv, or leave the option out"));
+            .advice(format!("add --method {readers}, or leave the option out")));
     }
     if args.prompt_tokens == Some(0) {
         return Err(Error::usage("a prompt without tokens has nothing to keep")
@@ -99,6 +110,27 @@ fn refuse_unusable(allocator: &dyn Allocator, args: &AllocateArgs) -> Result<()>
             .expected("1 or more"));
     }
     Ok(())
+}
+
+/// The error for a constant that the allocator's formula does not have.
+fn does_not_read(allocator: &dyn Allocator, option: &str) -> Error {
+    let reads = |a: &dyn Allocator| a.info().reads(option);
+    let here = names(|a| reads(a) && a.needs() != Needs::TokenScores);
+    let error = Error::usage(format!("{} does not read {option}", allocator.name()))
+        .at(option)
+        .got(format!("--method {}", allocator.name()));
+    match here.is_empty() {
+        false => error.expected(format!("--method {here}")).advice("leave the option out"),
+        true => error
+            .expected(format!("{}, which divide by the token scores of a prompt", names(reads)))
+            .advice("leave the option out, or compare these methods with `headprof evaluate`"),
+    }
+}
+
+/// Names of the allocators that `which` takes, with commas.
+fn names(which: impl Fn(&dyn Allocator) -> bool) -> String {
+    let names = registry().iter().filter(|a| which(**a)).map(|a| a.name());
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// The heatmap of the tokens before the window.

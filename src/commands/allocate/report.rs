@@ -98,21 +98,20 @@ impl Allocation {
             reduce: options.reduce.name(),
             file: inputs.path.as_ref().map(|path| path.display().to_string()),
         };
-        let shared = heads.readers() > 1;
-        let constants = match (allocator.needs(), allocator.name()) {
-            (Needs::HeadScores, _) => {
-                let reduced = format!(", the {} of query heads", options.reduce.name());
-                let reduced = if shared { reduced } else { String::new() };
-                Some(format!("beta {}, temp {}{reduced}", options.beta, options.temp))
-            }
-            (_, "pyramidkv") => Some(format!("pyramid-beta {}", options.pyramid_beta)),
-            _ => None,
-        };
+        let mut constants: Vec<String> = allocator
+            .info()
+            .constants
+            .iter()
+            .map(|c| format!("{} {}", c.option().trim_start_matches('-'), c.value(options)))
+            .collect();
+        if allocator.needs() == Needs::HeadScores && heads.readers() > 1 {
+            constants.push(format!("the {} of query heads", options.reduce.name()));
+        }
         Self {
             method: allocator.name(),
-            title: allocator.title(),
+            title: allocator.info().title,
             parameters,
-            constants,
+            constants: (!constants.is_empty()).then(|| constants.join(", ")),
             inputs,
             budget,
             files: Vec::new(),

@@ -15,18 +15,6 @@ use crate::score::CompatSet;
 use crate::system::Reporter;
 use crate::tasks::{self, Asked, Purpose, TaskSource};
 
-/// Methods of a comparison where none are named; those that follow head scores only with them.
-const DEFAULT_METHODS: [&str; 9] = [
-    "full",
-    "streaming_llm",
-    "h2o",
-    "scissorhands",
-    "snapkv",
-    "pyramidkv",
-    "adakv",
-    "headkv",
-    "dililazykv",
-];
 
 /// A comparison to run, without contradictions.
 pub struct EvaluateConfig {
@@ -90,7 +78,7 @@ impl EvaluateConfig {
                 .got("none")
                 .expected("rouge, f1, semantic or exact"));
         }
-        let methods = methods(args.methods.as_deref(), args.head_score.is_some())?;
+        let methods = methods(args)?;
         needs(&methods, args)?;
         Ok(Self {
             probes,
@@ -127,11 +115,14 @@ fn budgets(list: &str) -> Result<Vec<usize>> {
     Ok(budgets)
 }
 
-fn methods(list: Option<&str>, scores: bool) -> Result<Vec<&'static Method>> {
-    let Some(list) = list else {
-        let all = DEFAULT_METHODS.iter().map(|name| eviction::by_name(name));
-        let all: Vec<_> = all.collect::<Result<_>>()?;
-        return Ok(all.into_iter().filter(|m| scores || !m.needs_head_scores()).collect());
+/// The methods of `--methods`; where none are named, the defaults whose evidence is given.
+fn methods(args: &EvaluateArgs) -> Result<Vec<&'static Method>> {
+    let Some(list) = &args.methods else {
+        let given = |method: &&Method| {
+            (args.head_score.is_some() || !method.needs_head_scores())
+                && (args.utility.is_some() || !method.needs_utility())
+        };
+        return Ok(eviction::registry().iter().filter(|m| m.is_default()).filter(given).collect());
     };
     let mut methods: Vec<&'static Method> = Vec::new();
     for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::EvaluateConfig;
-use crate::budget::{UtilityCurves, UtilityFile};
+use crate::budget::{UtilityCurves, UtilityFile, refuse_all_zero};
 use crate::error::{Error, Result};
 use crate::eviction::HeadEvidence;
 use crate::head_score::{HeadScoreFile, sidecar};
@@ -81,14 +81,9 @@ fn head_scores(config: &EvaluateConfig, inputs: Common) -> Result<Option<HeadMat
     }
     warnings.iter().for_each(|text| config.reporter.warning(text));
     let mean = read.file.mean();
-    match mean.values().iter().all(|score| *score == 0.0) {
-        true => Err(Error::data("all head scores are 0, so they say nothing about any head")
-            .at(path.display())
-            .got(format!("{} zeros", mean.values().len()))
-            .expected("at least one head with a score above 0")
-            .advice("use the scores of another run")),
-        false => Ok(Some(mean)),
-    }
+    let advise = |e: Error| e.at(path.display()).advice("use the scores of another run");
+    refuse_all_zero(&mean).map_err(advise)?;
+    Ok(Some(mean))
 }
 
 /// The utility curves of the file that `config` names.

@@ -35,7 +35,7 @@ pub use setting::Setting;
 pub use table::{MetricEstimate, Row, RowSeconds, rows};
 
 use crate::error::{Error, Result};
-use crate::eviction::{Rows, Wanted};
+use crate::eviction::QueryRows;
 use crate::heads::Granularity;
 use crate::job::{self, ModelFiles, Session, WorkPrompt, Workload, check_memory, check_window};
 use crate::model::ModelConfig;
@@ -205,28 +205,22 @@ pub fn workload(config: &EvaluateConfig, session: &Session) -> Result<(ModelFile
         };
         (0..task.cases()).map(prompt).collect::<Result<Vec<_>>>()?
     };
+    let wanted = Setting::wanted(&config.settings);
     let work = Workload {
         prompts,
         answers: config.settings.len(),
         batch: 1,
         walks: 1,
         extra_per_token_bytes: extra_bytes(shape, config),
-        statistics: !wanted(config).row_sums.is_empty(),
-        followed: wanted(config).row_sums.contains(&Rows::All),
+        statistics: !wanted.row_sums.is_empty(),
+        followed: wanted.row_sums.contains(&QueryRows::All),
     };
     Ok((inputs.into_model(), work))
 }
 
-/// What the methods want to know of a prompt.
-fn wanted(config: &EvaluateConfig) -> Wanted {
-    let mut wanted = Wanted::default();
-    config.settings.iter().for_each(|s| wanted.add(&s.method.wanted(&s.options)));
-    wanted
-}
-
 /// Bytes per prompt token beside the model's own: statistics, and the compressed cache.
 fn extra_bytes(shape: &ModelConfig, config: &EvaluateConfig) -> u64 {
-    let wanted = wanted(config);
+    let wanted = Setting::wanted(&config.settings);
     let heads = (shape.layers as u64).saturating_mul(shape.heads as u64);
     let kv_heads = (shape.layers as u64).saturating_mul(shape.kv_heads as u64);
     let sums = heads.saturating_mul(4 * wanted.row_sums.len() as u64);

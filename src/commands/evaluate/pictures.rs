@@ -8,7 +8,7 @@ use super::setting::{FULL, Setting};
 use super::table::Row;
 use crate::error::Result;
 use crate::plot::{
-    DepthLengthCell, Line, LinePoint, LinesMeta, Panel, PanelsMeta, Picture, Rows, lines, panels,
+    DepthLengthCell, Line, LinePoint, LinesMeta, Panel, PanelsMeta, Picture, RowAxis, lines, panels,
 };
 use crate::tasks::Part;
 
@@ -57,8 +57,8 @@ fn maps(made: &Made, budget: usize, settings: &[usize]) -> Result<Picture> {
     let depths = made.records.iter().all(|r| r.depth.is_some());
     let groups = if depths { Vec::new() } else { groups(made.records) };
     let rows = match depths {
-        true => Rows::Depths,
-        false => Rows::Kinds { axis: "task", names: &groups },
+        true => RowAxis::Depths,
+        false => RowAxis::Kinds { axis: "task", names: &groups },
     };
     let cells: Vec<Vec<DepthLengthCell>> =
         settings.iter().map(|&i| cells(made, i, &groups)).collect();

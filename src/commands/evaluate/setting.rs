@@ -1,7 +1,7 @@
 //! [`Setting`]: a method at a budget, the row of a comparison.
 
 use crate::error::Result;
-use crate::eviction::{EvictionOptions, Method};
+use crate::eviction::{EvictionOptions, Method, Wanted};
 
 /// A method with all its constants.
 #[derive(Debug, Clone)]
@@ -41,13 +41,20 @@ impl Setting {
             for &budget in budgets {
                 let mut options = options.clone();
                 options.budget.capacity_tokens = budget;
-                let own = method.allocator().map(|allocator| allocator.default_beta());
+                let own = method.allocator().map(|allocator| allocator.info().default_beta());
                 options.budget.beta = beta.or(own).unwrap_or(options.budget.beta);
                 method.check(&options)?;
                 all.push(Self { method, budget_tokens: Some(budget), options });
             }
         }
         Ok(all)
+    }
+
+    /// What all of `settings` look at of a prompt.
+    pub fn wanted(settings: &[Self]) -> Wanted {
+        let mut wanted = Wanted::default();
+        settings.iter().for_each(|s| wanted.add(&s.method.wanted(&s.options)));
+        wanted
     }
 
     /// Method and budget in one word: `snapkv@64`, `full`.

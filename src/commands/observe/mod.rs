@@ -27,7 +27,7 @@ pub use view::{HeadView, NORMS};
 
 use crate::config::default_chunk_tokens;
 use crate::error::Result;
-use crate::eviction::{Rows, TokenStats, Wanted};
+use crate::eviction::{QueryRows, TokenStats, Wanted};
 use crate::job::{self, MemoryEstimate};
 use crate::model::{AttentionMap, Compute, Llama, MapOf, ModelConfig};
 use crate::plot::{MapCells, ObserveMeta, ObservedHead, Picture, observed_head};
@@ -96,7 +96,8 @@ fn read(
     ids: &[u32],
     head: Option<(usize, usize)>,
 ) -> Result<(TokenStats, Option<AttentionMap>)> {
-    let wanted = Wanted { row_sums: [Rows::All].into(), value_norms: true, ..Wanted::default() };
+    let wanted =
+        Wanted { row_sums: [QueryRows::All].into(), value_norms: true, ..Wanted::default() };
     let chunk = default_chunk_tokens(model.compute());
     match head {
         Some((layer, head)) => {

@@ -12,7 +12,7 @@
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::eviction::{Rows, TokenStats, ValueNorm};
+use crate::eviction::{QueryRows, TokenStats, ValueNorm};
 
 /// One query head.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -59,7 +59,7 @@ pub fn head_sinks(stats: &TokenStats, sinks: usize, norm: ValueNorm) -> Result<V
     }
     let mut all = Vec::with_capacity(stats.layers * stats.heads);
     for layer in 0..stats.layers {
-        let sums = stats.row_sums(Rows::All, layer)?;
+        let sums = stats.row_sums(QueryRows::All, layer)?;
         let norms: Vec<(f64, f64)> = stats
             .value_norms(norm, layer)?
             .chunks(tokens)
@@ -142,7 +142,7 @@ mod tests {
             heads: 2,
             kv_heads: 1,
             tokens: 4,
-            row_sums: [(Rows::All, vec![3.1, 0.5, 0.2, 0.2, 1.5, 0.5, 1.0, 1.0])].into(),
+            row_sums: [(QueryRows::All, vec![3.1, 0.5, 0.2, 0.2, 1.5, 0.5, 1.0, 1.0])].into(),
             value_norms: Some(ValueNorms {
                 l1: vec![1.0, 3.0, 8.0, 6.0],
                 l2: vec![1.0; 4],
@@ -203,7 +203,7 @@ mod tests {
         let ids: Vec<u32> =
             [planted::BOS].into_iter().chain((1..TOKENS as u32).map(|i| 2 + i * 7 % 590)).collect();
         let wanted =
-            Wanted { row_sums: [Rows::All].into(), value_norms: true, ..Wanted::default() };
+            Wanted { row_sums: [QueryRows::All].into(), value_norms: true, ..Wanted::default() };
         let (_, stats) = model.prefill(&ids, &mut model.new_cache(TOKENS), 64, &wanted).unwrap();
         for sinks in [1, 4, 20] {
             let heads = head_sinks(&stats, sinks, ValueNorm::L1).unwrap();

@@ -1,7 +1,7 @@
 //! [`HeadView`]: one head, token by token.
 
 use crate::error::{Error, Result};
-use crate::eviction::{Rows, TokenStats, ValueNorm};
+use crate::eviction::{QueryRows, TokenStats, ValueNorm};
 
 /// The norms of a view, from the largest to the smallest.
 pub const NORMS: [ValueNorm; 3] = [ValueNorm::L1, ValueNorm::L2, ValueNorm::LInf];
@@ -41,7 +41,7 @@ impl HeadView {
         };
         let kv_head = head / (stats.heads / stats.kv_heads.max(1)).max(1);
         let norms_of = |norm| row(stats.value_norms(norm, layer)?, kv_head);
-        let mut attention = row(stats.row_sums(Rows::All, layer)?, head)?;
+        let mut attention = row(stats.row_sums(QueryRows::All, layer)?, head)?;
         for (j, sum) in attention.iter_mut().enumerate() {
             *sum /= seen_by(j, tokens, window) as f64;
         }
@@ -77,7 +77,7 @@ mod tests {
             heads: 2,
             kv_heads: 1,
             tokens: 3,
-            row_sums: [(Rows::All, vec![1.0, 1.0, 1.0, 2.4, 0.4, 0.2])].into(),
+            row_sums: [(QueryRows::All, vec![1.0, 1.0, 1.0, 2.4, 0.4, 0.2])].into(),
             value_norms: Some(ValueNorms {
                 l1: vec![1.0, 4.0, 10.0],
                 l2: vec![0.0; 3],

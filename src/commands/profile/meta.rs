@@ -134,9 +134,9 @@ impl<'a> Meta<'a> {
             task: result.task,
             score: ScoreMeta {
                 name: result.score.name(),
-                title: result.score.title(),
-                formula: result.score.formula(),
-                source: result.score.source(),
+                title: result.score.info().title,
+                formula: result.score.info().formula,
+                source: result.score.info().source,
                 score_rows: config.score_options.rows.to_string(),
                 top_k_infscore: config.top_k,
                 compat: config.score_options.compat.to_string(),

@@ -13,20 +13,12 @@ use crate::head_score;
 use crate::heads::HeadMatrix;
 use crate::needle::SubTask;
 use crate::plot::{
-    CurveMeta, DepthLengthCell, DepthLengthMeta, HeatmapMeta, Picture, Rows, depth_length,
+    CurveMeta, DepthLengthCell, DepthLengthMeta, HeatmapMeta, Picture, RowAxis, depth_length,
     head_heatmap, head_heatmap_pair, score_curve,
 };
 use crate::score::registry;
 use crate::system::atomic;
 use crate::tasks::BenchmarkInfo;
-
-/// The scores of the curve and the table: the first of the registry; the rest are counts.
-pub(super) const MAIN_SCORES: usize = 5;
-
-/// Whether a score is one of the main ones.
-pub(super) fn is_main(name: &str) -> bool {
-    registry().iter().take(MAIN_SCORES).any(|score| score.name() == name)
-}
 
 /// A folder that results can be written to.
 #[derive(Debug)]
@@ -90,9 +82,8 @@ impl OutputDir {
         if let Some(pair) = reasoning_beside_retrieval(made, results, needles)? {
             add(format!("{all}_beside_needles"), pair);
         }
-        let is_main = |r: &&ScoreResult| is_main(r.score.name());
-        let main: Vec<(&str, &HeadMatrix)> =
-            pooled(results).filter(is_main).map(|r| (r.score.name(), &r.mean)).collect();
+        let main = pooled(results).filter(|r| r.score.info().main);
+        let main: Vec<(&str, &HeadMatrix)> = main.map(|r| (r.score.name(), &r.mean)).collect();
         if !main.is_empty() {
             let meta = CurveMeta {
                 title: &format!("head scores, sorted — {}", whose(made, None)),
@@ -277,8 +268,8 @@ fn answers(made: &Made) -> Result<Picture> {
             ),
             value_label: "mean gate value",
             rows: match have_depths {
-                true => Rows::Depths,
-                false => Rows::Kinds { axis: "task", names: &names },
+                true => RowAxis::Depths,
+                false => RowAxis::Kinds { axis: "task", names: &names },
             },
         },
     )
@@ -327,12 +318,5 @@ mod tests {
             meta_path(Path::new("h/Llama-3.1_inf_heads.json")),
             Path::new("h/Llama-3.1_inf_heads.meta.json")
         );
-    }
-
-    #[test]
-    fn the_main_scores_are_the_published_five() {
-        let main: Vec<&str> =
-            registry().iter().map(|s| s.name()).filter(|name| is_main(name)).collect();
-        assert_eq!(main, ["retrieval", "retrieval_reasoning", "dili", "lazy", "inf"]);
     }
 }

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::outputs::is_main;
 use super::statistics::ScoreResult;
 use crate::error::Result;
 use crate::head_score::{self, HeadScoreFile, Likeness, sidecar};
@@ -43,7 +42,7 @@ pub(super) fn against_needles(
     name: &str,
     reporter: &Reporter,
 ) -> AgainstNeedles {
-    let scores = results.iter().filter(|r| r.task.is_none() && is_main(r.score.name()));
+    let scores = results.iter().filter(|r| r.task.is_none() && r.score.info().main);
     let mut against = AgainstNeedles::default();
     for score in scores.map(|r| r.score.name()) {
         let path = folder.join(head_score::file_name(name, score));

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::outputs::is_main;
 use super::probes::Probed;
 use super::record::tasks;
 use crate::commands::profile::ProfileConfig;
@@ -110,7 +109,7 @@ pub(super) fn of_scores(config: &ProfileConfig, probed: &Probed) -> Result<Vec<S
     };
     for task in tasks {
         let of_task: Vec<bool> = probed.accepted().map(|r| r.task == Some(task)).collect();
-        for (score, probes) in scores().filter(|(score, _)| is_main(score.name())) {
+        for (score, probes) in scores().filter(|(score, _)| score.info().main) {
             let own = probes.iter().zip(&of_task).filter(|(_, of_task)| **of_task);
             let own: Vec<HeadMatrix> = own.map(|(matrix, _)| matrix.clone()).collect();
             if !own.is_empty() {

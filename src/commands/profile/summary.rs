@@ -7,11 +7,12 @@ use serde::Serialize;
 
 use super::Seconds;
 use super::meta::Made;
-use super::outputs::{is_main, pooled};
+use super::outputs::pooled;
 use super::ranking::Ranking;
 use super::record::Status;
 use super::statistics::{ScoreResult, ScoreStatistics, TopHead};
 use crate::needle::SubTask;
+use crate::score::is_main;
 
 /// The results in short.
 #[derive(Debug, Clone, Serialize)]

@@ -10,10 +10,11 @@ fn names_are_unique_and_every_method_is_described() {
         names.extend(method.aliases().iter().map(|alias| alias.to_lowercase()));
         assert!(!method.title().is_empty() && method.source().contains("https://"));
         if let Some(token_score) = method.token_score() {
-            assert!(!token_score.title().is_empty() && !token_score.formula().is_empty());
-            assert!(token_score.source().contains("https://"));
-            assert_eq!(method.vatp(), method.name().ends_with(registry::VATP_SUFFIX));
-            assert_eq!(token_score.formula().contains("||v"), method.vatp());
+            let info = token_score.info();
+            assert!(!info.title.is_empty() && !info.formula.is_empty());
+            assert!(info.source.contains("https://"));
+            assert_eq!(method.vatp(), method.name().ends_with(Vatp::SUFFIX));
+            assert_eq!(info.formula.contains("||v"), method.vatp());
             let mut options = sample(12, 4).options;
             for norm in NORMS {
                 options.value_norm = norm;
@@ -28,6 +29,21 @@ fn names_are_unique_and_every_method_is_described() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), all);
+}
+
+/// VATP multiplies attention: whoever says that there is a form with it looks at some.
+#[test]
+fn every_token_score_has_a_method_and_with_attention_one_with_vatp() {
+    let options = sample(12, 4).options;
+    for token_score in token_scores() {
+        let info = token_score.info();
+        let method = by_name(info.method).unwrap();
+        assert_eq!(method.token_score().map(TokenScore::name), Some(info.name));
+        assert!(!method.vatp());
+        let with_vatp = by_name(&format!("{}{}", info.method, Vatp::SUFFIX));
+        assert_eq!(with_vatp.is_ok_and(Method::vatp), info.vatp_formula.is_some());
+        assert_eq!(token_score.queries(&options).is_some(), info.vatp_formula.is_some());
+    }
 }
 
 #[test]

@@ -16,9 +16,6 @@ fn options_out_of_range_are_usage_errors_for_every_method() {
         with(|o| o.budget.window_tokens = 0),
         with(|o| o.budget.capacity_tokens = 3),
         with(|o| o.scissorhands_rows = 0),
-        with(|o| o.heavy_ratio = Some(0.0)),
-        with(|o| o.heavy_ratio = Some(0.6)),
-        with(|o| o.heavy_ratio = Some(f64::NAN)),
     ];
     for method in registry() {
         for options in &wrong {
@@ -33,26 +30,6 @@ fn options_out_of_range_are_usage_errors_for_every_method() {
 }
 
 #[test]
-fn a_heavy_ratio_is_a_share_of_the_prompt() {
-    let mut sample = sample(12, 4);
-    sample.options.heavy_ratio = Some(0.3);
-    // Halves of int(0.3 * 30) = 9 tokens; Scissorhands keeps 10 of the 18 as its window.
-    for (name, past, window) in
-        [("h2o", 9, 9), ("h2o+vatp", 9, 9), ("scissorhands", 8, 10), ("snapkv", 8, 4)]
-    {
-        let (_, budget) = sample.select(by_name(name).unwrap());
-        assert_eq!((budget.past(0, 0), budget.window_tokens()), (past, window), "{name}");
-    }
-    // int(0.02 * 30) = 0 tokens.
-    sample.options.heavy_ratio = Some(0.02);
-    let method = by_name("h2o").unwrap();
-    let stats = sample.stats(method);
-    let error = method.select(&stats, sample.heads, None, &sample.options).unwrap_err();
-    assert_eq!(error.exit_code(), 2);
-    assert!(error.to_string().contains("30 tokens"), "{error}");
-}
-
-#[test]
 fn what_is_known_about_heads_is_asked_for() {
     let sample = sample(12, 4);
     for method in registry() {
@@ -62,14 +39,14 @@ fn what_is_known_about_heads_is_asked_for() {
             false => assert!(result.is_ok(), "{}", method.name()),
         }
     }
-    let named = |needs: fn(&Method) -> bool| -> Vec<&str> {
-        registry().iter().filter(|m| needs(m)).map(Method::name).collect()
-    };
-    assert_eq!(
-        named(Method::needs_head_scores),
-        ["headkv", "dililazykv", "dililazykv_variance", "headkv+vatp", "dililazykv+vatp"]
-    );
-    assert_eq!(named(Method::needs_utility), ["lukv"]);
+    for name in ["headkv", "dililazykv", "dililazykv_variance", "headkv+vatp", "dililazykv+vatp"] {
+        assert!(by_name(name).unwrap().needs_head_scores(), "{name}");
+    }
+    assert!(by_name("lukv").unwrap().needs_utility());
+    for name in ["full", "h2o", "snapkv+vatp", "pyramidkv", "adakv"] {
+        let method = by_name(name).unwrap();
+        assert!(!method.needs_head_scores() && !method.needs_utility(), "{name}");
+    }
 }
 
 #[test]

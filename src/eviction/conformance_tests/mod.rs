@@ -10,8 +10,9 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::budget::{Budget, BudgetOptions, Request, UtilityCurves};
+use crate::error::Result;
 use crate::heads::HeadMatrix;
-use crate::heads::{Granularity, GroupReduce};
+use crate::heads::{CacheHeads, Granularity, GroupReduce};
 
 /// A prompt and what a method may look at.
 #[derive(Debug, Clone)]

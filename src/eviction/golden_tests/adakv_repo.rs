@@ -1,6 +1,8 @@
 //! `adakv_repo.json`: the AdaKV repository, on the queries and keys of `kvfactory_evict.json`.
 
 use super::*;
+use crate::budget::LayerPlace;
+use crate::budget::ada_pyramidkv::AdaPyramidKv;
 
 #[derive(Deserialize)]
 struct Golden {
@@ -43,7 +45,7 @@ fn selections() {
     for case in &golden.cases {
         let layers = case.params.layers.unwrap_or(1);
         let window = case.params.window.unwrap_or(12);
-        let stats = stats_of(&attention, layers, g, &[Rows::Last(window)]);
+        let stats = stats_of(&attention, layers, g, &[QueryRows::Last(window)]);
         let by_kv_head = case.gqa_support == Some(true);
         let granularity = if by_kv_head { Granularity::KvHead } else { Granularity::QueryHead };
         let heads = cache_heads(layers, h, g, granularity);
@@ -66,18 +68,37 @@ fn selections() {
             "Ada-SnapKV" | "Ada-PyramidKV" => {
                 let past = case.layer_base_capacity.unwrap();
                 options.budget.alpha = case.floor_alpha.unwrap();
-                options.budget.normalize = case.normalize.unwrap_or(false);
+                let normalize = case.normalize.unwrap_or(false);
                 let token_score = by_name("adakv").unwrap().token_score().unwrap();
                 let scores = token_score.scores(&stats, 0, &heads, &options).unwrap();
-                let lengths = assert_adakv_lengths(&scores, heads, past, &options, theirs);
+                let lengths =
+                    assert_adakv_lengths(&scores, heads, past, &options, normalize, theirs);
                 let lists = lengths.iter().zip(theirs);
                 as_long += usize::from(lists.clone().all(|(n, list)| n + window == list.len()));
                 if case.method == "Ada-PyramidKV" {
                     // The layer's share of the pyramid is the golden's, and so is who wins it.
-                    let method = by_name(&case.method).unwrap();
-                    let (_, budget) = method.select(&stats, heads, None, &options).unwrap();
-                    let got = (0..heads.stored()).map(|s| budget.past(case.layer, s));
+                    let competing = match normalize {
+                        true => normalized(scores, heads.stored(), past),
+                        false => scores,
+                    };
+                    let budget = AdaPyramidKv.allocate(&Request {
+                        heads: CacheHeads { layers: 1, ..heads },
+                        prompt_tokens: Some(stats.tokens),
+                        options: &options.budget,
+                        head_scores: None,
+                        token_scores: Some(&[competing]),
+                        utility: None,
+                        place: Some(LayerPlace { layer: case.layer, layers }),
+                    });
+                    let budget = budget.unwrap();
+                    let got = (0..heads.stored()).map(|s| budget.past(0, s));
                     assert_eq!(got.collect::<Vec<_>>(), lengths, "{about}");
+                    if !normalize {
+                        let method = by_name(&case.method).unwrap();
+                        let (_, budget) = method.select(&stats, heads, None, &options).unwrap();
+                        let got = (0..heads.stored()).map(|s| budget.past(case.layer, s));
+                        assert_eq!(got.collect::<Vec<_>>(), lengths, "{about}");
+                    }
                     pyramids += 1;
                 }
                 competitions += 1;

@@ -46,7 +46,7 @@ fn selections() {
     let mut tally = Tally::default();
     let (mut budgets, mut without) = (0, 0);
     for case in &golden.cases {
-        let stats = stats_of(&attention, LAYERS, HEADS, &[Rows::Last(case.window)]);
+        let stats = stats_of(&attention, LAYERS, HEADS, &[QueryRows::Last(case.window)]);
         let mut options = reference_options(case.base_capacity, case.window);
         (options.budget.beta, options.budget.temp) = (case.beta, case.temp);
         let method = by_name(&case.method).unwrap();
@@ -107,7 +107,7 @@ fn other_methods() {
     let mut tally = Tally::default();
     for case in &golden.cases {
         let window = case.params.window;
-        let stats = stats_of(&attention, LAYERS, HEADS, &[Rows::Last(window)]);
+        let stats = stats_of(&attention, LAYERS, HEADS, &[QueryRows::Last(window)]);
         assert_eq!(stats.tokens, TOKENS);
         let mut options = reference_options(case.params.cap, window);
         let theirs = &case.kept_in_cache_order;
@@ -116,10 +116,10 @@ fn other_methods() {
             tally.select("pyramidkv", &stats, heads, &options, case.layer, theirs);
         } else {
             options.budget.alpha = case.params.floor.unwrap();
-            options.budget.normalize = case.params.normalize.unwrap();
             let token_score = by_name("adakv").unwrap().token_score().unwrap();
             let scores = token_score.scores(&stats, 0, &heads, &options).unwrap();
-            assert_adakv_lengths(&scores, heads, case.params.cap - window, &options, theirs);
+            let (past, normalize) = (case.params.cap - window, case.params.normalize.unwrap());
+            assert_adakv_lengths(&scores, heads, past, &options, normalize, theirs);
             tally.select_as_many(&stats, heads, &options, theirs, &case.method);
         }
     }

@@ -50,7 +50,6 @@ impl Params {
         }
         options.budget.pyramid_beta = self.beta.unwrap_or(20);
         options.budget.alpha = self.floor.unwrap_or(0.2);
-        options.budget.normalize = self.normalize.unwrap_or(false);
         let pooling = self.pooling.as_deref().unwrap_or("none");
         pooled(options, self.kernel_size.unwrap_or(1), pooling)
     }
@@ -67,7 +66,7 @@ fn granularity(name: &str) -> Granularity {
 fn selections() {
     let Some(golden) = golden::<Golden>("kvfactory_evict.json") else { return };
     let attention = attention(&golden.q, &golden.k);
-    let rows = [Rows::Last(WINDOW), Rows::All];
+    let rows = [QueryRows::Last(WINDOW), QueryRows::All];
     let mut tally = Tally::default();
     let mut other_methods = 0;
     for case in &golden.cases {
@@ -98,7 +97,8 @@ fn selections() {
                 let past = options.budget.capacity_tokens - WINDOW;
                 let token_score = by_name("adakv").unwrap().token_score().unwrap();
                 let scores = token_score.scores(&stats, 0, &heads, &options).unwrap();
-                assert_adakv_lengths(&scores, heads, past, &options, theirs);
+                let normalize = case.params.normalize.unwrap_or(false);
+                assert_adakv_lengths(&scores, heads, past, &options, normalize, theirs);
                 tally.select_as_many(&stats, heads, &options, theirs, &about);
             }
             "HeadKV" => {
@@ -128,7 +128,7 @@ fn selections() {
 fn window_scores() {
     let Some(golden) = golden::<Golden>("kvfactory_evict.json") else { return };
     let stats =
-        stats_of(&attention(&golden.q, &golden.k), 1, golden.k.len(), &[Rows::Last(WINDOW)]);
+        stats_of(&attention(&golden.q, &golden.k), 1, golden.k.len(), &[QueryRows::Last(WINDOW)]);
     let token_score = by_name("snapkv").unwrap().token_score().unwrap();
     let given = &golden.window_scores;
     let cases = [

@@ -105,7 +105,7 @@ fn selections() {
         });
         let name = case.press.split('(').next().unwrap();
         let window = if name == "PyramidKV" { 4 } else { 8 };
-        let stats = stats_of(&golden.attentions, 1, kv_heads, &[Rows::Last(window)]);
+        let stats = stats_of(&golden.attentions, 1, kv_heads, &[QueryRows::Last(window)]);
         let options = pooled(reference_options(theirs[0].len(), window), 5, "avg");
         match name {
             "SnapKV" | "PyramidKV" | "AdaKV" => {

@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use super::*;
 use crate::budget::adakv::AdaKv;
 use crate::budget::{Allocator, Budget, BudgetOptions, Request};
-use crate::heads::{Granularity, GroupReduce};
+use crate::heads::{CacheHeads, Granularity, GroupReduce};
 
 /// `[H][T][D]` or `[H][T][T]`.
 type Cube = Vec<Vec<Vec<f64>>>;
@@ -62,12 +62,12 @@ fn softmax_row(q: &[f64], keys: &[impl AsRef<[f64]>], length: usize) -> Vec<f64>
 }
 
 /// What a prefill would have recorded of `attention`, `[H][T][T]`, the same in every layer.
-fn stats_of(attention: &Cube, layers: usize, kv_heads: usize, rows: &[Rows]) -> TokenStats {
+fn stats_of(attention: &Cube, layers: usize, kv_heads: usize, rows: &[QueryRows]) -> TokenStats {
     let tokens = attention[0].len();
-    let sum = |rows: Rows| {
+    let sum = |rows: QueryRows| {
         let first = match rows {
-            Rows::Last(n) => tokens.saturating_sub(n),
-            Rows::All => 0,
+            QueryRows::Last(n) => tokens.saturating_sub(n),
+            QueryRows::All => 0,
         };
         let column = |head: &Vec<Vec<f64>>, j: usize| {
             head[first..].iter().map(|row| row[j]).sum::<f64>() as f32
@@ -220,6 +220,21 @@ impl Tally {
     }
 }
 
+/// What HeadKV's and KVCache-Factory's copies of AdaKV, and AdaKV's own code if asked to, do with the
+/// scores of each head, `[S, N]`, first: multiplied by the share of them that its `best` hold.
+fn normalized(mut scores: Vec<f32>, heads: usize, best: usize) -> Vec<f32> {
+    let tokens = scores.len() / heads;
+    for head in scores.chunks_mut(tokens) {
+        let mut sorted = head.to_vec();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        let (kept, all): (f32, f32) = (sorted[..best].iter().sum(), sorted.iter().sum());
+        if all > 0.0 {
+            head.iter_mut().for_each(|score| *score *= kept / all);
+        }
+    }
+    scores
+}
+
 /// Tokens of each head that AdaKV's competition may give, `[(least, most)]`: which head gets the
 /// last of the equal scores is open.
 fn adakv_places(
@@ -263,16 +278,21 @@ fn assert_adakv_lengths(
     heads: CacheHeads,
     past: usize,
     options: &EvictionOptions,
+    normalize: bool,
     theirs: &Lists,
 ) -> Vec<usize> {
-    let BudgetOptions { window_tokens: window, alpha, normalize, .. } = options.budget;
+    let BudgetOptions { window_tokens: window, alpha, .. } = options.budget;
     let heads = CacheHeads { layers: 1, ..heads };
+    let competing = match normalize {
+        true => normalized(scores.to_vec(), heads.stored(), past),
+        false => scores.to_vec(),
+    };
     let ours = AdaKv.allocate(&Request {
         heads,
         prompt_tokens: Some(scores.len() / heads.stored() + window),
         options: &BudgetOptions { capacity_tokens: past + window, ..options.budget.clone() },
         head_scores: None,
-        token_scores: Some(&[scores.to_vec()]),
+        token_scores: Some(&[competing]),
         utility: None,
         place: None,
     });

@@ -32,7 +32,6 @@ struct Case {
     h2o: bool,
     apval: bool,
     sink_len: usize,
-    ratio: f64,
     heavy_budget: usize,
     recent_budget: usize,
     steps: Vec<Step>,
@@ -96,7 +95,7 @@ fn step_by_step() {
     let layer = golden.layer();
     let first = |cube: &Cube| cube.iter().map(|rows| rows[..tokens].to_vec()).collect::<Cube>();
     let attention = attention(&first(&layer.q), &first(&layer.k));
-    let mut stats = stats_of(&attention, 1, h, &[Rows::All, Rows::Last(400)]);
+    let mut stats = stats_of(&attention, 1, h, &[QueryRows::All, QueryRows::Last(400)]);
     let norms: Vec<f32> = first(&layer.v).iter().flatten().map(|v| l1(v)).collect();
     stats.value_norms = Some(ValueNorms { l1: norms, l2: Vec::new(), linf: Vec::new() });
     let heads = cache_heads(1, h, h, Granularity::KvHead);
@@ -105,8 +104,9 @@ fn step_by_step() {
         let suffix = if case.apval { "+vatp" } else { "" };
         let name = format!("{}{suffix}", if case.h2o { "h2o" } else { "scissorhands" });
         let method = by_name(&name).unwrap();
-        let mut options = reference_options(1, 1);
-        options.heavy_ratio = Some(case.ratio);
+        // The reference's halves are shares of the prompt; here they are given as tokens.
+        let mut options =
+            reference_options(case.heavy_budget + case.recent_budget, case.recent_budget);
         options.sink_tokens = case.sink_len;
         let (kept, budget) = method.select(&stats, heads, None, &options).unwrap();
         assert!((0..h).all(|s| budget.past(0, s) == case.heavy_budget));

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::Rows;
+use super::RowsView;
 use super::exp::exp;
 
 /// Queries that are attended to together, one to a lane of vector registers.
@@ -43,7 +43,7 @@ impl Lanes {
     }
 
     /// Makes the outputs from the queries.
-    pub fn attend(&mut self, keys: Rows, values: Rows) {
+    pub fn attend(&mut self, keys: RowsView, values: RowsView) {
         Arch::new().dispatch(Attend { lanes: self, keys, values });
     }
 
@@ -55,8 +55,8 @@ impl Lanes {
 
 struct Attend<'a> {
     lanes: &'a mut Lanes,
-    keys: Rows<'a>,
-    values: Rows<'a>,
+    keys: RowsView<'a>,
+    values: RowsView<'a>,
 }
 
 impl WithSimd for Attend<'_> {
@@ -88,7 +88,7 @@ fn attend<S: Simd, const R: usize>(simd: S, Attend { lanes, keys, values }: Atte
     for from in (first..by_some.end).step_by(KEYS) {
         let tile = from.max(by_some.start)..by_some.end.min(from + KEYS);
         let weights = &mut weights[..tile.len() * LANES];
-        let rows = Rows { data: &keys.data[tile.start * keys.stride..], ..keys };
+        let rows = RowsView { data: &keys.data[tile.start * keys.stride..], ..keys };
         scores::<S, R>(simd, S::as_mut_simd_f32s(weights).0, rows, queries);
         if tile.start < by_all.start || by_all.end < tile.end {
             hide(weights, tile.start, seen);
@@ -113,7 +113,7 @@ fn attend<S: Simd, const R: usize>(simd: S, Attend { lanes, keys, values }: Atte
             largest[lane] = top;
             sums[lane] = simd.mul_add_e_f32s(sums[lane], factor, sum);
         }
-        let rows = Rows { data: &values.data[tile.start * values.stride..], ..values };
+        let rows = RowsView { data: &values.data[tile.start * values.stride..], ..values };
         mix::<S, R>(simd, outputs, rows, weights);
     }
     let sums = S::as_simd_f32s(&sums).0;
@@ -136,7 +136,12 @@ fn common(
 
 /// `out`, `[n, LANES]`, `= keys`, `[n, D]`, `· queries`, `[D, LANES]`.
 #[inline(always)]
-fn scores<S: Simd, const R: usize>(simd: S, out: &mut [S::f32s], keys: Rows, queries: &[S::f32s]) {
+fn scores<S: Simd, const R: usize>(
+    simd: S,
+    out: &mut [S::f32s],
+    keys: RowsView,
+    queries: &[S::f32s],
+) {
     let width = LANES / S::F32_LANES;
     let dim = queries.len() / width;
     let mut blocks = out.chunks_exact_mut(R * width);
@@ -190,16 +195,21 @@ fn hide(scores: &mut [f32], first: usize, seen: &[Range<usize>; LANES]) {
 
 /// `out`, `[D, LANES]`, `+= values`, `[n, D]`, transposed `· weights`, `[n, LANES]`.
 #[inline(always)]
-fn mix<S: Simd, const R: usize>(simd: S, out: &mut [S::f32s], values: Rows, weights: &[S::f32s]) {
+fn mix<S: Simd, const R: usize>(
+    simd: S,
+    out: &mut [S::f32s],
+    values: RowsView,
+    weights: &[S::f32s],
+) {
     let width = LANES / S::F32_LANES;
     let mut blocks = out.chunks_exact_mut(R * width);
     let mut d = 0;
     for block in &mut blocks {
-        mix_rows::<S, R>(simd, block, Rows { data: &values.data[d..], ..values }, weights);
+        mix_rows::<S, R>(simd, block, RowsView { data: &values.data[d..], ..values }, weights);
         d += R;
     }
     for block in blocks.into_remainder().chunks_exact_mut(width) {
-        mix_rows::<S, 1>(simd, block, Rows { data: &values.data[d..], ..values }, weights);
+        mix_rows::<S, 1>(simd, block, RowsView { data: &values.data[d..], ..values }, weights);
         d += 1;
     }
 }
@@ -208,7 +218,7 @@ fn mix<S: Simd, const R: usize>(simd: S, out: &mut [S::f32s], values: Rows, weig
 fn mix_rows<S: Simd, const R: usize>(
     simd: S,
     out: &mut [S::f32s],
-    values: Rows,
+    values: RowsView,
     weights: &[S::f32s],
 ) {
     let width = LANES / S::F32_LANES;

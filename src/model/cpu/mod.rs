@@ -37,12 +37,12 @@ struct OnHost(FloatTensor<Flex>);
 
 /// Some rows of numbers, `stride` apart.
 #[derive(Clone, Copy)]
-struct Rows<'a, T = f32> {
+struct RowsView<'a, T = f32> {
     data: &'a [T],
     stride: usize,
 }
 
-impl<'a, T: Copy> Rows<'a, T> {
+impl<'a, T: Copy> RowsView<'a, T> {
     /// From the beginning of row `i` on.
     fn row(self, i: usize) -> &'a [T] {
         &self.data[i * self.stride..]
@@ -82,7 +82,7 @@ impl OnHost {
     }
 
     /// The rows at `place` in the dimensions before the last two.
-    fn rows(&self, place: &[usize]) -> Rows<'_> {
+    fn rows(&self, place: &[usize]) -> RowsView<'_> {
         rows(&self.0, self.0.storage(), place)
     }
 }
@@ -100,9 +100,9 @@ fn lies_in_rows(tensor: &FloatTensor<Flex>) -> bool {
 }
 
 /// The rows at `place` in the dimensions before the last two of `tensor`, which has its numbers in `storage`.
-fn rows<'a, T>(tensor: &FloatTensor<Flex>, storage: &'a [T], place: &[usize]) -> Rows<'a, T> {
+fn rows<'a, T>(tensor: &FloatTensor<Flex>, storage: &'a [T], place: &[usize]) -> RowsView<'a, T> {
     let (layout, n) = (tensor.layout(), place.len());
     let stride = |dim: usize| layout.strides()[dim].unsigned_abs();
     let start: usize = place.iter().enumerate().map(|(dim, i)| i * stride(dim)).sum();
-    Rows { data: &storage[layout.start_offset() + start..], stride: stride(n) }
+    RowsView { data: &storage[layout.start_offset() + start..], stride: stride(n) }
 }

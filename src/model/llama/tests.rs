@@ -21,13 +21,13 @@ fn blocks_change_nothing_but_rounding() {
 #[cfg(feature = "kernels")]
 #[test]
 fn layers_on_different_devices_compute_the_same() {
-    use crate::eviction::{Rows, Wanted};
+    use crate::eviction::{QueryRows, Wanted};
     use crate::model::capture::StatsCapture;
     use crate::score::NeedleMask;
 
     let Some(gpu) = Compute::of_kernels() else { return };
     let ids: Vec<u32> = (0..90).map(|i| 10 + i * 37 % 400).collect();
-    let rows = [Rows::All, Rows::Last(7)].into_iter().collect();
+    let rows = [QueryRows::All, QueryRows::Last(7)].into_iter().collect();
     let wanted = Wanted { row_sums: rows, value_norms: true, projected_norms: true };
     let run = |compute: &Compute| {
         let model = needle_llama(compute).unwrap();
@@ -40,7 +40,7 @@ fn layers_on_different_devices_compute_the_same() {
         let masses = capture.into_rows()[0].heads.iter().map(|head| head.needle_mass).collect();
         let by_layer = model.prefill_by_layer(&ids, 40, &wanted, &mut |_, _, _| Ok(())).unwrap();
         let sums: Vec<f32> =
-            (0..6).flat_map(|l| stats.row_sums(Rows::All, l).unwrap().to_vec()).collect();
+            (0..6).flat_map(|l| stats.row_sums(QueryRows::All, l).unwrap().to_vec()).collect();
         [logits, next, by_layer.0, sums, masses]
     };
     let alone = run(&Compute::cpu());

@@ -123,7 +123,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::eviction::Rows;
+    use crate::eviction::QueryRows;
     use crate::model::Compute;
 
     fn load(name: &str) -> Llama {
@@ -138,7 +138,7 @@ mod tests {
         for name in ["llama-biases", "mistral-window", "qwen3"] {
             let model = load(name);
             let ids: Vec<u32> = (0..70u32).map(|i| (i * 37 + i / 5) % 96).collect();
-            let rows = [Rows::All, Rows::Last(9)].into_iter().collect();
+            let rows = [QueryRows::All, QueryRows::Last(9)].into_iter().collect();
             let wanted = Wanted { row_sums: rows, value_norms: true, projected_norms: true };
             let mut full = model.new_cache(ids.len());
             let want = model.prefill(&ids, &mut full, 16, &wanted).unwrap();
@@ -147,8 +147,8 @@ mod tests {
             let mut done = |layer: usize, cache: KvCache, stats: &TokenStats| {
                 assert_eq!((cache.len(), stats.layers), (ids.len(), 1));
                 assert_eq!(
-                    stats.row_sums(Rows::All, 0).unwrap(),
-                    want.1.row_sums(Rows::All, layer).unwrap()
+                    stats.row_sums(QueryRows::All, 0).unwrap(),
+                    want.1.row_sums(QueryRows::All, layer).unwrap()
                 );
                 let numbers = |cache: KvCache| -> Vec<Vec<f32>> {
                     let both = cache.into_layers().flat_map(|(k, v)| [k, v]);

@@ -8,7 +8,7 @@ use burn::tensor::DType;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::eviction::{Rows, Wanted};
+use crate::eviction::{QueryRows, Wanted};
 use crate::model::attention;
 use crate::model::cpu::softmax::RowsOfHead;
 use crate::model::device::Compute;
@@ -22,7 +22,7 @@ pub(super) fn scores_at_once(compute: &Compute) -> usize {
 
 /// The sums of one set of rows.
 struct Sums {
-    rows: Rows,
+    rows: QueryRows,
     /// The first query that counts.
     from: usize,
     /// Host: `[L, H, T]`.
@@ -62,10 +62,10 @@ impl RowSums {
         tokens: usize,
         at_once: usize,
     ) -> Self {
-        let set = |rows: &Rows| {
+        let set = |rows: &QueryRows| {
             let from = match rows {
-                Rows::All => 0,
-                Rows::Last(n) => tokens.saturating_sub(*n),
+                QueryRows::All => 0,
+                QueryRows::Last(n) => tokens.saturating_sub(*n),
             };
             let (host, device) = match compute.on_host {
                 true => (vec![0.0; layers * heads * tokens], vec![]),
@@ -157,7 +157,7 @@ impl RowSums {
     }
 
     /// The sums, `[L, H, T]` each.
-    pub fn finish(self) -> Result<BTreeMap<Rows, Vec<f32>>> {
+    pub fn finish(self) -> Result<BTreeMap<QueryRows, Vec<f32>>> {
         let read = |set: Sums| {
             let mut sums = set.host;
             for layer in set.device {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::eviction::{Rows, ValueNorm};
+use crate::eviction::{QueryRows, ValueNorm};
 use crate::model::Compute;
 use crate::model::NoRows;
 use crate::model::full_rows::{FullRows, LayerRows};
@@ -21,7 +21,7 @@ fn prompt(tokens: usize) -> Vec<u32> {
     (0..tokens as u32).map(|i| (i * 37 + i / 5) % 96).collect()
 }
 
-fn wanted(rows: &[Rows]) -> Wanted {
+fn wanted(rows: &[QueryRows]) -> Wanted {
     Wanted { row_sums: rows.iter().copied().collect(), value_norms: true, projected_norms: false }
 }
 
@@ -57,12 +57,12 @@ fn assert_close(got: &[f32], want: &[f32], about: &str) {
 #[test]
 fn sums_are_those_of_the_whole_rows_whatever_the_chunks_and_blocks() {
     const TOKENS: usize = 70;
-    let sets = [Rows::Last(1), Rows::Last(9), Rows::Last(400), Rows::All];
+    let sets = [QueryRows::Last(1), QueryRows::Last(9), QueryRows::Last(400), QueryRows::All];
     for dir in fixtures() {
         let host = Llama::from_dir(&dir, &Compute::cpu()).unwrap();
         let ids = prompt(TOKENS);
         let rows = full_rows(&host, &ids);
-        let want: BTreeMap<Rows, Vec<f32>> =
+        let want: BTreeMap<QueryRows, Vec<f32>> =
             [1, 9, 70, 70].into_iter().zip(sets).map(|(n, s)| (s, column_sums(&rows, n))).collect();
         let device = Compute { on_host: false, ..Compute::cpu() };
         let device = Llama::from_dir(&dir, &device).unwrap();
@@ -128,9 +128,9 @@ fn planted_heads_receive_what_they_must() {
     let ids: Vec<u32> =
         [planted::BOS].into_iter().chain((1..TOKENS as u32).map(|i| 2 + i * 7)).collect();
     let mut cache = model.new_cache(TOKENS);
-    let sets = wanted(&[Rows::All, Rows::Last(3)]);
+    let sets = wanted(&[QueryRows::All, QueryRows::Last(3)]);
     let (_, stats) = model.prefill(&ids, &mut cache, 16, &sets).unwrap();
-    let layer = stats.row_sums(Rows::All, 0).unwrap();
+    let layer = stats.row_sums(QueryRows::All, 0).unwrap();
     let (diffuse, previous) = (&layer[..TOKENS], &layer[TOKENS..2 * TOKENS]);
     let want: Vec<f32> =
         (0..TOKENS).map(|j| (j..TOKENS).map(|i| 1.0 / (i + 1) as f32).sum()).collect();
@@ -140,7 +140,7 @@ fn planted_heads_receive_what_they_must() {
         let want = [2.0, 1.0, 0.0][usize::from(j > 0) + usize::from(j == TOKENS - 1)];
         assert!((sum - want).abs() < 1e-2, "{j}: {sum}");
     }
-    let last = &stats.row_sums(Rows::Last(3), 0).unwrap()[TOKENS..2 * TOKENS];
+    let last = &stats.row_sums(QueryRows::Last(3), 0).unwrap()[TOKENS..2 * TOKENS];
     for (j, sum) in last.iter().enumerate() {
         let want = f32::from(u8::from((TOKENS - 4..TOKENS - 1).contains(&j)));
         assert!((sum - want).abs() < 1e-2, "{j}: {sum}");
@@ -167,10 +167,11 @@ fn a_map_is_the_mean_of_the_whole_rows_whatever_the_chunks_and_blocks() {
             for model in [&host, &device] {
                 let rows = full_rows(model, &ids);
                 let about = format!("{}, {of:?}, chunk {chunk}, {at_once} at once", dir.display());
-                let (stats, map) =
-                    model.map_in_blocks(&ids, chunk, &wanted(&[Rows::All]), of, at_once).unwrap();
+                let (stats, map) = model
+                    .map_in_blocks(&ids, chunk, &wanted(&[QueryRows::All]), of, at_once)
+                    .unwrap();
                 assert_eq!((map.tokens, map.side, map.cells), (TOKENS, side, cells), "{about}");
-                assert_eq!(stats.row_sums(Rows::All, 0).unwrap().len(), c.heads * TOKENS);
+                assert_eq!(stats.row_sums(QueryRows::All, 0).unwrap().len(), c.heads * TOKENS);
                 for (row, column) in (0..cells).flat_map(|r| (0..cells).map(move |c| (r, c))) {
                     let (mut sum, mut pairs) = (0.0, 0);
                     for i in (row * side..(row + 1) * side).filter(|i| *i < TOKENS) {
@@ -220,7 +221,7 @@ fn a_map_by_hand() {
 fn a_prompt_may_be_run_in_two_parts() {
     let model = Llama::from_dir(&fixtures()[0], &Compute::cpu()).unwrap();
     let ids = prompt(40);
-    let whole = model.prefill(&ids, &mut model.new_cache(40), 16, &wanted(&[Rows::Last(10)]));
+    let whole = model.prefill(&ids, &mut model.new_cache(40), 16, &wanted(&[QueryRows::Last(10)]));
     let mut cache = model.new_cache(40);
     model.run(&ids[..30], &mut cache, 16, 0, &mut NoRows).unwrap();
     let refused = |cache: &mut KvCache, rows| {
@@ -228,12 +229,13 @@ fn a_prompt_may_be_run_in_two_parts() {
         assert!(e.exit_code() == 1 && e.to_string().contains("30 of 40"), "{e}");
         assert_eq!(cache.len(), 30);
     };
-    refused(&mut cache, Rows::Last(11));
-    refused(&mut cache, Rows::All);
-    let (_, parts) = model.prefill(&ids[30..], &mut cache, 16, &wanted(&[Rows::Last(10)])).unwrap();
+    refused(&mut cache, QueryRows::Last(11));
+    refused(&mut cache, QueryRows::All);
+    let (_, parts) =
+        model.prefill(&ids[30..], &mut cache, 16, &wanted(&[QueryRows::Last(10)])).unwrap();
     let (_, whole) = whole.unwrap();
     assert_eq!(parts.tokens, 40);
-    let rows = Rows::Last(10);
+    let rows = QueryRows::Last(10);
     assert_close(&parts.row_sums[&rows], &whole.row_sums[&rows], "sums");
     for layer in 0..2 {
         let norms = |stats: &TokenStats| stats.value_norms(ValueNorm::L1, layer).unwrap().to_vec();
@@ -256,7 +258,7 @@ fn the_last_row_is_that_of_transformers() {
         let ids: Vec<u32> = numbers(&golden["input_ids"]).iter().map(|id| *id as u32).collect();
         let model = Llama::from_dir(&dir, &Compute::cpu()).unwrap();
         let c = model.config();
-        let rows = Rows::Last(1);
+        let rows = QueryRows::Last(1);
         let (_, stats) =
             model.prefill(&ids, &mut model.new_cache(ids.len()), 16, &wanted(&[rows])).unwrap();
         for layer in 0..c.layers {

@@ -120,7 +120,7 @@ impl Runner<'_> {
         let mut progress =
             Progress::new(task.cases(), task.prompt_tokens(), self.quiet).counting("answered");
         let mut records = Vec::with_capacity(task.cases());
-        let wanted = self.wanted();
+        let wanted = Setting::wanted(self.settings);
         for index in 0..task.cases() {
             interrupt.check()?;
             let case = task.case(index)?;
@@ -153,13 +153,6 @@ impl Runner<'_> {
         }
         progress.finish();
         Ok(records)
-    }
-
-    /// The union of what all settings look at.
-    fn wanted(&self) -> Wanted {
-        let mut wanted = Wanted::default();
-        self.settings.iter().for_each(|s| wanted.add(&s.method.wanted(&s.options)));
-        wanted
     }
 
     /// What every setting makes of `case`; times and bytes go to `record`.

@@ -68,7 +68,8 @@ fn both_orders_answer_alike() {
     let methods = ["full", "streaming_llm", "h2o", "snapkv", "pyramidkv", "adakv", "snapkv+vatp"];
     let settings = settings(&methods, &[40, 400]);
     with_runner(&settings, |runner, record| {
-        let (case, wanted, interrupt) = (case(), runner.wanted(), Interrupt::default());
+        let (case, wanted, interrupt) =
+            (case(), Setting::wanted(runner.settings), Interrupt::default());
         let by_layer = runner.layer_by_layer(&case, &wanted, &interrupt, record).unwrap();
         let by_setting = runner.setting_by_setting(&case, &wanted, &interrupt, record).unwrap();
         assert_eq!(by_layer.len(), settings.len());
@@ -83,7 +84,8 @@ fn settings_answer_together_as_alone() {
         ["full", "streaming_llm", "h2o", "snapkv", "adakv", "snapkv+vatp", "scissorhands"];
     let settings = settings(&methods, &[40, 100]);
     with_runner(&settings, |runner, record| {
-        let (case, wanted, interrupt) = (case(), runner.wanted(), Interrupt::default());
+        let (case, wanted, interrupt) =
+            (case(), Setting::wanted(runner.settings), Interrupt::default());
         let mut answered = |batch| {
             let runner = Runner {
                 batch,
@@ -131,7 +133,8 @@ fn one_setting_holds_one_full_layer_and_its_budget_to_the_byte() {
     ] {
         let settings = settings(methods, budgets);
         with_runner(&settings, |runner, record| {
-            let (case, wanted, interrupt) = (case(), runner.wanted(), Interrupt::default());
+            let (case, wanted, interrupt) =
+                (case(), Setting::wanted(runner.settings), Interrupt::default());
             runner.case(&case, &wanted, &interrupt, record).unwrap();
             assert_eq!(record.kv_bytes_peak, expected, "{methods:?}");
         });

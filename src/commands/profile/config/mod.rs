@@ -95,10 +95,9 @@ impl ProfileConfig {
 
 fn scores(list: Option<&str>) -> Result<Vec<&'static dyn HeadScore>> {
     let Some(list) = list else { return Ok(score::registry().to_vec()) };
-    let names: Vec<&str> = list.split(',').map(str::trim).filter(|s| !s.is_empty()).collect();
-    for name in &names {
-        score::by_name(name).at_option("--scores")?;
-    }
+    let asked = list.split(',').map(str::trim).filter(|s| !s.is_empty());
+    let names = asked.map(|name| Ok(score::by_name(name).at_option("--scores")?.name()));
+    let names: Vec<&str> = names.collect::<Result<_>>()?;
     let chosen: Vec<_> =
         score::registry().iter().copied().filter(|s| names.contains(&s.name())).collect();
     if chosen.is_empty() {

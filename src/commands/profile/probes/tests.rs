@@ -8,34 +8,14 @@ use crate::commands::profile::schedule::Cut;
 use crate::config::Surroundings;
 use crate::job::NeedleSpans;
 use crate::model::Compute;
-use crate::score::{Compat, HeadScore, Observation, ScoreOptions};
+use crate::score::{HeadScore, Observation, ScoreInfo, ScoreOptions};
 
 /// A score with a bug: it panics the first time.
 struct Broken(AtomicUsize);
 
 impl HeadScore for Broken {
-    fn name(&self) -> &'static str {
-        "broken"
-    }
-
-    fn title(&self) -> &'static str {
-        "none"
-    }
-
-    fn formula(&self) -> &'static str {
-        "0"
-    }
-
-    fn source(&self) -> &'static str {
-        "this test"
-    }
-
-    fn reference(&self) -> Compat {
-        crate::score::registry()[0].reference()
-    }
-
-    fn range(&self) -> std::ops::RangeInclusive<f32> {
-        0.0..=1.0
+    fn info(&self) -> &ScoreInfo {
+        crate::score::registry()[0].info()
     }
 
     fn score(&self, observation: &Observation, _: &ScoreOptions) -> Result<HeadMatrix> {

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 use super::dot::{AT_ONCE, dots};
 use super::stored::{Stored, Weight, of_any_type};
-use super::{OnHost, Rows};
+use super::{OnHost, RowsView};
 
 /// Rows that are few: with more, the arithmetic is what takes time, and products in tiles are faster.
 pub(super) const FEW: usize = 16;
@@ -56,7 +56,7 @@ pub fn product(x: &Tensor<2>, w: &Tensor<2>) -> Option<Tensor<2>> {
 }
 
 /// `[m, N]`: the sum of the products with each stretch of `w`, `[K, N]`, in order.
-fn product_of<T: Stored>(x: &[f32], w: Rows<T>, [m, inner, outputs]: [usize; 3]) -> Vec<f32> {
+fn product_of<T: Stored>(x: &[f32], w: RowsView<T>, [m, inner, outputs]: [usize; 3]) -> Vec<f32> {
     // Few stretches of wide weights: the sums of all exist at the same time.
     let most = STRETCHES.div_ceil(outputs.div_ceil(COLUMNS));
     let rows = inner.div_ceil(most).next_multiple_of(TOGETHER).max(ROWS_OF_STRETCH);
@@ -74,7 +74,8 @@ fn product_of<T: Stored>(x: &[f32], w: Rows<T>, [m, inner, outputs]: [usize; 3])
             let (first, columns) = (piece / blocks * rows, columns(piece % blocks));
             let w = w.from(first).columns_from(columns.start);
             let mut out = vec![0.0; m * columns.len()];
-            let (x, inner) = (Rows { data: &x[first..], stride: inner }, rows.min(inner - first));
+            let (x, inner) =
+                (RowsView { data: &x[first..], stride: inner }, rows.min(inner - first));
             Arch::new().dispatch(Product { x, w, inner, width: columns.len(), out: &mut out });
             out
         })
@@ -142,9 +143,9 @@ fn of_blocks(
 /// Sums of the first `inner` products of the first `width` columns of `w`.
 struct Product<'a, T> {
     /// `[m, ..]`.
-    x: Rows<'a, f32>,
+    x: RowsView<'a, f32>,
     /// `[.., ..]`.
-    w: Rows<'a, T>,
+    w: RowsView<'a, T>,
     inner: usize,
     width: usize,
     /// `[m, width]`, zeros before.
@@ -173,7 +174,7 @@ impl<T: Stored> WithSimd for Product<'_, T> {
 fn add_rows<S: Simd, T: Stored, const G: usize>(
     simd: S,
     out: &mut [f32],
-    x: Rows,
+    x: RowsView,
     k: usize,
     w: [&[T]; G],
 ) {
@@ -232,7 +233,7 @@ struct Transposed<'a, T> {
     /// `[m, K]`.
     x: &'a [f32],
     /// `[.., K]`.
-    w: Rows<'a, T>,
+    w: RowsView<'a, T>,
     width: usize,
     /// `[m, width]`.
     out: &'a mut [f32],

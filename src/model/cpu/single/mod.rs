@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::dot::{AT_ONCE, dots};
 use super::softmax::{KEYS, exponentials, softmax};
-use super::{OnHost, Rows};
+use super::{OnHost, RowsView};
 
 /// Multiplications for which a thread is worth waking.
 const WORTH_A_THREAD: usize = 1 << 16;
@@ -65,8 +65,8 @@ pub fn attend(
 struct Attend<'a> {
     /// Queries, `[g, D]`, scaled.
     queries: &'a [f32],
-    keys: Rows<'a>,
-    values: Rows<'a>,
+    keys: RowsView<'a>,
+    values: RowsView<'a>,
     /// Weights of the keys that are seen, one row per head.
     rows: Vec<&'a mut [f32]>,
     /// Outputs, `[g, D]`, zeros before.
@@ -103,7 +103,7 @@ pub struct Share {
 impl Share {
     /// Of scaled queries, `[g, D]`, and `n` keys and values, `[n, D]`, one at least.
     pub fn new(queries: &[f32], keys: &[f32], values: &[f32], dim: usize) -> Self {
-        let rows = |data| Rows { data, stride: dim };
+        let rows = |data| RowsView { data, stride: dim };
         let (heads, n) = (queries.len() / dim, keys.len() / dim);
         let mut share = Self {
             weights: vec![0.0; heads * n],
@@ -120,8 +120,8 @@ impl Share {
 struct Fill<'a> {
     share: &'a mut Share,
     queries: &'a [f32],
-    keys: Rows<'a>,
-    values: Rows<'a>,
+    keys: RowsView<'a>,
+    values: RowsView<'a>,
     dim: usize,
     n: usize,
 }
@@ -146,7 +146,7 @@ impl WithSimd for Fill<'_> {
 
 /// Fills `rows`, `[g, n]`, with the products of `queries`, `[g, D]`, and `keys`.
 #[inline(always)]
-fn scores<S: Simd>(simd: S, queries: &[f32], keys: Rows, dim: usize, rows: &mut [&mut [f32]]) {
+fn scores<S: Simd>(simd: S, queries: &[f32], keys: RowsView, dim: usize, rows: &mut [&mut [f32]]) {
     let seen = rows.first().map_or(0, |row| row.len());
     for from in (0..seen).step_by(AT_ONCE) {
         let n = AT_ONCE.min(seen - from);
@@ -162,7 +162,7 @@ fn scores<S: Simd>(simd: S, queries: &[f32], keys: Rows, dim: usize, rows: &mut 
 /// `output`, `[D]`, `+= weights`, `[n]`, `· values`, `[n, D]`; of [`KEYS`] at a time, as one long chain of small
 /// shares would lose digits.
 #[inline(always)]
-fn mix<S: Simd>(simd: S, output: &mut [f32], values: Rows, weights: &[f32]) {
+fn mix<S: Simd>(simd: S, output: &mut [f32], values: RowsView, weights: &[f32]) {
     let mut part = vec![0.0; output.len()];
     for (i, weights) in weights.chunks(KEYS).enumerate() {
         part.fill(0.0);
@@ -173,7 +173,7 @@ fn mix<S: Simd>(simd: S, output: &mut [f32], values: Rows, weights: &[f32]) {
 
 /// `out`, `[D]`, `+= weights`, `[n]`, `· values`, `[n, D]`.
 #[inline(always)]
-fn add_values<S: Simd>(simd: S, out: &mut [f32], values: Rows, weights: &[f32]) {
+fn add_values<S: Simd>(simd: S, out: &mut [f32], values: RowsView, weights: &[f32]) {
     let dim = out.len();
     let (blocks, rest) = weights.as_chunks::<AT_ONCE>();
     for (i, weights) in blocks.iter().enumerate() {

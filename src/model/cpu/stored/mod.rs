@@ -20,7 +20,7 @@ use pulp::x86::{V3, V4};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{Rows, held, lies_in_rows, rows};
+use super::{RowsView, held, lies_in_rows, rows};
 
 /// Numbers that a thread widens at a time.
 const PIECE: usize = 1 << 16;
@@ -166,9 +166,9 @@ pub(super) struct Weight(FloatTensor<Flex>);
 
 /// Its rows.
 pub(super) enum Numbers<'a> {
-    F32(Rows<'a, f32>),
-    F16(Rows<'a, f16>),
-    Bf16(Rows<'a, bf16>),
+    F32(RowsView<'a, f32>),
+    F16(RowsView<'a, f16>),
+    Bf16(RowsView<'a, bf16>),
 }
 
 /// `$body` with `$w`, the rows of `$numbers`, whatever their type.
@@ -214,7 +214,7 @@ pub fn widened(w: &Tensor<2>, dtype: DType) -> Tensor<2> {
 }
 
 /// `[K, N]` numbers, on all threads.
-fn all<T: Stored>(w: Rows<T>, inner: usize, columns: usize) -> Vec<f32> {
+fn all<T: Stored>(w: RowsView<T>, inner: usize, columns: usize) -> Vec<f32> {
     let mut all = vec![0.0; inner * columns];
     let rows_at_once = PIECE.div_ceil(columns.max(1));
     all.par_chunks_mut((rows_at_once * columns).max(1)).enumerate().for_each(|(piece, out)| {
@@ -225,7 +225,7 @@ fn all<T: Stored>(w: Rows<T>, inner: usize, columns: usize) -> Vec<f32> {
 
 /// Writes the first `columns` numbers of rows to `out`, `[.., columns]`, in f32.
 pub(super) struct Widen<'a, T> {
-    pub w: Rows<'a, T>,
+    pub w: RowsView<'a, T>,
     pub columns: usize,
     pub out: &'a mut [f32],
 }

@@ -28,9 +28,9 @@ fn every_number_is_widened_to_itself() {
         let (mut to, mut of_short) = (vec![0.0; 1 << 16], vec![0.0; 1 << 16]);
         for (from, columns) in [(0, 3), (3, 61), (64, (1 << 16) - 64)] {
             let range = from..from + columns;
-            let w = Rows { data: &halves[from..], stride: columns };
+            let w = RowsView { data: &halves[from..], stride: columns };
             arch.dispatch(Widen { w, columns, out: &mut to[range.clone()] });
-            let w = Rows { data: &short[from..], stride: columns };
+            let w = RowsView { data: &short[from..], stride: columns };
             arch.dispatch(Widen { w, columns, out: &mut of_short[range] });
         }
         for i in 0..1 << 16 {

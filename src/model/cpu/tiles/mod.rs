@@ -32,7 +32,7 @@ use rayon::prelude::*;
 
 use super::few::FEW;
 use super::stored::{Weight, of_any_type};
-use super::{OnHost, Out, Rows};
+use super::{OnHost, Out, RowsView};
 use operands::{BLOCK, Block, Panels, STEP, SplitRows};
 use unit::Unit;
 use vectors::Parts;
@@ -92,7 +92,7 @@ fn parts(inner: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// Writes the product of rows, in [`parts`] of their numbers, and `w` to `out`.
-fn product<T: Parts>(unit: Unit, rows: &[SplitRows], w: Rows<T>, inner: usize, out: &Out) {
+fn product<T: Parts>(unit: Unit, rows: &[SplitRows], w: RowsView<T>, inner: usize, out: &Out) {
     // Two pieces for each thread, or more.
     let pieces = (2 * rayon::current_num_threads()).max(out.columns.div_ceil(COLUMNS));
     let width = out.columns.div_ceil(pieces).next_multiple_of(BLOCK);

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::super::Rows;
+use super::super::RowsView;
 use super::WORTH_A_THREAD;
 use super::unit::Unit;
 use super::vectors::Parts;
@@ -45,7 +45,7 @@ pub struct SplitRows {
 
 impl SplitRows {
     /// Numbers `inner` of the first `m` of `rows`.
-    pub fn new(unit: Unit, rows: Rows, m: usize, inner: Range<usize>) -> Self {
+    pub fn new(unit: Unit, rows: RowsView, m: usize, inner: Range<usize>) -> Self {
         let steps = inner.len().div_ceil(STEP);
         let len = m.div_ceil(BLOCK) * 2 * steps * PARTS;
         let tiles = Scratch::filled(len, |tiles| {
@@ -95,7 +95,7 @@ impl Panels {
     /// Of the rows `inner` of `w`.
     pub fn new<T: Parts>(
         unit: Unit,
-        w: Rows<T>,
+        w: RowsView<T>,
         inner: Range<usize>,
         columns: Range<usize>,
     ) -> Self {

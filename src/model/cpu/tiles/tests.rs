@@ -1,6 +1,6 @@
 use std::array::from_fn;
 
-use super::super::Rows;
+use super::super::RowsView;
 use super::super::cases::numbers;
 use super::*;
 
@@ -96,7 +96,8 @@ fn parts_are_as_many_as_numbers_need() {
     let (inner, columns) = (70, 50);
     let parts = KINDS.map(|kind| {
         let w: Vec<f32> = numbers(inner * columns, 3).into_iter().map(kind).collect();
-        let panels = Panels::new(unit, Rows { data: &w, stride: columns }, 0..inner, 0..columns);
+        let panels =
+            Panels::new(unit, RowsView { data: &w, stride: columns }, 0..inner, 0..columns);
         let all: Vec<u8> = panels.iter().flat_map(|panel| panel.parts.to_vec()).collect();
         assert_eq!(all.len(), 2 * 3);
         from_fn(|i| all[i])

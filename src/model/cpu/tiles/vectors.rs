@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use half::{bf16, f16};
 
-use super::super::Rows;
+use super::super::RowsView;
 use super::super::stored::Stored;
 use super::operands::{BLOCK, PARTS, STEP, TILE_ROWS, Tile};
 use super::unit::Unit;
@@ -69,7 +69,7 @@ impl Unit {
     /// behind are all zero, and may not have been written.
     pub fn interleave<T: Parts>(
         self,
-        w: Rows<T>,
+        w: RowsView<T>,
         rows: Range<usize>,
         columns: Range<usize>,
         tiles: &mut [Tile; 2 * PARTS],
@@ -139,7 +139,7 @@ fn side_by_side() -> __m512i {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 fn interleave<T: Parts>(
-    w: Rows<T>,
+    w: RowsView<T>,
     rows: Range<usize>,
     columns: Range<usize>,
     tiles: &mut [Tile; 2 * PARTS],

@@ -13,7 +13,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::stored::{Stored, Weight, Widen, of_any_type};
-use super::{OnHost, Out, Rows};
+use super::{OnHost, Out, RowsView};
 
 /// Numbers of the inner dimension that are widened at a time.
 const INNER: usize = 256;
@@ -47,7 +47,7 @@ pub fn product(x: &Tensor<2>, w: &Tensor<2>) -> Option<Tensor<2>> {
 }
 
 /// Writes the product to `out`.
-fn write<T: Stored>(x: Rows, w: Rows<T>, inner: usize, out: &Out) {
+fn write<T: Stored>(x: RowsView, w: RowsView<T>, inner: usize, out: &Out) {
     let each = out.columns.div_ceil(PIECES).next_multiple_of(FEWEST_COLUMNS).min(COLUMNS);
     let pieces = (0..out.columns.div_ceil(each)).into_par_iter();
     let per_thread = WORTH_A_THREAD.div_ceil(out.rows * inner * each);
@@ -69,7 +69,7 @@ fn write<T: Stored>(x: Rows, w: Rows<T>, inner: usize, out: &Out) {
 
 /// Writes the product of `some` numbers of each row of `x` and a part of a weight, `[some, ..]`, to the columns from
 /// `left` on; or adds it to what is there.
-fn add(x: Rows, part: &[f32], some: usize, left: usize, out: &Out, to_what_is_there: bool) {
+fn add(x: RowsView, part: &[f32], some: usize, left: usize, out: &Out, to_what_is_there: bool) {
     let columns = part.len() / some;
     assert!(x.data.len() >= (out.rows - 1) * x.stride + some && left + columns <= out.columns);
     let [stride, line, width] = [x.stride, out.columns, columns].map(|n| n as isize);
