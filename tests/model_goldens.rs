@@ -7,7 +7,7 @@ mod goldens;
 use std::path::{Path, PathBuf};
 
 use headprof::Result;
-use headprof::commands::verify::{self, Report};
+use headprof::commands::verify::{self, Verification};
 use headprof::job::Session;
 use headprof::model::NoRows;
 use headprof::model::config::Family;
@@ -44,7 +44,7 @@ fn everywhere() -> Vec<PathBuf> {
 }
 
 /// The checkpoint in `dir` against what transformers computed for it, on the processor.
-fn verify(dir: &Path, golden: Option<&Path>) -> Result<Report> {
+fn verify(dir: &Path, golden: Option<&Path>) -> Result<Verification> {
     let reporter = Reporter::default();
     verify::verify(dir, golden, &Session { compute: Compute::cpu(), reporter: &reporter })
 }

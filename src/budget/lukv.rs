@@ -77,7 +77,7 @@ pub fn prune_table(curves: &UtilityCurves) -> Vec<f32> {
 }
 
 /// A stretch of a concave curve: `length` tokens that are worth `slope` each.
-struct Stretch {
+struct Segment {
     head: usize,
     length: f64,
     slope: f64,
@@ -87,7 +87,7 @@ struct Stretch {
 /// `tokens` each, `total` together.
 fn greedy(curves: &UtilityCurves, tokens: f64, least: f64, total: f64) -> Vec<f64> {
     let heads = curves.layers() * curves.heads();
-    let mut stretches: Vec<Stretch> = Vec::new();
+    let mut stretches: Vec<Segment> = Vec::new();
     for head in 0..heads {
         let curve = curves.curve(head / curves.heads(), head % curves.heads());
         let mut given = least;
@@ -96,7 +96,7 @@ fn greedy(curves: &UtilityCurves, tokens: f64, least: f64, total: f64) -> Vec<f6
             let slope = (end.1 - start.1) / (end.0 - start.0);
             let taken = given.min(length);
             given -= taken;
-            stretches.push(Stretch { head, length: length - taken, slope });
+            stretches.push(Segment { head, length: length - taken, slope });
         }
     }
     // Stable: the stretches of a head stay in order.

@@ -20,11 +20,11 @@ pub struct Selector {
     tokens: usize,
     options: EvictionOptions,
     protected: usize,
-    plan: Plan,
+    plan: LayerBudgets,
 }
 
 #[derive(Clone)]
-enum Plan {
+enum LayerBudgets {
     /// Nothing is evicted.
     Everything,
     /// The budget of all layers is known.
@@ -54,7 +54,7 @@ impl Selector {
         };
         let everything = options.budget.capacity_tokens >= tokens;
         let plan = match method.rule {
-            None => Plan::Everything,
+            None => LayerBudgets::Everything,
             Some(rule) => match rule.allocator.needs() {
                 Needs::HeadScores if evidence.scores.is_none() => {
                     return absent("head scores", "a head_score file");
@@ -62,9 +62,9 @@ impl Selector {
                 Needs::Utility if evidence.utility.is_none() => {
                     return absent("utility curves", "curves of the model's stored heads");
                 }
-                _ if everything => Plan::Everything,
-                Needs::TokenScores => Plan::ByLayer(rule),
-                _ => Plan::Known(
+                _ if everything => LayerBudgets::Everything,
+                Needs::TokenScores => LayerBudgets::ByLayer(rule),
+                _ => LayerBudgets::Known(
                     rule,
                     rule.allocator.allocate(&Request {
                         heads,
@@ -96,9 +96,9 @@ impl Selector {
         }
         let heads = CacheHeads { layers: 1, ..self.heads };
         let (rule, known) = match &self.plan {
-            Plan::Everything => return self.everything(heads),
-            Plan::Known(rule, budget) => (rule, Some(budget)),
-            Plan::ByLayer(rule) => (rule, None),
+            LayerBudgets::Everything => return self.everything(heads),
+            LayerBudgets::Known(rule, budget) => (rule, Some(budget)),
+            LayerBudgets::ByLayer(rule) => (rule, None),
         };
         let in_stats = CacheHeads { layers: stats.layers, ..heads };
         let scores = [rule.token_score.scores(stats, at, &in_stats, &self.options)?];

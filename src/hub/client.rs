@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
 use super::announced::{Announced, is_hex};
-use super::errors::{Asked, Contact, Failure, cause};
+use super::errors::{Contact, Failure, HubRequest, cause};
 use super::id::is_commit;
 use super::wanted::Listing;
 use crate::error::{Error, Result};
@@ -89,7 +89,7 @@ impl Client {
 
     /// The commit that the revision is.
     pub fn commit(&self) -> std::result::Result<String, Failure> {
-        let asked = Asked::Commit;
+        let asked = HubRequest::Commit;
         let revision = self.contact.id.revision();
         let info =
             self.answer(asked, async { self.repository.info().revision(revision).send().await })?;
@@ -101,7 +101,7 @@ impl Client {
 
     /// The files in the folder of `commit`.
     pub fn listing(&self, commit: &str) -> std::result::Result<Listing, Failure> {
-        let entries = self.answer(Asked::Listing, async {
+        let entries = self.answer(HubRequest::Listing, async {
             let mut stream = Box::pin(self.repository.list_tree().revision(commit).send()?);
             let mut entries = Vec::new();
             while let Some(entry) = stream.next().await {
@@ -132,7 +132,7 @@ impl Client {
             Err(Stop::Refused(e)) => Err(e),
             _ => {
                 let got = format!("{:?} as its git object", file.oid);
-                Err(self.odd(Asked::File(name), got, "40 hexadecimal digits").error)
+                Err(self.odd(HubRequest::File(name), got, "40 hexadecimal digits").error)
             }
         }
     }
@@ -157,7 +157,7 @@ impl Client {
             let (length, mut parts) = match timeout(PATIENCE, sent).await {
                 Err(_) => return Err(silent()),
                 Ok(Err(e)) => {
-                    let failure = self.contact.failure(&e, Asked::File(name));
+                    let failure = self.contact.failure(&e, HubRequest::File(name));
                     return Err(match failure.passing {
                         Some(why) => Stop::Lost(why),
                         None => Stop::Refused(failure.error),
@@ -189,7 +189,7 @@ impl Client {
     /// Waits for an answer.
     fn answer<T>(
         &self,
-        asked: Asked<'_>,
+        asked: HubRequest<'_>,
         request: impl Future<Output = hf_hub::HFResult<T>>,
     ) -> std::result::Result<T, Failure> {
         match self.runtime.block_on(async { timeout(PATIENCE, request).await }) {
@@ -202,7 +202,7 @@ impl Client {
         }
     }
 
-    fn odd(&self, asked: Asked<'_>, got: String, expected: &str) -> Failure {
+    fn odd(&self, asked: HubRequest<'_>, got: String, expected: &str) -> Failure {
         let error = Error::model("the answer is not one of a Hugging Face hub")
             .at(self.contact.place(asked))
             .got(got)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::announced::{Announced, Differs};
 use super::cache::{RepoCache, cannot_write};
 use super::client::{Client, Rest, Stop};
-use super::errors::Asked;
+use super::errors::HubRequest;
 use super::view::FileView;
 use crate::error::{Error, Result};
 use crate::system::terminal::note;
@@ -141,7 +141,7 @@ impl Downloader<'_> {
     fn interrupted(&self, name: &str, file: &Announced, kept: u64, why: &str) -> Error {
         let id = &self.client.contact.id;
         Error::model(format!("the download of {name} of {} was interrupted", id.repository()))
-            .at(self.client.contact.place(Asked::File(name)))
+            .at(self.client.contact.place(HubRequest::File(name)))
             .got(format!("{why}, again and again; {kept} of {} bytes are kept", file.size))
             .expected("a connection that holds")
             .advice("run the same command again: it goes on where this one ended")
@@ -150,7 +150,7 @@ impl Downloader<'_> {
     fn wrong(&self, name: &str, differs: Differs) -> Error {
         let id = &self.client.contact.id;
         Error::model(format!("{name} of {} is not what the hub announced", id.repository()))
-            .at(self.client.contact.place(Asked::File(name)))
+            .at(self.client.contact.place(HubRequest::File(name)))
             .got(differs.got)
             .expected(differs.expected)
             .advice(

@@ -24,7 +24,7 @@ pub struct Contact {
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy)]
-pub enum Asked<'a> {
+pub enum HubRequest<'a> {
     /// The commit of the revision.
     Commit,
     /// The names and sizes of all files.
@@ -57,13 +57,13 @@ enum Refusal {
 }
 
 /// An answer that is a refusal.
-struct Answer {
+struct HubRefusal {
     status: u16,
     code: Option<String>,
     message: Option<String>,
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for HubRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HTTP status {}", self.status)?;
         self.code.iter().try_for_each(|code| write!(f, ", {code}"))?;
@@ -73,19 +73,19 @@ impl fmt::Display for Answer {
 
 impl Contact {
     /// The place of an error: who was asked for what.
-    pub fn place(&self, asked: Asked<'_>) -> String {
+    pub fn place(&self, asked: HubRequest<'_>) -> String {
         let Self { id, endpoint, .. } = self;
         match asked {
-            Asked::Commit => {
+            HubRequest::Commit => {
                 format!("{endpoint}, asked for the commit of {}@{}", id.repository(), id.revision())
             }
-            Asked::Listing => format!("{endpoint}, asked for the list of files of {id}"),
-            Asked::File(name) => format!("{endpoint}, asked for {name} of {id}"),
+            HubRequest::Listing => format!("{endpoint}, asked for the list of files of {id}"),
+            HubRequest::File(name) => format!("{endpoint}, asked for {name} of {id}"),
         }
     }
 
     /// The failure of a request as the error of hf-hub tells it.
-    pub fn failure(&self, e: &HFError, asked: Asked<'_>) -> Failure {
+    pub fn failure(&self, e: &HFError, asked: HubRequest<'_>) -> Failure {
         match (answer(e), e) {
             (Some(answer), _) => self.refused(&answer, asked),
             (None, HFError::Request { source, .. }) if !source.is_decode() => {
@@ -103,7 +103,7 @@ impl Contact {
     }
 
     /// There was no answer.
-    pub fn unreachable(&self, why: &str, asked: Asked<'_>) -> Failure {
+    pub fn unreachable(&self, why: &str, asked: HubRequest<'_>) -> Failure {
         let Self { id, endpoint, cache, .. } = self;
         Failure {
             error: Error::model(format!("the hub cannot be reached for {}", id.repository()))
@@ -119,7 +119,7 @@ impl Contact {
         }
     }
 
-    fn refused(&self, answer: &Answer, asked: Asked<'_>) -> Failure {
+    fn refused(&self, answer: &HubRefusal, asked: HubRequest<'_>) -> Failure {
         let Self { id, endpoint, token, .. } = self;
         let (repository, page) = (id.repository(), format!("{endpoint}/{}", id.repository()));
         let from = token.as_ref().map_or("HF_TOKEN", |token| token.from());
@@ -189,7 +189,7 @@ impl Contact {
 
 /// What `answer` means. A hub says 401 also for a repository that does not exist, lest it tells
 /// which private ones do; the code in its headers tells more than the status.
-fn refusal(answer: &Answer, token: bool, asked: Asked<'_>, id: &HubId) -> Refusal {
+fn refusal(answer: &HubRefusal, token: bool, asked: HubRequest<'_>, id: &HubId) -> Refusal {
     let says = |text: &str| answer.message.as_ref().is_some_and(|m| m.contains(text));
     if answer.status == 401 && says("Invalid credentials") {
         return Refusal::BadToken;
@@ -220,9 +220,9 @@ fn refusal(answer: &Answer, token: bool, asked: Asked<'_>, id: &HubId) -> Refusa
             }
         }
         (_, 404) => match asked {
-            Asked::Commit if id.revision() == DEFAULT_REVISION => Refusal::NoRepository,
-            Asked::Commit | Asked::Listing => Refusal::NoRevision,
-            Asked::File(_) => Refusal::NoFile,
+            HubRequest::Commit if id.revision() == DEFAULT_REVISION => Refusal::NoRepository,
+            HubRequest::Commit | HubRequest::Listing => Refusal::NoRevision,
+            HubRequest::File(_) => Refusal::NoFile,
         },
         (_, 429) => Refusal::Busy,
         (_, 408 | 500..) => Refusal::Trouble,
@@ -231,7 +231,7 @@ fn refusal(answer: &Answer, token: bool, asked: Asked<'_>, id: &HubId) -> Refusa
 }
 
 /// The refusal in an error, if there was an answer at all.
-fn answer(e: &HFError) -> Option<Answer> {
+fn answer(e: &HFError) -> Option<HubRefusal> {
     let context = match e {
         HFError::Http { context }
         | HFError::AuthRequired { context }
@@ -243,7 +243,7 @@ fn answer(e: &HFError) -> Option<Answer> {
         | HFError::EntryNotFound { context, .. } => context.as_ref(),
         _ => None,
     }?;
-    Some(Answer {
+    Some(HubRefusal {
         status: context.status.as_u16(),
         code: context.error_code.clone(),
         message: context.server_message.clone().filter(|m| !m.is_empty()),
@@ -267,8 +267,8 @@ mod tests {
 
     fn meaning(status: u16, code: &str, message: &str, token: bool, id: &str) -> Refusal {
         let text = |t: &str| (!t.is_empty()).then(|| t.to_owned());
-        let answer = Answer { status, code: text(code), message: text(message) };
-        refusal(&answer, token, Asked::Commit, &HubId::parse(id).unwrap())
+        let answer = HubRefusal { status, code: text(code), message: text(message) };
+        refusal(&answer, token, HubRequest::Commit, &HubId::parse(id).unwrap())
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::cache::{Held, RepoCache};
 use super::client::Client;
 use super::download::Downloader;
 use super::errors::{Contact, Failure};
-use super::wanted::{INDEX, Wanted, check_shards};
+use super::wanted::{FirstFiles, INDEX, check_shards};
 use super::{HubId, HubModel, Origin, Snapshot};
 use crate::error::{Error, Result};
 use crate::model::shard_names;
@@ -50,7 +50,7 @@ pub fn fetch(model: &HubModel) -> Result<Snapshot> {
         }
         Err(Failure { error, passing: None }) => return Err(error),
     };
-    let wanted = Wanted::of(&listing, id, &commit, *contents)?;
+    let wanted = FirstFiles::of(&listing, id, &commit, *contents)?;
     let downloader = Downloader { client: &client, cache: &cache, commit: &commit, quiet: *quiet };
     let get = |name: &str| match listing.get(name) {
         Some(file) => downloader.get(name, file),

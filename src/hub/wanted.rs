@@ -37,7 +37,7 @@ pub type Listing = BTreeMap<String, Announced>;
 
 /// What to download first: everything but the shards, which the index names.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct FirstFiles {
     /// Small files that are there.
     pub small: Vec<&'static str>,
     /// Optional files that are not.
@@ -96,7 +96,7 @@ impl Contents {
     }
 }
 
-impl Wanted {
+impl FirstFiles {
     /// Chooses from the files of `id` at `commit`. Where there are weights in one file and in
     /// several, the one file is taken, as when a folder is loaded; ONNX is in one file always.
     ///
@@ -175,12 +175,12 @@ mod tests {
         names.iter().map(|name| ((*name).to_owned(), file.clone())).collect()
     }
 
-    fn wanted(names: &[&str]) -> Result<Wanted> {
+    fn wanted(names: &[&str]) -> Result<FirstFiles> {
         wanted_of(Contents::Checkpoint, names)
     }
 
-    fn wanted_of(contents: Contents, names: &[&str]) -> Result<Wanted> {
-        Wanted::of(&listing(names), &HubId::parse("acme/tiny").unwrap(), "c0ffee", contents)
+    fn wanted_of(contents: Contents, names: &[&str]) -> Result<FirstFiles> {
+        FirstFiles::of(&listing(names), &HubId::parse("acme/tiny").unwrap(), "c0ffee", contents)
     }
 
     #[test]

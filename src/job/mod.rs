@@ -114,7 +114,7 @@ impl Job {
         let (plan, context_lengths) = if inputs.probes.are_contexts() {
             let lengths: Vec<usize> =
                 needles.iter().map(|n| n.smallest_context_length(&around)).collect();
-            let rows = Rows { config, inputs, lengths: &lengths, longest_answer, spans };
+            let rows = ContextRows { config, inputs, lengths: &lengths, longest_answer, spans };
             let chosen = rows.chosen(&mut notes)?;
             let mut rounded: Vec<usize> =
                 chosen.iter().map(|&row| lengths[row].next_power_of_two()).collect();
@@ -209,7 +209,7 @@ fn check_shortest(
 }
 
 /// Published rows with the lengths of their prompts.
-struct Rows<'a> {
+struct ContextRows<'a> {
     config: &'a ProbeConfig,
     inputs: &'a Inputs,
     lengths: &'a [usize],
@@ -217,7 +217,7 @@ struct Rows<'a> {
     spans: NeedleSpans,
 }
 
-impl Rows<'_> {
+impl ContextRows<'_> {
     /// The rows that are run, by their index; what is left out is told in `notes`.
     ///
     /// # Errors

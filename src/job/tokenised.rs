@@ -71,9 +71,9 @@ impl TokenisedText {
     /// The smallest context length; of a context, which has only one, that.
     pub fn smallest_context_length(&self, around: &Around) -> usize {
         match self.parts(around) {
-            Parts::Sentence(parts) => parts.smallest_context_length(),
-            Parts::Facts(parts) => parts.smallest_context_length(),
-            Parts::Context(parts) => parts.context_length(),
+            PromptPieces::Sentence(parts) => parts.smallest_context_length(),
+            PromptPieces::Facts(parts) => parts.smallest_context_length(),
+            PromptPieces::Context(parts) => parts.context_length(),
         }
     }
 
@@ -84,37 +84,42 @@ impl TokenisedText {
     pub fn prompt(&self, probe: &Probe, around: &Around) -> Result<Prompt> {
         let offset = probe.offset(around.haystack.ids().len());
         match (self.parts(around), probe.depth) {
-            (Parts::Sentence(parts), Some(depth)) => {
+            (PromptPieces::Sentence(parts), Some(depth)) => {
                 parts.assemble(probe.context_length, depth, offset)
             }
-            (Parts::Facts(parts), None) => {
+            (PromptPieces::Facts(parts), None) => {
                 let depths = probe.fact_depths(parts.facts.len());
                 parts.assemble(probe.context_length, &depths, offset)
             }
-            (Parts::Context(parts), None) => parts.assemble(probe.context_length),
+            (PromptPieces::Context(parts), None) => parts.assemble(probe.context_length),
             _ => Err(Error::bug("a probe and its text do not belong together").got(probe.id)),
         }
     }
 
-    fn parts<'a>(&'a self, around: &'a Around) -> Parts<'a> {
+    fn parts<'a>(&'a self, around: &'a Around) -> PromptPieces<'a> {
         let Around { bos, haystack } = around;
         let (bos, prefix, question) = (*bos, &self.prefix[..], &self.question[..]);
         match &self.hidden {
             Hidden::Sentence(needle) => {
-                Parts::Sentence(PromptParts { bos, prefix, haystack, needle, question })
+                PromptPieces::Sentence(PromptParts { bos, prefix, haystack, needle, question })
             }
-            Hidden::Facts(facts, supporting) => {
-                Parts::Facts(ScatteredParts { bos, prefix, haystack, facts, supporting, question })
-            }
+            Hidden::Facts(facts, supporting) => PromptPieces::Facts(ScatteredParts {
+                bos,
+                prefix,
+                haystack,
+                facts,
+                supporting,
+                question,
+            }),
             Hidden::Context(context) => {
-                Parts::Context(ContextParts { bos, prefix, context, question })
+                PromptPieces::Context(ContextParts { bos, prefix, context, question })
             }
         }
     }
 }
 
 /// What one prompt is put together from.
-enum Parts<'a> {
+enum PromptPieces<'a> {
     Sentence(PromptParts<'a>),
     Facts(ScatteredParts<'a>),
     Context(ContextParts<'a>),

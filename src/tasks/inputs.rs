@@ -57,14 +57,14 @@ impl<'a> Common<'a> {
         config: &'a ProbeConfig,
         model: &'a Llama,
         cycles: usize,
-    ) -> Provenance<'a> {
+    ) -> TaskProvenance<'a> {
         match self {
             Self::Probes(inputs, job) => {
                 let provenance = job::Provenance::new(config, inputs, job, model, cycles);
-                Provenance::Probes(Box::new(provenance))
+                TaskProvenance::Probes(Box::new(provenance))
             }
             Self::Texts(texts) => {
-                Provenance::Texts(Box::new(TextProvenance::new(config, texts, model)))
+                TaskProvenance::Texts(Box::new(TextProvenance::new(config, texts, model)))
             }
         }
     }
@@ -73,7 +73,7 @@ impl<'a> Common<'a> {
 /// What prompts and answers were made of. The same for the same inputs on the same device.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(crate) enum Provenance<'a> {
+pub(crate) enum TaskProvenance<'a> {
     /// As in the sidecars of a profile.
     Probes(Box<job::Provenance<'a>>),
     /// Of whole texts.

@@ -22,10 +22,12 @@ mod task;
 mod text_inputs;
 mod text_prompt;
 
-pub(crate) use inputs::Provenance;
+pub(crate) use inputs::TaskProvenance;
 pub use inputs::{Common, TaskInputs};
 pub use probe_inputs::{ProbeCases, ProbeInputs};
-pub use source::{Asked, Benchmark, BenchmarkInfo, Purpose, TaskSource, choose, names, task_help};
+pub use source::{
+    Benchmark, BenchmarkInfo, Purpose, TaskOptions, TaskSource, choose, names, task_help,
+};
 pub use task::{Case, Metric, Part, Task};
 pub use text_inputs::{DataFile, TextInputs};
 pub use text_prompt::{Measured, TextPromptLimits, middle_truncate};

@@ -43,7 +43,7 @@ pub trait Benchmark: Sync {
     ///
     /// # Errors
     /// [`Error::Usage`] naming the option, also for one that has no meaning here.
-    fn source(&self, asked: &Asked) -> Result<Box<dyn TaskSource>>;
+    fn source(&self, asked: &TaskOptions) -> Result<Box<dyn TaskSource>>;
 }
 
 /// Which of a benchmark's prompts are asked, and how.
@@ -78,7 +78,7 @@ pub enum Purpose {
 
 /// The options that decide about a task.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct TaskOptions<'a> {
     /// Which task, and its rows.
     pub task: &'a TaskArgs,
     /// What tasks of whole texts take.
@@ -91,7 +91,7 @@ pub struct Asked<'a> {
     pub purpose: Purpose,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> TaskOptions<'a> {
     /// The name in front of the colon of `--task`.
     pub fn name(&self) -> &'a str {
         self.task.name.split_once(':').map_or(&*self.task.name, |(name, _)| name)
@@ -171,7 +171,7 @@ impl<'a> Asked<'a> {
 /// # Errors
 /// [`Error::Usage`] naming the option: for a task that there is not or whose prompts do not serve
 /// the purpose, and for options that have no meaning for it.
-pub fn choose(asked: &Asked) -> Result<Box<dyn TaskSource>> {
+pub fn choose(asked: &TaskOptions) -> Result<Box<dyn TaskSource>> {
     let name = asked.name();
     let benchmark = registry().iter().find(|b| b.info().name == name).ok_or_else(|| {
         Error::usage("there is no such task")

@@ -4,6 +4,7 @@
 //! with any weights.
 
 mod allocate;
+mod architecture;
 mod babilong;
 mod bad_input;
 mod bench;

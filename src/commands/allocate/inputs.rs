@@ -20,7 +20,7 @@ const MOST_HEADS: usize = 1 << 24;
 
 /// What was read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Inputs {
+pub struct AllocateInputs {
     /// Whose budgets.
     pub heads: CacheHeads,
     /// Whether the number of KV heads is known.
@@ -37,7 +37,7 @@ pub struct Inputs {
     pub notes: Vec<String>,
 }
 
-impl Inputs {
+impl AllocateInputs {
     /// Reads what `allocator` needs, and the shape of the heads from it or from the options.
     ///
     /// # Errors

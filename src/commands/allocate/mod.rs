@@ -21,7 +21,7 @@ use crate::plot::{HeatmapMeta, head_heatmap};
 use crate::system::Reporter;
 use crate::system::atomic;
 
-pub use inputs::Inputs;
+pub use inputs::AllocateInputs;
 pub use report::{Allocation, Parameters};
 
 /// Divides a budget. Writes the files that were asked for.
@@ -35,7 +35,7 @@ pub fn run(args: &AllocateArgs, reporter: &Reporter) -> Result<Allocation> {
     let options = options(allocator, args);
     options.check()?;
     args.out.as_deref().map_or(Ok(()), atomic::usable_folder)?;
-    let inputs = Inputs::read(allocator, args)?;
+    let inputs = AllocateInputs::read(allocator, args)?;
     inputs.notes.iter().for_each(|text| reporter.note(text));
     let budget = allocator.allocate(&Request {
         heads: inputs.heads,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::inputs::Inputs;
+use super::inputs::AllocateInputs;
 use super::mean;
 use crate::budget::{Allocator, Budget, BudgetOptions, Needs};
 use crate::cli::AllocateArgs;
@@ -57,7 +57,7 @@ pub struct Allocation {
     /// The constants that the method uses, in words.
     pub constants: Option<String>,
     /// What was read.
-    pub inputs: Inputs,
+    pub inputs: AllocateInputs,
     /// The tokens of every head.
     pub budget: Budget,
     /// The files written.
@@ -79,7 +79,7 @@ impl Allocation {
         allocator: &dyn Allocator,
         options: &BudgetOptions,
         args: &AllocateArgs,
-        inputs: Inputs,
+        inputs: AllocateInputs,
         budget: Budget,
     ) -> Self {
         let heads = inputs.heads;

@@ -13,8 +13,7 @@ use crate::heads::Granularity;
 use crate::plan::check_tokens;
 use crate::score::CompatSet;
 use crate::system::Reporter;
-use crate::tasks::{self, Asked, Purpose, TaskSource};
-
+use crate::tasks::{self, Purpose, TaskOptions, TaskSource};
 
 /// A comparison to run, without contradictions.
 pub struct EvaluateConfig {
@@ -53,7 +52,7 @@ impl EvaluateConfig {
     /// [`Error::Usage`] naming the option.
     pub fn new(args: &EvaluateArgs, surroundings: &Surroundings) -> Result<Self> {
         let compat = CompatSet::default();
-        let task = tasks::choose(&Asked {
+        let task = tasks::choose(&TaskOptions {
             task: &args.task,
             text: &args.text,
             probes: &args.probes,

@@ -151,7 +151,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
         true => groups(&config.settings, &records),
         false => Vec::new(),
     };
-    let made = outputs::Made {
+    let made = outputs::EvaluateRun {
         config,
         inputs: inputs.common(),
         model: &model,

@@ -17,10 +17,10 @@ use crate::score::bootstrap::RESAMPLES;
 use crate::system::atomic;
 use crate::system::machine;
 use crate::system::terminal::json_line;
-use crate::tasks::{Common, Metric, Part, Provenance, Task};
+use crate::tasks::{Common, Metric, Part, Task, TaskProvenance};
 
 /// What a comparison was made of and what came out.
-pub(super) struct Made<'a> {
+pub(super) struct EvaluateRun<'a> {
     pub config: &'a EvaluateConfig,
     pub inputs: Common<'a>,
     pub model: &'a Llama,
@@ -56,7 +56,7 @@ struct Evaluation<'a> {
     groups: &'a [Group],
     compression: CompressionMeta<'a>,
     #[serde(flatten)]
-    provenance: Provenance<'a>,
+    provenance: TaskProvenance<'a>,
     run: RunMeta,
 }
 
@@ -168,7 +168,7 @@ impl EvaluateDir {
     /// As [`atomic::write`].
     pub fn write(
         &self,
-        made: &Made,
+        made: &EvaluateRun,
         pictures: Vec<(String, Picture)>,
         seconds: f64,
         peak_rss_bytes: Option<u64>,
@@ -196,7 +196,7 @@ impl EvaluateDir {
 }
 
 /// The table, and where groups are reported another of them.
-fn markdown(made: &Made) -> String {
+fn markdown(made: &EvaluateRun) -> String {
     let mut text = report::markdown(made.rows);
     if !made.groups.is_empty() {
         text.push('\n');
@@ -205,8 +205,12 @@ fn markdown(made: &Made) -> String {
     text
 }
 
-fn evaluation<'a>(made: &'a Made<'a>, seconds: f64, peak_rss_bytes: Option<u64>) -> Evaluation<'a> {
-    let Made { config, inputs, model, task, records, rows, groups, batch, evidence } = made;
+fn evaluation<'a>(
+    made: &'a EvaluateRun<'a>,
+    seconds: f64,
+    peak_rss_bytes: Option<u64>,
+) -> Evaluation<'a> {
+    let EvaluateRun { config, inputs, model, task, records, rows, groups, batch, evidence } = made;
     // The constants are those of every setting; only the budget differs.
     let options = &config.settings[0].options;
     let mut methods: Vec<MethodMeta> = Vec::new();
@@ -266,7 +270,7 @@ fn evaluation<'a>(made: &'a Made<'a>, seconds: f64, peak_rss_bytes: Option<u64>)
     }
 }
 
-fn answers(made: &Made) -> Result<Vec<u8>> {
+fn answers(made: &EvaluateRun) -> Result<Vec<u8>> {
     let mut lines = Vec::new();
     for record in made.records {
         let Record { id, group, part, prompt_tokens, depth, .. } = record;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::outputs::Made;
+use super::outputs::EvaluateRun;
 use super::run::Record;
 use super::setting::{FULL, Setting};
 use super::table::Row;
@@ -13,7 +13,7 @@ use crate::plot::{
 use crate::tasks::Part;
 
 /// Every picture with the stem of its file name.
-pub(super) fn draw(made: &Made) -> Result<Vec<(String, Picture)>> {
+pub(super) fn draw(made: &EvaluateRun) -> Result<Vec<(String, Picture)>> {
     let model = &made.inputs.model().name;
     let task = made.config.task.info().name;
     let stem = |what: &str| format!("{model}_{task}_{what}");
@@ -43,13 +43,13 @@ fn budgets(rows: &[Row]) -> Vec<usize> {
 }
 
 /// FullKV and the settings of one budget, by their place in the list.
-fn at_budget(made: &Made, budget: usize) -> Vec<usize> {
+fn at_budget(made: &EvaluateRun, budget: usize) -> Vec<usize> {
     let here = |s: &Setting| s.budget_tokens.is_none_or(|b| b == budget);
     let all = made.config.settings.iter().enumerate();
     all.filter(|(_, s)| here(s)).map(|(i, _)| i).collect()
 }
 
-fn maps(made: &Made, budget: usize, settings: &[usize]) -> Result<Picture> {
+fn maps(made: &EvaluateRun, budget: usize, settings: &[usize]) -> Result<Picture> {
     let titles: Vec<String> = settings
         .iter()
         .map(|&i| format!("{} {:.2}", made.rows[i].method, made.rows[i].accuracy().mean))
@@ -103,7 +103,7 @@ fn columns(records: &[Record]) -> Vec<usize> {
 }
 
 /// The accuracy of one setting by depth, or by the place among `groups`, and length.
-fn cells(made: &Made, setting: usize, groups: &[String]) -> Vec<DepthLengthCell> {
+fn cells(made: &EvaluateRun, setting: usize, groups: &[String]) -> Vec<DepthLengthCell> {
     let mut cells: Vec<(f64, usize, Vec<f64>)> = Vec::new();
     for (record, column) in made.records.iter().zip(columns(made.records)) {
         let group = groups.iter().position(|g| *g == record.group).unwrap_or(0) as f64;
@@ -126,7 +126,7 @@ fn cells(made: &Made, setting: usize, groups: &[String]) -> Vec<DepthLengthCell>
 }
 
 /// Accuracy over what `x` says of a row; rows without an x are not drawn.
-fn curves(made: &Made, x: &dyn Fn(&Row) -> Option<f64>, x_label: &str) -> Result<Picture> {
+fn curves(made: &EvaluateRun, x: &dyn Fn(&Row) -> Option<f64>, x_label: &str) -> Result<Picture> {
     let mut list: Vec<Line> = Vec::new();
     for row in made.rows {
         let Some(x) = x(row) else { continue };

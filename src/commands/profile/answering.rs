@@ -11,7 +11,7 @@ use crate::model::Llama;
 use crate::prompt::Prompt;
 
 /// A probe as the model gets it.
-pub(super) struct Asked {
+pub(super) struct PreparedProbe {
     pub prompt: Prompt,
     /// Where what counts is in the prompt.
     spans: Vec<Range<usize>>,
@@ -20,7 +20,7 @@ pub(super) struct Asked {
     shared: usize,
 }
 
-impl Asked {
+impl PreparedProbe {
     /// The probe of one step of `job`.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ pub(super) fn of_one_probe(e: &Error) -> bool {
 }
 
 /// What the model said.
-pub(super) struct Answer {
+pub(super) struct ProbeAnswer {
     pub generation: Generation,
     /// Tokens of the prompt that were not run.
     pub reused_tokens: usize,
@@ -75,7 +75,7 @@ impl Answering<'_> {
     ///
     /// # Errors
     /// All that is not about memory or a GPU that fails.
-    pub fn answers(&mut self, asked: &[Asked]) -> Result<Vec<Result<Answer>>> {
+    pub fn answers(&mut self, asked: &[PreparedProbe]) -> Result<Vec<Result<ProbeAnswer>>> {
         if asked.len() > 1 {
             match self.together(asked) {
                 Ok(answers) => return Ok(answers.into_iter().map(Ok).collect()),
@@ -92,7 +92,7 @@ impl Answering<'_> {
     }
 
     /// One answer, with a second chance where a cache for the longest probe was too large.
-    fn alone(&mut self, asked: &Asked) -> Result<Answer> {
+    fn alone(&mut self, asked: &PreparedProbe) -> Result<ProbeAnswer> {
         let asked = std::slice::from_ref(asked);
         let mut answers = self.together(asked);
         if matches!(answers, Err(Error::Resources(_))) && self.caches.tighten(asked[0].tokens()) {
@@ -101,12 +101,12 @@ impl Answering<'_> {
         answers?.pop().ok_or_else(|| Error::bug("a probe was not answered"))
     }
 
-    fn together(&mut self, asked: &[Asked]) -> Result<Vec<Answer>> {
+    fn together(&mut self, asked: &[PreparedProbe]) -> Result<Vec<ProbeAnswer>> {
         let Self { model, settings, caches, proceed, .. } = self;
         guarded(model.compute(), || {
-            let needed: Vec<usize> = asked.iter().map(Asked::tokens).collect();
+            let needed: Vec<usize> = asked.iter().map(PreparedProbe::tokens).collect();
             let mut own = caches.take(&needed, asked.first().map_or(0, |first| first.shared));
-            let mut questions: Vec<Question> = asked.iter().map(Asked::question).collect();
+            let mut questions: Vec<Question> = asked.iter().map(PreparedProbe::question).collect();
             if let [first, ..] = &mut questions[..] {
                 // After a failure what it was to share is lost.
                 first.shared = own[0].len();
@@ -114,7 +114,7 @@ impl Answering<'_> {
             let generations =
                 generate_together(model, &mut own, &questions, settings, &mut || proceed())?;
             caches.put(own);
-            let answer = |(generation, question): (Generation, &Question)| Answer {
+            let answer = |(generation, question): (Generation, &Question)| ProbeAnswer {
                 generation,
                 reused_tokens: question.shared,
             };
@@ -133,7 +133,7 @@ mod tests {
     use crate::system::panics::caught;
 
     /// Three prompts that begin alike, the later ones with 30 tokens of the one before.
-    fn asked() -> Vec<Asked> {
+    fn asked() -> Vec<PreparedProbe> {
         let prompt = |i: u32| -> Vec<u32> {
             (0..30).chain((0..20).map(|k| 40 + i * 20 + k)).map(|id| 10 + id * 37 % 400).collect()
         };
@@ -145,7 +145,7 @@ mod tests {
             depth_reached: 0.5,
             haystack_cycles: 1,
         };
-        let one = |i: u32| Asked {
+        let one = |i: u32| PreparedProbe {
             prompt: asked(prompt(i)),
             spans: vec![5..9],
             max_new_tokens: 3,
@@ -174,7 +174,7 @@ mod tests {
             proceed: &proceed,
         };
         let all = answering.answers(&asked()).unwrap();
-        let told = |answer: Result<Answer>| {
+        let told = |answer: Result<ProbeAnswer>| {
             answer.map(|a| (a.generation.observation.generated, a.reused_tokens))
         };
         (all.into_iter().map(told).collect(), answering.batch)

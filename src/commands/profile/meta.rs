@@ -20,7 +20,7 @@ use crate::plan::ProbeId;
 use crate::system::machine;
 
 /// What a run was made of and what came out.
-pub(super) struct Made<'a> {
+pub(super) struct ProfileRun<'a> {
     pub config: &'a ProfileConfig,
     pub inputs: &'a Inputs,
     pub job: &'a Job,
@@ -28,7 +28,7 @@ pub(super) struct Made<'a> {
     pub probed: &'a Probed,
 }
 
-impl Made<'_> {
+impl ProfileRun<'_> {
     /// The tasks of the probes, ascending; none for needles.
     pub fn job_tasks(&self) -> Vec<SubTask> {
         tasks(&self.probed.records)
@@ -111,12 +111,12 @@ struct RunMeta {
 
 impl<'a> Meta<'a> {
     pub fn new(
-        made: &'a Made<'a>,
+        made: &'a ProfileRun<'a>,
         result: &'a ScoreResult,
         seconds: Seconds,
         peak_rss_bytes: Option<u64>,
     ) -> Self {
-        let Made { config, inputs, job, model, probed } = made;
+        let ProfileRun { config, inputs, job, model, probed } = made;
         let own: Vec<&ProbeRecord> = probed
             .records
             .iter()

@@ -169,7 +169,7 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
             ));
         }
     })?;
-    let made = meta::Made { config, inputs, job, model, probed: &probed };
+    let made = meta::ProfileRun { config, inputs, job, model, probed: &probed };
     let against = match config.task.info().label() {
         None => AgainstNeedles::default(),
         Some(_) => {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Seconds;
-use super::meta::{Made, Meta};
+use super::meta::{Meta, ProfileRun};
 use super::record::{ProbeRecord, Status};
 use super::statistics::ScoreResult;
 use crate::error::{Error, Result};
@@ -63,7 +63,7 @@ impl OutputDir {
     /// [`Error::Bug`] if a picture cannot be drawn.
     pub(super) fn draw(
         &self,
-        made: &Made,
+        made: &ProfileRun,
         results: &[ScoreResult],
         needles: &[(&'static str, HeadMatrix)],
     ) -> Result<Vec<NamedBytes>> {
@@ -109,7 +109,7 @@ impl OutputDir {
     /// As [`atomic::write`].
     pub(super) fn write_scores(
         &self,
-        made: &Made,
+        made: &ProfileRun,
         results: &[ScoreResult],
         pictures: Vec<NamedBytes>,
         seconds: Seconds,
@@ -143,12 +143,12 @@ fn file_stem(model: &str, task: &BenchmarkInfo, sub_task: Option<SubTask>) -> St
     }
 }
 
-fn stem(made: &Made, sub_task: Option<SubTask>) -> String {
+fn stem(made: &ProfileRun, sub_task: Option<SubTask>) -> String {
     file_stem(&made.inputs.model.name, made.config.task.info(), sub_task)
 }
 
 /// The model and what was probed, for titles.
-fn whose(made: &Made, sub_task: Option<SubTask>) -> String {
+fn whose(made: &ProfileRun, sub_task: Option<SubTask>) -> String {
     let model = &made.inputs.model.name;
     match (made.config.task.info().label(), sub_task) {
         (None, _) => model.clone(),
@@ -180,7 +180,7 @@ fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn subtitle(made: &Made, task: Option<SubTask>) -> String {
+fn subtitle(made: &ProfileRun, task: Option<SubTask>) -> String {
     let own = || made.probed.records.iter().filter(|r| task.is_none() || r.task == task);
     let lengths = &made.job.context_lengths;
     let (first, last) = (lengths.first().unwrap_or(&0), lengths.last().unwrap_or(&0));
@@ -195,7 +195,7 @@ fn subtitle(made: &Made, task: Option<SubTask>) -> String {
     )
 }
 
-fn heatmap(made: &Made, result: &ScoreResult) -> Result<Picture> {
+fn heatmap(made: &ProfileRun, result: &ScoreResult) -> Result<Picture> {
     let name = result.score.name();
     head_heatmap(
         &result.mean,
@@ -209,7 +209,7 @@ fn heatmap(made: &Made, result: &ScoreResult) -> Result<Picture> {
 
 /// The heads that reason over stories beside those that retrieve needles, where both are known.
 fn reasoning_beside_retrieval(
-    made: &Made,
+    made: &ProfileRun,
     results: &[ScoreResult],
     needles: &[(&'static str, HeadMatrix)],
 ) -> Result<Option<Picture>> {
@@ -232,7 +232,7 @@ fn reasoning_beside_retrieval(
 }
 
 /// Depth × length, or task × length: the mean value of the gate, over probes with an answer.
-fn answers(made: &Made) -> Result<Picture> {
+fn answers(made: &ProfileRun) -> Result<Picture> {
     let probed = made.probed;
     let config = &made.config.probes;
     let have_depths = made.inputs.probes.have_depths();

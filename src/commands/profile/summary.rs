@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Seconds;
-use super::meta::Made;
+use super::meta::ProfileRun;
 use super::outputs::pooled;
 use super::ranking::Ranking;
 use super::record::Status;
@@ -90,7 +90,7 @@ pub struct ScoreSummary {
 
 impl Summary {
     pub(super) fn new(
-        made: &Made,
+        made: &ProfileRun,
         results: &[ScoreResult],
         rankings: Vec<Ranking>,
         files: &[PathBuf],

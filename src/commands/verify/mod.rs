@@ -80,7 +80,7 @@ impl Agreement {
 
 /// What [`verify`] measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct Verification {
     /// The checkpoint's folder.
     pub model: String,
     /// The golden file.
@@ -115,7 +115,7 @@ pub struct Report {
     pub passed: bool,
 }
 
-impl Report {
+impl Verification {
     /// Whether this build computes what transformers computes, within the tolerances.
     pub fn passed(&self) -> bool {
         self.passed
@@ -167,7 +167,7 @@ impl VerifyConfig {
 ///
 /// # Errors
 /// As [`verify`], and those of device and hub.
-pub fn run(config: &VerifyConfig) -> Result<Report> {
+pub fn run(config: &VerifyConfig) -> Result<Verification> {
     let session = job::open(&config.compute, &[], &config.reporter)?;
     let dir = match &config.model {
         ModelChoice::Hub(model) => hub::fetch(model)?.dir,
@@ -185,8 +185,8 @@ pub fn run(config: &VerifyConfig) -> Result<Report> {
 /// # Errors
 /// [`Error::Data`] naming the key if the golden file cannot be used with this checkpoint,
 /// [`Error::Model`] if the checkpoint cannot be used. A difference is no error, but a report that
-/// has not [passed](Report::passed).
-pub fn verify(dir: &Path, golden: Option<&Path>, session: &Session) -> Result<Report> {
+/// has not [passed](Verification::passed).
+pub fn verify(dir: &Path, golden: Option<&Path>, session: &Session) -> Result<Verification> {
     let config = ModelConfig::from_dir(dir)?;
     let path = golden.map_or_else(|| dir.join("golden.json"), Path::to_owned);
     // Read first: a mistake in it should not cost the time to load a large model.
@@ -198,7 +198,7 @@ pub fn verify(dir: &Path, golden: Option<&Path>, session: &Session) -> Result<Re
     comparison.rows(&model)?;
     comparison.prompt(&model)?;
     let passed = comparison.passed();
-    Ok(Report {
+    Ok(Verification {
         model: dir.display().to_string(),
         golden: path.display().to_string(),
         transformers: golden.transformers.clone(),
@@ -338,7 +338,7 @@ fn count(agreement: &mut Agreement, logits: &[f32], id: u32, slack: f32) {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by = match &self.transformers {
             Some(version) => format!(" (transformers {version})"),

@@ -72,9 +72,9 @@ impl Evictor for DecodeEviction {
 }
 
 /// Rows for an evictor, if there is one.
-struct Observed<'a>(Option<&'a mut dyn Evictor>);
+struct EvictorRows<'a>(Option<&'a mut dyn Evictor>);
 
-impl RaggedRows for Observed<'_> {
+impl RaggedRows for EvictorRows<'_> {
     fn wanted(&self) -> bool {
         self.0.is_some()
     }
@@ -157,13 +157,13 @@ pub fn continue_together(
     let first = argmax(first_logits);
     let begun = Continuation { ids: vec![first], stopped: limits.stop.contains(&first), secs: 0.0 };
     let begin = |Continuing { cache, evictor }| {
-        let observed = Observed(evictor);
-        Answer { cache, observed, most: limits.max_new_tokens, so_far: begun.clone() }
+        let observed = EvictorRows(evictor);
+        OpenAnswer { cache, observed, most: limits.max_new_tokens, so_far: begun.clone() }
     };
-    let mut answers: Vec<Answer> = answers.into_iter().map(begin).collect();
+    let mut answers: Vec<OpenAnswer> = answers.into_iter().map(begin).collect();
     loop {
         let start = Instant::now();
-        let mut open: Vec<&mut Answer> = answers.iter_mut().filter(|a| !a.ended()).collect();
+        let mut open: Vec<&mut OpenAnswer> = answers.iter_mut().filter(|a| !a.ended()).collect();
         if open.is_empty() {
             return Ok(answers.into_iter().map(|answer| answer.so_far).collect());
         }
@@ -187,15 +187,15 @@ pub fn continue_together(
 }
 
 /// A [`Continuing`] on its way.
-struct Answer<'a> {
+struct OpenAnswer<'a> {
     cache: &'a mut RaggedCache,
-    observed: Observed<'a>,
+    observed: EvictorRows<'a>,
     /// Most tokens.
     most: usize,
     so_far: Continuation,
 }
 
-impl Answer<'_> {
+impl OpenAnswer<'_> {
     fn ended(&self) -> bool {
         self.so_far.stopped || self.so_far.ids.len() >= self.most
     }

@@ -40,7 +40,7 @@ pub fn generate_together(
 ) -> Result<Vec<Generation>> {
     check(caches, questions)?;
     let masks = questions.iter().map(|q| NeedleMask::new(q.needle)).collect::<Result<Vec<_>>>()?;
-    let asked = questions.iter().zip(&masks).map(|(question, mask)| Asked {
+    let asked = questions.iter().zip(&masks).map(|(question, mask)| OpenQuestion {
         question,
         capture: StatsCapture::new(mask, settings.top_k, model.compute()),
         generated: Vec::new(),
@@ -48,7 +48,7 @@ pub fn generate_together(
         prefill_secs: 0.0,
         decode_secs: 0.0,
     });
-    let mut group = Group { model, caches, asked: asked.collect(), settings };
+    let mut group = Batch { model, caches, asked: asked.collect(), settings };
     for pieces in group.passes() {
         proceed()?;
         group.prefill(&pieces)?;
@@ -92,13 +92,13 @@ fn check(caches: &[KvCache], questions: &[Question]) -> Result<()> {
 
 /// Some of the tokens of one prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Piece {
+struct PromptPart {
     question: usize,
     tokens: Range<usize>,
 }
 
 /// One question on its way.
-struct Asked<'a> {
+struct OpenQuestion<'a> {
     question: &'a Question<'a>,
     capture: StatsCapture<'a>,
     generated: Vec<u32>,
@@ -107,7 +107,7 @@ struct Asked<'a> {
     decode_secs: f64,
 }
 
-impl Asked<'_> {
+impl OpenQuestion<'_> {
     /// Takes the logits after the last token that was run.
     fn next(&mut self, logits: &[f32], stop: &[u32]) -> Result<()> {
         self.capture.finish_row()?;
@@ -138,25 +138,25 @@ impl Asked<'_> {
 }
 
 /// All questions and their caches.
-struct Group<'a> {
+struct Batch<'a> {
     model: &'a Llama,
     caches: &'a mut [KvCache],
-    asked: Vec<Asked<'a>>,
+    asked: Vec<OpenQuestion<'a>>,
     settings: &'a Settings,
 }
 
-impl Group<'_> {
+impl Batch<'_> {
     /// The passes of the prompts.
-    fn passes(&self) -> Vec<Vec<Piece>> {
+    fn passes(&self) -> Vec<Vec<PromptPart>> {
         let prompts: Vec<_> =
             self.asked.iter().map(|a| (a.question.shared, a.question.prompt.len())).collect();
         passes(&prompts, self.settings.chunk, self.model.compute().query_block)
     }
 
     /// Runs pieces of prompts in one pass, and takes the first id of every answer whose prompt ends in it.
-    fn prefill(&mut self, pieces: &[Piece]) -> Result<()> {
+    fn prefill(&mut self, pieces: &[PromptPart]) -> Result<()> {
         let start = Instant::now();
-        for Piece { question, tokens } in pieces {
+        for PromptPart { question, tokens } in pieces {
             let shared = self.asked[*question].question.shared;
             if *question > 0 && tokens.start == shared {
                 let (before, own) = self.caches.split_at_mut(*question);
@@ -184,7 +184,7 @@ impl Group<'_> {
             self.asked[*i].next(&logits, &self.settings.stop)?;
         }
         let secs = start.elapsed().as_secs_f64();
-        for Piece { question, tokens } in pieces {
+        for PromptPart { question, tokens } in pieces {
             let share = tokens.len() as f64 / tokens_run as f64;
             self.asked[*question].prefill_secs += secs * share;
         }
@@ -238,8 +238,8 @@ impl Group<'_> {
 /// The passes of prompts of which the first `(shared, ..)` tokens are those of the prompt before and that
 /// are `(.., tokens)` long: at most `chunk` tokens each, of every prompt in passes of its own as
 /// [`pass_lengths`] says. What fits together is, if what is shared has been run by then.
-fn passes(prompts: &[(usize, usize)], chunk: usize, block: usize) -> Vec<Vec<Piece>> {
-    let mut passes: Vec<Vec<Piece>> = Vec::new();
+fn passes(prompts: &[(usize, usize)], chunk: usize, block: usize) -> Vec<Vec<PromptPart>> {
+    let mut passes: Vec<Vec<PromptPart>> = Vec::new();
     // Tokens of the prompt before that are in its cache when the last of `passes` begins.
     let mut held = 0;
     let mut last = Vec::new();
@@ -249,12 +249,16 @@ fn passes(prompts: &[(usize, usize)], chunk: usize, block: usize) -> Vec<Vec<Pie
         held = shared;
         for n in pass_lengths(tokens - shared, chunk, block) {
             let room = chunk
-                - last.iter().map(|piece: &Piece| piece.tokens.len()).sum::<usize>().min(chunk);
+                - last
+                    .iter()
+                    .map(|piece: &PromptPart| piece.tokens.len())
+                    .sum::<usize>()
+                    .min(chunk);
             if !last.is_empty() && (!may_join || n > room) {
                 passes.push(std::mem::take(&mut last));
                 held = from;
             }
-            last.push(Piece { question, tokens: from..from + n });
+            last.push(PromptPart { question, tokens: from..from + n });
             from += n;
             // Its next piece has to wait for this one.
             may_join = false;

@@ -43,11 +43,11 @@ pub struct RaggedCache {
     /// Of one key and one value.
     token_bytes: usize,
     seen: usize,
-    layers: Vec<Layer>,
+    layers: Vec<LayerLists>,
 }
 
 #[derive(Debug, Clone)]
-struct Layer {
+struct LayerLists {
     lists: Vec<List>,
     store: Store,
 }
@@ -115,10 +115,10 @@ impl RaggedCache {
             #[cfg(feature = "kernels")]
             if !compute.on_host {
                 let store = Store::Device(Box::new(DeviceStore::gather(&lists, keys, values)));
-                return Ok(Layer { lists, store });
+                return Ok(LayerLists { lists, store });
             }
             let store = Store::Host(HostStore::gather(&lists, keys, values)?);
-            Ok(Layer { lists, store })
+            Ok(LayerLists { lists, store })
         };
         let layers = cache.into_layers().enumerate().map(gather).collect::<Result<_>>()?;
         let token_bytes = 2 * head_dim * compute.dtype.size();
@@ -225,7 +225,7 @@ impl RaggedCache {
         window: Option<usize>,
         want_rows: bool,
     ) -> Result<Attended> {
-        let Layer { lists, store } = &mut self.layers[layer];
+        let LayerLists { lists, store } = &mut self.layers[layer];
         match store {
             Store::Host(store) => store.append(lists, k, v)?,
             #[cfg(feature = "kernels")]

@@ -24,7 +24,7 @@ pub use task::BabilongTask;
 
 use std::path::PathBuf;
 
-use super::{Asked, Benchmark, BenchmarkInfo, ProbeInputs, Purpose, TaskInputs, TaskSource};
+use super::{Benchmark, BenchmarkInfo, ProbeInputs, Purpose, TaskInputs, TaskOptions, TaskSource};
 use crate::config::{AnswerDefaults, AtOption, DEFAULT_SAMPLES, ProbeConfig, at_least_one};
 use crate::error::Result;
 use crate::gate::GateKind;
@@ -60,19 +60,19 @@ impl Benchmark for Babilong {
         &INFO
     }
 
-    fn source(&self, asked: &Asked) -> Result<Box<dyn TaskSource>> {
+    fn source(&self, asked: &TaskOptions) -> Result<Box<dyn TaskSource>> {
         let (list, option) = asked.list();
         let tasks = |list: &str| parse_tasks(list).at_option(option);
         let samples = at_least_one("--samples", asked.task.samples)?;
         let rows = match &asked.task.task_data {
-            None => Rows::Told(Stories {
+            None => StoryRows::Told(Stories {
                 tasks: tasks(list.unwrap_or(default_tasks(asked.purpose)))?,
                 samples: samples.unwrap_or(DEFAULT_SAMPLES),
                 held_out: asked.purpose == Purpose::Evaluate,
             }),
             Some(path) => {
                 let tasks = list.map(tasks).transpose()?;
-                Rows::Published { path: path.clone(), tasks, samples }
+                StoryRows::Published { path: path.clone(), tasks, samples }
             }
         };
         let (p, published) = (asked.probes, asked.task.task_data.is_some());
@@ -104,14 +104,14 @@ impl Benchmark for Babilong {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BabilongSource {
     /// The stories.
-    pub rows: Rows,
+    pub rows: StoryRows,
     /// Files with templates by task.
     pub prompts: Vec<PathBuf>,
 }
 
 /// Which stories.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rows {
+pub enum StoryRows {
     /// Stories in the forms of bAbI that are told here.
     Told(Stories),
     /// Published rows.
@@ -147,7 +147,7 @@ impl ProbeSource for BabilongSource {
     fn read(&self, config: &ProbeConfig) -> Result<ProbeTexts> {
         let templates = TaskTemplates::read(&self.prompts)?;
         let texts = match &self.rows {
-            Rows::Told(stories) => {
+            StoryRows::Told(stories) => {
                 let told = stories.tell(config.seed)?;
                 let origin = TextsOrigin::Stories {
                     tasks: stories.tasks.iter().map(|task| task.sub_task()).collect(),
@@ -156,7 +156,7 @@ impl ProbeSource for BabilongSource {
                 };
                 ProbeTexts::new(told.into_iter().map(ProbeText::Facts).collect(), origin)
             }
-            Rows::Published { path, tasks, samples } => {
+            StoryRows::Published { path, tasks, samples } => {
                 let published = Published::load(path, tasks.as_deref(), *samples)?;
                 let notes = published.notes();
                 let Published { contexts, files } = published;

@@ -18,7 +18,7 @@ pub use task::LongBenchTask;
 
 use std::path::PathBuf;
 
-use super::{Asked, Benchmark, BenchmarkInfo, TaskInputs, TaskSource, names};
+use super::{Benchmark, BenchmarkInfo, TaskInputs, TaskOptions, TaskSource, names};
 use crate::cli::CodeSimilarityArg;
 use crate::config::{AnswerDefaults, ProbeConfig, StopRule, at_least_one};
 use crate::error::{Error, Result};
@@ -53,7 +53,7 @@ impl Benchmark for LongBench {
         &INFO
     }
 
-    fn source(&self, asked: &Asked) -> Result<Box<dyn TaskSource>> {
+    fn source(&self, asked: &TaskOptions) -> Result<Box<dyn TaskSource>> {
         Ok(Box::new(LongBenchSource::new(&LONGBENCH, asked)?))
     }
 }
@@ -82,7 +82,7 @@ impl LongBenchSource {
     ///
     /// # Errors
     /// [`Error::Usage`] naming the option.
-    pub fn new(suite: &'static Suite, asked: &Asked) -> Result<Self> {
+    pub fn new(suite: &'static Suite, asked: &TaskOptions) -> Result<Self> {
         let path = asked.task.task_data.clone().ok_or_else(|| {
             Error::usage(format!("the rows of {} are not a part of headprof", suite.title))
                 .at(format!("--task {}", suite.info.name))

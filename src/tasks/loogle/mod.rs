@@ -5,7 +5,7 @@
 mod rows;
 
 use super::longbench::{LongBenchMetric, LongBenchSource, Suite, dataset};
-use super::{Asked, Benchmark, BenchmarkInfo, TaskSource};
+use super::{Benchmark, BenchmarkInfo, TaskOptions, TaskSource};
 use crate::error::Result;
 
 /// See the [module](self).
@@ -41,7 +41,7 @@ impl Benchmark for LooGle {
         &INFO
     }
 
-    fn source(&self, asked: &Asked) -> Result<Box<dyn TaskSource>> {
+    fn source(&self, asked: &TaskOptions) -> Result<Box<dyn TaskSource>> {
         Ok(Box::new(LongBenchSource::new(&LOOGLE, asked)?))
     }
 }

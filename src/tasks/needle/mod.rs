@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 pub use task::NeedleTask;
 
-use super::{Asked, Benchmark, BenchmarkInfo, ProbeInputs, TaskInputs, TaskSource};
+use super::{Benchmark, BenchmarkInfo, ProbeInputs, TaskInputs, TaskOptions, TaskSource};
 use crate::config::{AnswerDefaults, ProbeConfig};
 use crate::error::Result;
 use crate::job::{ProbeSource, ProbeTexts, Session, TextsOrigin};
@@ -30,7 +30,7 @@ impl Benchmark for Needles {
         &INFO
     }
 
-    fn source(&self, asked: &Asked) -> Result<Box<dyn TaskSource>> {
+    fn source(&self, asked: &TaskOptions) -> Result<Box<dyn TaskSource>> {
         Ok(Box::new(NeedleSource { path: asked.probes.needles.clone() }))
     }
 }

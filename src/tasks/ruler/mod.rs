@@ -23,7 +23,7 @@ pub use task::{RulerSet, RulerTask};
 
 use std::path::PathBuf;
 
-use super::{Asked, Benchmark, BenchmarkInfo, TaskInputs, TaskSource, names};
+use super::{Benchmark, BenchmarkInfo, TaskInputs, TaskOptions, TaskSource, names};
 use crate::config::{AnswerDefaults, DEFAULT_SAMPLES, ProbeConfig, StopRule, at_least_one};
 use crate::error::{Error, Result};
 use crate::job::Session;
@@ -47,19 +47,19 @@ impl Benchmark for Ruler {
         &INFO
     }
 
-    fn source(&self, asked: &Asked) -> Result<Box<dyn TaskSource>> {
+    fn source(&self, asked: &TaskOptions) -> Result<Box<dyn TaskSource>> {
         let samples = at_least_one("--samples", asked.task.samples)?;
         let max_prompt_tokens = at_least_one("--max-prompt-tokens", asked.text.max_prompt_tokens)?;
         let list = asked.list();
         let rows = match &asked.task.task_data {
-            None => Rows::Generated(GeneratedRows {
+            None => RulerRows::Generated(GeneratedRulerRows {
                 kinds: match list {
                     (Some(text), option) => names((text, option), RulerKind::parse)?,
                     (None, _) => RulerKind::ALL.to_vec(),
                 },
                 samples: samples.unwrap_or(DEFAULT_SAMPLES),
             }),
-            Some(path) => Rows::Published(PublishedRows {
+            Some(path) => RulerRows::Published(PublishedRulerRows {
                 path: path.clone(),
                 tasks: match list {
                     (Some(text), option) => Some(names((text, option), published_task)?),
@@ -101,23 +101,23 @@ fn published_task(name: &str) -> Result<&'static str> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RulerSource {
     /// The rows.
-    pub rows: Rows,
+    pub rows: RulerRows,
     /// Most tokens of an answer; `None` for RULER's own.
     pub max_new_tokens: Option<usize>,
 }
 
 /// Which rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rows {
+pub enum RulerRows {
     /// Rows that are made here.
-    Generated(GeneratedRows),
+    Generated(GeneratedRulerRows),
     /// Rows of RULER's own generator.
-    Published(PublishedRows),
+    Published(PublishedRulerRows),
 }
 
 /// Which rows are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GeneratedRows {
+pub struct GeneratedRulerRows {
     /// The tasks, each once.
     pub kinds: Vec<RulerKind>,
     /// Rows of each task at each length.
@@ -126,7 +126,7 @@ pub struct GeneratedRows {
 
 /// Which published rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublishedRows {
+pub struct PublishedRulerRows {
     /// A file or a folder of such.
     pub path: PathBuf,
     /// Tasks; `None` for all that the files' paths say.

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::job::ProbeSource;
 use crate::score::{self, Compat, CompatSet, HeadScore, ScoreOptions, ScoreRows};
 use crate::system::Reporter;
-use crate::tasks::{self, Asked, Purpose, TaskSource};
+use crate::tasks::{self, Purpose, TaskOptions, TaskSource};
 
 /// A profile to run, without contradictions.
 pub struct ProfileConfig {
@@ -48,7 +48,7 @@ impl ProfileConfig {
     pub fn new(args: &ProfileArgs, surroundings: &Surroundings) -> Result<Self> {
         let compat: CompatSet =
             args.compat.as_deref().unwrap_or("").parse().at_option("--compat")?;
-        let task = tasks::choose(&Asked {
+        let task = tasks::choose(&TaskOptions {
             task: &args.task,
             text: &TextArgs::default(),
             probes: &args.probes,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::answering::{Answer, Answering, Asked, of_one_probe};
+use super::answering::{Answering, PreparedProbe, ProbeAnswer, of_one_probe};
 use super::probe_cache::ProbeCaches;
 use super::record::{ProbeRecord, ProbeSeconds, Status};
 use crate::commands::profile::ProfileConfig;
@@ -178,7 +178,7 @@ impl Run<'_> {
         while !steps.is_empty() {
             let (now, later) = steps.split_at(answering.batch.min(steps.len()));
             steps = later;
-            let asked = now.iter().map(|step| Asked::new(self.job, step));
+            let asked = now.iter().map(|step| PreparedProbe::new(self.job, step));
             let asked = asked.collect::<Result<Vec<_>>>()?;
             for ((step, asked), answer) in now.iter().zip(&asked).zip(answering.answers(&asked)?) {
                 let probe = &self.job.plan.probes[step.probe];
@@ -206,7 +206,7 @@ impl Run<'_> {
     fn judged(
         &self,
         probe: &Probe,
-        Answer { generation, reused_tokens }: Answer,
+        ProbeAnswer { generation, reused_tokens }: ProbeAnswer,
         record: &mut ProbeRecord,
     ) -> Result<Vec<HeadMatrix>> {
         let (config, inputs) = (self.config, self.inputs);

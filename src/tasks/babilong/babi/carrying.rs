@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use rand::{Rng, RngExt};
 
 use super::deeds::{arrivals, place_of};
-use super::scene::{Asked, tell};
+use super::scene::{StoryQuestion, tell};
 use super::words::{OBJECTS, PEOPLE, pick};
 use super::world::{Habits, World};
 use super::{BabiTask, Story};
@@ -40,7 +40,7 @@ pub(super) fn where_is_object<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng
                 return None;
             }
             let (what, placed) = pick(&known, rng);
-            Some(Asked {
+            Some(StoryQuestion {
                 question: format!("Where is the {what}?"),
                 answer: placed.place.to_owned(),
                 supporting: placed.supporting.to_vec(),
@@ -76,7 +76,7 @@ pub(super) fn where_was_object<R: Rng + ?Sized>(
                 return None;
             }
             let (what, from, arrival) = pick(&known, rng);
-            Some(Asked {
+            Some(StoryQuestion {
                 question: format!("Where was the {what} before the {}?", arrival.to),
                 answer: from.place.to_owned(),
                 supporting: vec![from.fact, arrival.taken, arrival.fact],

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use rand::{Rng, RngExt};
 
-use super::scene::{Asked, Scene, tell};
+use super::scene::{Scene, StoryQuestion, tell};
 use super::words::{self, PEOPLE, ROOMS, TOWN, TOWNSPEOPLE, pick, pick_other};
 use super::{BabiTask, Story};
 
@@ -53,8 +53,8 @@ impl Claims {
         (!fitting.is_empty()).then(|| pick(&fitting, rng))
     }
 
-    fn asked(who: &str, place: &str, answer: &str, fact: usize) -> Asked {
-        Asked {
+    fn asked(who: &str, place: &str, answer: &str, fact: usize) -> StoryQuestion {
+        StoryQuestion {
             question: format!("Is {who} in the {place}?"),
             answer: answer.to_owned(),
             supporting: vec![fact],

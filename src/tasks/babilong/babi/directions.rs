@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
-use super::scene::{Asked, number};
+use super::scene::{StoryQuestion, number};
 use super::words::{ROOMS, pick};
 use super::{BabiTask, Story};
 
@@ -49,7 +49,7 @@ pub(super) fn beside<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng: &mut R)
     let links = if facts == 2 { line(rng) } else { tree(facts, rng) };
     let fact = rng.random_range(0..links.len());
     let link = either_way(links[fact], rng);
-    let asked = Asked {
+    let asked = StoryQuestion {
         question: if rng.random_bool(0.5) {
             format!("What is {} of the {}?", DIRECTIONS[link.direction], link.from)
         } else {
@@ -76,7 +76,7 @@ pub(super) fn way<R: Rng + ?Sized>(rng: &mut R) -> Story {
         }
     }
     let (supporting, a, b) = pick(&ways, rng);
-    let asked = Asked {
+    let asked = StoryQuestion {
         question: format!("How do you go from the {} to the {}?", a.from, b.to),
         answer: format!("{},{}", letter(a.direction), letter(b.direction)),
         supporting: supporting.to_vec(),

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use rand::{Rng, RngExt};
 
 use super::deeds::{Deed, Gift, Load, last_gift, load};
-use super::scene::{Asked, tell};
+use super::scene::{StoryQuestion, tell};
 use super::words::{GIVERS, PEOPLE, pick};
 use super::world::{Habits, World};
 use super::{BabiTask, Story};
@@ -60,7 +60,7 @@ pub(super) fn who_gave_what<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng: 
                 1 | 3 => gift.who,
                 _ => gift.to,
             };
-            Some(Asked { question, answer: answer.to_owned(), supporting: vec![fact] })
+            Some(StoryQuestion { question, answer: answer.to_owned(), supporting: vec![fact] })
         },
     )
 }
@@ -79,7 +79,7 @@ pub(super) fn how_many_objects<R: Rng + ?Sized>(
         |rng| World::new(PEOPLE, habits(number), rng),
         |world, rng| {
             let (who, load) = someone_with(world, number, rng)?;
-            Some(Asked {
+            Some(StoryQuestion {
                 question: format!("How many objects is {who} carrying?"),
                 answer: answer.to_owned(),
                 supporting: load.supporting,
@@ -99,7 +99,7 @@ pub(super) fn which_objects<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng: 
         |world, rng| {
             let (who, load) = someone_with(world, number, rng)?;
             let answer = if number == 0 { "nothing".to_owned() } else { load.objects.join(",") };
-            Some(Asked {
+            Some(StoryQuestion {
                 question: format!("What is {who} carrying?"),
                 answer,
                 supporting: load.supporting,

@@ -8,7 +8,7 @@
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
-use super::scene::Asked;
+use super::scene::StoryQuestion;
 use super::words::{pick, pick_other};
 use super::{BabiTask, Story};
 
@@ -77,6 +77,6 @@ fn shuffled<R: Rng + ?Sized>(
 ) -> Story {
     facts.shuffle(rng);
     let supporting = (0..facts.len()).filter(|&i| facts[i].0).collect();
-    let asked = Asked { question, answer: answer.to_owned(), supporting };
+    let asked = StoryQuestion { question, answer: answer.to_owned(), supporting };
     asked.about(task, facts.into_iter().map(|(_, fact)| fact).collect())
 }

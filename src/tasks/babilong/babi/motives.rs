@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use rand::{Rng, RngExt};
 
-use super::scene::{Asked, Scene, tell};
+use super::scene::{Scene, StoryQuestion, tell};
 use super::words::{moved, pick, took};
 use super::{BabiTask, Story};
 
@@ -97,6 +97,6 @@ pub(super) fn why<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng: &mut R) ->
             Stage::Unknown | Stage::Stated => (format!("Where will {name} go?"), place),
         };
         let supporting = vec![motives.stated[who]];
-        Some(Asked { question, answer: answer.to_owned(), supporting })
+        Some(StoryQuestion { question, answer: answer.to_owned(), supporting })
     })
 }

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use rand::{Rng, RngExt};
 
-use super::scene::{Asked, Scene, tell};
+use super::scene::{Scene, StoryQuestion, tell};
 use super::words::{MOVES, PEOPLE, ROOMS, moved, pick, pick_other};
 use super::{BabiTask, Story};
 
@@ -99,7 +99,7 @@ fn where_is<R: Rng + ?Sized>(
                 return None;
             }
             let (who, (place, supporting)) = pick(&known, rng);
-            Some(Asked {
+            Some(StoryQuestion {
                 question: format!("Where is {who}?"),
                 answer: (*place).to_owned(),
                 supporting: supporting.clone(),

@@ -23,14 +23,14 @@ pub(super) trait Scene {
 
 /// A question about a scene.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct StoryQuestion {
     pub question: String,
     pub answer: String,
     /// Indices of facts, in any order.
     pub supporting: Vec<usize>,
 }
 
-impl Asked {
+impl StoryQuestion {
     /// The story that ends with this question.
     pub(super) fn about(self, task: BabiTask, facts: Vec<String>) -> Story {
         let mut supporting = self.supporting;
@@ -50,7 +50,7 @@ pub(super) fn tell<S: Scene, R: Rng + ?Sized>(
     facts: RangeInclusive<usize>,
     rng: &mut R,
     begin: impl Fn(&mut R) -> S,
-    ask: impl Fn(&S, &mut R) -> Option<Asked>,
+    ask: impl Fn(&S, &mut R) -> Option<StoryQuestion>,
 ) -> Story {
     let mut begun = 0;
     loop {

@@ -6,7 +6,7 @@
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
-use super::scene::Asked;
+use super::scene::StoryQuestion;
 use super::{BabiTask, Story};
 
 const SHAPES: [&str; 6] =
@@ -45,7 +45,7 @@ pub(super) fn positions<R: Rng + ?Sized>(rng: &mut R) -> Story {
     let relation = apart[rng.random_range(0..apart.len())];
     let yes = rng.random_bool(0.5);
     let asked = if yes { relation } else { relation ^ 1 };
-    Asked {
+    StoryQuestion {
         question: format!("Is the {a} {} the {b}?", RELATIONS[asked].0),
         answer: if yes { "yes" } else { "no" }.to_owned(),
         supporting: vec![0, 1],

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
-use super::scene::{Asked, number};
+use super::scene::{StoryQuestion, number};
 use super::{BabiTask, Story};
 
 /// The first two are always the smallest, in this order.
@@ -75,5 +75,5 @@ pub(super) fn bigger<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng: &mut R)
         (false, false) => format!("Does the {big} fit in the {small}?"),
     };
     let answer = if yes { "yes" } else { "no" }.to_owned();
-    Asked { question, answer, supporting }.about(BabiTask::Qa18, told)
+    StoryQuestion { question, answer, supporting }.about(BabiTask::Qa18, told)
 }

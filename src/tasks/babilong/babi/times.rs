@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
-use super::scene::{Asked, number};
+use super::scene::{StoryQuestion, number};
 use super::words::{MOVES, TOWN, TOWNSPEOPLE, pick};
 use super::{BabiTask, Story};
 
@@ -42,7 +42,7 @@ pub(super) fn where_before<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng: &
         .iter()
         .enumerate()
         .filter(|(_, (who, time, _))| *who == asked && (*time == before || *time == before + 1));
-    let asked = Asked {
+    let asked = StoryQuestion {
         question: format!(
             "Where was {} before the {}?",
             TOWNSPEOPLE[asked],

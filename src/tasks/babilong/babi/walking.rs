@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use rand::{Rng, RngExt};
 
 use super::deeds::{Told, last_move};
-use super::scene::{Asked, tell};
+use super::scene::{StoryQuestion, tell};
 use super::words::{PEOPLE, ROOMS, pick, pick_other};
 use super::world::{Habits, World};
 use super::{BabiTask, Story};
@@ -22,7 +22,7 @@ pub(super) fn where_is_person<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng
         |rng| World::new(PEOPLE, habits, rng),
         |world, rng| {
             let (who, told) = someone_told(world, rng)?;
-            Some(Asked {
+            Some(StoryQuestion {
                 question: format!("Where is {who}?"),
                 answer: told.place.to_owned(),
                 supporting: vec![told.fact],
@@ -49,7 +49,7 @@ pub(super) fn is_person_there<R: Rng + ?Sized>(facts: RangeInclusive<usize>, rng
                 (false, Some(before)) => before.place,
                 (false, None) => pick_other(&ROOMS, &[told.place], rng),
             };
-            Some(Asked {
+            Some(StoryQuestion {
                 question: format!("Is {who} in the {place}?"),
                 answer: if yes { "yes" } else { "no" }.to_owned(),
                 supporting: vec![told.fact],

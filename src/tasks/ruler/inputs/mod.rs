@@ -3,7 +3,9 @@
 use super::generator::RulerGenerator;
 use super::rows::RulerRow;
 use super::task::{RulerSet, RulerTask};
-use super::{GeneratedRows, PublishedRows, Rows, RulerSource, max_new_tokens, task_in};
+use super::{
+    GeneratedRulerRows, PublishedRulerRows, RulerRows, RulerSource, max_new_tokens, task_in,
+};
 use crate::config::ProbeConfig;
 use crate::datasets::data_files;
 use crate::error::{Error, Result};
@@ -24,15 +26,17 @@ impl RulerInputs {
     /// As [`super::RulerSource::load`](crate::tasks::TaskSource::load).
     pub fn load(source: &RulerSource, config: &ProbeConfig, session: &Session) -> Result<Self> {
         let inputs = match &source.rows {
-            Rows::Published(rows) => Self::read(rows, source.max_new_tokens, config, session)?,
-            Rows::Generated(rows) => Self::generate(rows, source.max_new_tokens, config, session)?,
+            RulerRows::Published(rows) => Self::read(rows, source.max_new_tokens, config, session)?,
+            RulerRows::Generated(rows) => {
+                Self::generate(rows, source.max_new_tokens, config, session)?
+            }
         };
         let texts = TextInputs { max_new_tokens: source.max_new_tokens, ..inputs.texts };
         Ok(Self { texts, ..inputs })
     }
 
     fn read(
-        source: &PublishedRows,
+        source: &PublishedRulerRows,
         asked: Option<usize>,
         config: &ProbeConfig,
         session: &Session,
@@ -47,7 +51,7 @@ impl RulerInputs {
     }
 
     fn generate(
-        source: &GeneratedRows,
+        source: &GeneratedRulerRows,
         asked: Option<usize>,
         config: &ProbeConfig,
         session: &Session,
@@ -109,7 +113,7 @@ impl TaskInputs for RulerInputs {
 }
 
 /// The rows of each file, and the files.
-pub(super) fn published(source: &PublishedRows) -> Result<(Vec<RulerSet>, Vec<DataFile>)> {
+pub(super) fn published(source: &PublishedRulerRows) -> Result<(Vec<RulerSet>, Vec<DataFile>)> {
     let (mut sets, mut files) = (Vec::new(), Vec::new());
     let is_file = !source.path.is_dir();
     let root = if is_file { source.path.parent() } else { Some(&*source.path) };

@@ -2,8 +2,8 @@ use std::path::PathBuf;
 
 use super::*;
 
-fn rows_of(path: PathBuf, tasks: Option<Vec<&'static str>>) -> PublishedRows {
-    PublishedRows { path, tasks, samples: None, max_prompt_tokens: None }
+fn rows_of(path: PathBuf, tasks: Option<Vec<&'static str>>) -> PublishedRulerRows {
+    PublishedRulerRows { path, tasks, samples: None, max_prompt_tokens: None }
 }
 
 /// The path says the task; where it does not, a single name does.

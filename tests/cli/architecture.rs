@@ -2,49 +2,15 @@
 //! that list, never what stands below; no command imports another.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use super::claims::{read, root, sources};
 
 /// The folders and files directly in `src/` in the order of docs/architecture.md.
 fn rooms() -> Vec<String> {
     let docs = read("docs/architecture.md");
     let rows = docs.lines().filter_map(|line| line.strip_prefix("| `src/"));
     rows.map(|row| row.split(['/', '.', '`']).next().unwrap().to_owned()).collect()
-}
-
-fn read(path: impl AsRef<Path>) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            files.push(path);
-        }
-    }
-    files
-}
-
-/// The program's own files, each with its path below `src/` and its text up to its tests.
-fn sources() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let tests = ["tests", "golden_tests", "conformance_tests", "testing", "samples", "goldens"];
-    let mut found = Vec::new();
-    for file in rust_files(&root) {
-        let inside = file.strip_prefix(&root).unwrap().with_extension("");
-        if inside.iter().any(|part| tests.iter().any(|test| part == *test)) {
-            continue;
-        }
-        let text = read(&file);
-        let code = text.split("#[cfg(test)]\nmod ").next().unwrap().to_owned();
-        found.push((inside.to_string_lossy().replace('\\', "/"), code));
-    }
-    assert!(found.len() > 200, "{} files", found.len());
-    found
 }
 
 /// What follows `prefix` in the code of a file, comments apart: the first name behind it.
@@ -58,8 +24,7 @@ fn named<'a>(code: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a str> {
 
 #[test]
 fn the_list_of_rooms_is_complete() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let entries = std::fs::read_dir(root).unwrap();
+    let entries = std::fs::read_dir(root().join("src")).unwrap();
     let stem = |path: PathBuf| path.file_stem().unwrap().to_string_lossy().into_owned();
     let there: BTreeSet<String> = entries.map(|e| stem(e.unwrap().path())).collect();
     let listed = rooms();
@@ -80,7 +45,7 @@ fn no_room_imports_one_that_stands_below_it() {
     let mut arrows = BTreeSet::new();
     let mut upward = Vec::new();
     for (file, code) in sources() {
-        let room = file.split('/').next().unwrap().to_owned();
+        let room = file.split(['/', '.']).next().unwrap().to_owned();
         if room == "lib" {
             continue;
         }
@@ -90,7 +55,7 @@ fn no_room_imports_one_that_stands_below_it() {
             let Some(there) = place(other).filter(|_| other != room) else { continue };
             arrows.insert((room.clone(), other.to_owned()));
             if there > place(&room).unwrap() {
-                upward.push(format!("src/{file}.rs imports {other}"));
+                upward.push(format!("src/{file} imports {other}"));
             }
         }
     }
@@ -104,9 +69,9 @@ fn no_command_imports_another() {
     let mut seen = 0;
     for (file, code) in sources() {
         let Some(inside) = file.strip_prefix("commands/") else { continue };
-        let command = inside.split('/').next().unwrap();
+        let command = inside.split(['/', '.']).next().unwrap();
         for other in named(&code, "crate::commands::") {
-            assert!(other == command, "src/{file}.rs imports the command {other}");
+            assert!(other == command, "src/{file} imports the command {other}");
         }
         seen += 1;
     }
