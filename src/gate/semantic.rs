@@ -1,5 +1,5 @@
-//! The gate `semantic`: the cosine of the sentence embeddings of answer and gold answer, as the gate
-//! of DiliLazyKV (all-MiniLM-L6-v2, above 0.2).
+//! The gate `semantic`: the cosine of the sentence embeddings of answer and gold answer, as the
+//! gate of DiliLazyKV (all-MiniLM-L6-v2, above 0.2).
 //!
 //! ```text
 //! answer, gold ─► tokenizer ─► BERT (ONNX Runtime) ─► mean over the tokens ─► length 1 ─► cosine

@@ -77,11 +77,6 @@ impl HaystackTokens {
         &self.ids
     }
 
-    /// Where sentences begin in one cycle, ascending.
-    pub fn sentence_starts(&self) -> &[SentenceStart] {
-        &self.sentence_starts
-    }
-
     /// `n` tokens of the stream from `start` on, and how often the text was used up for them
     /// (1 = once or less).
     pub fn take(&self, start: usize, n: usize) -> (Vec<u32>, usize) {
@@ -207,7 +202,7 @@ mod tests {
     /// The first two letters of what each sentence start begins with.
     fn begins(t: &Tokenizer, h: &HaystackTokens) -> Vec<String> {
         let text = |s: &SentenceStart| t.decode(&h.ids()[s.token..]).unwrap();
-        h.sentence_starts().iter().map(|s| text(s).trim_start().chars().take(2).collect()).collect()
+        h.sentence_starts.iter().map(|s| text(s).trim_start().chars().take(2).collect()).collect()
     }
 
     #[test]
@@ -246,7 +241,7 @@ mod tests {
         ];
         assert_eq!(tokens.ids(), expected);
         assert_eq!(
-            tokens.sentence_starts(),
+            tokens.sentence_starts,
             [
                 SentenceStart { token: 0, spaced: false },
                 SentenceStart { token: 5, spaced: true },
@@ -261,8 +256,8 @@ mod tests {
         let tokens = haystack(&["The wall.\n\nThe boat."]).tokenise(t).unwrap();
         let end = t.token_id(".ĊĊ").unwrap();
         let at = tokens.ids().iter().position(|&id| id == end).unwrap() + 1;
-        assert_eq!(tokens.sentence_starts()[1], SentenceStart { token: at, spaced: false });
-        assert_eq!(tokens.sentence_starts().len(), 2);
+        assert_eq!(tokens.sentence_starts[1], SentenceStart { token: at, spaced: false });
+        assert_eq!(tokens.sentence_starts.len(), 2);
     }
 
     #[test]
@@ -292,7 +287,7 @@ mod tests {
         let text: String = bundled.files().iter().map(|f| format!("{}\n\n", f.text())).collect();
         assert_eq!(byte_level().decode(tokens.ids()).unwrap(), text);
         // Prose has a sentence every 10 to 40 words.
-        let per_start = bundled.words() / tokens.sentence_starts().len();
+        let per_start = bundled.words() / tokens.sentence_starts.len();
         assert!((10..40).contains(&per_start), "{per_start}");
     }
 
@@ -314,7 +309,7 @@ mod tests {
         assert!(decoded == format!("{}\n\n", long.trim()), "the pieces do not join");
         // Two sentences per repetition; the end may count as one more.
         let sentences = 2 * long.len() / sentence.len();
-        let found = tokens.sentence_starts().len();
+        let found = tokens.sentence_starts.len();
         assert!((sentences..=sentences + 1).contains(&found), "{found} of {sentences}");
         // No whitespace at all: one piece.
         assert_eq!(pieces(&"é".repeat(PIECE_BYTES), PIECE_BYTES).count(), 1);

@@ -2,8 +2,9 @@
 //!
 //! One line of JSON, `{"layer-head": [value per accepted probe], ...}` in row-major order and a
 //! newline: what Retrieval_Head, HeadKV, KVCache-Factory and DiliLazyKV write, and read again with
-//! `json.loads(file.readline())` and a mean over each list. Written by [`HeadScoreFile::to_json_line`];
-//! read by [`HeadScoreFile::read`], which also takes the variants that are in circulation.
+//! `json.loads(file.readline())` and a mean over each list. Written by
+//! [`HeadScoreFile::to_json_line`]; read by [`HeadScoreFile::read`], which also takes the variants
+//! that are in circulation.
 
 mod layout;
 mod parse;

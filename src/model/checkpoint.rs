@@ -1,9 +1,9 @@
 //! `model.safetensors`, or shards with an index, from a folder or from memory.
 //!
 //! The file's length is checked against its header before any tensor is touched; tensors are read
-//! one at a time, straight to the device that their layer is on, so that the host needs room for two
-//! copies of one (as stored, and transposed) beside what it keeps. The processor keeps matrices in the type
-//! that they were saved in ([`Compute::held`]).
+//! one at a time, straight to the device that their layer is on, so that the host needs room for
+//! two copies of one (as stored, and transposed) beside what it keeps. The processor keeps matrices
+//! in the type that they were saved in ([`Compute::held`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -89,8 +89,8 @@ impl Checkpoint {
         Ok(Self { shards, index, used, compute, as_saved: true, layers: 0, config_place })
     }
 
-    /// Checks names and shapes of all tensors against `config` before any is read, and notes how many
-    /// layers the devices share.
+    /// Checks names and shapes of all tensors against `config` before any is read, and notes how
+    /// many layers the devices share.
     ///
     /// # Errors
     /// [`Error::Model`] that lists what is missing, or names the first tensor of another shape and
@@ -144,8 +144,8 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// What computes the SHA-256 over all files in order, hexadecimal; on another thread, if wanted.
-    /// Of no use once `stop` is true, and soon over.
+    /// What computes the SHA-256 over all files in order, hexadecimal; on another thread, if
+    /// wanted. Of no use once `stop` is true, and soon over.
     pub fn hasher<'a>(
         &self,
         stop: &'a AtomicBool,

@@ -235,12 +235,12 @@ impl Decoder {
     }
 
     /// Hidden states before the final norm, `[B * n, hidden]`, of `ids`, `[B, n]`; if some are
-    /// `wanted` (of a single sequence, `B = 1`) of these alone, `[wanted, hidden]`. The last layer then does
-    /// no more for the others than their keys and values.
+    /// `wanted` (of a single sequence, `B = 1`) of these alone, `[wanted, hidden]`. The last layer
+    /// then does no more for the others than their keys and values.
     ///
-    /// `attend(layer, q, k, v)` gets the rotated `q`, `[B, H, n, D]` (in the last layer those of the
-    /// wanted), and `k`, `v`, `[B, G, n, D]`, and returns the heads' outputs, in the shape of `q`.
-    /// `after(layer, x)` sees the residual stream after every layer.
+    /// `attend(layer, q, k, v)` gets the rotated `q`, `[B, H, n, D]` (in the last layer those of
+    /// the wanted), and `k`, `v`, `[B, G, n, D]`, and returns the heads' outputs, in the shape of
+    /// `q`. `after(layer, x)` sees the residual stream after every layer.
     ///
     /// # Errors
     /// The first error of `attend` or `after`.
@@ -291,13 +291,14 @@ impl Decoder {
         Ok(x.clone() + layer.mlp(x))
     }
 
-    /// The output projection of one layer's attention, `[H * D, hidden]`, in the type that it is held in.
+    /// The output projection of one layer's attention, `[H * D, hidden]`, in the type that it is
+    /// held in.
     pub(super) fn output_projection(&self, layer: usize) -> Tensor<2> {
         self.layers[layer].projection(Projection::Output).weight.val()
     }
 
-    /// Every weight in its Hugging Face layout (matrices `[out, in]`), with its name, in the type that
-    /// the decoder computes in.
+    /// Every weight in its Hugging Face layout (matrices `[out, in]`), with its name, in the type
+    /// that the decoder computes in.
     pub fn weights(&self) -> Vec<(String, TensorData)> {
         let mut all = vec![(EMBEDDING.to_owned(), self.embedding.val().into_data())];
         let mut norm = |name: &str, norm: &RmsNorm| {

@@ -27,8 +27,8 @@ pub(super) fn opened(dir: &Path) -> Result<Vec<WeightsFile>> {
     files.iter().map(|file| WeightsFile::open(file)).collect()
 }
 
-/// The widest type that a matrix in `dir` was saved in; `None` where there are none, or damaged ones: whoever
-/// loads them will say so.
+/// The widest type that a matrix in `dir` was saved in; `None` where there are none, or damaged
+/// ones: whoever loads them will say so.
 pub(super) fn saved_type(dir: &Path) -> Option<DType> {
     let files = opened(dir).ok()?;
     let tensors = files.iter().flat_map(|file| file.metadata.tensors().into_values());

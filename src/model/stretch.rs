@@ -1,4 +1,4 @@
-//! [`Stretch`]: tokens of one sequence in a pass, and [`RowSink`], to which their attention rows go.
+//! [`Stretch`]: tokens of one sequence in a pass; [`RowSink`]: where their attention rows go.
 
 use burn::prelude::*;
 
@@ -44,7 +44,8 @@ impl Stretch<'_> {
         self.followed.max(self.captured).clamp(1, self.ids.len())
     }
 
-    /// Outputs, `[1, H, n, D]`, of the newest queries `q`, `[1, H, n, D]`, the last of which are captured.
+    /// Outputs, `[1, H, n, D]`, of the newest queries `q`, `[1, H, n, D]`, the last of which are
+    /// captured.
     pub(super) fn attend(
         &mut self,
         layer: usize,

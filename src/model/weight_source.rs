@@ -6,8 +6,8 @@ use crate::error::Result;
 
 /// Where weights come from: a checkpoint, a construction, an initialiser.
 pub trait WeightSource {
-    /// A matrix that Hugging Face stores as `shape` = `[out, in]`. With `transpose`, as `[in, out]`. In any type of
-    /// floats: it is multiplied in that of the vectors.
+    /// A matrix that Hugging Face stores as `shape` = `[out, in]`; with `transpose` as `[in, out]`.
+    /// In any type of floats: it is multiplied in that of the vectors.
     ///
     /// # Errors
     /// If there is none of that name and shape.

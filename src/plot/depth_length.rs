@@ -127,7 +127,12 @@ pub fn depth_length(cells: &[DepthLengthCell], meta: &DepthLengthMeta) -> Result
 
 /// Where the cell of `depth` and `length` lies in the PNG of these cells: the pixel `(x, y)` in its
 /// middle; `None` if there is no such depth or length.
-pub fn cell_center(cells: &[DepthLengthCell], depth: f64, length: usize) -> Option<(u32, u32)> {
+#[cfg(test)]
+pub(super) fn cell_center(
+    cells: &[DepthLengthCell],
+    depth: f64,
+    length: usize,
+) -> Option<(u32, u32)> {
     let sides = Sides::of(cells);
     let column = sides.lengths.iter().position(|&l| l == length)?;
     let row = sides.depths.iter().position(|&d| d == depth)?;

@@ -17,6 +17,7 @@ pub const LINE_EM: f64 = 2384.0 / 2048.0;
 pub const CAP_EM: f64 = 1493.0 / 2048.0;
 
 /// How far letters such as `g` reach below the baseline, in ems.
+#[cfg(test)]
 pub const DESCENT_EM: f64 = 483.0 / 2048.0;
 
 static DEJAVU: &[u8] = include_bytes!("fonts/DejaVuSans-subset.ttf");

@@ -2,7 +2,6 @@
 
 use super::font;
 use super::furniture::{BAR_ROOM, HEADER, LABEL_EM, MARGIN, TICK, TICK_EM, label_step, outline};
-use super::render::PNG_SCALE;
 use super::scene::{AXIS, Align, Rect, Scene, Text};
 
 /// What a small grid is stretched to fill: the usual smallest picture, in points.
@@ -68,9 +67,10 @@ impl Grid {
     }
 
     /// The middle of a cell in the PNG, `(x, y)` in pixels.
+    #[cfg(test)]
     pub fn cell_center(&self, column: usize, row: usize) -> (u32, u32) {
         let (x, y) = self.cell(column, row).center();
-        let pixel = |points: f64| (points * f64::from(PNG_SCALE)) as u32;
+        let pixel = |points: f64| (points * f64::from(super::PNG_SCALE)) as u32;
         (pixel(x), pixel(y))
     }
 

@@ -60,7 +60,8 @@ pub(super) fn pair_scene([first, second]: [(&HeadMatrix, HeatmapMeta); 2]) -> Re
 
 /// Where the cell of a head lies in the PNG of a matrix of `layers` × `heads`: the pixel `(x, y)` in
 /// its middle.
-pub fn cell_center(layers: usize, heads: usize, layer: usize, head: usize) -> (u32, u32) {
+#[cfg(test)]
+pub(super) fn cell_center(layers: usize, heads: usize, layer: usize, head: usize) -> (u32, u32) {
     grid(layers, heads).cell_center(layer, head)
 }
 

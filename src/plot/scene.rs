@@ -106,6 +106,7 @@ impl Text {
     }
 
     /// The area that its letters can cover, in points.
+    #[cfg(test)]
     pub fn bounds(&self) -> Rect {
         let length = font::width(&self.content, self.em);
         let (up, down) = (font::CAP_EM * self.em, font::DESCENT_EM * self.em);
@@ -204,6 +205,7 @@ impl Scene {
     }
 
     /// All texts.
+    #[cfg(test)]
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
         self.shapes.iter().filter_map(|s| match s {
             Shape::Text(t) => Some(t),

@@ -1,4 +1,4 @@
-//! Hashes as lower-case hexadecimal text: the form in which records, sidecars and the hub name files.
+//! Hashes as lower-case hexadecimal text, as records, sidecars and the hub name files by them.
 
 use sha2::{Digest, Sha256};
 

@@ -119,8 +119,8 @@ pub struct ModelConfig {
     pub max_positions: usize,
     /// End-of-sequence ids, from `generation_config.json` where there is one.
     pub eos: Vec<u32>,
-    /// The widest type that its matrices were saved in; where they are not here, or cannot be read, the one that
-    /// `config.json` says, or f32.
+    /// The widest type that its matrices were saved in; where they are not here, or cannot be read,
+    /// the one that `config.json` says, or f32.
     pub saved: DType,
 }
 

@@ -128,8 +128,8 @@ impl Llama {
         KvCache::new(&self.config, capacity, &self.compute)
     }
 
-    /// Runs `ids` after what `cache` holds, `chunk` tokens at a time, and returns the logits, `[V]`,
-    /// after the last. The rows of the last `captured` tokens of `ids` go to `sink`.
+    /// Runs `ids` after what `cache` holds, `chunk` tokens at a time, and returns the logits,
+    /// `[V]`, after the last. The rows of the last `captured` tokens of `ids` go to `sink`.
     ///
     /// # Errors
     /// [`Error::Bug`] if `ids` is empty or does not fit the cache, [`Error::Model`] for ids beyond

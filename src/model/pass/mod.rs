@@ -5,8 +5,8 @@
 //! attention   [a  . . . . ][b ][c .]   each over its own cache, the new tokens included
 //! ```
 //!
-//! Behind the last layer only a few tokens are of use: the last of each sequence, and those whose rows are
-//! captured. The others end in the last layer with their keys and values.
+//! Behind the last layer only a few tokens are of use: the last of each sequence, and those whose
+//! rows are captured. The others end in the last layer with their keys and values.
 
 use std::ops::Range;
 
@@ -20,9 +20,9 @@ use super::stretch::Stretch;
 use crate::error::Result;
 
 impl Llama {
-    /// Runs all `stretches` in one pass; the residual stream behind the last layer, `[m, hidden]`, of the
-    /// tokens that are followed there, one stretch behind the other. `after(layer, x)` sees the residual
-    /// stream after every layer.
+    /// Runs all `stretches` in one pass; the residual stream behind the last layer, `[m, hidden]`,
+    /// of the tokens that are followed there, one stretch behind the other. `after(layer, x)` sees
+    /// the residual stream after every layer.
     ///
     /// # Errors
     /// The first error of a sink or of `after`. Caches then hold what they held.
@@ -72,8 +72,8 @@ impl Llama {
         Ok(hidden)
     }
 
-    /// Runs all `stretches` in one pass, and returns the logits, `[V]`, after the last tokens of those at
-    /// the places `ending`. Each captures one row or none.
+    /// Runs all `stretches` in one pass, and returns the logits, `[V]`, after the last tokens of
+    /// those at the places `ending`. Each captures one row or none.
     ///
     /// # Errors
     /// As [`Llama::run`]; but logits that are not finite are handed on.
@@ -98,8 +98,8 @@ impl Llama {
         Ok(logits.chunks_exact(self.config().vocab).map(<[f32]>::to_vec).collect())
     }
 
-    /// One pass over `ids`, the first of which stands at position `start`; hidden states, `[followed,
-    /// hidden]`, of the last of them. `attend` as in [`Decoder::run`].
+    /// One pass over `ids`, the first of which stands at position `start`; hidden states,
+    /// `[followed, hidden]`, of the last of them. `attend` as in [`Decoder::run`].
     ///
     /// [`Decoder::run`]: super::decoder::Decoder::run
     pub(super) fn pass(

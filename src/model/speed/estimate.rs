@@ -10,8 +10,8 @@ use super::operations::{attention_flops, layer_weights};
 use crate::error::Result;
 use crate::model::{Compute, Llama, ModelConfig, NoRows, WeightSource};
 
-/// Bytes of the timed layer's weights, at most; layers of large models are timed in a narrower form. More than most
-/// caches hold.
+/// Bytes of the timed layer's weights, at most; layers of large models are timed in a narrower
+/// form. More than most caches hold.
 const MOST_BYTES: usize = 24_000_000;
 /// Tokens of the two timed prefills on a processor and on a GPU.
 const TOKENS: [[usize; 2]; 2] = [[256, 1536], [1024, 4096]];

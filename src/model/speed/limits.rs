@@ -24,8 +24,8 @@ const PIECE: usize = 1 << 20;
 /// The limits of a device, per second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rates {
-    /// Operations of a product of large square matrices, as the decoder computes it: the second in the type that
-    /// weights are held in.
+    /// Operations of a product of large square matrices, as the decoder computes it: the second in
+    /// the type that weights are held in.
     pub matmul_flops: f64,
     /// Bytes read and written by a copy of a large array.
     pub copy_bytes: f64,

@@ -14,15 +14,15 @@ pub fn attention_flops(config: &ModelConfig, tokens: usize) -> f64 {
     4.0 * (config.heads * config.head_dim) as f64 * layers.map(pairs).sum::<f64>()
 }
 
-/// The same of a prompt whose last token alone is followed behind the last layer; that one's own are left
-/// out.
+/// The same of a prompt whose last token alone is followed behind the last layer; that one's own
+/// are left out.
 pub fn prompt_attention_flops(config: &ModelConfig, tokens: usize) -> f64 {
     let layers = config.layers.saturating_sub(1);
     attention_flops(&ModelConfig { layers, ..config.clone() }, tokens)
 }
 
-/// Weights that every token of such a prompt meets: those of all layers, but of the last those for keys and
-/// values alone.
+/// Weights that every token of such a prompt meets: those of all layers, but of the last those for
+/// keys and values alone.
 pub fn prompt_weights(config: &ModelConfig) -> f64 {
     let keys_and_values = Projection::Key.numbers(config) + Projection::Value.numbers(config);
     config.layers.saturating_sub(1) as f64 * layer_weights(config) + keys_and_values as f64
