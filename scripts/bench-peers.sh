@@ -15,7 +15,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 device=cpu previous=
 for argument in "$@"; do
     case $argument in
-        -h | --help) exec python3 "$root/scripts/bench_peers.py" --help ;;
+        -h | --help) exec python3 "$root/scripts/peers/bench.py" --help ;;
         --device=*) device=${argument#*=} ;;
     esac
     if [ "$previous" = --device ]; then device=$argument; fi
@@ -44,4 +44,4 @@ if [ -z "$headprof" ]; then
     headprof=${CARGO_TARGET_DIR:-$root/target}/release/headprof
 fi
 
-exec python3 "$root/scripts/bench_peers.py" --headprof "$headprof" --peer-python "$python" "$@"
+exec python3 "$root/scripts/peers/bench.py" --headprof "$headprof" --peer-python "$python" "$@"

@@ -4,13 +4,13 @@
     check_families.py [--layers 2] [--vocab 4096] [--dtype f32,bf16] [SHAPE ...]
 
 Each checkpoint has the widths, heads, rotary frequencies and biases of the model that it is named
-after, its first layers and part of its vocabulary, and random weights (examples/random_checkpoint). A
+after, its first layers and part of its vocabulary, and random weights (random_checkpoint in tools/). A
 prompt of 48 random tokens and 4 more are computed by transformers (scripts/make_golden.py, in f32 from
 the weights of that type) and by `headprof verify`. Prints a table: the largest difference of a logit,
 relative to the largest logit; of an attention weight; how many greedy ids of prompt and answer are the
 same.
 
-Needs torch and transformers, and `cargo build --release --bins --examples` before.
+Needs torch and transformers, and headprof and headprof-tools built by `cargo build --release` before.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def main():
     parser.add_argument("--dtype", default="f32,bf16", help="types of the stored weights")
     parser.add_argument("--target", type=Path, default=ROOT / "target", help="cargo's folder")
     args = parser.parse_args()
-    binary = args.target / "release/examples/random_checkpoint"
+    binary = args.target / "release/random_checkpoint"
     headprof = args.target / "release/headprof"
     wanted = [(name, None) for name in args.shapes or shapes(binary)]
     if not args.shapes or WINDOW[0] in args.shapes:

@@ -12,4 +12,4 @@
 # Exit codes: 0 every check passed, 1 one did not, 2 wrong arguments or binaries, 5 no GPU.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec python3 scripts/gpu_check.py "$@"
+exec python3 scripts/gpu/check.py "$@"

@@ -68,6 +68,9 @@
 //! `L` layers, `H` query heads, `G` key/value heads, `D` head dimension, `T` tokens of a context,
 //! `V` vocabulary, `n` tokens of a needle.
 
+// In tests a panic is what is wanted of a failure.
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 pub mod budget;
 pub mod chat;
 pub mod cli;

@@ -1,5 +1,7 @@
 //! `headprof`: parse, run, exit code.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};

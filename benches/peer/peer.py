@@ -26,7 +26,7 @@ lower position first):
     lazy                 of row 0: the same, as a share of that on N
     inf                  harmonic mean of dili and lazy
 
-scripts/compare_peer.py compares them with headprof's; scripts/bench-peers.sh does all of it.
+scripts/peers/compare.py compares them with headprof's; scripts/bench-peers.sh does all of it.
 """
 
 import argparse

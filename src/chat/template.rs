@@ -74,6 +74,9 @@ impl ChatTemplate {
     }
 
     /// The template of a source that names no special tokens.
+    ///
+    /// # Errors
+    /// A source that is no template.
     #[cfg(test)]
     pub fn of_source(source: &str) -> Result<Self> {
         Self::new(source, &serde_json::Value::Null, JINJA)

@@ -1,5 +1,5 @@
 //! needle-llama: the small Llama that is part of the program, trained by
-//! `examples/train_needle_llama` to find needles.
+//! `tools/src/bin/train_needle_llama` to find needles.
 
 use burn::tensor::DType;
 

@@ -61,12 +61,19 @@ pub enum RopeScaling {
     /// Frequencies as they are.
     Default,
     /// Every frequency divided by `factor`.
-    Linear { factor: f64 },
+    Linear {
+        /// How many times as long contexts get, above 0.
+        factor: f64,
+    },
     /// Llama 3.1: long wavelengths divided by `factor`, short ones kept, a ramp between.
     Llama3 {
+        /// What long wavelengths are divided by, above 0.
         factor: f64,
+        /// Wavelengths above `original_max_positions` over this are long.
         low_freq_factor: f64,
+        /// Wavelengths below `original_max_positions` over this are short.
         high_freq_factor: f64,
+        /// Tokens of context that the model was made for before.
         original_max_positions: usize,
     },
 }

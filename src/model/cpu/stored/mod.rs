@@ -118,6 +118,7 @@ mod x86 {
     #[inline]
     #[target_feature(enable = "avx512f")]
     pub unsafe fn f32s_of_f16<R: Copy>(from: *const f16) -> R {
+        // SAFETY: as the caller says.
         unsafe {
             let wide = _mm512_cvtph_ps(_mm256_loadu_si256(from.cast()));
             std::mem::transmute_copy(&wide)
@@ -132,6 +133,7 @@ mod x86 {
     #[inline]
     #[target_feature(enable = "avx2")]
     pub unsafe fn eight_f32s_of_f16<R: Copy>(from: *const f16) -> R {
+        // SAFETY: as the caller says.
         let bits = unsafe { _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast())) };
         let sign = _mm256_slli_epi32(_mm256_and_si256(bits, _mm256_set1_epi32(0x8000)), 16);
         let rest = _mm256_and_si256(bits, _mm256_set1_epi32(0x7fff));
@@ -144,6 +146,7 @@ mod x86 {
         let small = _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(0x0400), rest));
         let wide = _mm256_blendv_ps(normal, steps, small);
         let wide = _mm256_or_ps(wide, _mm256_castsi256_ps(sign));
+        // SAFETY: `R` is 32 bytes of any bits, as the caller says.
         unsafe { std::mem::transmute_copy(&wide) }
     }
 
@@ -154,6 +157,7 @@ mod x86 {
     #[inline]
     #[target_feature(enable = "avx512f")]
     pub unsafe fn f32s_of_bf16<R: Copy>(from: *const bf16) -> R {
+        // SAFETY: as the caller says.
         unsafe {
             let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
             std::mem::transmute_copy(&_mm512_slli_epi32(bits, 16))

@@ -31,7 +31,7 @@ impl Parts for f32 {
     #[inline]
     #[target_feature(enable = "avx512f")]
     unsafe fn load_some(mask: u16, from: *const f32) -> __m512 {
-        // SAFETY: as the caller says; so below.
+        // SAFETY: as the caller says.
         unsafe { _mm512_maskz_loadu_ps(mask, from) }
     }
 }
@@ -42,6 +42,7 @@ impl Parts for f16 {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     unsafe fn load_some(mask: u16, from: *const f16) -> __m512 {
+        // SAFETY: as the caller says.
         _mm512_cvtph_ps(unsafe { _mm256_maskz_loadu_epi16(mask, from.cast()) })
     }
 }
@@ -52,6 +53,7 @@ impl Parts for bf16 {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     unsafe fn load_some(mask: u16, from: *const bf16) -> __m512 {
+        // SAFETY: as the caller says.
         let bits = unsafe { _mm256_maskz_loadu_epi16(mask, from.cast()) };
         _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))
     }

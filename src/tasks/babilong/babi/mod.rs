@@ -50,6 +50,7 @@ pub use task::BabiTask;
 /// Facts, a question about them and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Story {
+    /// The bAbI task that it is a story of.
     pub task: BabiTask,
     /// One sentence each with its full stop, in the order in which they happened.
     pub facts: Vec<String>,

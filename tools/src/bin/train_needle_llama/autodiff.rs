@@ -113,3 +113,19 @@ fn causal_mask(group: usize, n: usize, device: &Device) -> Tensor<4> {
     let values: Vec<f32> = (0..group * n).flat_map(row).collect();
     Tensor::from_data(TensorData::new(values, [1, 1, group * n, n]), device)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use headprof::model::cpu::rowwise;
+
+    /// headprof's own norm of rows has no gradient: a tensor that one is asked of is left to burn.
+    #[test]
+    fn what_a_gradient_is_asked_of_is_left_to_burn() {
+        let device = Device::flex();
+        let weight = Tensor::<1>::ones([2], &device);
+        let norm = |x| rowwise::rms_norm(&x, &weight, 1e-5);
+        assert!(norm(Tensor::<2>::ones([2, 2], &device)).is_some());
+        assert!(norm(Tensor::<2>::ones([2, 2], &device.autodiff())).is_none());
+    }
+}

@@ -1,4 +1,4 @@
-"""The programs that gpu_check.py runs: those given by variables, or built here."""
+"""The programs that check.py runs: those given by variables, or built here."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from gpu_machine import Failed
+from machine import Failed
 
 NAMES = ("HEADPROF", "HEADPROF_RANDOM_CHECKPOINT", "HEADPROF_TESTS")
 
@@ -26,7 +26,7 @@ def binaries(root, rehearse):
     features = [] if rehearse else ["--features", "cuda"]
     built = [(name, what) for name, what in (
         ("HEADPROF", ["build", "--release", "--bin", "headprof"]),
-        ("HEADPROF_RANDOM_CHECKPOINT", ["build", "--release", "--example", "random_checkpoint"]),
+        ("HEADPROF_RANDOM_CHECKPOINT", ["build", "--release", "-p", "headprof-tools", "--bin", "random_checkpoint"]),
         ("HEADPROF_TESTS", ["test", "--release", "--lib", "--no-run"]),
     ) if name not in given]
     return given | {name: build(root, [*what, *features]) for name, what in built}

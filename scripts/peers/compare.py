@@ -4,7 +4,7 @@
     headprof --model DIR --lengths 256,512 --depths 0.1,0.5,0.9 --gate none --out OUT \\
         --compat retrieval-head,headkv-r2,dililazykv --export-probes OUT/prompts.jsonl
     python benches/peer/peer.py DIR OUT/prompts.jsonl OUT/peer.json
-    compare_peer.py OUT OUT/peer.json [--tolerance 1e-4]
+    compare.py OUT OUT/peer.json [--tolerance 1e-4]
 
 OUT is a folder that headprof wrote: probes.jsonl, and <model>_<score>_heads.json in head_score/, with
 one value per accepted probe for every "layer-head". The peer reads one prompt per line, {"id",

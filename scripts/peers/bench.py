@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
 # Times a mode's seconds are to be of headprof's, and times headprof's memory is to fit into that of rows.
 AIMED_SPEED = {"rows": 10, "eager": 20}
@@ -117,8 +117,8 @@ def measured(reported, seconds, taken):
 
 
 def compare(args, work, mode):
-    """Whether scores and answers agree, and what compare_peer.py says about them."""
-    command = [sys.executable, ROOT / "scripts/compare_peer.py", work / "headprof"]
+    """Whether scores and answers agree, and what compare.py says about them."""
+    command = [sys.executable, Path(__file__).with_name("compare.py"), work / "headprof"]
     command += [work / f"{mode}.json", "--tolerance", args.tolerance]
     ran = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     return {"agrees": ran.returncode == 0, "report": (ran.stdout + ran.stderr).splitlines()}

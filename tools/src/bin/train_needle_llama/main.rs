@@ -1,11 +1,15 @@
 //! Trains needle-llama, the small Llama that is embedded in headprof, from scratch.
 //!
 //! ```text
-//! cargo run --release --example train_needle_llama                    # train (CPU, two hours)
-//! cargo run --release --example train_needle_llama -- tokenizer       # models/needle-llama/tokenizer.json
-//! cargo run --release --example train_needle_llama -- needles FILE    # held-out needles for an evaluation
-//! cargo run --release --example train_needle_llama -- show            # three training samples
+//! alias train='cargo run --release -p headprof-tools --bin train_needle_llama --'
+//!
+//! train                  # train (CPU, two hours)
+//! train tokenizer        # models/needle-llama/tokenizer.json
+//! train needles FILE     # held-out needles for an evaluation
+//! train show             # three training samples
 //! ```
+//!
+//! What it reads, essays, needles and tokenizer, it reads in the repository that it was built in.
 
 mod autodiff;
 mod babi;
@@ -36,7 +40,12 @@ use rand::rngs::StdRng;
 
 use train::Trainer;
 
-const FOLDER: &str = "models/needle-llama";
+const MODEL: &str = "models/needle-llama";
+
+/// A file or folder of the repository.
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
 
 #[derive(Parser)]
 #[command(about = "Trains needle-llama from scratch")]
@@ -103,11 +112,11 @@ fn main() -> anyhow::Result<()> {
     match args.command {
         None => train(&args.train),
         Some(Command::Tokenizer) => {
-            Ok(tokenizer::save(&tokenizer::train(&training_essays()?, 1)?, Path::new(FOLDER))?)
+            Ok(tokenizer::save(&tokenizer::train(&training_essays()?, 1)?, &repository(MODEL))?)
         }
         Some(Command::Show) => show(),
         Some(Command::Needles { file, per_family, seed }) => {
-            let held_out = held_out::HeldOut::load(Path::new("needles"))?;
+            let held_out = held_out::HeldOut::load(&repository("needles"))?;
             let mut rng = StdRng::seed_from_u64(seed);
             let facts = families::held_out_facts(&mut rng, &held_out, per_family);
             Ok(families::write_needles(&facts, &file)?)
@@ -162,16 +171,16 @@ fn train(args: &TrainArgs) -> anyhow::Result<()> {
 }
 
 fn corpus() -> anyhow::Result<(tokenizers::Tokenizer, corpus::Corpus)> {
-    let json = Path::new(FOLDER).join("tokenizer.json");
+    let json = repository(MODEL).join("tokenizer.json");
     let tokenizer = tokenizers::Tokenizer::from_file(json).map_err(anyhow::Error::from_boxed)?;
-    let held_out = held_out::HeldOut::load(Path::new("needles"))?;
+    let held_out = held_out::HeldOut::load(&repository("needles"))?;
     Ok((tokenizer.clone(), corpus::Corpus::new(tokenizer, training_essays()?, held_out)?))
 }
 
 /// The essays that training may see: 01 to 11.
 fn training_essays() -> anyhow::Result<Vec<String>> {
     let mut paths = Vec::new();
-    for entry in std::fs::read_dir("haystack").context("the folder haystack")? {
+    for entry in std::fs::read_dir(repository("haystack")).context("the folder haystack")? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with('0') || name.starts_with("10-") || name.starts_with("11-") {

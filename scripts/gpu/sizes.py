@@ -1,4 +1,4 @@
-"""What gpu_check.py runs, on a GPU and in a rehearsal."""
+"""What check.py runs, on a GPU and in a rehearsal."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What gpu_check.py needs of the machine: is there a GPU, commands with limits, memory over time."""
+"""What check.py needs of the machine: is there a GPU, commands with limits, memory over time."""
 
 import ctypes
 import os

@@ -3,9 +3,9 @@
 # `headprof evaluate` against the same 40 settings in 40 runs, one length, three depths, two needles.
 # Prints both wall times, process start and model load included, and their ratio.
 #
-#     scripts/measure-shared-prefill.sh [LENGTH]      (default: 1024)
+#     scripts/experiments/measure-shared-prefill.sh [LENGTH]      (default: 1024)
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 cargo build --quiet --release --bin headprof
 headprof=${CARGO_TARGET_DIR:-target}/release/headprof

@@ -1,4 +1,4 @@
-"""The report of gpu_check.py: its file and its table."""
+"""The report of check.py: its file and its table."""
 
 import json
 import os

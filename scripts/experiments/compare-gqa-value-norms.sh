@@ -5,11 +5,11 @@
 # needles. Prints one Markdown table with the paired difference from the same method without a norm, at
 # the same granularity.
 #
-#     scripts/compare-gqa-value-norms.sh [OUT_DIR]    (default: a temporary folder)
+#     scripts/experiments/compare-gqa-value-norms.sh [OUT_DIR]    (default: a temporary folder)
 #
 # HEADPROF is the program to run (default: a release build by cargo). It needs python3.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -38,44 +38,4 @@ for granularity in kv_head query_head; do
     done
 done
 
-python3 - "$out" <<'PY'
-import json, random, sys
-
-GRANULARITIES, NORMS = ["kv_head", "query_head"], ["off", "l1", "projected"]
-RESAMPLES = 2000
-
-def accuracies(granularity, norm):
-    """{(method, budget): {prompt: accuracy}}"""
-    found = {}
-    for line in open(f"{sys.argv[1]}/{granularity}-{norm}/answers.jsonl"):
-        row = json.loads(line)
-        of_setting = found.setdefault((row["method"], row["budget_tokens"]), {})
-        of_setting[row["id"]] = row["values"]["accuracy"]
-    return found
-
-def interval(values):
-    """Percentile bootstrap over prompts; the same resamples for every list of one length."""
-    rng, n = random.Random(1), len(values)
-    means = sorted(sum(rng.choices(values, k=n)) / n for _ in range(RESAMPLES))
-    return means[int(0.025 * RESAMPLES)], means[int(0.975 * RESAMPLES) - 1]
-
-def cell(values, sign=""):
-    low, high = interval(values)
-    mean = sum(values) / len(values)
-    return f"{100 * mean:{sign}.1f} [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
-
-runs = {(g, n): accuracies(g, n) for g in GRANULARITIES for n in NORMS}
-settings = sorted(runs["kv_head", "off"])
-prompts = sorted(runs["kv_head", "off"][settings[0]])
-print(f"{len(prompts)} prompts\n")
-print("| method | budget | lists per | norm | accuracy % | against off |")
-print("|---|---|---|---|---|---|")
-for method, budget in settings:
-    for granularity in GRANULARITIES:
-        off = runs[granularity, "off"][method, budget]
-        for norm in NORMS:
-            mine = runs[granularity, norm][method, budget]
-            against = "" if norm == "off" else cell([mine[p] - off[p] for p in prompts], "+")
-            values = cell([mine[p] for p in prompts])
-            print(f"| `{method}` | {budget} | {granularity} | {norm} | {values} | {against} |")
-PY
+python3 scripts/experiments/compare_gqa_value_norms.py "$out"

@@ -12,12 +12,12 @@ import threading
 import time
 from pathlib import Path
 
-from gpu_build import binaries
-from gpu_machine import Failed, Runner, ask_gpu, gpu_bytes, host_bytes, why_no_gpu
-from gpu_report import mib, table, write
-from gpu_sizes import ON_GPU, REHEARSAL
+from build import binaries
+from machine import Failed, Runner, ask_gpu, gpu_bytes, host_bytes, why_no_gpu
+from report import mib, table, write
+from sizes import ON_GPU, REHEARSAL
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # Of all steps together.
 SECONDS = 465
 # Head scores of the same model on two devices, in f32.

@@ -2,7 +2,7 @@
 //! where the real one is not at hand.
 //!
 //! ```text
-//! cargo run --release --example random_checkpoint -- --like llama-3.2-1b --out DIR
+//! cargo run --release -p headprof-tools --bin random_checkpoint -- --like llama-3.2-1b --out DIR
 //!
 //! DIR/config.json                      as published, or with fewer layers
 //! DIR/model-00001-of-0000N.safetensors, ..., model.safetensors.index.json
@@ -26,7 +26,7 @@ use serde_json::{Map, Value, json};
 
 use weights::Weight;
 
-const TOKENIZER: &[u8] = include_bytes!("../../models/needle-llama/tokenizer.json");
+const TOKENIZER: &[u8] = include_bytes!("../../../../models/needle-llama/tokenizer.json");
 
 /// Writes a checkpoint of a known shape with random weights.
 #[derive(Parser)]
