@@ -75,6 +75,7 @@ fn what_is_global_is_listed() {
         }
     }
     let listed = [
+        ("eviction/registry.rs", "the list of methods"),
         ("gate/runtime.rs", "ONNX Runtime"),
         ("model/cpu/tiles/mod.rs", "buffers of threads"),
         ("model/cpu/tiles/operands.rs", "buffers of threads"),
