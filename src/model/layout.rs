@@ -61,13 +61,19 @@ pub const OUTPUT: &str = "lm_head";
 /// The matrices of a decoder layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Projection {
+    /// Queries of all heads.
     Query,
+    /// Keys of all KV heads.
     Key,
+    /// Values of all KV heads.
     Value,
     /// Of attention, back into the residual stream.
     Output,
+    /// The gate of the MLP.
     Gate,
+    /// What the gate lets through.
     Up,
+    /// Back to the residual stream.
     Down,
 }
 

@@ -4,8 +4,8 @@ use super::*;
 use crate::generate::generate;
 use crate::model::Compute;
 
-fn piece(question: usize, tokens: Range<usize>) -> Piece {
-    Piece { question, tokens }
+fn piece(question: usize, tokens: Range<usize>) -> PromptPart {
+    PromptPart { question, tokens }
 }
 
 #[test]
