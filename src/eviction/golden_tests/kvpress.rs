@@ -144,4 +144,5 @@ fn selections() {
     );
     tally.report("kvpress_presses.json", golden.cases.len(), &rest);
     assert_eq!(tally.cases + other_methods, golden.cases.len());
+    assert!(scores_compared > 0);
 }

@@ -212,6 +212,7 @@ impl Tally {
     }
 
     fn report(&self, file: &str, all: usize, rest: &str) {
+        assert!(self.cases > 0 && self.lists > 0, "{file}: nothing was compared");
         println!(
             "eviction golden {file}: {} of {all} cases agree, {} lists, {} of them identical, the \
              rest up to equal scores; {rest}",
