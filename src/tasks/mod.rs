@@ -22,6 +22,9 @@ mod task;
 mod text_inputs;
 mod text_prompt;
 
+#[cfg(test)]
+mod conformance_tests;
+
 pub(crate) use inputs::TaskProvenance;
 pub use inputs::{Common, TaskInputs};
 pub use probe_inputs::{ProbeCases, ProbeInputs};
