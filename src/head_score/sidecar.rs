@@ -123,3 +123,16 @@ pub fn check_model(
         .expected(asked)
         .advice("profile the model, or use these all the same with --force"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dots_in_a_models_name_stay() {
+        assert_eq!(
+            path_of(Path::new("h/Llama-3.1_inf_heads.json")),
+            Path::new("h/Llama-3.1_inf_heads.meta.json")
+        );
+    }
+}

@@ -52,16 +52,22 @@ impl Picture {
     ///
     /// # Errors
     /// [`crate::Error::Resources`] naming the file that could not be written.
-    pub fn save(&self, stem: &Path) -> Result<[PathBuf; 2]> {
+    pub fn save(self, stem: &Path) -> Result<[PathBuf; 2]> {
+        let files = self.into_files(stem);
+        for (path, bytes) in &files {
+            crate::system::atomic::write(path, bytes)?;
+        }
+        Ok(files.map(|(path, _)| path))
+    }
+
+    /// The two files of [`Picture::save`], with their paths.
+    pub fn into_files(self, stem: &Path) -> [(PathBuf, Vec<u8>); 2] {
         let with = |extension: &str| {
             let mut name = stem.as_os_str().to_owned();
             name.push(extension);
             PathBuf::from(name)
         };
-        let paths = [with(".png"), with(".svg")];
-        crate::system::atomic::write(&paths[0], &self.png)?;
-        crate::system::atomic::write(&paths[1], self.svg.as_bytes())?;
-        Ok(paths)
+        [(with(".png"), self.png), (with(".svg"), self.svg.into_bytes())]
     }
 }
 

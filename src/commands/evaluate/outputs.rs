@@ -175,9 +175,7 @@ impl EvaluateDir {
     ) -> Result<Vec<PathBuf>> {
         let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
         for (stem, picture) in pictures {
-            let path = |extension| self.root.join("plots").join(format!("{stem}.{extension}"));
-            files.push((path("png"), picture.png));
-            files.push((path("svg"), picture.svg.into_bytes()));
+            files.extend(picture.into_files(&self.root.join("plots").join(stem)));
         }
         let mut json = serde_json::to_vec_pretty(&evaluation(made, seconds, peak_rss_bytes))
             .map_err(not_json)?;

@@ -11,14 +11,15 @@ pub mod config;
 mod answering;
 mod batching;
 mod export_probes;
-mod meta;
 mod outputs;
 mod parts;
+mod pictures;
 mod probe_cache;
 mod probes;
 mod ranking;
 mod record;
 mod schedule;
+mod sidecar;
 mod statistics;
 mod summary;
 
@@ -169,7 +170,7 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
             ));
         }
     })?;
-    let made = meta::ProfileRun { config, inputs, job, model, probed: &probed };
+    let made = sidecar::ProfileRun { config, inputs, job, model, probed: &probed };
     let against = match config.task.info().label() {
         None => AgainstNeedles::default(),
         Some(_) => {
@@ -178,7 +179,7 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
         }
     };
     let pictures =
-        if config.plots { out.draw(&made, &statistics, &against.needles)? } else { Vec::new() };
+        if config.plots { pictures::draw(&made, &statistics, &against.needles)? } else { vec![] };
     let seconds = Seconds {
         load,
         prefill: probed.prefill_secs,

@@ -119,3 +119,8 @@ pub(super) fn of_scores(config: &ProfileConfig, probed: &Probed) -> Result<Vec<S
     }
     Ok(results)
 }
+
+/// The results over all probes.
+pub(super) fn pooled(results: &[ScoreResult]) -> impl Iterator<Item = &ScoreResult> {
+    results.iter().filter(|r| r.task.is_none())
+}

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Seconds;
-use super::meta::ProfileRun;
-use super::outputs::pooled;
 use super::ranking::Ranking;
 use super::record::Status;
-use super::statistics::{ScoreResult, ScoreStatistics, TopHead};
+use super::sidecar::ProfileRun;
+use super::statistics::{ScoreResult, ScoreStatistics, TopHead, pooled};
 use crate::needle::SubTask;
 use crate::score::is_main;
 

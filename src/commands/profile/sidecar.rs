@@ -37,7 +37,7 @@ impl ProfileRun<'_> {
 
 /// The content of the file.
 #[derive(Debug, Serialize)]
-pub(super) struct Meta<'a> {
+pub(super) struct Sidecar<'a> {
     headprof: &'static str,
     command: &'a [String],
     /// The task whose probes these are; `null` for all probes.
@@ -109,7 +109,7 @@ struct RunMeta {
     peak_rss_bytes: Option<u64>,
 }
 
-impl<'a> Meta<'a> {
+impl<'a> Sidecar<'a> {
     pub fn new(
         made: &'a ProfileRun<'a>,
         result: &'a ScoreResult,
