@@ -13,9 +13,9 @@
 //!
 //! Where ours differs: the fair form rounds by largest remainder within each layer; the reference
 //! takes `int(alpha * B)` and rounds half to even in `f32`, so that a layer's sum is off by a few.
-//! `--floor` of KVCache-Factory has no effect there; `alpha` has here. HeadKV's and KVCache-Factory's
-//! copies first multiply each head's `R` by the share of it that the head's best `B` hold; AdaKV's own
-//! code does not, nor does headprof.
+//! `--floor` of KVCache-Factory has no effect there; `alpha` has here. HeadKV's and
+//! KVCache-Factory's copies first multiply each head's `R` by the share of it that the head's best
+//! `B` hold; AdaKV's own code does not unless asked to, nor does headprof.
 
 use super::rounding::round_to_sum;
 use super::{
@@ -27,7 +27,8 @@ static INFO: AllocatorInfo = AllocatorInfo {
     name: "adakv",
     aliases: &["AdativeKV", "AdaptiveKV", "Ada-SnapKV"],
     title: "the heads of a layer compete with the prompt's token scores",
-    formula: "past = alpha * B + (1 - alpha) * cnt, cnt = tokens of the head among the layer's S * B best",
+    formula: "past = alpha * B + (1 - alpha) * cnt, \
+              cnt = tokens of the head among the layer's S * B best",
     source: "AdaKV, https://arxiv.org/abs/2407.11550",
     needs: Needs::TokenScores,
     constants: &[Constant::Alpha],

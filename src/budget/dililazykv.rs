@@ -34,7 +34,8 @@ static INFO: AllocatorInfo = AllocatorInfo {
     name: "dililazykv",
     aliases: &["dililazy"],
     title: "headkv with a bonus for layers of low score, as in DiliLazyKV's code",
-    formula: "past = p * max(0, (q - 0.5) * L * S) + B - q + 0.5, p ~ A + 0.01 * A / sum_s A, A = m^temp",
+    formula: "past = p * max(0, (q - 0.5) * L * S) + B - q + 0.5, \
+              p ~ A + 0.01 * A / sum_s A, A = m^temp",
     source: "DiliLazyKV, https://openreview.net/forum?id=ye4rjRYBPj",
     needs: Needs::HeadScores,
     constants: &[Constant::Beta { default: 1.351 }, Constant::Temp],

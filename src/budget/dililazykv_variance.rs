@@ -25,8 +25,10 @@ use crate::error::Result;
 static INFO: AllocatorInfo = AllocatorInfo {
     name: "dililazykv_variance",
     aliases: &["dililazykv-variance"],
-    title: "between layers by score and variance, within a layer by score, as DiliLazyKV's paper says",
-    formula: "past = q * L * S * (w[l] / sum w) * (a / A[l]) + B - q, w[l] = A[l] * (1 + v[l] / mean v)",
+    title: "between layers by score and variance, within a layer by score, \
+            as DiliLazyKV's paper says",
+    formula: "past = q * L * S * (w[l] / sum w) * (a / A[l]) + B - q, \
+              w[l] = A[l] * (1 + v[l] / mean v)",
     source: "DiliLazyKV, https://openreview.net/forum?id=ye4rjRYBPj",
     needs: Needs::HeadScores,
     constants: &[Constant::Beta { default: 1.351 }, Constant::Temp],

@@ -19,8 +19,8 @@ pub struct AllocatorInfo {
     pub needs: Needs,
     /// The constants of [`BudgetOptions`] that its formula has.
     pub constants: &'static [Constant],
-    /// The method of `evaluate` that it is with SnapKV's token score, under the same names. `None` for
-    /// a budget that is the same for all heads: what a method is then named after is its token score.
+    /// The method of `evaluate` that it is with SnapKV's token score, under the same names. `None`
+    /// for a budget that is the same for all heads: such a method is named after its token score.
     pub method: Option<MethodInfo>,
 }
 

@@ -6,8 +6,10 @@
 //!
 //! Every allocator has two forms. The *fair* one (the default) spends exactly what the options
 //! say, so that two methods can be compared; the *reference* one is the published code's, with its
-//! rounding. To add an allocator: one file with an [`AllocatorInfo`] and an `impl Allocator`, its `mod`
-//! line, and one line in [`registry`]. Its method of `evaluate` follows from that.
+//! rounding.
+//!
+//! To add an allocator: one file with an [`AllocatorInfo`] and an `impl Allocator`, its `mod` line,
+//! and one line in [`registry`]. Its method of `evaluate` follows from that.
 
 pub mod ada_pyramidkv;
 pub mod adakv;

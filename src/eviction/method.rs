@@ -131,36 +131,44 @@ impl Method {
     }
 }
 
+/// What tests of methods call: all layers of a prompt at once.
 #[cfg(test)]
-impl Method {
-    /// What a [`Selector`] keeps of all layers, with head scores as all that is known about heads.
-    pub(crate) fn select(
-        &self,
-        stats: &super::TokenStats,
-        heads: crate::heads::CacheHeads,
-        head_scores: Option<&HeadMatrix>,
-        options: &EvictionOptions,
-    ) -> Result<(super::Kept, crate::budget::Budget)> {
-        let evidence = HeadEvidence { scores: head_scores, utility: None };
-        self.select_by(stats, heads, evidence, options)
-    }
+mod of_all_layers {
+    use super::super::{Kept, Selector, TokenStats};
+    use super::*;
+    use crate::budget::Budget;
+    use crate::heads::CacheHeads;
 
-    /// What a [`Selector`] keeps of all layers, and the budget behind it.
-    pub(crate) fn select_by(
-        &self,
-        stats: &super::TokenStats,
-        heads: crate::heads::CacheHeads,
-        evidence: HeadEvidence,
-        options: &EvictionOptions,
-    ) -> Result<(super::Kept, crate::budget::Budget)> {
-        stats.check(&heads)?;
-        let selector = super::Selector::new(self, stats.tokens, heads, evidence, options)?;
-        let of_layer = |layer| selector.select(layer, stats, layer);
-        let (kept, budgets): (Vec<_>, Vec<_>) =
-            (0..heads.layers).map(of_layer).collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        let window = budgets.first().map_or(0, crate::budget::Budget::window_tokens);
-        let past = budgets.iter().flat_map(|b| b.past_tokens().to_vec()).collect();
-        let budget = crate::budget::Budget::new(heads.layers, heads.stored(), window, past)?;
-        Ok((super::Kept::of_layers(kept)?, budget))
+    impl Method {
+        /// As [`Method::select_by`], with head scores as all that is known about the heads.
+        pub(crate) fn select(
+            &self,
+            stats: &TokenStats,
+            heads: CacheHeads,
+            head_scores: Option<&HeadMatrix>,
+            options: &EvictionOptions,
+        ) -> Result<(Kept, Budget)> {
+            let evidence = HeadEvidence { scores: head_scores, utility: None };
+            self.select_by(stats, heads, evidence, options)
+        }
+
+        /// What a [`Selector`] keeps of all layers, and the budget behind it.
+        pub(crate) fn select_by(
+            &self,
+            stats: &TokenStats,
+            heads: CacheHeads,
+            evidence: HeadEvidence,
+            options: &EvictionOptions,
+        ) -> Result<(Kept, Budget)> {
+            stats.check(&heads)?;
+            let selector = Selector::new(self, stats.tokens, heads, evidence, options)?;
+            let of_layer = |layer| selector.select(layer, stats, layer);
+            let (kept, budgets): (Vec<_>, Vec<_>) =
+                (0..heads.layers).map(of_layer).collect::<Result<Vec<_>>>()?.into_iter().unzip();
+            let window = budgets.first().map_or(0, Budget::window_tokens);
+            let past = budgets.iter().flat_map(|b| b.past_tokens().to_vec()).collect();
+            let budget = Budget::new(heads.layers, heads.stored(), window, past)?;
+            Ok((Kept::of_layers(kept)?, budget))
+        }
     }
 }

@@ -12,14 +12,14 @@
 //! follow the head scores. The combinations are made in [`registry()`] from what token scores and
 //! allocators say about themselves.
 //!
-//! To add a token score: one file with a [`TokenScoreInfo`] and an `impl TokenScore`, its `mod` line,
-//! and one line in [`token_scores`].
+//! To add a token score: one file with a [`TokenScoreInfo`] and an `impl TokenScore`, its `mod`
+//! line, and one line in [`token_scores`].
 //!
 //! # Letters
 //!
-//! `S` lists of kept tokens per layer ([`CacheHeads::stored`](crate::heads::CacheHeads::stored)), `W`
-//! tokens of the window at the end of the prompt, which every head keeps, `N = T - W` tokens before it, `C` tokens that a list keeps
-//! on average, window included, `F` protected sinks.
+//! `S` lists of kept tokens per layer ([`CacheHeads::stored`](crate::heads::CacheHeads::stored)),
+//! `W` tokens of the window at the end of the prompt, which every head keeps, `N = T - W` tokens
+//! before it, `C` tokens that a list keeps on average, window included, `F` protected sinks.
 
 pub mod attention_sums;
 pub mod decode;
@@ -50,9 +50,16 @@ pub use kept::Kept;
 pub use method::{HeadEvidence, Method};
 pub use options::EvictionOptions;
 pub use pooling::Pooling;
-pub use registry::{by_name, registry, token_scores};
+pub use registry::{by_name, registry};
 pub use selector::Selector;
 pub use token_score::{Decoding, TokenScore, TokenScoreInfo};
 pub use token_stats::{QueryRows, TokenStats, ValueNorms, Wanted};
 pub use value_norm::ValueNorm;
 pub use vatp::Vatp;
+
+/// Every token score, in the order in which their methods are reported.
+pub fn token_scores() -> &'static [&'static dyn TokenScore] {
+    static TOKEN_SCORES: &[&dyn TokenScore] =
+        &[&streaming_llm::StreamingLlm, &h2o::H2o, &scissorhands::Scissorhands, &snapkv::SnapKv];
+    TOKEN_SCORES
+}

@@ -42,8 +42,8 @@ impl EvictionOptions {
     /// Checks what every method relies on; what depends on the prompt is checked with it.
     ///
     /// # Errors
-    /// [`Error::Usage`] as [`BudgetOptions::check`], and for an even or absent kernel, no window, and no
-    /// rows for Scissorhands.
+    /// [`Error::Usage`] as [`BudgetOptions::check`], and for an even or absent kernel, no window, and
+    /// no rows for Scissorhands.
     pub fn check(&self) -> Result<()> {
         self.budget.check()?;
         if self.pooling != Pooling::None && self.kernel_size.is_multiple_of(2) {

@@ -9,21 +9,12 @@
 
 use std::sync::LazyLock;
 
-use super::h2o::H2o;
 use super::method::{Method, Rule};
-use super::scissorhands::Scissorhands;
 use super::snapkv::SnapKv;
-use super::streaming_llm::StreamingLlm;
-use super::{TokenScore, Vatp};
+use super::{TokenScore, Vatp, token_scores};
 use crate::budget;
 use crate::budget::uniform::Uniform;
 use crate::error::{Error, Result};
-
-/// Every token score, in the order in which their methods are reported.
-pub fn token_scores() -> &'static [&'static dyn TokenScore] {
-    static TOKEN_SCORES: &[&dyn TokenScore] = &[&StreamingLlm, &H2o, &Scissorhands, &SnapKv];
-    TOKEN_SCORES
-}
 
 /// The token score of the methods that differ in their budgets alone.
 static WINDOW: SnapKv = SnapKv;

@@ -21,7 +21,7 @@ pub enum Decoding {
 pub struct TokenScoreInfo {
     /// The name of the score, in files of utility curves: `column_sums`.
     pub name: &'static str,
-    /// The name of the method that keeps the best tokens by it, the same number for all heads: `h2o`.
+    /// The name of the method that keeps the best tokens by it, as many in every head: `h2o`.
     pub method: &'static str,
     /// Names under which the references know that method.
     pub aliases: &'static [&'static str],

@@ -1,10 +1,10 @@
 //! [`Vatp`]: a token score whose attention is multiplied by the norms of the values.
 //!
-//! Guo et al. 2024, <https://arxiv.org/abs/2406.12335>; what it means under grouped-query attention,
-//! and where it differs from the reference, is told in [`super::value_norm`].
+//! Guo et al. 2024, <https://arxiv.org/abs/2406.12335>. What it means under grouped-query attention
+//! and where it differs from the reference is told in [`super::value_norm`].
 //!
 //! ```text
-//! I[j] = pool((S[j] + epsilon) * ||v[j]||)        S: the score without its pooling        [S, T - W]
+//! I[j] = pool((S[j] + epsilon) * ||v[j]||)     S: the score before its pooling      [S, T - W]
 //! ```
 
 use super::attention_sums::finite;

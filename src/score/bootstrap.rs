@@ -32,8 +32,8 @@ pub struct Resamples {
 }
 
 impl Resamples {
-    /// [`RESAMPLES`] draws of `prompts` prompts with replacement; they depend on `prompts` and `seed`
-    /// alone.
+    /// [`RESAMPLES`] draws of `prompts` prompts with replacement; they depend on `prompts` and
+    /// `seed` alone.
     pub fn new(prompts: usize, seed: u64) -> Self {
         Self::draw(prompts, RESAMPLES, &mut StdRng::seed_from_u64(seed))
     }

@@ -3,8 +3,8 @@
 //! The model reduces each attention row to [`RowStats`] where the row lies (on a GPU, there), so
 //! that only `[L, H]` numbers travel; a score turns the rows of one probe into a `[L, H]` matrix.
 //!
-//! To add a score: one file with a [`ScoreInfo`] and an `impl HeadScore`, its `mod` line, and one line
-//! in [`registry`].
+//! To add a score: one file with a [`ScoreInfo`] and an `impl HeadScore`, its `mod` line, and one
+//! line in [`registry`].
 
 pub mod aggregate;
 pub mod bootstrap;

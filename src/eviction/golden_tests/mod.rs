@@ -221,8 +221,8 @@ impl Tally {
     }
 }
 
-/// What HeadKV's and KVCache-Factory's copies of AdaKV, and AdaKV's own code if asked to, do with the
-/// scores of each head, `[S, N]`, first: multiplied by the share of them that its `best` hold.
+/// What HeadKV's and KVCache-Factory's copies of AdaKV, and AdaKV's own code if asked to, first do
+/// with the scores of each head, `[S, N]`: multiply them by the share that its `best` hold.
 fn normalized(mut scores: Vec<f32>, heads: usize, best: usize) -> Vec<f32> {
     let tokens = scores.len() / heads;
     for head in scores.chunks_mut(tokens) {
