@@ -15,8 +15,8 @@
 //! PyramidKV it is not uniform in prompts shorter than `2 * B`. That its code keeps the layers'
 //! budgets of the first prompt for all that follow is not reproduced.
 
-use super::adakv::{checked_scores, competed, competed_as_published};
-use super::pyramidkv::{PyramidKv, published};
+use super::adakv::{checked_scores, competed, competed_as_in_reference};
+use super::pyramidkv::{PyramidKv, of_reference};
 use super::{
     Allocator, AllocatorInfo, Budget, Constant, LayerPlace, MethodInfo, Needs, Request, Room,
 };
@@ -60,10 +60,10 @@ impl Allocator for AdaPyramidKv {
         let mut past = Vec::with_capacity(room.heads);
         if options.reference {
             let of_layers =
-                published(room.mean_past, room.limit, options.pyramid_beta, place.layers);
+                of_reference(room.mean_past, room.limit, options.pyramid_beta, place.layers);
             for (scores, mean) in layers.iter().zip(of_layers.into_iter().skip(place.layer)) {
                 let mean = u32::try_from(mean).unwrap_or(room.limit).min(room.limit);
-                past.extend(competed_as_published(scores, stored, mean, &room, options));
+                past.extend(competed_as_in_reference(scores, stored, mean, &room, options));
             }
         } else {
             let whole = CacheHeads { layers: place.layers, ..request.heads };

@@ -61,7 +61,7 @@ impl Allocator for AdaKv {
         let mut past = Vec::with_capacity(room.heads);
         for scores in layers {
             past.extend(match options.reference {
-                true => competed_as_published(scores, stored, mean, &room, options),
+                true => competed_as_in_reference(scores, stored, mean, &room, options),
                 false => competed(scores, stored, stored as u64 * u64::from(mean), &room, options),
             });
         }
@@ -85,8 +85,8 @@ pub(super) fn competed(
     round_to_sum(&amounts, total, 0, room.limit)
 }
 
-/// The same of `mean` tokens per head with the published rounding.
-pub(super) fn competed_as_published(
+/// The same of `mean` tokens per head with the rounding of the reference.
+pub(super) fn competed_as_in_reference(
     scores: &[f32],
     stored: usize,
     mean: u32,

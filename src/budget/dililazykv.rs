@@ -68,11 +68,11 @@ impl Allocator for DiliLazyKv {
         let mean_past = f64::from(room.mean_past);
         let past = if options.reference {
             let single: Vec<f32> = scores.iter().map(|s| *s as f32).collect();
-            let published = published(&single, stored, mean_past, options.beta, options.temp);
-            if published.iter().any(|capacity| !capacity.is_finite()) {
+            let reference = of_reference(&single, stored, mean_past, options.beta, options.temp);
+            if reference.iter().any(|capacity| !capacity.is_finite()) {
                 return Err(scores::vanished(options.temp));
             }
-            published.into_iter().map(|capacity| room.cut(f64::from(capacity))).collect()
+            reference.into_iter().map(|capacity| room.cut(f64::from(capacity))).collect()
         } else {
             room.by_weight((floor_div(mean_past, options.beta) - HEAD_BONUS).max(0.0), &weights)
         };
@@ -90,8 +90,8 @@ fn weights(scores: &[f64], stored: usize, temp: f64) -> Vec<f64> {
     powers.chunks(stored).flat_map(with_bonus).collect()
 }
 
-/// The published capacities, without the window, of heads with these scores, `[L * S]`.
-pub(super) fn published(
+/// The capacities of the reference, without the window, of heads with these scores, `[L * S]`.
+pub(super) fn of_reference(
     scores: &[f32],
     stored: usize,
     mean_past: f64,

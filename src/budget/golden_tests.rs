@@ -96,13 +96,13 @@ impl AllocCase {
     }
 
     fn headkv(&self, means: &[f64]) -> Vec<u32> {
-        let table = headkv::published(means, self.past(), self.beta, self.temp);
+        let table = headkv::of_reference(means, self.past(), self.beta, self.temp);
         table.into_iter().map(|capacity| capacity as u32).collect()
     }
 
     fn dililazykv(&self, means: &[f64], heads: usize) -> Vec<u32> {
         let single: Vec<f32> = means.iter().map(|m| *m as f32).collect();
-        let table = dililazykv::published(&single, heads, self.past(), self.beta, self.temp);
+        let table = dililazykv::of_reference(&single, heads, self.past(), self.beta, self.temp);
         table.into_iter().map(|capacity| capacity as u32).collect()
     }
 
@@ -287,7 +287,7 @@ fn small_tables_are_the_published_ones() {
             Some(want) => assert_eq!(tiny.case.headkv(&scores), want.concat(), "{name}"),
             None => {
                 let case = &tiny.case;
-                let table = headkv::published(&scores, case.past(), case.beta, case.temp);
+                let table = headkv::of_reference(&scores, case.past(), case.beta, case.temp);
                 assert!(table.iter().all(|capacity| capacity.is_nan()), "{name}");
             }
         }
@@ -344,7 +344,7 @@ fn the_first_prompt_does_not_decide_for_the_next() {
     let golden: Value = read(&path);
     let cases: Vec<Frozen> = serde_json::from_value(golden["cases"].clone()).unwrap();
     let kept = |tokens: usize| -> Vec<i64> {
-        let past = pyramidkv::published(120, tokens as u32 - 8, 20, 32);
+        let past = pyramidkv::of_reference(120, tokens as u32 - 8, 20, 32);
         past.into_iter().map(|past| past + 8).collect()
     };
     let mut frozen = 0;

@@ -49,13 +49,13 @@ impl Allocator for HeadKv {
         let options = request.options;
         let scores = scores::of_stored_heads(request)?;
         let past = if options.reference {
-            let published =
-                published(&scores, f64::from(room.mean_past), options.beta, options.temp);
+            let reference =
+                of_reference(&scores, f64::from(room.mean_past), options.beta, options.temp);
             // A power so large that nothing is left divides 0 by 0.
-            if published.iter().any(|capacity| !capacity.is_finite()) {
+            if reference.iter().any(|capacity| !capacity.is_finite()) {
                 return Err(scores::vanished(options.temp));
             }
-            published.into_iter().map(|capacity| room.cut(capacity)).collect()
+            reference.into_iter().map(|capacity| room.cut(capacity)).collect()
         } else {
             let pool = floor_div(f64::from(room.mean_past), options.beta);
             room.by_weight(pool, &scores::powers(&scores, options.temp))
@@ -64,9 +64,9 @@ impl Allocator for HeadKv {
     }
 }
 
-/// The published capacities, without the window, of heads with these scores, `[L * S]`. Not a
+/// The capacities of the reference, without the window, of heads with these scores, `[L * S]`. Not a
 /// number where all scores are 0.
-pub(super) fn published(scores: &[f64], mean_past: f64, beta: f64, temp: f64) -> Vec<f64> {
+pub(super) fn of_reference(scores: &[f64], mean_past: f64, beta: f64, temp: f64) -> Vec<f64> {
     let normalized = |values: Vec<f64>| {
         let sum = pairwise_sum(&values);
         values.into_iter().map(move |v| v / sum)

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Every allocator has two forms. The *fair* one (the default) spends exactly what the options
-//! say, so that two methods can be compared; the *reference* one is the published code's, with its
+//! say, so that two methods can be compared; the *reference* one is the reference code's, with its
 //! rounding.
 //!
 //! To add an allocator: one file with an [`AllocatorInfo`] and an `impl Allocator`, its `mod` line,

@@ -20,7 +20,7 @@ pub struct BudgetOptions {
     pub pyramid_beta: usize,
     /// How query heads' scores become one of their KV head.
     pub reduce: GroupReduce,
-    /// As the published code computes it, with its rounding, instead of an exact sum.
+    /// As the reference code computes it, with its rounding, instead of an exact sum.
     pub reference: bool,
 }
 

@@ -55,7 +55,7 @@ impl Allocator for PyramidKv {
             let short = request.prompt_tokens.is_some_and(|t| t < 2 * room.mean_past as usize);
             let past = match short {
                 true => vec![f64::from(room.mean_past); layers],
-                false => published(room.mean_past, room.limit, beta, layers)
+                false => of_reference(room.mean_past, room.limit, beta, layers)
                     .into_iter()
                     .map(|tokens| tokens as f64)
                     .collect(),
@@ -81,8 +81,8 @@ fn slope(mean_past: u32, limit: u32, beta: usize, layers: usize) -> Vec<f64> {
     (0..layers).map(|layer| max + (min - max) * place(layer)).collect()
 }
 
-/// The same in whole numbers, as published: the step is rounded down.
-pub(super) fn published(mean_past: u32, limit: u32, beta: usize, layers: usize) -> Vec<i64> {
+/// The same in whole numbers, as in the reference: the step is rounded down.
+pub(super) fn of_reference(mean_past: u32, limit: u32, beta: usize, layers: usize) -> Vec<i64> {
     let (mean, limit) = (i64::from(mean_past), i64::from(limit));
     // A constant beyond any number of tokens divides them to 0.
     let mut min = mean / i64::try_from(beta).unwrap_or(i64::MAX);

@@ -1,4 +1,4 @@
-//! The arithmetic of the published code, which is Python's and NumPy's.
+//! The arithmetic of the reference code, which is Python's and NumPy's.
 
 use std::ops::Add;
 

@@ -129,7 +129,7 @@ pub struct AllocateArgs {
     )]
     pub pyramid_beta: Option<usize>,
 
-    /// As the published code rounds, instead of an exact sum
+    /// As the reference code rounds, instead of an exact sum
     #[arg(long, value_enum, value_name = "reference", help_heading = "Budget")]
     pub compat: Option<FormArg>,
 

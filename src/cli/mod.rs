@@ -145,10 +145,10 @@ pub struct ProfileArgs {
     )]
     pub top_k_infscore: usize,
 
-    /// Compute scores as these references do: retrieval-head, headkv-r2, dililazykv. One alone
-    /// also sets the defaults of --template, --gate, --max-new-tokens and --stop-newline
-    /// [default: none, the corrected scores]
-    #[arg(long, value_name = "LIST", help_heading = "Scores")]
+    /// Compute scores as the references do, each as its own (reference), or as those of a list of
+    /// retrieval-head, headkv-r2, dililazykv. One alone also sets the defaults of --template, --gate,
+    /// --max-new-tokens and --stop-newline [default: none, the corrected scores]
+    #[arg(long, value_name = "reference|LIST", help_heading = "Scores")]
     pub compat: Option<String>,
 
     /// Run what several prompts begin with once: the haystack up to where a needle goes in. The scores

@@ -27,7 +27,7 @@ use crate::heads::{CacheHeads, Granularity, GroupReduce};
 use crate::job::{self, Inputs, Job, NeedleSpans, check_memory, check_window};
 use crate::model::{Llama, NewValue, RaggedCache};
 use crate::plan::{Probe, check_tokens};
-use crate::score::CompatSet;
+use crate::score::References;
 use crate::system::Reporter;
 use crate::system::atomic;
 use crate::system::interrupt::Interrupt;
@@ -89,7 +89,7 @@ impl UtilityConfig {
     pub fn new(args: &UtilityArgs, surroundings: &Surroundings) -> Result<Self> {
         let needles = NeedleSource { path: args.probes.needles.clone() };
         let (probes, notes) =
-            ProbeConfig::new(&args.probes, needles.answers(), CompatSet::default(), surroundings)?;
+            ProbeConfig::new(&args.probes, needles.answers(), References::default(), surroundings)?;
         // Curves are about every budget; this one only has to hold the window.
         check_tokens("--window-size", args.selection.window_size)?;
         let capacity_tokens = args.selection.window_size + (1 << 20);

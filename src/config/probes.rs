@@ -16,7 +16,7 @@ use crate::model::{Compute, embedded};
 use crate::plan::{check_tokens, default_depths, even_lengths, parse_depths, parse_lengths};
 use crate::prompt::PromptTemplate;
 use crate::prompt::reference_span::SpanRule;
-use crate::score::{Compat, CompatSet};
+use crate::score::{Reference, References};
 use crate::tokenizer::Tokenizer;
 
 /// Context lengths where none are asked for. With these and ten depths, the embedded model takes some
@@ -97,8 +97,8 @@ pub enum Lengths {
 pub enum MaxNewTokens {
     /// The same for every needle.
     Fixed(usize),
-    /// [`CompatSet::max_new_tokens`] of each needle's answer.
-    Compat(CompatSet),
+    /// [`References::max_new_tokens`] of each needle's answer.
+    OfReferences(References),
 }
 
 impl MaxNewTokens {
@@ -106,7 +106,7 @@ impl MaxNewTokens {
     pub fn of(self, answer_tokens: usize) -> usize {
         match self {
             Self::Fixed(n) => n,
-            Self::Compat(set) => {
+            Self::OfReferences(set) => {
                 set.max_new_tokens(answer_tokens).unwrap_or(DEFAULT_MAX_NEW_TOKENS)
             }
         }
@@ -212,7 +212,7 @@ impl ProbeConfig {
     pub fn new(
         args: &ProbeArgs,
         answers: AnswerDefaults,
-        compat: CompatSet,
+        compat: References,
         surroundings: &Surroundings,
     ) -> Result<(Self, Vec<String>)> {
         let alone = Defaults::of(compat);
@@ -253,16 +253,16 @@ impl ProbeConfig {
                 Some(ChatArg::Auto) => ChatMode::Auto,
                 Some(ChatArg::Always) => ChatMode::Always,
                 Some(ChatArg::Never) => ChatMode::Never,
-                None if compat == CompatSet::default() => ChatMode::Auto,
+                None if compat == References::default() => ChatMode::Auto,
                 // As the references ask all models but two.
                 None => ChatMode::Never,
             },
             max_new_tokens: match at_least_one("--max-new-tokens", args.max_new_tokens)? {
                 Some(n) => MaxNewTokens::Fixed(check_tokens("--max-new-tokens", n)?),
-                None if compat == CompatSet::default() => {
+                None if compat == References::default() => {
                     MaxNewTokens::Fixed(DEFAULT_MAX_NEW_TOKENS)
                 }
-                None => MaxNewTokens::Compat(compat),
+                None => MaxNewTokens::OfReferences(compat),
             },
             stop: match args.stop_newline {
                 Some(Switch::On) => StopRule::EosOrLineBreak,
@@ -318,16 +318,16 @@ struct Defaults {
 }
 
 impl Defaults {
-    fn of(compat: CompatSet) -> Self {
+    fn of(compat: References) -> Self {
         let mut named = compat.iter();
         match (named.next(), named.next()) {
-            (Some(Compat::RetrievalHead), None) => Self {
+            (Some(Reference::RetrievalHead), None) => Self {
                 template: Some(TEMPLATE_HEADKV),
                 gate: GateKind::Rouge,
                 stop: StopRule::NewlineToken,
                 span_rule: Some(SpanRule::FirstWindow),
             },
-            (Some(Compat::HeadkvR2), None) => Self {
+            (Some(Reference::HeadkvR2), None) => Self {
                 template: Some(TEMPLATE_HEADKV),
                 gate: GateKind::F1,
                 stop: StopRule::EosOrNewlineToken,
@@ -335,7 +335,7 @@ impl Defaults {
             },
             // Its gate is `semantic`, which needs a library that is not part of this program and is
             // therefore never chosen for the user.
-            (Some(Compat::DililazyKv), None) => Self {
+            (Some(Reference::DililazyKv), None) => Self {
                 template: Some(TEMPLATE_DILILAZYKV),
                 gate: GateKind::Rouge,
                 stop: StopRule::Eos,

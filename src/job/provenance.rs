@@ -210,7 +210,7 @@ impl<'a> Provenance<'a> {
                 chat: inputs.chat.as_ref().map(|chat| ChatMeta::new(&chat.template)),
                 max_new_tokens: match config.max_new_tokens {
                     MaxNewTokens::Fixed(n) => Some(n),
-                    MaxNewTokens::Compat(_) => None,
+                    MaxNewTokens::OfReferences(_) => None,
                 },
                 stop: config.stop.name(),
                 eos_ids: &shape.eos,

@@ -419,7 +419,7 @@ fn equal_input_gives_equal_bytes_and_both_files() {
     let picture = head_heatmap(&scores, &META).unwrap();
     assert_eq!(picture, head_heatmap(&scores, &META).unwrap());
     let dir = tempfile::tempdir().unwrap();
-    let paths = picture.save(&dir.path().join("llama-3.1_inf")).unwrap();
+    let paths = picture.clone().save(&dir.path().join("llama-3.1_inf")).unwrap();
     assert_eq!(paths[0].file_name().unwrap(), "llama-3.1_inf.png");
     assert_eq!(paths[1].file_name().unwrap(), "llama-3.1_inf.svg");
     assert_eq!(std::fs::read(&paths[0]).unwrap(), picture.png);

@@ -11,10 +11,10 @@
 //!
 //! The four add up to `N`. The names follow the paper's table: of the reference's two scripts one
 //! stores `subconscious` as `fn` and `diffuse` as `tn`, the other the reverse. Mean over the rows;
-//! the reference uses row 0 alone, which [`Compat::DililazyKv`] restores.
+//! the reference uses row 0 alone, which [`Reference::DililazyKv`] restores.
 
 use super::rows::mean_over_rows;
-use super::{Compat, HeadScore, HeadStats, NeedleMask, Observation, ScoreInfo, ScoreOptions};
+use super::{HeadScore, HeadStats, NeedleMask, Observation, Reference, ScoreInfo, ScoreOptions};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
@@ -44,7 +44,7 @@ const COMMON: ScoreInfo = ScoreInfo {
     title: "",
     formula: "",
     source: "DiliLazyKV, https://openreview.net/forum?id=ye4rjRYBPj",
-    reference: Compat::DililazyKv,
+    reference: Reference::DililazyKv,
     range: 0.0..=f32::INFINITY,
     main: false,
 };

@@ -7,10 +7,10 @@
 //! ```
 //!
 //! The reference averages over the rows that are as long as the prompt, which is row 0 alone;
-//! [`Compat::DililazyKv`] restores that.
+//! [`Reference::DililazyKv`] restores that.
 
 use super::rows::mean_over_rows;
-use super::{Compat, HeadScore, HeadStats, Observation, ScoreInfo, ScoreOptions};
+use super::{HeadScore, HeadStats, Observation, Reference, ScoreInfo, ScoreOptions};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
@@ -20,7 +20,7 @@ static INFO: ScoreInfo = ScoreInfo {
     title: "share of the head's top-k attention that lies in the needle",
     formula: "mean_t sum_{i in Top_k and needle} a_t[i] / sum_{i in Top_k} a_t[i]",
     source: "DiliLazyKV, https://openreview.net/forum?id=ye4rjRYBPj",
-    reference: Compat::DililazyKv,
+    reference: Reference::DililazyKv,
     range: 0.0..=1.0,
     main: true,
 };

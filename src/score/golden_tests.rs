@@ -117,7 +117,8 @@ fn retrieval_and_retrieval_reasoning() {
         let cases = [(3, &golden.r2_answer_tokens_3), (50, &golden.r2_answer_tokens_50)];
         for (answer_tokens, r2) in cases {
             let Some(r2) = r2 else { continue };
-            let limit = CompatSet::from(Compat::HeadkvR2).max_new_tokens(answer_tokens).unwrap();
+            let limit =
+                References::from(Reference::HeadkvR2).max_new_tokens(answer_tokens).unwrap();
             assert_eq!(r2.steps_used, limit.min(golden.generated_ids_used.len()), "{name}");
             let observation = golden.observation(r2.steps_used);
             assert_eq!(observation.generated, r2.generated_ids_used);

@@ -8,11 +8,11 @@
 //!
 //! Large only for a head whose strongest attention is on the needle and covers what it gives to the
 //! needle. As in the reference it is the mean of harmonic means, per row and per probe, which is at
-//! most the harmonic mean of the means. The reference uses row 0 alone; [`Compat::DililazyKv`]
+//! most the harmonic mean of the means. The reference uses row 0 alone; [`Reference::DililazyKv`]
 //! restores that.
 
 use super::rows::mean_over_rows;
-use super::{Compat, HeadScore, HeadStats, Observation, ScoreInfo, ScoreOptions, dili, lazy};
+use super::{HeadScore, HeadStats, Observation, Reference, ScoreInfo, ScoreOptions, dili, lazy};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
@@ -22,7 +22,7 @@ static INFO: ScoreInfo = ScoreInfo {
     title: "harmonic mean of dili and lazy",
     formula: "mean_t 2 dili_t lazy_t / (dili_t + lazy_t)",
     source: "DiliLazyKV, https://openreview.net/forum?id=ye4rjRYBPj",
-    reference: Compat::DililazyKv,
+    reference: Reference::DililazyKv,
     range: 0.0..=1.0,
     main: true,
 };

@@ -8,11 +8,11 @@
 //!
 //! Despite its name a large value is no idleness: it says that what little or much attention the
 //! needle gets is concentrated enough to be among the head's strongest. A head that hardly looks at
-//! the needle can reach 1. The reference uses row 0 alone; [`Compat::DililazyKv`] restores that.
+//! the needle can reach 1. The reference uses row 0 alone; [`Reference::DililazyKv`] restores that.
 
 use super::dili::SMALLEST_MASS;
 use super::rows::mean_over_rows;
-use super::{Compat, HeadScore, HeadStats, Observation, ScoreInfo, ScoreOptions};
+use super::{HeadScore, HeadStats, Observation, Reference, ScoreInfo, ScoreOptions};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
@@ -22,7 +22,7 @@ static INFO: ScoreInfo = ScoreInfo {
     title: "share of the head's attention on the needle that is in its top-k",
     formula: "mean_t sum_{i in Top_k and needle} a_t[i] / sum_{i in needle} a_t[i]",
     source: "DiliLazyKV, https://openreview.net/forum?id=ye4rjRYBPj",
-    reference: Compat::DililazyKv,
+    reference: Reference::DililazyKv,
     range: 0.0..=1.0,
     main: true,
 };

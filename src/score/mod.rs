@@ -30,7 +30,7 @@ use std::ops::RangeInclusive;
 use crate::error::{Error, Result};
 use crate::heads::HeadMatrix;
 
-pub use options::{Compat, CompatSet, ScoreOptions, ScoreRows};
+pub use options::{Reference, References, ScoreOptions, ScoreRows};
 pub use row_stats::{NeedleMask, head_stats};
 
 /// What one attention row (one query token, one head) has to do with the needle.
@@ -97,7 +97,7 @@ pub struct ScoreInfo {
     /// The paper or code that the score comes from.
     pub source: &'static str,
     /// The reference whose behaviour `--compat` restores for this score.
-    pub reference: Compat,
+    pub reference: Reference,
     /// The smallest and the largest value that the score can take by default, without compat.
     pub range: RangeInclusive<f32>,
     /// Whether it is a main score: a column of the table, a line of the curve, a ranking of its own

@@ -42,7 +42,7 @@ impl fmt::Display for ScoreRows {
 
 /// A reference implementation whose behaviour can be restored (`--compat`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compat {
+pub enum Reference {
     /// `retrieval-head`: the code of Wu et al. 2024, <https://github.com/nightdessert/Retrieval_Head>.
     RetrievalHead,
     /// `headkv-r2`: the code of HeadKV, <https://github.com/FYYFU/HeadKV>.
@@ -51,7 +51,7 @@ pub enum Compat {
     DililazyKv,
 }
 
-impl Compat {
+impl Reference {
     const NAMES: [(&'static str, Self); 3] = [
         ("retrieval-head", Self::RetrievalHead),
         ("headkv-r2", Self::HeadkvR2),
@@ -80,7 +80,7 @@ impl Compat {
     }
 }
 
-impl FromStr for Compat {
+impl FromStr for Reference {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -88,30 +88,33 @@ impl FromStr for Compat {
     }
 }
 
-impl fmt::Display for Compat {
+impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(name_of(*self, &Self::NAMES))
     }
 }
 
+/// The word of `--compat` for all references, in every command.
+const ALL_REFERENCES: &str = "reference";
+
 /// A set of references; empty by default, which means the corrected behaviour everywhere.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CompatSet(u8);
+pub struct References(u8);
 
-impl CompatSet {
+impl References {
     /// The set with `compat` in it as well.
-    pub fn with(self, compat: Compat) -> Self {
+    pub fn with(self, compat: Reference) -> Self {
         Self(self.0 | compat.bit())
     }
 
     /// Whether the behaviour of `compat` is asked for.
-    pub fn contains(self, compat: Compat) -> bool {
+    pub fn contains(self, compat: Reference) -> bool {
         self.0 & compat.bit() != 0
     }
 
     /// The members, in a fixed order.
-    pub fn iter(self) -> impl Iterator<Item = Compat> {
-        Compat::NAMES.into_iter().map(|(_, compat)| compat).filter(move |&c| self.contains(c))
+    pub fn iter(self) -> impl Iterator<Item = Reference> {
+        Reference::NAMES.into_iter().map(|(_, compat)| compat).filter(move |&c| self.contains(c))
     }
 
     /// The limit of generated tokens that the references impose, `None` for an empty set.
@@ -119,31 +122,37 @@ impl CompatSet {
     /// One generation feeds all scores, so with several references the shortest limit holds; for
     /// each reference's own figures, run them one at a time.
     pub fn max_new_tokens(self, answer_tokens: usize) -> Option<usize> {
-        self.iter().map(|compat| compat.max_new_tokens(answer_tokens)).min()
+        self.iter().map(|reference| reference.max_new_tokens(answer_tokens)).min()
     }
 }
 
-impl From<Compat> for CompatSet {
-    fn from(compat: Compat) -> Self {
+impl From<Reference> for References {
+    fn from(compat: Reference) -> Self {
         Self::default().with(compat)
     }
 }
 
-impl FromStr for CompatSet {
+impl FromStr for References {
     type Err = Error;
 
-    /// Reads a comma-separated list; the empty string is the empty set.
+    /// Reads a comma-separated list, or `reference` for all: each score as its own reference
+    /// computes it. The empty string is the empty set.
     fn from_str(text: &str) -> Result<Self> {
-        if text.trim().is_empty() {
-            return Ok(Self::default());
+        match text.trim() {
+            "" => return Ok(Self::default()),
+            ALL_REFERENCES => {
+                let all = Reference::NAMES.into_iter().map(|(_, reference)| reference);
+                return Ok(all.fold(Self::default(), Self::with));
+            }
+            _ => {}
         }
         text.split(',').try_fold(Self::default(), |set, name| Ok(set.with(name.trim().parse()?)))
     }
 }
 
-impl fmt::Display for CompatSet {
+impl fmt::Display for References {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> = self.iter().map(|compat| compat.to_string()).collect();
+        let names: Vec<String> = self.iter().map(|reference| reference.to_string()).collect();
         f.write_str(&names.join(","))
     }
 }
@@ -154,7 +163,7 @@ pub struct ScoreOptions {
     /// The rows to average over.
     pub rows: ScoreRows,
     /// The references to follow where they differ.
-    pub compat: CompatSet,
+    pub compat: References,
 }
 
 fn parse_name<T: Copy>(text: &str, names: &[(&str, T)], what: &str) -> Result<T> {
@@ -178,7 +187,7 @@ mod tests {
             assert_eq!(name.parse(), Ok(rows));
             assert_eq!(rows.to_string(), name);
         }
-        for (name, compat) in Compat::NAMES {
+        for (name, compat) in Reference::NAMES {
             assert_eq!(name.parse(), Ok(compat));
             assert_eq!(compat.to_string(), name);
         }
@@ -189,22 +198,24 @@ mod tests {
 
     #[test]
     fn a_compat_set_is_a_comma_list() {
-        let set: CompatSet = "dililazykv, retrieval-head".parse().unwrap();
-        assert!(set.contains(Compat::RetrievalHead) && set.contains(Compat::DililazyKv));
-        assert!(!set.contains(Compat::HeadkvR2));
+        let set: References = "dililazykv, retrieval-head".parse().unwrap();
+        assert!(set.contains(Reference::RetrievalHead) && set.contains(Reference::DililazyKv));
+        assert!(!set.contains(Reference::HeadkvR2));
         assert_eq!(set.to_string(), "retrieval-head,dililazykv");
-        assert_eq!("".parse(), Ok(CompatSet::default()));
-        assert!("retrieval-head,".parse::<CompatSet>().is_err());
+        assert_eq!("".parse(), Ok(References::default()));
+        let all: References = "reference".parse().unwrap();
+        assert_eq!(all.to_string(), "retrieval-head,headkv-r2,dililazykv");
+        assert!("retrieval-head,".parse::<References>().is_err());
     }
 
     #[test]
     fn the_shortest_limit_of_the_references_holds() {
-        assert_eq!(CompatSet::default().max_new_tokens(7), None);
-        let r2 = CompatSet::from(Compat::HeadkvR2);
+        assert_eq!(References::default().max_new_tokens(7), None);
+        let r2 = References::from(Reference::HeadkvR2);
         assert_eq!(r2.max_new_tokens(7), Some(7));
         assert_eq!(r2.max_new_tokens(0), Some(1));
         assert_eq!(r2.max_new_tokens(80), Some(50));
-        let two = CompatSet::from(Compat::DililazyKv).with(Compat::RetrievalHead);
+        let two = References::from(Reference::DililazyKv).with(Reference::RetrievalHead);
         assert_eq!(two.max_new_tokens(7), Some(50));
     }
 }

@@ -11,9 +11,9 @@
 //! token is the one that comes out. The paper intersects sets, |g and k| / |k|; the published code
 //! counts steps instead, so that a head that stays on one word of a rambling answer exceeds 1, and
 //! it counts the row of the stop token. Here every position counts once and the stop token does
-//! not; [`Compat::RetrievalHead`] restores the count over all steps.
+//! not; [`Reference::RetrievalHead`] restores the count over all steps.
 
-use super::{Compat, HeadScore, NeedleMask, Observation, ScoreInfo, ScoreOptions};
+use super::{HeadScore, NeedleMask, Observation, Reference, ScoreInfo, ScoreOptions};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
@@ -23,7 +23,7 @@ static INFO: ScoreInfo = ScoreInfo {
     title: "share of the needle that the head copies token by token",
     formula: "|{j in needle: j = argmax a_t and prompt[j] = generated[t]}| / n",
     source: "Wu et al. 2024, Retrieval Head, https://arxiv.org/abs/2404.15574",
-    reference: Compat::RetrievalHead,
+    reference: Reference::RetrievalHead,
     range: 0.0..=1.0,
     main: true,
 };

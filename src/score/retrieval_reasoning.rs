@@ -10,10 +10,10 @@
 //!
 //! `n` is the needle's length, also as the `k` of the top-k. It is a sum over the answer's tokens,
 //! not a mean: an answer of `T` tokens can reach `T / n`. By default the row of the stop token is
-//! left out; [`Compat::HeadkvR2`] counts every row that was generated. The reference's weights are
+//! left out; [`Reference::HeadkvR2`] counts every row that was generated. The reference's weights are
 //! rounded to bf16; that is not imitated.
 
-use super::{Compat, HeadScore, NeedleMask, Observation, ScoreInfo, ScoreOptions};
+use super::{HeadScore, NeedleMask, Observation, Reference, ScoreInfo, ScoreOptions};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
@@ -23,7 +23,7 @@ static INFO: ScoreInfo = ScoreInfo {
     title: "attention on the needle while the answer is written, copied or not",
     formula: "sum_t (1/n) sum_{i in Top_n(a_t) and needle} a_t[i]",
     source: "Fu et al. 2024, HeadKV-R2, https://arxiv.org/abs/2410.19258",
-    reference: Compat::HeadkvR2,
+    reference: Reference::HeadkvR2,
     range: 0.0..=f32::INFINITY,
     main: true,
 };

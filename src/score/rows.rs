@@ -1,6 +1,6 @@
 //! Which rows of an observation count, and the mean of a number over them.
 
-use super::{Compat, HeadStats, Observation, RowStats, ScoreOptions, ScoreRows};
+use super::{HeadStats, Observation, Reference, RowStats, ScoreOptions, ScoreRows};
 use crate::error::{Error, Result};
 use crate::heads::HeadMatrix;
 
@@ -11,9 +11,9 @@ use crate::heads::HeadMatrix;
 fn chosen_rows<'a>(
     observation: &'a Observation,
     options: &ScoreOptions,
-    reference: Compat,
+    reference: Reference,
 ) -> Result<&'a [RowStats]> {
-    let first_row_only = reference == Compat::DililazyKv && options.compat.contains(reference);
+    let first_row_only = reference == Reference::DililazyKv && options.compat.contains(reference);
     let rows = if first_row_only { ScoreRows::LastPrompt } else { options.rows };
     let answer = observation.answer_rows();
     let chosen = match rows {
@@ -36,7 +36,7 @@ fn chosen_rows<'a>(
 pub(super) fn mean_over_rows(
     observation: &Observation,
     options: &ScoreOptions,
-    reference: Compat,
+    reference: Reference,
     per_row: impl Fn(&HeadStats, usize) -> f64,
 ) -> Result<HeadMatrix> {
     observation.check()?;
@@ -74,7 +74,7 @@ mod tests {
     fn mean(o: &Observation, rows: ScoreRows, compat: &str) -> Result<f32> {
         let options = ScoreOptions { rows, compat: compat.parse().unwrap() };
         let matrix =
-            mean_over_rows(o, &options, Compat::DililazyKv, |s, _| f64::from(s.needle_mass))?;
+            mean_over_rows(o, &options, Reference::DililazyKv, |s, _| f64::from(s.needle_mass))?;
         Ok(matrix.get(0, 0))
     }
 

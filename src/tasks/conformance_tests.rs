@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::cli::{ProbeArgs, TaskArgs, TextArgs};
-use crate::score::CompatSet;
+use crate::score::References;
 
 /// Options of tasks that a benchmark may take.
 const OPTIONS: [&str; 5] =
@@ -21,7 +21,7 @@ fn chosen(name: &str, data: bool, purpose: Purpose) -> crate::Result<Box<dyn Tas
         task: &task,
         text: &TextArgs::default(),
         probes: &ProbeArgs { repeats: 1, ..ProbeArgs::default() },
-        compat: CompatSet::default(),
+        compat: References::default(),
         purpose,
     })
 }

@@ -7,7 +7,7 @@ use crate::cli::{ProbeArgs, TaskArgs, TextArgs};
 use crate::config::{AnswerDefaults, AtOption, ProbeConfig};
 use crate::error::{Error, Result};
 use crate::job::{ProbeSource, Session};
-use crate::score::CompatSet;
+use crate::score::References;
 
 /// The constants of a benchmark.
 #[derive(Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub struct TaskOptions<'a> {
     /// What is said about prompts and answers.
     pub probes: &'a ProbeArgs,
     /// References whose scores are asked for.
-    pub compat: CompatSet,
+    pub compat: References,
     /// What the prompts are for.
     pub purpose: Purpose,
 }

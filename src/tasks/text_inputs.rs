@@ -202,7 +202,7 @@ mod tests {
         let mut probes = ProbeConfig::new(
             &crate::cli::ProbeArgs { repeats: 1, ..Default::default() },
             crate::config::AnswerDefaults::default(),
-            crate::score::CompatSet::default(),
+            crate::score::References::default(),
             &crate::config::Surroundings::default(),
         )
         .unwrap()

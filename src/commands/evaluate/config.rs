@@ -11,7 +11,7 @@ use crate::eviction::{self, Method};
 use crate::gate::GateKind;
 use crate::heads::Granularity;
 use crate::plan::check_tokens;
-use crate::score::CompatSet;
+use crate::score::References;
 use crate::system::Reporter;
 use crate::tasks::{self, Purpose, TaskOptions, TaskSource};
 
@@ -51,7 +51,7 @@ impl EvaluateConfig {
     /// # Errors
     /// [`Error::Usage`] naming the option.
     pub fn new(args: &EvaluateArgs, surroundings: &Surroundings) -> Result<Self> {
-        let compat = CompatSet::default();
+        let compat = References::default();
         let task = tasks::choose(&TaskOptions {
             task: &args.task,
             text: &args.text,

@@ -30,7 +30,7 @@ use crate::error::Result;
 use crate::gate::GateKind;
 use crate::job::{ProbeSource, ProbeTexts, Session, TextsOrigin};
 use crate::needle::ProbeText;
-use crate::score::CompatSet;
+use crate::score::References;
 use babi::BabiTask;
 
 /// See the [module](self).
@@ -81,7 +81,7 @@ impl Benchmark for Babilong {
             ("--needles", p.needles.is_some(), "stories bring their own facts"),
             (
                 "--compat",
-                asked.compat != CompatSet::default(),
+                asked.compat != References::default(),
                 "the references score heads on needles alone",
             ),
             (

@@ -6,7 +6,7 @@ use crate::cli::{ProfileArgs, Switch, TextArgs};
 use crate::config::{AtOption, ProbeConfig, Surroundings, at_least_one, batch};
 use crate::error::{Error, Result};
 use crate::job::ProbeSource;
-use crate::score::{self, Compat, CompatSet, HeadScore, ScoreOptions, ScoreRows};
+use crate::score::{self, HeadScore, Reference, References, ScoreOptions, ScoreRows};
 use crate::system::Reporter;
 use crate::tasks::{self, Purpose, TaskOptions, TaskSource};
 
@@ -46,7 +46,7 @@ impl ProfileConfig {
     /// # Errors
     /// [`Error::Usage`] naming the option.
     pub fn new(args: &ProfileArgs, surroundings: &Surroundings) -> Result<Self> {
-        let compat: CompatSet =
+        let compat: References =
             args.compat.as_deref().unwrap_or("").parse().at_option("--compat")?;
         let task = tasks::choose(&TaskOptions {
             task: &args.task,
@@ -57,7 +57,7 @@ impl ProfileConfig {
         })?;
         let (probes, mut notes) =
             ProbeConfig::new(&args.probes, task.answers(), compat, surroundings)?;
-        if args.score_rows.is_some() && compat.contains(Compat::DililazyKv) {
+        if args.score_rows.is_some() && compat.contains(Reference::DililazyKv) {
             notes
                 .push("--compat dililazykv scores row 0 only; --score-rows changes nothing".into());
         }
