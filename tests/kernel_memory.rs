@@ -1,7 +1,8 @@
-//! What a run takes of a device's memory: a program of its own, as others would take some beside it.
+//! What a run takes of a device's memory: a program of its own, as others would take some beside
+//! it.
 //!
-//! On the device that this build has kernels for; without one the test prints that it was skipped, or with
-//! `HEADPROF_REQUIRE_VULKAN=1` (`HEADPROF_REQUIRE_CUDA=1`) fails.
+//! On the device that this build has kernels for; without one the test prints that it was skipped,
+//! or with `HEADPROF_REQUIRE_VULKAN=1` (`HEADPROF_REQUIRE_CUDA=1`) fails.
 #![cfg(feature = "kernels")]
 
 use std::path::Path;

@@ -33,7 +33,8 @@ fn of_one_after_the_other() {
     assert!(told.starts_with("the last (tests/panics.rs:"), "{told}");
 }
 
-/// Threads of a pool that run bodies of their own: each is told its own panic, however they overlap.
+/// Threads of a pool that run bodies of their own: each is told its own panic, however they
+/// overlap.
 fn of_threads_at_the_same_time() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     let (begun, panicked) = (Barrier::new(2), Barrier::new(2));

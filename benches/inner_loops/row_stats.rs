@@ -15,8 +15,8 @@ const NEEDLE: usize = 24;
 
 pub fn bench(turns: &Turns) -> Result<()> {
     for keys in [1024, 16_384] {
-        // Every other weight is the largest so far: the worst for one pass, and no order that a sort
-        // would notice.
+        // Every other weight is the largest so far: the worst for one pass, and no order that a
+        // sort would notice.
         let mut rising = softmax(keys);
         rising.sort_by(f32::total_cmp);
         rising.chunks_exact_mut(2).for_each(|pair| pair.swap(0, 1));

@@ -24,8 +24,8 @@ pub fn bench(turns: &Turns) -> Result<()> {
             continue;
         }
         let prompt = ids(tokens);
-        // All but the last token of a prompt is in its cache: what is timed are answers, together with
-        // the copies that make the caches of forks.
+        // All but the last token of a prompt is in its cache: what is timed are answers, together
+        // with the copies that make the caches of forks.
         let held = RefCell::new(held(&model, &prompt, prompts)?);
         let together = || answers(&model, &prompt, &mut held.borrow_mut(), true);
         let in_turn = || answers(&model, &prompt, &mut held.borrow_mut(), false);

@@ -1,7 +1,7 @@
 //! `ada_pyramidkv`: fewer tokens from layer to layer, for which the heads of a layer compete.
 //!
-//! Ada-Pyramid of AdaKV (Feng et al. 2024, <https://arxiv.org/abs/2407.11550>), which its code calls
-//! Ada-PyramidKV: the competition of [`super::adakv`] for the layers' tokens of
+//! Ada-Pyramid of AdaKV (Feng et al. 2024, <https://arxiv.org/abs/2407.11550>), which its code
+//! calls Ada-PyramidKV: the competition of [`super::adakv`] for the layers' tokens of
 //! [`super::pyramidkv`].
 //!
 //! ```text
@@ -9,11 +9,11 @@
 //! past[l, s] = alpha * B[l] + (1 - alpha) * cnt[s]     cnt: of the S * B[l] best of the layer
 //! ```
 //!
-//! Where ours differs: the fair form gives each layer exactly what the fair form of `pyramidkv` gives
-//! it, rounded by largest remainder within the layer. The reference rounds the step between layers
-//! down, takes `int(alpha * B[l])` and rounds each head half to even. Unlike KVCache-Factory's
-//! PyramidKV it is not uniform in prompts shorter than `2 * B`. That its code keeps the layers'
-//! budgets of the first prompt for all that follow is not reproduced.
+//! Where ours differs: the fair form gives each layer exactly what the fair form of `pyramidkv`
+//! gives it, rounded by largest remainder within the layer. The reference rounds the step between
+//! layers down, takes `int(alpha * B[l])` and rounds each head half to even. Unlike
+//! KVCache-Factory's PyramidKV it is not uniform in prompts shorter than `2 * B`. That its code
+//! keeps the layers' budgets of the first prompt for all that follow is not reproduced.
 
 use super::adakv::{checked_scores, competed, competed_as_in_reference};
 use super::pyramidkv::{PyramidKv, of_reference};
@@ -91,9 +91,9 @@ mod tests {
 
     #[test]
     fn heads_compete_for_what_the_pyramid_gives_their_layer() {
-        // B = 2, min = 2 / 2 = 1, max = 3: B[0] = 3 and B[1] = 1. The 6 best are .9 .8 .7 .6 .2 .15,
-        // 3 of each head; the 2 best .9 and .8 of head 0. alpha .2: 3 and 3 (.6 + .8 * 3); .2 + 1.6 =
-        // 1.8 and .2, of 2 tokens 1 and 0, and the one that is left goes to .8.
+        // B = 2, min = 2 / 2 = 1, max = 3: B[0] = 3 and B[1] = 1. The 6 best are .9 .8 .7 .6 .2
+        // .15, 3 of each head; the 2 best .9 and .8 of head 0. alpha .2: 3 and 3 (.6 + .8 * 3); .2
+        // + 1.6 = 1.8 and .2, of 2 tokens 1 and 0, and the one that is left goes to .8.
         assert_eq!(past(&AdaPyramidKv, &case()), [3, 3, 2, 0]);
         // The reference: int(.6) + 2.4 is 2 each; int(.2) + 1.6 is 2, and 0.
         assert_eq!(past(&AdaPyramidKv, &case().reference()), [2, 2, 2, 0]);
@@ -116,8 +116,8 @@ mod tests {
 
     #[test]
     fn a_layer_may_keep_all_or_nothing() {
-        // B = 3, min = 3 / 4, max = 5.25, above the 4 there are: 4 and 2. Of the 4 best, .9 .8 .7 and
-        // .6, head 0 has 3: .4 + 2.4 and .4 + .8.
+        // B = 3, min = 3 / 4, max = 5.25, above the 4 there are: 4 and 2. Of the 4 best, .9 .8 .7
+        // and .6, head 0 has 3: .4 + 2.4 and .4 + .8.
         assert_eq!(past(&AdaPyramidKv, &case().budget(4, 1).pyramid_beta(4)), [4, 4, 3, 1]);
         // B = 1: 1.75 and .25 for each of two heads; of 4 tokens, .75 comes before .25: 4 and 0.
         assert_eq!(past(&AdaPyramidKv, &case().budget(2, 1).pyramid_beta(4)), [3, 1, 0, 0]);

@@ -124,8 +124,8 @@ pub(super) fn checked_scores<'a>(request: &Request<'a>, room: &Room) -> Result<&
     Ok(layers)
 }
 
-/// How many of the `wanted` largest of `scores`, `[S, N]`, each head has; the same for all where all
-/// scores are 0.
+/// How many of the `wanted` largest of `scores`, `[S, N]`, each head has; the same for all where
+/// all scores are 0.
 fn counts(scores: &[f32], stored: usize, wanted: usize) -> Vec<f64> {
     // Attention so sharp that f32 has nothing left for these tokens: no head is worth more.
     if scores.iter().all(|score| *score == 0.0) {

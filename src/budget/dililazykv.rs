@@ -11,13 +11,13 @@
 //!
 //! The bonus does not scale with the scores: they are used as they are.
 //!
-//! Where ours differs: the fair form works in `f64`, rounds by largest remainder, so that the sum is
-//! exact, and water-fills; where the pool is empty (`q = 0`), the half token is not spent either.
-//! The reference works in `f32`, rounds each head for itself, half to even (heads of score 0 have
-//! exactly a half: hundreds of them round the same way), loses what exceeds the prompt, and spends
-//! half of a budget whose scores are all 0, which headprof refuses. It places scores in the order of
-//! the file, although the keys of its own files are shuffled: most of its budgets belong to another
-//! head. headprof places them by key, in both forms.
+//! Where ours differs: the fair form works in `f64`, rounds by largest remainder, so that the sum
+//! is exact, and water-fills; where the pool is empty (`q = 0`), the half token is not spent
+//! either. The reference works in `f32`, rounds each head for itself, half to even (heads of score
+//! 0 have exactly a half: hundreds of them round the same way), loses what exceeds the prompt, and
+//! spends half of a budget whose scores are all 0, which headprof refuses. It places scores in the
+//! order of the file, although the keys of its own files are shuffled: most of its budgets belong
+//! to another head. headprof places them by key, in both forms.
 
 use super::reference::{floor_div, pairwise_sum};
 use super::{Allocator, AllocatorInfo, Budget, Constant, MethodInfo, Needs, Request, Room, scores};
@@ -132,8 +132,8 @@ mod tests {
 
     #[test]
     fn heads_of_score_0_all_round_the_same_way_in_the_reference() {
-        // B = 12, q = 6, pool (6 - .5) * 4 = 22, base 6: zeros have 6.5, which half to even makes 6;
-        // 3 : 1 have 16.5 and 5.5 over it: 23 and 12. Fair: 6.5 twice is 7 + 6.
+        // B = 12, q = 6, pool (6 - .5) * 4 = 22, base 6: zeros have 6.5, which half to even makes
+        // 6; 3 : 1 have 16.5 and 5.5 over it: 23 and 12. Fair: 6.5 twice is 7 + 6.
         let case = Case::scored(&[&[0.0, 0.0], &[3.0, 1.0]]).budget(12, 0).beta(2.0);
         assert_eq!(past(&DiliLazyKv, &case.clone().reference()), [6, 6, 23, 12]);
         assert_eq!(past(&DiliLazyKv, &case), [7, 6, 23, 12]);

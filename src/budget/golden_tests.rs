@@ -1,8 +1,8 @@
 //! Budgets against the reference implementations' own, where a checkout has the goldens beside it,
 //! and the published head scores that they were computed from.
 //!
-//! The goldens of shuffled files hold two tables; headprof has that of the scores placed by key. The
-//! other, where the order in the file gives scores to other heads, is not reproduced.
+//! The goldens of shuffled files hold two tables; headprof has that of the scores placed by key.
+//! The other, where the order in the file gives scores to other heads, is not reproduced.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -7,14 +7,14 @@
 //! past[l, s] = p[l, s] * q * L * S + B - q
 //! ```
 //!
-//! A larger `beta` makes the pool smaller, which is the opposite of what the README of the reference
-//! says. `//` is Python's division of floats ([`floor_div`]).
+//! A larger `beta` makes the pool smaller, which is the opposite of what the README of the
+//! reference says. `//` is Python's division of floats ([`floor_div`]).
 //!
-//! Where ours differs: the fair form rounds by largest remainder, so that the sum is exact, and what
-//! a head cannot use in a short prompt goes to the others by score. The reference rounds each head
-//! for itself, half to even, and loses what exceeds the prompt. It places scores in the order of the
-//! file; headprof places them by key. It knows query heads only; with KV heads, the scores are
-//! reduced first.
+//! Where ours differs: the fair form rounds by largest remainder, so that the sum is exact, and
+//! what a head cannot use in a short prompt goes to the others by score. The reference rounds each
+//! head for itself, half to even, and loses what exceeds the prompt. It places scores in the order
+//! of the file; headprof places them by key. It knows query heads only; with KV heads, the scores
+//! are reduced first.
 
 use super::reference::{floor_div, pairwise_sum};
 use super::{Allocator, AllocatorInfo, Budget, Constant, MethodInfo, Needs, Request, Room, scores};
@@ -64,8 +64,8 @@ impl Allocator for HeadKv {
     }
 }
 
-/// The capacities of the reference, without the window, of heads with these scores, `[L * S]`. Not a
-/// number where all scores are 0.
+/// The capacities of the reference, without the window, of heads with these scores, `[L * S]`. Not
+/// a number where all scores are 0.
 pub(super) fn of_reference(scores: &[f64], mean_past: f64, beta: f64, temp: f64) -> Vec<f64> {
     let normalized = |values: Vec<f64>| {
         let sum = pairwise_sum(&values);

@@ -10,11 +10,11 @@
 //!
 //! Where ours differs: the reference divides in whole numbers and rounds the step between layers
 //! down, so that the layers keep more than the budget: 4 % more with 32 layers and 128 tokens, 27 %
-//! with 80 layers. The fair form divides exactly and rounds once, by largest remainder. The reference
-//! form is that of KVCache-Factory, which is uniform in prompts shorter than `2 * B` (not
-//! `2 * B + W`). HeadKV's and AdaKV's copies compute the layers' budgets from the first prompt alone
-//! and keep them for all that follow: that is not reproduced in either form. A single layer, with
-//! which the reference divides by 0, keeps the mean.
+//! with 80 layers. The fair form divides exactly and rounds once, by largest remainder. The
+//! reference form is that of KVCache-Factory, which is uniform in prompts shorter than `2 * B` (not
+//! `2 * B + W`). HeadKV's and AdaKV's copies compute the layers' budgets from the first prompt
+//! alone and keep them for all that follow: that is not reproduced in either form. A single layer,
+//! with which the reference divides by 0, keeps the mean.
 
 use super::rounding::round_to_sum;
 use super::{Allocator, AllocatorInfo, Budget, Constant, MethodInfo, Needs, Request, Room};
@@ -69,7 +69,8 @@ impl Allocator for PyramidKv {
     }
 }
 
-/// The layers' tokens before the window, on a straight line of mean `mean_past`, none above `limit`.
+/// The layers' tokens before the window, on a straight line of mean `mean_past`, none above
+/// `limit`.
 fn slope(mean_past: u32, limit: u32, beta: usize, layers: usize) -> Vec<f64> {
     let (mean, limit) = (f64::from(mean_past), f64::from(limit));
     let max = (2.0 * mean - mean / beta as f64).min(limit);

@@ -3,8 +3,8 @@
 use std::ops::Add;
 
 /// `a // b` of two Python floats, for `a` not negative and `b` above 0: the quotient without the
-/// remainder, rounded down. `(a / b).floor()` differs where `a / b` is rounded up to a whole number:
-/// 2040 // 1.02 is 1999, not 2000.
+/// remainder, rounded down. `(a / b).floor()` differs where `a / b` is rounded up to a whole
+/// number: 2040 // 1.02 is 1999, not 2000.
 pub fn floor_div(a: f64, b: f64) -> f64 {
     let quotient = (a - a % b) / b;
     let floor = quotient.floor();
@@ -12,8 +12,8 @@ pub fn floor_div(a: f64, b: f64) -> f64 {
     if quotient - floor > 0.5 { floor + 1.0 } else { floor }
 }
 
-/// The sum in NumPy's order: halves, and in each block of up to 128 numbers eight sums side by side.
-/// In `f32` the order decides the last bits.
+/// The sum in NumPy's order: halves, and in each block of up to 128 numbers eight sums side by
+/// side. In `f32` the order decides the last bits.
 pub fn pairwise_sum<T: Copy + Default + Add<Output = T>>(values: &[T]) -> T {
     const BLOCK: usize = 128;
     const SUMS: usize = 8;

@@ -50,8 +50,9 @@ impl Room {
         round_to_sum(&fill(total, base, weights, self.limit), total, 0, self.limit)
     }
 
-    /// What is left of the capacities of a reference in this prompt: a head cannot keep more than there is,
-    /// and where the mean exceeds that, nothing is evicted. The references lose the difference.
+    /// What is left of the capacities of a reference in this prompt: a head cannot keep more than
+    /// there is, and where the mean exceeds that, nothing is evicted. The references lose the
+    /// difference.
     pub(super) fn cut(&self, capacity: f64) -> u32 {
         if self.mean_past > self.limit { self.limit } else { (capacity as u32).min(self.limit) }
     }

@@ -1,7 +1,7 @@
 //! Whole tokens with an exact sum: water filling, then largest remainders.
 
-/// Amounts `min(limit, base + lambda * weight)` with the `lambda` that makes their sum `total`: what
-/// a head at its limit cannot use flows to the others by their weights.
+/// Amounts `min(limit, base + lambda * weight)` with the `lambda` that makes their sum `total`:
+/// what a head at its limit cannot use flows to the others by their weights.
 ///
 /// Heads of weight 0 get more than `base` only where all others are at the limit. A `base` that
 /// `total` does not allow is lowered. The sum is `total`, but at most `limit` per head, to the

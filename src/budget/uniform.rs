@@ -1,7 +1,7 @@
 //! `uniform`: every head keeps the same number of tokens.
 //!
-//! SnapKV (Li et al. 2024, <https://arxiv.org/abs/2404.14469>), as StreamingLLM, H2O and every other
-//! method that only says which tokens are best.
+//! SnapKV (Li et al. 2024, <https://arxiv.org/abs/2404.14469>), as StreamingLLM, H2O and every
+//! other method that only says which tokens are best.
 //!
 //! ```text
 //! past[l, s] = min(C - W, T - W)

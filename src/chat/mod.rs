@@ -4,9 +4,9 @@
 //! tokenizer_config.json | chat_template.jinja ─► ChatTemplate (text before and after) ─► Chat (tokens)
 //! ```
 //!
-//! A prompt is one user message. The template is rendered once, with a mark in the message's place, and
-//! what stands on both sides is turned into tokens; the message itself is put together from tokens as
-//! without a template, so that needle spans stay exact.
+//! A prompt is one user message. The template is rendered once, with a mark in the message's place,
+//! and what stands on both sides is turned into tokens; the message itself is put together from
+//! tokens as without a template, so that needle spans stay exact.
 
 mod template;
 
@@ -46,8 +46,8 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// The chat template of the checkpoint in `dir` (`None`: the embedded model, which has none), if
-    /// `mode` allows one.
+    /// The chat template of the checkpoint in `dir` (`None`: the embedded model, which has none),
+    /// if `mode` allows one.
     ///
     /// # Errors
     /// [`Error::Usage`] if `mode` demands a template and there is none; as

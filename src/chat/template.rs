@@ -18,8 +18,8 @@ const KEY: &str = "chat_template";
 const MARK: &str = "\u{e000}message\u{e001}";
 /// Steps of a template; real ones take a few hundred.
 const FUEL: u64 = 1_000_000;
-/// The day that templates with a date are told, so that a prompt is the same on every day. Templates
-/// of Llama 3 fall back to it by themselves.
+/// The day that templates with a date are told, so that a prompt is the same on every day.
+/// Templates of Llama 3 fall back to it by themselves.
 const DAY: [(&str, &str); 11] = [
     ("%d", "26"),
     ("%e", "26"),
@@ -46,8 +46,8 @@ pub struct ChatTemplate {
 
 impl ChatTemplate {
     /// The template of the checkpoint in `dir`: `chat_template.jinja`, `chat_template.json`, or
-    /// `chat_template` in `tokenizer_config.json` (of several the one called `default`). `None` if it
-    /// has none.
+    /// `chat_template` in `tokenizer_config.json` (of several the one called `default`). `None` if
+    /// it has none.
     ///
     /// # Errors
     /// [`Error::Model`] naming the file: if it cannot be read, or the template does not render.
@@ -226,9 +226,9 @@ fn render(source: &str, config: &serde_json::Value, message: &str) -> Result<Str
         .map_err(failed)
 }
 
-/// `source` with blocks that do nothing in the place of `{% generation %}` and `{% endgeneration %}`,
-/// with which transformers marks what an assistant says. Blocks, since a tag may also take the spaces
-/// beside it away.
+/// `source` with blocks that do nothing in the place of `{% generation %}` and `{% endgeneration
+/// %}`, with which transformers marks what an assistant says. Blocks, since a tag may also take the
+/// spaces beside it away.
 fn without_generation_marks(source: &str) -> String {
     let mut text = String::with_capacity(source.len());
     let mut rest = source;

@@ -2,8 +2,8 @@ use super::*;
 use crate::tokenizer::samples;
 use serde_json::{Value, json};
 
-/// Templates of the kinds that models have, in our own words but of their structure: headers of Llama
-/// 3, marks of Qwen (ChatML), brackets of Llama 2 and of Mistral.
+/// Templates of the kinds that models have, in our own words but of their structure: headers of
+/// Llama 3, marks of Qwen (ChatML), brackets of Llama 2 and of Mistral.
 const LLAMA3: &str = "{{- bos_token }}\n{%- if not date_string is defined %}\n    {%- set date_string = strftime_now('%d %b %Y') %}\n{%- endif %}\n{%- for message in messages %}\n    {{- '<|head|>' + message['role'] + '<|/head|>\\n\\n' + message['content'] | trim + '<|eot|>' }}\n{%- endfor %}\n{%- if add_generation_prompt %}\n    {{- '<|head|>assistant<|/head|>\\n\\n' }}\n{%- endif %}\n";
 const CHATML: &str = "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}{{ '<|start|>system\\nBe of use.<|eot|>\\n' }}{% endif %}{{ '<|start|>' + message.role + '\\n' + message.content + '<|eot|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{% generation %}{{ '<|start|>assistant\\n' }}{% endgeneration %}{% endif %}";
 const LLAMA2: &str = "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% else %}{% set loop_messages = messages %}{% endif %}{% for message in loop_messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + message['content'].strip() + ' [/INST]' }}{% endif %}{% endfor %}";

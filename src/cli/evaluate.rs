@@ -93,9 +93,9 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, value_name = "reference", help_heading = "Compression")]
     pub compat: Option<FormArg>,
 
-    /// How many settings answer a prompt together, a token each in every pass, which reads the weights once
-    /// for all; 1 to time each alone. The answers are the same [default: auto: up to 16, as many as hold no
-    /// more than the largest of them]
+    /// How many settings answer a prompt together, a token each in every pass, which reads the
+    /// weights once for all; 1 to time each alone. The answers are the same [default: auto: up to
+    /// 16, as many as hold no more than the largest of them]
     #[arg(long, value_name = "N|auto", help_heading = "Model")]
     pub batch: Option<String>,
 
@@ -115,7 +115,8 @@ pub struct EvaluateArgs {
     #[arg(long, help_heading = "Output")]
     pub json: bool,
 
-    /// Tell what the comparison would take (prompts, operations, memory, time) without reading weights
+    /// Tell what the comparison would take (prompts, operations, memory, time) without reading
+    /// weights
     #[arg(long, help_heading = "Output")]
     pub dry_run: bool,
 }

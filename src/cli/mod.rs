@@ -146,19 +146,19 @@ pub struct ProfileArgs {
     pub top_k_infscore: usize,
 
     /// Compute scores as the references do, each as its own (reference), or as those of a list of
-    /// retrieval-head, headkv-r2, dililazykv. One alone also sets the defaults of --template, --gate,
-    /// --max-new-tokens and --stop-newline [default: none, the corrected scores]
+    /// retrieval-head, headkv-r2, dililazykv. One alone also sets the defaults of --template,
+    /// --gate, --max-new-tokens and --stop-newline [default: none, the corrected scores]
     #[arg(long, value_name = "reference|LIST", help_heading = "Scores")]
     pub compat: Option<String>,
 
-    /// Run what several prompts begin with once: the haystack up to where a needle goes in. The scores
-    /// are the same but for rounding [default: on]
+    /// Run what several prompts begin with once: the haystack up to where a needle goes in. The
+    /// scores are the same but for rounding [default: on]
     #[arg(long, value_enum, value_name = "on|off", help_heading = "Model")]
     pub prefix_reuse: Option<Switch>,
 
-    /// How many probes are answered together, each with a cache of its own; a step of answers then reads the
-    /// weights once for all. The scores are the same but for rounding [default: auto: as many as pay, up
-    /// to 8, and fit]
+    /// How many probes are answered together, each with a cache of its own; a step of answers then
+    /// reads the weights once for all. The scores are the same but for rounding [default: auto: as
+    /// many as pay, up to 8, and fit]
     #[arg(long, value_name = "N|auto", help_heading = "Model")]
     pub batch: Option<String>,
 

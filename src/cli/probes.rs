@@ -47,8 +47,8 @@ pub struct ComputeArgs {
     #[arg(long, value_name = "N", help_heading = "Model", conflicts_with = "device")]
     pub gpu: Option<usize>,
 
-    /// Type of weights and cache on a GPU [default: bf16, f32 by way of Vulkan]; the CPU computes in f32, with weights as
-    /// saved
+    /// Type of weights and cache on a GPU [default: bf16, f32 by way of Vulkan]; the CPU computes
+    /// in f32, with weights as saved
     #[arg(long, value_enum, help_heading = "Model")]
     pub dtype: Option<DtypeArg>,
 
@@ -99,8 +99,8 @@ pub struct ProbeArgs {
     #[arg(long, value_name = "TOKENS", help_heading = "Model")]
     pub chunk: Option<usize>,
 
-    /// Most memory to take by estimate, such as 512MiB or 8GiB: fewer probes at a time, and none that is
-    /// too long on the CPU; of each GPU its own [default: what is free]
+    /// Most memory to take by estimate, such as 512MiB or 8GiB: fewer probes at a time, and none
+    /// that is too long on the CPU; of each GPU its own [default: what is free]
     #[arg(long, value_name = "SIZE", help_heading = "Model")]
     pub memory: Option<String>,
 
@@ -175,8 +175,8 @@ pub struct ProbeArgs {
     #[arg(long, value_name = "TEXT", help_heading = "Text", allow_hyphen_values = true)]
     pub template: Option<String>,
 
-    /// Whether prompts are messages of the checkpoint's chat template: auto (where it has one, and the
-    /// task is asked with one), always, never [default: auto; never with --compat]
+    /// Whether prompts are messages of the checkpoint's chat template: auto (where it has one, and
+    /// the task is asked with one), always, never [default: auto; never with --compat]
     #[arg(
         long,
         value_enum,

@@ -41,14 +41,14 @@ pub struct TaskArgs {
     #[arg(long, alias = "babilong-data", value_name = "FILE|DIR", help_heading = "Task")]
     pub task_data: Option<PathBuf>,
 
-    /// Rows of each task of babilong and ruler at every length [default: 20]; of --task-data rows of
-    /// each file, or of each data set of longbench or loogle [default: all]
+    /// Rows of each task of babilong and ruler at every length [default: 20]; of --task-data rows
+    /// of each file, or of each data set of longbench or loogle [default: all]
     #[arg(long, value_name = "N", help_heading = "Task")]
     pub samples: Option<usize>,
 
-    /// babilong: a JSON file with prompts by task, such as BABILong's own; longbench, loogle: one with
-    /// prompts (dataset2prompt.json) or lengths of answers (dataset2maxlen.json) by data set; several
-    /// with commas or one by one [default: headprof's own wording]
+    /// babilong: a JSON file with prompts by task, such as BABILong's own; longbench, loogle: one
+    /// with prompts (dataset2prompt.json) or lengths of answers (dataset2maxlen.json) by data set;
+    /// several with commas or one by one [default: headprof's own wording]
     #[arg(long, value_name = "FILE", value_delimiter = ',', help_heading = "Task")]
     pub prompts: Vec<PathBuf>,
 }

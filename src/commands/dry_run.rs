@@ -63,8 +63,8 @@ pub struct DryRun {
     pub devices_needed: Option<usize>,
     /// Whether it fits; `None` where it is not known.
     pub fits: Option<bool>,
-    /// The longest context that fits and, unless a longer one is asked for, that the model is made for;
-    /// `None` where it is not known.
+    /// The longest context that fits and, unless a longer one is asked for, that the model is made
+    /// for; `None` where it is not known.
     pub longest_that_fits: Option<usize>,
     /// Seconds of all prefills.
     pub prefill_secs: f64,
@@ -113,7 +113,8 @@ impl DryRun {
         workload: &Workload,
     ) -> Result<Self> {
         let shape = &model.config;
-        // Asked before anything is computed: what the clock below leaves behind is not in the way of a run.
+        // Asked before anything is computed: what the clock below leaves behind is not in the way
+        // of a run.
         let free = compute.free_memory();
         let speed = speed(shape, compute, workload.walks)?;
         let chunk = probes.chunk_tokens(compute);
@@ -223,7 +224,8 @@ impl DryRun {
     }
 }
 
-/// How fast prompts are run by so many threads with prompts of their own, or by one with the help of all.
+/// How fast prompts are run by so many threads with prompts of their own, or by one with the help
+/// of all.
 fn speed(shape: &ModelConfig, compute: &Compute, walks: usize) -> Result<Speed> {
     if walks == 1 {
         return Speed::measure(shape, compute);

@@ -250,8 +250,8 @@ impl Recorder<'_> {
     }
 }
 
-/// What the tokens of a prompt turn out to be worth, per list: the attention of the answer's queries,
-/// reduced over the query heads that read the list.
+/// What the tokens of a prompt turn out to be worth, per list: the attention of the answer's
+/// queries, reduced over the query heads that read the list.
 struct Worth {
     heads: CacheHeads,
     reduce: GroupReduce,

@@ -70,11 +70,11 @@ impl ComputeConfig {
         Ok(compute)
     }
 
-    /// Starts as many threads as asked for and runs `body` on one of them. Once in a process, before
-    /// anything is computed.
+    /// Starts as many threads as asked for and runs `body` on one of them. Once in a process,
+    /// before anything is computed.
     ///
-    /// Not on the main thread: that one would hand over every piece of work and sleep until others have
-    /// done it, which takes longer than most pieces of a step of answers.
+    /// Not on the main thread: that one would hand over every piece of work and sleep until others
+    /// have done it, which takes longer than most pieces of a step of answers.
     ///
     /// # Errors
     /// [`Error::Resources`] if they cannot be started, and those of `body`.

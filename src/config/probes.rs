@@ -19,8 +19,9 @@ use crate::prompt::reference_span::SpanRule;
 use crate::score::{Reference, References};
 use crate::tokenizer::Tokenizer;
 
-/// Context lengths where none are asked for. With these and ten depths, the embedded model takes some
-/// ten seconds on two cores; other checkpoints are usually larger and made for longer contexts.
+/// Context lengths where none are asked for. With these and ten depths, the embedded model takes
+/// some ten seconds on two cores; other checkpoints are usually larger and made for longer
+/// contexts.
 const DEFAULT_LENGTHS_EMBEDDED: [usize; 3] = [256, 512, 1024];
 const DEFAULT_LENGTHS: [usize; 4] = [512, 1024, 2048, 4096];
 const DEFAULT_INTERVALS: usize = 3;
@@ -204,8 +205,8 @@ pub struct ProbeConfig {
 }
 
 impl ProbeConfig {
-    /// Validates `args` and tells what the user should know about them; `answers` are of the task. A single reference in
-    /// `compat` sets the defaults of template, gate, stops and spans.
+    /// Validates `args` and tells what the user should know about them; `answers` are of the task.
+    /// A single reference in `compat` sets the defaults of template, gate, stops and spans.
     ///
     /// # Errors
     /// [`Error::Usage`] naming the option.
@@ -304,7 +305,8 @@ impl ProbeConfig {
     }
 }
 
-/// Prompt tokens per pass where none are asked for: what keeps the CPU's caches warm, or a GPU busy.
+/// Prompt tokens per pass where none are asked for: what keeps the CPU's caches warm, or a GPU
+/// busy.
 pub fn default_chunk_tokens(compute: &Compute) -> usize {
     if compute.on_host { 256 } else { 2048 }
 }

@@ -10,8 +10,8 @@ const DEEPEST: usize = 4;
 /// What the files of a folder are called.
 const EXTENSION: &str = "jsonl";
 
-/// `path` itself if it is a file; of a folder all `.jsonl` files in it and below it, by their paths.
-/// At least one.
+/// `path` itself if it is a file; of a folder all `.jsonl` files in it and below it, by their
+/// paths. At least one.
 ///
 /// # Errors
 /// [`Error::Data`] naming the folder, if it cannot be read or has no such file.

@@ -1,7 +1,7 @@
 //! Tables of a FlatBuffer, every access checked: what Arrow describes its messages with.
 //!
-//! A table begins with the distance back to its vtable, which has, per field, where in the table the
-//! field stands (0: not there). Offsets to other things count from where they stand.
+//! A table begins with the distance back to its vtable, which has, per field, where in the table
+//! the field stands (0: not there). Offsets to other things count from where they stand.
 //! <https://flatbuffers.dev/internals/>. `None` is: outside the buffer.
 
 /// Bytes with a cursor for little-endian numbers.

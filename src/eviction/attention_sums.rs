@@ -7,8 +7,8 @@ use crate::heads::CacheHeads;
 /// Sums of attention over `rows`, reduced over the query heads that share a list, `[S, T - W]`.
 ///
 /// # Errors
-/// [`Error::Bug`] if the statistics are of other heads or were not recorded, [`Error::Model`] if one
-/// is not finite.
+/// [`Error::Bug`] if the statistics are of other heads or were not recorded, [`Error::Model`] if
+/// one is not finite.
 pub(super) fn attention_sums(
     rows: QueryRows,
     stats: &TokenStats,

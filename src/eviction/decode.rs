@@ -8,8 +8,8 @@
 //! longer than the budget?  remove the least of what is neither protected nor among the W latest
 //! ```
 //!
-//! Slots are in the order of the cache's list, oldest first. Removing one closes the gap: all behind
-//! it move up by one. A list stays at heavy + W tokens; what is removed never comes back.
+//! Slots are in the order of the cache's list, oldest first. Removing one closes the gap: all
+//! behind it move up by one. A list stays at heavy + W tokens; what is removed never comes back.
 //!
 //! The reference masks instead of removing. A masked token weighs nothing and its sum is forgotten,
 //! so the outcome is the same.
@@ -116,8 +116,8 @@ impl DecodeEviction {
     }
 
     /// The norm of a new token's value that [`DecodeEviction::observe`] has to be given, of
-    /// [`ValueNorm::Projected`] the mean over the query heads that read the list; `None` where values
-    /// do not count.
+    /// [`ValueNorm::Projected`] the mean over the query heads that read the list; `None` where
+    /// values do not count.
     pub fn value_norm(&self) -> Option<ValueNorm> {
         self.value_norm
     }

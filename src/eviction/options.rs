@@ -16,8 +16,8 @@ pub struct EvictionOptions {
     /// VATP: the norm that attention is multiplied by.
     pub value_norm: ValueNorm,
     /// VATP: first tokens of the prompt that are kept whatever their score, `sink_len`, `F`. It
-    /// depends on the model: 20 for Llama-2-7B-chat and 40 for Vicuna-7B in the paper; 4, as many as
-    /// StreamingLLM's, unless given.
+    /// depends on the model: 20 for Llama-2-7B-chat and 40 for Vicuna-7B in the paper; 4, as many
+    /// as StreamingLLM's, unless given.
     pub sink_tokens: usize,
     /// StreamingLLM: first tokens of the prompt that are kept.
     pub streaming_sinks: usize,
@@ -42,8 +42,8 @@ impl EvictionOptions {
     /// Checks what every method relies on; what depends on the prompt is checked with it.
     ///
     /// # Errors
-    /// [`Error::Usage`] as [`BudgetOptions::check`], and for an even or absent kernel, no window, and
-    /// no rows for Scissorhands.
+    /// [`Error::Usage`] as [`BudgetOptions::check`], and for an even or absent kernel, no window,
+    /// and no rows for Scissorhands.
     pub fn check(&self) -> Result<()> {
         self.budget.check()?;
         if self.pooling != Pooling::None && self.kernel_size.is_multiple_of(2) {

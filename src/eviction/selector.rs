@@ -1,8 +1,8 @@
 //! [`Selector`]: what a method keeps of a prompt, one layer after the other.
 //!
 //! Most budgets are known before the prompt is read, and where they follow the prompt's own token
-//! scores, no layer's budget depends on another's. A layer can therefore be chosen from as soon as all
-//! tokens have passed it, and its other keys and values need not wait for the layers above.
+//! scores, no layer's budget depends on another's. A layer can therefore be chosen from as soon as
+//! all tokens have passed it, and its other keys and values need not wait for the layers above.
 
 use super::method::Rule;
 use super::{EvictionOptions, HeadEvidence, Kept, Method, TokenStats};
@@ -86,8 +86,8 @@ impl Selector {
     /// layer alone. `stats` hold the layer at `at`: at 0, where they are of this layer alone.
     ///
     /// # Errors
-    /// [`Error::Model`] if attention or a norm is not finite, [`Error::Bug`] if the statistics are of
-    /// another prompt or not what [`Method::wanted`] asks for, the errors of the allocator.
+    /// [`Error::Model`] if attention or a norm is not finite, [`Error::Bug`] if the statistics are
+    /// of another prompt or not what [`Method::wanted`] asks for, the errors of the allocator.
     pub fn select(&self, layer: usize, stats: &TokenStats, at: usize) -> Result<(Kept, Budget)> {
         if stats.tokens != self.tokens || layer >= self.heads.layers {
             return Err(Error::bug("token statistics of another prompt or model")

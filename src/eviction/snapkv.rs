@@ -116,8 +116,9 @@ mod tests {
 
     #[test]
     fn projected_values_count_behind_pooling_in_reference_form() {
-        // Norms: means of 0 and 1, 2 and 4, 2 and 0, 2 and 0: .5 3 1 1. So 2 1 1 0, plus epsilon, times
-        // that: 1 3 1 0, pooled. Pooled first, 2 2 1 1 times that: 1 6 1 1. Epsilon is added once.
+        // Norms: means of 0 and 1, 2 and 4, 2 and 0, 2 and 0: .5 3 1 1. So 2 1 1 0, plus epsilon,
+        // times that: 1 3 1 0, pooled. Pooled first, 2 2 1 1 times that: 1 6 1 1. Epsilon is added
+        // once.
         let projected = |reference| {
             scores_with("snapkv+vatp", |options| {
                 options.value_norm = ValueNorm::Projected;

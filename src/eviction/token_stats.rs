@@ -55,8 +55,8 @@ pub struct TokenStats {
     pub row_sums: BTreeMap<QueryRows, Vec<f32>>,
     /// Norms of the values, where wanted.
     pub value_norms: Option<ValueNorms>,
-    /// Norms of the values behind each query head's part of the output projection, `[L, H, T]`, where
-    /// wanted; [`ValueNorm::Projected`].
+    /// Norms of the values behind each query head's part of the output projection, `[L, H, T]`,
+    /// where wanted; [`ValueNorm::Projected`].
     pub projected_norms: Option<Vec<f32>>,
 }
 

@@ -11,8 +11,8 @@
 
 use std::cmp::Ordering;
 
-/// The curve of one head at `fractions`, `[K]`, from its token scores and what its tokens are worth,
-/// `[N]` each. Values that are not positive are worth nothing.
+/// The curve of one head at `fractions`, `[K]`, from its token scores and what its tokens are
+/// worth, `[N]` each. Values that are not positive are worth nothing.
 pub fn curve(scores: &[f32], worth: &[f32], fractions: &[f32]) -> Vec<f64> {
     let n = scores.len().min(worth.len());
     let mut order: Vec<usize> = (0..n).collect();

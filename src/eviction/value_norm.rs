@@ -11,7 +11,8 @@
 //! sinks at the start of the prompt are such tokens, and a model breaks without them, so they are
 //! protected.
 //!
-//! Under grouped-query attention, where the paper stops, query heads `h` of KV head `g` share `v_g`:
+//! Under grouped-query attention, where the paper stops, query heads `h` of KV head `g` share
+//! `v_g`:
 //!
 //! ```text
 //! one list per query head:  I_h[j] = S_h[j] * ||v_g[j]||
@@ -21,10 +22,11 @@
 //! The norm is the same for all of a group and not negative, so reducing before or after the
 //! product is the same. The value is the value projection's output, before the output projection.
 //!
-//! What a value adds to the residual stream is not the same for a group: each query head `h` has its
-//! own part `O_h`, `[D, hidden]`, of the output projection. [`ValueNorm::Projected`] takes that norm,
-//! as CriticalKV does (Feng et al. 2025, *Identify Critical KV Cache in LLM Inference from an Output
-//! Perturbation Perspective*, <https://arxiv.org/abs/2502.03805>; kvpress, `CriticalKVPress`):
+//! What a value adds to the residual stream is not the same for a group: each query head `h` has
+//! its own part `O_h`, `[D, hidden]`, of the output projection. [`ValueNorm::Projected`] takes that
+//! norm, as CriticalKV does (Feng et al. 2025, *Identify Critical KV Cache in LLM Inference from an
+//! Output Perturbation Perspective*, <https://arxiv.org/abs/2502.03805>; kvpress,
+//! `CriticalKVPress`):
 //!
 //! ```text
 //! one list per query head:  I_h[j] = (S_h[j] + 1e-4) * ||v_g[j] O_h||_1
@@ -90,8 +92,8 @@ impl ValueNorm {
         }
     }
 
-    /// The norm of one value vector, `[D]`, or for `projected` of what the output projection makes of
-    /// it, `[hidden]`; 1 where there is none to multiply by.
+    /// The norm of one value vector, `[D]`, or for `projected` of what the output projection makes
+    /// of it, `[hidden]`; 1 where there is none to multiply by.
     pub fn of(self, value: &[f32]) -> f32 {
         let entries = value.iter().map(|entry| entry.abs());
         match self {
@@ -219,8 +221,8 @@ mod tests {
         }
     }
 
-    /// Two query heads on one KV head, D = 2; of three tokens the last is the window. Attention 8 and
-    /// 1 from head 0, 2 and 1 from head 1, mean 5 and 1. Values
+    /// Two query heads on one KV head, D = 2; of three tokens the last is the window. Attention 8
+    /// and 1 from head 0, 2 and 1 from head 1, mean 5 and 1. Values
     ///
     /// ```text
     /// v_0 = (1, 0), v_1 = (0, 2), v_2 = (1, 1)                        l1: 1 2 2

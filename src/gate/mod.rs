@@ -195,8 +195,8 @@ impl GateConfig {
     /// The gate of a kind; `threshold` overrides the published one.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the threshold is out of range (0 to 1, -1 to 1 for `semantic`, without the
-    /// 1, which nothing exceeds), or if the gate has no threshold.
+    /// [`Error::Usage`] if the threshold is out of range (0 to 1, -1 to 1 for `semantic`, without
+    /// the 1, which nothing exceeds), or if the gate has no threshold.
     pub fn new(kind: GateKind, threshold: Option<f64>) -> Result<Self> {
         let least = if kind == GateKind::Semantic { -1.0 } else { 0.0 };
         let threshold = match (kind.default_threshold(), threshold) {

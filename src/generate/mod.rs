@@ -1,7 +1,7 @@
 //! Prefill and greedy decode of one probe: [`Generation`] = answer ids and attention statistics.
 //!
-//! [`together`] answers several at once; [`compressed`] decodes from a cache that an eviction method has
-//! thinned out.
+//! [`together`] answers several at once; [`compressed`] decodes from a cache that an eviction
+//! method has thinned out.
 
 pub mod compressed;
 pub mod together;

@@ -1,10 +1,10 @@
 //! What the hub announces about a file, and whether bytes on disk are that file.
 //!
 //! A listing names every file by its git object. Of a small file that is the file itself: SHA-1 of
-//! `blob <size>\0` and the content. Of a large one it is its LFS pointer, a text of three lines that
-//! holds the SHA-256 and the size of the content; so the content's SHA-256 determines the pointer,
-//! and the pointer's SHA-1 has to be the one that is announced. (hf-hub 1.0.0 does not hand on the
-//! SHA-256 that the listing also has under `lfs.oid`.)
+//! `blob <size>\0` and the content. Of a large one it is its LFS pointer, a text of three lines
+//! that holds the SHA-256 and the size of the content; so the content's SHA-256 determines the
+//! pointer, and the pointer's SHA-1 has to be the one that is announced. (hf-hub 1.0.0 does not
+//! hand on the SHA-256 that the listing also has under `lfs.oid`.)
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -162,8 +162,8 @@ mod tests {
 
     #[test]
     fn large_files_are_their_pointer() {
-        // SHA-256 of "hello\n"; the pointer's object by
-        // `printf 'version https://git-lfs.github.com/spec/v1\noid sha256:…\nsize 6\n' | git hash-object --stdin`
+        // SHA-256 of "hello\n"; the pointer's object by `printf 'version
+        // https://git-lfs.github.com/spec/v1\noid sha256:…\nsize 6\n' | git hash-object --stdin`
         let sha256 = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
         let oid = "fa61e1ef71c9908c0926776a4aa3504b3a27f159";
         let dir = tempfile::tempdir().unwrap();

@@ -52,8 +52,8 @@ impl Inputs {
         of_task.unwrap_or(&config.template)
     }
 
-    /// Reads texts first, then what the gate needs, then the model: of several mistakes the cheapest
-    /// is told.
+    /// Reads texts first, then what the gate needs, then the model: of several mistakes the
+    /// cheapest is told.
     ///
     /// # Errors
     /// [`Error::Data`] for haystack and texts, [`Error::Model`] for the model and for that of the

@@ -56,7 +56,8 @@ impl MemoryEstimate {
         let embedding = product([c.vocab, c.hidden]);
         let output = if c.tied { 0 } else { embedding };
         let of_layers = c.parameters().saturating_sub(embedding).saturating_sub(output);
-        // `layer · parts / L` is the device: those of `part` begin at the ceiling of `part · L / parts`.
+        // `layer · parts / L` is the device: those of `part` begin at the ceiling of `part · L /
+        // parts`.
         let begin = |part: usize| (part * c.layers).div_ceil(parts);
         let layers = (begin(part + 1) - begin(part)) as u64;
         let shared = |all: u64| match parts {
@@ -87,8 +88,8 @@ impl MemoryEstimate {
             fixed_bytes: sum([
                 weight_bytes,
                 pass_bytes,
-                // While it is transposed, a weight exists twice: the last is the output layer, if it is
-                // one of its own. The embedding is not transposed.
+                // While it is transposed, a weight exists twice: the last is the output layer, if
+                // it is one of its own. The embedding is not transposed.
                 match (compute.on_host, c.tied) {
                     (false, _) => 0,
                     (true, false) => embedding.saturating_mul(held as u64),
@@ -118,8 +119,8 @@ impl MemoryEstimate {
         (available.saturating_sub(self.fixed_bytes) / self.per_token_bytes.max(1)) as usize
     }
 
-    /// Compares with the memory that is free, where tensors lie in the machine's own; `answer` tokens
-    /// come on top of a context of `length`.
+    /// Compares with the memory that is free, where tensors lie in the machine's own; `answer`
+    /// tokens come on top of a context of `length`.
     ///
     /// # Errors
     /// [`Error::Resources`] with the longest context that fits.
@@ -130,8 +131,9 @@ impl MemoryEstimate {
         }
     }
 
-    /// How many devices with `available` bytes each, more than `compute` has, must share the layers for a
-    /// context of `tokens`; `None` if no number is enough. `extra` as in [`MemoryEstimate::shared`].
+    /// How many devices with `available` bytes each, more than `compute` has, must share the layers
+    /// for a context of `tokens`; `None` if no number is enough. `extra` as in
+    /// [`MemoryEstimate::shared`].
     pub(crate) fn devices_needed(
         config: &ModelConfig,
         compute: &Compute,
@@ -195,8 +197,8 @@ fn sum<const N: usize>(bytes: [u64; N]) -> u64 {
     bytes.iter().fold(0, |s, &b| s.saturating_add(b))
 }
 
-/// Bytes of a further probe of `tokens` tokens that is answered together with others: its cache, its logits and,
-/// on a GPU, the rows of all layers, which are collected and put together there.
+/// Bytes of a further probe of `tokens` tokens that is answered together with others: its cache,
+/// its logits and, on a GPU, the rows of all layers, which are collected and put together there.
 pub(crate) fn further_bytes(shape: &ModelConfig, compute: &Compute, tokens: usize) -> u64 {
     let rows = [2, shape.layers, shape.heads, 4, tokens];
     let rows = rows.iter().fold(1u64, |bytes, n| bytes.saturating_mul(*n as u64));
@@ -206,8 +208,8 @@ pub(crate) fn further_bytes(shape: &ModelConfig, compute: &Compute, tokens: usiz
 }
 
 /// Checks the longest prompt against the memory that is free, where every prompt token takes
-/// `extra_per_token_bytes` beside the model's own; of GPUs the weights alone: a GPU tells when a probe
-/// does not fit, and the others go on.
+/// `extra_per_token_bytes` beside the model's own; of GPUs the weights alone: a GPU tells when a
+/// probe does not fit, and the others go on.
 pub(crate) fn check(
     config: &ProbeConfig,
     model: &ModelFiles,

@@ -1,10 +1,10 @@
 //! ROUGE-L of summaries as LongBench has it: the `rouge` package (1.0.1), summary level.
 //!
-//! Unlike in [`super::rouge`], nothing is lower-cased or stemmed, punctuation stays at its word, and
-//! a summary is a list of sentences, each compared with each.
+//! Unlike in [`super::rouge`], nothing is lower-cased or stemmed, punctuation stays at its word,
+//! and a summary is a list of sentences, each compared with each.
 //!
-//! Not reproduced: the package recurses once per word, and where two sentences have about a thousand
-//! words together, Python gives up and LongBench takes that for a score of 0.
+//! Not reproduced: the package recurses once per word, and where two sentences have about a
+//! thousand words together, Python gives up and LongBench takes that for a score of 0.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! RULER's score: how many of the expected texts an answer has in it.
 //!
 //! C.-P. Hsieh et al., "RULER: What's the Real Context Size of Your Long-Context Language Models?",
-//! 2024. Case does not count; where in the answer a text stands, and what stands around it, does not
-//! either: `12` is found in `3124`.
+//! 2024. Case does not count; where in the answer a text stands, and what stands around it, does
+//!       not either: `12` is found in `3124`.
 
 /// Share of `references` that are a part of `answer`, 0 to 1; 0 if there are none. RULER's score of
 /// all tasks but question answering.

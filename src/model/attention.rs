@@ -1,7 +1,8 @@
 //! Attention over a cache, and the rows of chosen queries.
 //!
-//! Chunks of queries go through tiled attention, our own in host memory and the backend's elsewhere;
-//! no `T x T` matrix exists at any time. A row that a score wants is one small product more: `softmax(q · Kᵀ)` for that query.
+//! Chunks of queries go through tiled attention, our own in host memory and the backend's
+//! elsewhere; no `T x T` matrix exists at any time. A row that a score wants is one small product
+//! more: `softmax(q · Kᵀ)` for that query.
 
 use burn::prelude::*;
 use burn::tensor::activation::softmax;
@@ -25,8 +26,8 @@ pub(super) fn outputs(
     }
 }
 
-/// Attention row, `[H, 1, t]` in f32, and output, `[1, H, 1, D]`, of the newest query `q`,
-/// `[1, H, 1, D]`, over all keys and values, `[1, G, t, D]`, of which it sees at most the last `window`.
+/// Attention row, `[H, 1, t]` in f32, and output, `[1, H, 1, D]`, of the newest query `q`, `[1, H,
+/// 1, D]`, over all keys and values, `[1, G, t, D]`, of which it sees at most the last `window`.
 ///
 /// `on_host`: they lie in host memory.
 pub(super) fn single(
@@ -81,8 +82,8 @@ pub(super) fn scores(q: Tensor<4>, k: Tensor<4>) -> Tensor<3> {
     q.matmul(k.swap_dims(2, 3)).reshape([heads, n, t])
 }
 
-/// Attention rows, `[H, n, t]` in f32, of the `n` newest queries `q`, `[1, H, n, D]`, over all keys,
-/// `[1, G, t, D]`. Keys outside the window have weight 0.
+/// Attention rows, `[H, n, t]` in f32, of the `n` newest queries `q`, `[1, H, n, D]`, over all
+/// keys, `[1, G, t, D]`. Keys outside the window have weight 0.
 pub(super) fn rows(q: Tensor<4>, k: Tensor<4>, window: Option<usize>) -> Tensor<3> {
     let ([_, heads, n, _], t) = (q.dims(), k.dims()[2]);
     let scores = scores(q, k);
@@ -103,8 +104,8 @@ fn mix(rows: Tensor<3>, v: Tensor<4>) -> Tensor<4> {
     rows.matmul(v).reshape([1, heads, 1, dim])
 }
 
-/// True where one of the `n` newest queries must not see one of `t` keys, `[n, t]`. Made where it is
-/// needed: in a long context it is larger than all that travels otherwise.
+/// True where one of the `n` newest queries must not see one of `t` keys, `[n, t]`. Made where it
+/// is needed: in a long context it is larger than all that travels otherwise.
 fn mask(n: usize, t: usize, window: Option<usize>, device: &Device) -> Tensor<2, Bool> {
     let range = |from: usize, to: usize, shape: [usize; 2]| {
         Tensor::<1, Int>::arange(from as i64..to as i64, device).reshape(shape)

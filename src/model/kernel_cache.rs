@@ -1,14 +1,14 @@
 //! Compiled kernels, and which of them are fastest here, kept from one run to the next.
 //!
-//! A first run with CUDA compiles every kernel and times the candidates for each size of product; both are
-//! known to later runs. By way of Vulkan the driver compiles kernels, and nothing is kept.
+//! A first run with CUDA compiles every kernel and times the candidates for each size of product;
+//! both are known to later runs. By way of Vulkan the driver compiles kernels, and nothing is kept.
 
 use cubecl::config::cache::CacheConfig;
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 
-/// Keeps both in the user's cache folder (`$XDG_CACHE_HOME/cubecl`), or where a `cubecl.toml` in this folder or
-/// one above it says. What cannot be kept there, is found out anew. `gpu` is the device's name: what is fast on
-/// one is not on another.
+/// Keeps both in the user's cache folder (`$XDG_CACHE_HOME/cubecl`), or where a `cubecl.toml` in
+/// this folder or one above it says. What cannot be kept there, is found out anew. `gpu` is the
+/// device's name: what is fast on one is not on another.
 ///
 /// Has no effect once a device has been used, or asked for.
 pub(super) fn keep(gpu: Option<String>) {
@@ -20,7 +20,8 @@ pub(super) fn keep(gpu: Option<String>) {
     if config.environment.name == cubecl::environment::DEFAULT {
         config.environment.name = gpu.unwrap_or(config.environment.name);
     }
-    // Kernels are kept by the identity of the program. Without one, those of another version would be taken.
+    // Kernels are kept by the identity of the program. Without one, those of another version would
+    // be taken.
     config.compilation.cache = buildid::build_id().is_some();
     CubeClRuntimeConfig::try_set(config);
 }

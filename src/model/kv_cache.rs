@@ -76,8 +76,8 @@ impl KvCache {
         (k.clone().narrow(2, 0, to), v.clone().narrow(2, 0, to))
     }
 
-    /// Becomes a copy of the first `len` tokens of `other`, a cache of the same model that holds as many;
-    /// what it held is forgotten. Unlike a clone it has storage of its own.
+    /// Becomes a copy of the first `len` tokens of `other`, a cache of the same model that holds as
+    /// many; what it held is forgotten. Unlike a clone it has storage of its own.
     pub(crate) fn fork(&mut self, other: &Self, len: usize) {
         if len > 0 {
             for ((k, v), (other_k, other_v)) in self.layers.iter_mut().zip(&other.layers) {

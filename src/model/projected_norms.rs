@@ -13,8 +13,8 @@ use crate::error::Result;
 const AT_ONCE: usize = 16 << 20;
 
 impl Llama {
-    /// `‖v_j · O_h‖₁`, `[L, H, T]`, of all values `v` that `cache` holds, where `O_h`, `[D, hidden]`,
-    /// is query head `h`'s part of the output projection, without its bias.
+    /// `‖v_j · O_h‖₁`, `[L, H, T]`, of all values `v` that `cache` holds, where `O_h`, `[D,
+    /// hidden]`, is query head `h`'s part of the output projection, without its bias.
     ///
     /// CriticalKV (Feng et al. 2025, <https://arxiv.org/abs/2502.03805>) weighs attention by it. It
     /// costs what the output projections of the prompt cost, and a pass over their results.
@@ -95,8 +95,8 @@ mod tests {
         }
     }
 
-    /// 4 heads of 8 dimensions, a stream of 32: with the identity as output projection every head puts
-    /// its value out as it is, and the scores are those of the l1 norm but for the epsilon.
+    /// 4 heads of 8 dimensions, a stream of 32: with the identity as output projection every head
+    /// puts its value out as it is, and the scores are those of the l1 norm but for the epsilon.
     #[test]
     fn behind_the_identity_it_is_the_l1_norm() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/llama-biases");

@@ -66,7 +66,8 @@ pub struct RaggedStep<'a> {
 }
 
 impl RaggedStep<'_> {
-    /// Appends `k` and `v`, `[1, G, 1, D]`, and attends to all with `q`, `[1, H, 1, D]`: outputs, `[1, H, 1, D]`.
+    /// Appends `k` and `v`, `[1, G, 1, D]`, and attends to all with `q`, `[1, H, 1, D]`: outputs,
+    /// `[1, H, 1, D]`.
     fn attend(
         &mut self,
         model: &Llama,
@@ -118,15 +119,15 @@ impl Llama {
         logits.pop().ok_or_else(|| Error::bug("a token was not run"))
     }
 
-    /// The same for a token of each of several sequences in one pass, in which weights are read once for all:
-    /// the logits, `[V]`, of each.
+    /// The same for a token of each of several sequences in one pass, in which weights are read
+    /// once for all: the logits, `[V]`, of each.
     ///
     /// After an error in the middle of a pass the caches are of no more use.
     ///
     /// # Errors
-    /// [`Error::Bug`] for no sequence, if a cache is another model's or a list has no room, [`Error::Model`]
-    /// for an id beyond the vocabulary and logits that are not finite, [`Error::Resources`] if the device
-    /// fails, the first error of an observer.
+    /// [`Error::Bug`] for no sequence, if a cache is another model's or a list has no room,
+    /// [`Error::Model`] for an id beyond the vocabulary and logits that are not finite,
+    /// [`Error::Resources`] if the device fails, the first error of an observer.
     pub fn decode_together(&self, steps: &mut [RaggedStep]) -> Result<Vec<Vec<f32>>> {
         let c = self.config();
         let ids: Vec<u32> = steps.iter().map(|step| step.id).collect();

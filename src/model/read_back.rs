@@ -34,7 +34,8 @@ pub(super) fn slice_mut(data: &mut TensorData) -> Result<&mut [f32]> {
     data.as_mut_slice().map_err(not_f32)
 }
 
-/// What a device library says is wrong, in one line: of a chain of causes that from which the others follow.
+/// What a device library says is wrong, in one line: of a chain of causes that from which the
+/// others follow.
 pub(super) fn reason(e: &impl Debug) -> String {
     root_cause(&format!("{e:?}"))
 }

@@ -40,9 +40,9 @@ impl<T: PartialEq + PartialOrd + std::fmt::Display> Grid<T> {
     }
 }
 
-/// Context lengths in tokens: `512,1k..8k:1k` is 512 and 1024, 2048, 3072, … 8192; `1k..8k` is 1024,
-/// 2048, 4096, 8192. `k` is 1024; without a step a range doubles, and it includes its end where that
-/// is hit.
+/// Context lengths in tokens: `512,1k..8k:1k` is 512 and 1024, 2048, 3072, … 8192; `1k..8k` is
+/// 1024, 2048, 4096, 8192. `k` is 1024; without a step a range doubles, and it includes its end
+/// where that is hit.
 ///
 /// # Errors
 /// [`Error::Usage`] naming the part that is not a length, or is above [`MOST_TOKENS`].
@@ -122,8 +122,8 @@ fn parse_length(text: &str) -> Option<usize> {
 /// `round(linspace(min, max, intervals))` of the references has them.
 ///
 /// # Errors
-/// [`Error::Usage`] if `min` is above `max`, `max` above [`MOST_TOKENS`], or `intervals` is 0 or too
-/// large.
+/// [`Error::Usage`] if `min` is above `max`, `max` above [`MOST_TOKENS`], or `intervals` is 0 or
+/// too large.
 pub fn even_lengths(min: usize, max: usize, intervals: usize) -> Result<Grid<usize>> {
     if min > max {
         return Err(Error::usage("the smallest context length is above the largest")

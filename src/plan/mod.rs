@@ -1,7 +1,7 @@
 //! The plan of a run: which probes there are, in which order, and what each is called.
 //!
-//! A probe is a needle at a depth in a context of a length, or a story whose facts are scattered over
-//! one; nothing after the plan invents a probe.
+//! A probe is a needle at a depth in a context of a length, or a story whose facts are scattered
+//! over one; nothing after the plan invents a probe.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -89,7 +89,8 @@ impl Probe {
         (self.seed % haystack_tokens as u64) as usize
     }
 
-    /// Where the `n` facts of a story stand, 0 to 1 each, ascending: drawn evenly, by the probe's id.
+    /// Where the `n` facts of a story stand, 0 to 1 each, ascending: drawn evenly, by the probe's
+    /// id.
     pub fn fact_depths(&self, n: usize) -> Vec<f64> {
         let mut rng = StdRng::seed_from_u64(self.id.0);
         let mut depths: Vec<f64> = (0..n).map(|_| rng.random()).collect();

@@ -115,8 +115,8 @@ impl Sides {
     }
 }
 
-/// Draws the cells: x = context length, y = depth with 0 (start of the context) on top, or kinds. What the
-/// grid of depths and lengths has no value for is hatched.
+/// Draws the cells: x = context length, y = depth with 0 (start of the context) on top, or kinds.
+/// What the grid of depths and lengths has no value for is hatched.
 ///
 /// # Errors
 /// [`Error::Bug`] if there are no cells, two of the same place, or a number that is not finite, or

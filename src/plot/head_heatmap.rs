@@ -40,8 +40,8 @@ pub fn head_heatmap(scores: &HeadMatrix, meta: &HeatmapMeta) -> Result<Picture> 
     Picture::of(&scene(scores, meta)?)
 }
 
-/// Draws two maps as one picture, each with its own scale: side by side, or one above the other where
-/// they are wider than high.
+/// Draws two maps as one picture, each with its own scale: side by side, or one above the other
+/// where they are wider than high.
 ///
 /// # Errors
 /// As [`head_heatmap`].
@@ -58,8 +58,8 @@ pub(super) fn pair_scene([first, second]: [(&HeadMatrix, HeatmapMeta); 2]) -> Re
     Ok(both)
 }
 
-/// Where the cell of a head lies in the PNG of a matrix of `layers` × `heads`: the pixel `(x, y)` in
-/// its middle.
+/// Where the cell of a head lies in the PNG of a matrix of `layers` × `heads`: the pixel `(x, y)`
+/// in its middle.
 #[cfg(test)]
 pub(super) fn cell_center(layers: usize, heads: usize, layer: usize, head: usize) -> (u32, u32) {
     grid(layers, heads).cell_center(layer, head)

@@ -47,8 +47,8 @@ impl Picture {
         Ok(Self { png: render::png(scene)?, svg: render::svg(scene)? })
     }
 
-    /// Writes `<stem>.png` and `<stem>.svg`, each whole or not at all, and returns their paths. Dots
-    /// in the stem (`llama-3.1_inf`) are part of the name. The folder must exist.
+    /// Writes `<stem>.png` and `<stem>.svg`, each whole or not at all, and returns their paths.
+    /// Dots in the stem (`llama-3.1_inf`) are part of the name. The folder must exist.
     ///
     /// # Errors
     /// [`crate::Error::Resources`] naming the file that could not be written.

@@ -176,11 +176,11 @@ impl PromptParts<'_> {
     /// The prompt of `context_length` tokens with the needle at `depth` (0 to 1).
     ///
     /// The haystack begins with the first sentence at or after token `offset` of its stream. At
-    /// depth 0 the needle is the first thing after BOS and prefix, at depth 1 the last before the question
-    /// part; in between it stands at the sentence border nearest to `depth · m` (`m` tokens of
-    /// haystack; of two as near, the earlier). If no sentence begins within these `m` tokens, it
-    /// stands exactly there, inside a sentence. Where the needle is put before a word without a
-    /// space, a blank line follows it and counts as haystack.
+    /// depth 0 the needle is the first thing after BOS and prefix, at depth 1 the last before the
+    /// question part; in between it stands at the sentence border nearest to `depth · m` (`m`
+    /// tokens of haystack; of two as near, the earlier). If no sentence begins within these `m`
+    /// tokens, it stands exactly there, inside a sentence. Where the needle is put before a word
+    /// without a space, a blank line follows it and counts as haystack.
     ///
     /// # Errors
     /// [`Error::Usage`] if `context_length` is below [`PromptParts::smallest_context_length`], or

@@ -1,5 +1,5 @@
-//! The four counts of peripheral attention: how many positions are strong or weak, in or outside the
-//! needle.
+//! The four counts of peripheral attention: how many positions are strong or weak, in or outside
+//! the needle.
 //!
 //! DiliLazyKV, <https://openreview.net/forum?id=ye4rjRYBPj>. With `k = min(top_k, N)`:
 //!

@@ -75,7 +75,8 @@ mod tests {
         assert_eq!(Likeness::of(&rising, &one).unwrap().top_overlap_frac, Some(0.5));
         let flat = Likeness::of(&rising, &matrix((0..20).map(|_| 1.0))).unwrap();
         assert_eq!(flat.spearman, None);
-        // One head above 0 on one side, another on the other: the zeros behind them are no best heads.
+        // One head above 0 on one side, another on the other: the zeros behind them are no best
+        // heads.
         let only = |head: usize| matrix((0..20).map(move |i| if i == head { 1.0 } else { 0.0 }));
         let sparse = Likeness::of(&only(3), &only(7)).unwrap();
         assert_eq!((sparse.top_overlap_frac, sparse.top_heads), (Some(0.0), 1));

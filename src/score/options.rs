@@ -43,7 +43,8 @@ impl fmt::Display for ScoreRows {
 /// A reference implementation whose behaviour can be restored (`--compat`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reference {
-    /// `retrieval-head`: the code of Wu et al. 2024, <https://github.com/nightdessert/Retrieval_Head>.
+    /// `retrieval-head`: the code of Wu et al. 2024,
+    /// <https://github.com/nightdessert/Retrieval_Head>.
     RetrievalHead,
     /// `headkv-r2`: the code of HeadKV, <https://github.com/FYYFU/HeadKV>.
     HeadkvR2,

@@ -10,8 +10,8 @@
 //!
 //! `n` is the needle's length, also as the `k` of the top-k. It is a sum over the answer's tokens,
 //! not a mean: an answer of `T` tokens can reach `T / n`. By default the row of the stop token is
-//! left out; [`Reference::HeadkvR2`] counts every row that was generated. The reference's weights are
-//! rounded to bf16; that is not imitated.
+//! left out; [`Reference::HeadkvR2`] counts every row that was generated. The reference's weights
+//! are rounded to bf16; that is not imitated.
 
 use super::{HeadScore, NeedleMask, Observation, Reference, ScoreInfo, ScoreOptions};
 use crate::error::Result;

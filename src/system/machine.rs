@@ -32,13 +32,14 @@ pub fn peak_rss_bytes() -> Option<u64> {
     kib_field("/proc/self/status", "VmHWM:")
 }
 
-/// Gives freed memory back to the system, for work of another kind, such as pictures behind probes: GNU's library
-/// keeps what lies between things that are still there. From now on, for as long as the process runs, whatever has
-/// more than 8 MiB has memory of its own, which goes back as soon as it is freed.
+/// Gives freed memory back to the system, for work of another kind, such as pictures behind probes:
+/// GNU's library keeps what lies between things that are still there. From now on, for as long as
+/// the process runs, whatever has more than 8 MiB has memory of its own, which goes back as soon as
+/// it is freed.
 pub fn give_back_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: the first writes one word, which its library writes without a lock itself where it adapts; the second
-    // may be called on any thread.
+    // SAFETY: the first writes one word, which its library writes without a lock itself where it
+    // adapts; the second may be called on any thread.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 8 << 20);
         libc::malloc_trim(0);

@@ -1,7 +1,8 @@
 //! Panics of libraries and of bugs, as values.
 //!
 //! GPU libraries panic where a driver, a header or memory is missing, and sometimes on a thread of
-//! their own first. What every panic said is kept: of those that follow from one another the first is told.
+//! their own first. What every panic said is kept: of those that follow from one another the first
+//! is told.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -9,7 +10,8 @@ use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
-/// Panics that are remembered at a time. Of more only the last matter: whoever catches takes what is its own.
+/// Panics that are remembered at a time. Of more only the last matter: whoever catches takes what
+/// is its own.
 const REMEMBERED: usize = 64;
 
 /// A panic that nobody has caught yet.
@@ -50,8 +52,8 @@ pub fn remember_quietly() {
 /// only what is written whole.
 ///
 /// # Errors
-/// What the first panic since `body` began said, with its place, if `body` panics. Where threads of the pool
-/// run different bodies at the same time, each gets its own.
+/// What the first panic since `body` began said, with its place, if `body` panics. Where threads of
+/// the pool run different bodies at the same time, each gets its own.
 pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     let begin = said().1;
     let ended = panic::catch_unwind(AssertUnwindSafe(body));

@@ -1,13 +1,13 @@
-//! What a model can be asked: one folder per benchmark, with its rows, prompts, generator, metric and
-//! task.
+//! What a model can be asked: one folder per benchmark, with its rows, prompts, generator, metric
+//! and task.
 //!
 //! ```text
 //! --task NAME:LIST ─► choose ─► TaskSource ─┬─ load ─► TaskInputs ─► Task {Case…}    (evaluate)
 //!                                           └─ probes ─► ProbeTexts                  (profile)
 //! ```
 //!
-//! To add a benchmark: a folder with a [`Benchmark`], and one line in [`registry`]. The command line,
-//! its help and its errors follow.
+//! To add a benchmark: a folder with a [`Benchmark`], and one line in [`registry`]. The command
+//! line, its help and its errors follow.
 
 pub mod babilong;
 pub mod longbench;

@@ -1,5 +1,5 @@
-//! [`ProbeInputs`] and [`ProbeCases`]: the probes of a profile as prompts of an evaluation, whatever is
-//! hidden in them.
+//! [`ProbeInputs`] and [`ProbeCases`]: the probes of a profile as prompts of an evaluation,
+//! whatever is hidden in them.
 
 use super::{Case, Common, Part, Task, TaskInputs};
 use crate::config::ProbeConfig;

@@ -62,8 +62,8 @@ pub trait TaskSource: fmt::Debug + Send + Sync {
     /// Reads its rows or makes them, and the model's files.
     ///
     /// # Errors
-    /// [`Error::Data`] naming file and row, [`Error::Model`] for the model, and [`Error::Usage`] for
-    /// lengths that the model has no room for.
+    /// [`Error::Data`] naming file and row, [`Error::Model`] for the model, and [`Error::Usage`]
+    /// for lengths that the model has no room for.
     fn load(&self, config: &ProbeConfig, session: &Session) -> Result<Box<dyn TaskInputs>>;
 }
 

@@ -13,7 +13,8 @@ pub struct TextPromptLimits {
     pub max_prompt_tokens: usize,
     /// Ids that end an answer.
     pub stop_ids: Vec<u32>,
-    /// What makes a prompt a chat message, and whether also those that a benchmark gives as they are.
+    /// What makes a prompt a chat message, and whether also those that a benchmark gives as they
+    /// are.
     pub chat: Option<(Chat, bool)>,
 }
 
@@ -121,8 +122,8 @@ impl Measured {
 ///
 /// The references decode both halves and encode the joined text again, so that their prompts get
 /// some tokens shorter or longer than asked for, and with an odd `most` they keep one token less.
-/// Here the ids are joined as they are: the length is exact, and two pieces of text that meet in the
-/// middle of a word stay two.
+/// Here the ids are joined as they are: the length is exact, and two pieces of text that meet in
+/// the middle of a word stay two.
 pub fn middle_truncate(ids: &[u32], most: usize) -> Vec<u32> {
     if ids.len() <= most {
         return ids.to_vec();

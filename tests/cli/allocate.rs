@@ -267,8 +267,8 @@ fn a_short_prompt_limits_every_head_and_the_rest_goes_on() {
     let file = scores(dir.path());
     let args = ["--head-score", text(&file), "--budget", "24", "--beta", "2", "--prompt-tokens"];
     let got = json(&[&args[..], &["32"]].concat());
-    // 24 before the window, a base of 8, so 16 more at most. Score 8 asks for 32, is full and leaves
-    // 48 to 1 2 1 4; 4 asks for 24 and leaves 32 to 1 2 1: 8 16 8.
+    // 24 before the window, a base of 8, so 16 more at most. Score 8 asks for 32, is full and
+    // leaves 48 to 1 2 1 4; 4 asks for 24 and leaves 32 to 1 2 1: 8 16 8.
     assert_eq!(got["capacities"], serde_json::json!([[16, 24, 8, 16], [8, 24, 24, 8]]));
     let got = json(&[&args[..], &["10"]].concat());
     assert_eq!(got["capacities"], serde_json::json!([[2, 2, 2, 2], [2, 2, 2, 2]]));

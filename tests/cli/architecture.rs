@@ -1,5 +1,5 @@
-//! The order of the rooms, as docs/architecture.md lists them: a room imports what stands above it in
-//! that list, never what stands below; no command imports another.
+//! The order of the rooms, as docs/architecture.md lists them: a room imports what stands above it
+//! in that list, never what stands below; no command imports another.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

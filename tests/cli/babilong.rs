@@ -215,8 +215,8 @@ fn stories_are_evaluated_as_a_task() {
     assert!(Path::new(dir.path()).join("plots/needle-llama_babilong_methods_32.png").exists());
 }
 
-/// qa1 has a prompt of its own and qa6 has not: the words are in the answers' prompts, and the file is
-/// recorded.
+/// qa1 has a prompt of its own and qa6 has not: the words are in the answers' prompts, and the file
+/// is recorded.
 #[test]
 fn a_prompts_file_is_put_around_the_stories_of_its_tasks() {
     let dir = tempfile::tempdir().unwrap();

@@ -21,8 +21,8 @@ fn speeds_and_their_shares_belong_together() {
         assert_eq!(number(&length["tokens"]), tokens);
         let secs = number(&length["prefill_secs"]);
         assert!((number(&length["prefill_tokens_per_sec"]) * secs / tokens - 1.0).abs() < 1e-6);
-        // More operations than the weights of the layers alone, of which the last one's are for keys and
-        // values only, but for one token; more bytes than all, in f16.
+        // More operations than the weights of the layers alone, of which the last one's are for
+        // keys and values only, but for one token; more bytes than all, in f16.
         let (weights, met) = (6.0 * 688_128.0, 5.0 * 688_128.0 + 65_536.0);
         assert!(number(&length["prefill_share"]) * secs * flops > 2.0 * met * tokens);
         let step = number(&length["decode_secs"]);

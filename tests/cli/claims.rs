@@ -110,3 +110,23 @@ fn the_example_of_a_utility_file_names_a_token_score() {
     let example = format!("//!  \"model\": \"needle-llama\", \"token_score\": \"{name}\"");
     assert!(read("src/budget/utility_file.rs").contains(&example), "{example}");
 }
+
+/// Comments have the width of the code, but for tables, figures and addresses.
+#[test]
+fn comments_are_as_wide_as_the_code() {
+    const WIDTH: usize = 100;
+    let mut wide = Vec::new();
+    for (name, text) in sources() {
+        let mut figure = false;
+        for (i, line) in text.lines().enumerate() {
+            let Some(comment) = line.trim_start().strip_prefix("//") else { continue };
+            let comment = comment.trim_start_matches(['/', '!']).trim_start();
+            figure ^= comment.starts_with("```");
+            let apart = figure || comment.starts_with('|') || comment.contains("://");
+            if line.chars().count() > WIDTH && !apart {
+                wide.push(format!("src/{name}:{}", i + 1));
+            }
+        }
+    }
+    assert!(wide.is_empty(), "{wide:#?}");
+}

@@ -78,7 +78,8 @@ fn settings_together_give_the_same_answers() {
     }
 }
 
-/// A comparison over `needles` in 256 tokens: what it tells, and what was answered and held, without times.
+/// A comparison over `needles` in 256 tokens: what it tells, and what was answered and held,
+/// without times.
 pub(super) fn answered(needles: &Path, out: &Path, more: &[&str]) -> (String, Vec<Value>) {
     let grid = ["--lengths", "256", "--depths", "0.5", "--max-new-tokens", "6"];
     let files = ["--needles", text(needles), "--out", text(out)];

@@ -13,8 +13,8 @@ fn dry(args: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// 18 needles x 2 lengths x 3 depths; keys and values of 6 layers x 4 heads x 32 numbers in f32; weights in
-/// f16, as saved.
+/// 18 needles x 2 lengths x 3 depths; keys and values of 6 layers x 4 heads x 32 numbers in f32;
+/// weights in f16, as saved.
 #[test]
 fn the_grid_and_the_memory_of_the_shape() {
     let dir = tempfile::tempdir().unwrap();
@@ -87,7 +87,8 @@ fn a_comparison_tells_its_prompts_and_answers() {
     assert_eq!((&profile["answers_per_probe"], &profile["caches"]), (&1.into(), &1.into()));
     let peak = |told: &Value| told["peak_bytes"].as_u64().unwrap();
     assert!(peak(&told) > peak(&profile));
-    // Every further probe at the same time has a cache of its own, as long as prompt and answer, and logits.
+    // Every further probe at the same time has a cache of its own, as long as prompt and answer,
+    // and logits.
     let three = dry(&[&grid[..], &["--batch", "3", "--threads", "1"]].concat());
     assert_eq!(three["caches"], 3);
     let further = three["kv_cache_bytes"].as_u64().unwrap() + 12 * 2048;

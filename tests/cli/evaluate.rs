@@ -99,8 +99,8 @@ fn bytes_are_those_of_the_budget() {
     }
 }
 
-/// Methods that evict while they answer stay at their budget; the others grow by the answer, whose last
-/// token is not fed back.
+/// Methods that evict while they answer stay at their budget; the others grow by the answer, whose
+/// last token is not fed back.
 #[test]
 fn at_the_end_some_have_grown_by_the_answer() {
     let mut grown = 0;

@@ -1,5 +1,5 @@
-//! `--gate semantic`: with a real ONNX Runtime and a small BERT that is made here, whose cosines are
-//! also computed by hand; and what is said where the library or the model is not there.
+//! `--gate semantic`: with a real ONNX Runtime and a small BERT that is made here, whose cosines
+//! are also computed by hand; and what is said where the library or the model is not there.
 //!
 //! The library is that of `HEADPROF_TEST_ONNXRUNTIME`, or else of `ORT_DYLIB_PATH`. Without one the
 //! tests that need it say so and pass, unless `HEADPROF_REQUIRE_ONNXRUNTIME` is set.

@@ -1,8 +1,8 @@
-//! The program on a Vulkan device, which may be one in software: what runs on GPUs, end to end, beside the
-//! processor.
+//! The program on a Vulkan device, which may be one in software: what runs on GPUs, end to end,
+//! beside the processor.
 //!
-//! `HEADPROF_REQUIRE_VULKAN=1` makes a missing device a failure; without it the tests then print that they
-//! were skipped.
+//! `HEADPROF_REQUIRE_VULKAN=1` makes a missing device a failure; without it the tests then print
+//! that they were skipped.
 
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,8 @@
 //! A hub on the loopback, with one repository and as many faults as a test asks for.
 //!
-//! It answers as huggingface.co does: small files by a relative redirect, LFS files by a redirect to
-//! another host (localhost for 127.0.0.1) whose answer has none of the hub's headers, listings with the git objects.
+//! It answers as huggingface.co does: small files by a relative redirect, LFS files by a redirect
+//! to another host (localhost for 127.0.0.1) whose answer has none of the hub's headers, listings
+//! with the git objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};

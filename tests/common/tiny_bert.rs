@@ -251,8 +251,8 @@ fn add(x: &mut Rows, y: &Rows) {
     x.iter_mut().flatten().zip(y.iter().flatten()).for_each(|(x, y)| *x += y);
 }
 
-/// Words and runs of other characters in lower case, [CLS] before and [SEP] behind; of a longer text
-/// the first.
+/// Words and runs of other characters in lower case, [CLS] before and [SEP] behind; of a longer
+/// text the first.
 fn token_ids(text: &str) -> Vec<usize> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut words: Vec<String> = Vec::new();

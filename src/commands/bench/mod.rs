@@ -5,8 +5,9 @@
 //!                model ───────────┘                                                          ─► Bench
 //! ```
 //!
-//! A prefill is bound by products of matrices, an answer by reading the weights and the cache once per
-//! token. Both limits are measured in the same run, so that the shares mean the same on every machine.
+//! A prefill is bound by products of matrices, an answer by reading the weights and the cache once
+//! per token. Both limits are measured in the same run, so that the shares mean the same on every
+//! machine.
 
 mod report;
 
@@ -197,7 +198,8 @@ fn decode_bytes(shape: &ModelConfig, [weights, cache]: [DType; 2], tokens: usize
 }
 
 impl LengthSpeed {
-    /// From the seconds of a prefill of `tokens` tokens, and of a step after it that reads so many bytes.
+    /// From the seconds of a prefill of `tokens` tokens, and of a step after it that reads so many
+    /// bytes.
     fn new(
         shape: &ModelConfig,
         rates: &Rates,
@@ -227,9 +229,9 @@ mod tests {
     use super::*;
     use crate::model::embedded::needle_llama_config;
 
-    /// 100 tokens of needle-llama by hand: 688,128 weights in each of 6 layers, of which those for keys and
-    /// values are 256 x 256, and 2048 x 256 of the output; 5050 pairs of tokens, 4 x 8 x 32 operations
-    /// each. In the last layer the last token alone meets all.
+    /// 100 tokens of needle-llama by hand: 688,128 weights in each of 6 layers, of which those for
+    /// keys and values are 256 x 256, and 2048 x 256 of the output; 5050 pairs of tokens, 4 x 8 x
+    /// 32 operations each. In the last layer the last token alone meets all.
     #[test]
     fn shares_by_hand() {
         let shape = needle_llama_config().unwrap();

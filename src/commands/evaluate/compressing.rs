@@ -107,8 +107,8 @@ fn within(e: Error, setting: &Setting, case: &Case) -> Error {
     e.within(format!("{}, prompt {}", setting.label(), case.id))
 }
 
-/// Tokens that a list may grow by. The last token of an answer is not fed back. Where each new token
-/// evicts one, a list is at its budget before and one above it for a moment.
+/// Tokens that a list may grow by. The last token of an answer is not fed back. Where each new
+/// token evicts one, a list is at its budget before and one above it for a moment.
 pub(super) fn room(setting: &Setting, case: &Case) -> usize {
     let answer = case.max_new_tokens.saturating_sub(1);
     match setting.method.decoding() {

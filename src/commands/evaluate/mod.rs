@@ -188,8 +188,8 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
 /// What a comparison would run, with the model that it would run on.
 ///
 /// # Errors
-/// All that [`run`] refuses before it reads the weights, except for too little memory and the files to
-/// write.
+/// All that [`run`] refuses before it reads the weights, except for too little memory and the files
+/// to write.
 pub fn workload(config: &EvaluateConfig, session: &Session) -> Result<(ModelFiles, Workload)> {
     let inputs = config.task.load(&config.probes, session)?;
     let shape = &inputs.common().model().config;

@@ -56,8 +56,8 @@ pub fn groups_markdown(metric: &str, groups: &[Group]) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The table for a terminal: what fits beside each other in some eighty columns. A star stands where
-/// the interval of a difference does not contain 0.
+/// The table for a terminal: what fits beside each other in some eighty columns. A star stands
+/// where the interval of a difference does not contain 0.
 pub fn terminal(rows: &[Row]) -> String {
     let header = ["method", "budget", "accuracy %", "- full", "- snapkv", "KV %", "ms/token"];
     let mut lines = vec![header.map(str::to_owned)];

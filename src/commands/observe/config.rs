@@ -26,8 +26,8 @@ pub struct ObserveConfig {
     pub all: bool,
     /// First tokens that count as sinks, `F`, at least 1.
     pub sinks: usize,
-    /// The norm that goes with the attention: of the value itself, hence not [`ValueNorm::Projected`]
-    /// or [`ValueNorm::Off`].
+    /// The norm that goes with the attention: of the value itself, hence not
+    /// [`ValueNorm::Projected`] or [`ValueNorm::Off`].
     pub norm: ValueNorm,
     /// The text; `None` = the bundled essays.
     pub context: Option<PathBuf>,
@@ -103,8 +103,8 @@ impl ObserveConfig {
     /// Checks a context of `tokens` tokens.
     ///
     /// # Errors
-    /// [`Error::Usage`] if it is longer than a model of shape `c` is made for, or has nothing behind
-    /// the sinks.
+    /// [`Error::Usage`] if it is longer than a model of shape `c` is made for, or has nothing
+    /// behind the sinks.
     pub fn check_tokens(&self, tokens: usize, c: &ModelConfig) -> Result<()> {
         if tokens > c.max_positions && !self.allow_extrapolation {
             return Err(Error::usage("the context is longer than the model is made for")

@@ -14,8 +14,8 @@ const BYTES_PER_TOKEN: usize = 256;
 /// A file is encoded in pieces of about this size until there are tokens enough.
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// Up to `most` token ids with BOS, where the tokenizer has one, in front, `[T]`: of `path`, from its
-/// beginning, or of the bundled essays.
+/// Up to `most` token ids with BOS, where the tokenizer has one, in front, `[T]`: of `path`, from
+/// its beginning, or of the bundled essays.
 ///
 /// # Errors
 /// [`Error::Data`] if the file cannot be read, is not UTF-8 text, holds NUL or has no tokens.

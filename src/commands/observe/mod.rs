@@ -7,9 +7,9 @@
 //!                                                          └► HeadSinks… ─► table, CSV, JSON
 //! ```
 //!
-//! Guo et al. 2024 (VATP, <https://arxiv.org/abs/2406.12335>) saw that the first tokens of a context
-//! get much attention and have short values; this shows whether that holds for a model. No `T x T`
-//! matrix is kept.
+//! Guo et al. 2024 (VATP, <https://arxiv.org/abs/2406.12335>) saw that the first tokens of a
+//! context get much attention and have short values; this shows whether that holds for a model. No
+//! `T x T` matrix is kept.
 
 mod config;
 mod context;

@@ -6,8 +6,8 @@
 //!          = ( sum over j < F of S_h[j]  -  F ) / (T - F)           S_h[j] = sum over all i of a_h[i, j]
 //! ```
 //!
-//! The first `F` queries see nothing but the sinks, give them all of their attention, `F` in all, and
-//! do not count. The norms are medians: of the sinks, and of all tokens of the context.
+//! The first `F` queries see nothing but the sinks, give them all of their attention, `F` in all,
+//! and do not count. The norms are medians: of the sinks, and of all tokens of the context.
 
 use serde::Serialize;
 

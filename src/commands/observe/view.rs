@@ -19,11 +19,11 @@ pub struct HeadView {
 }
 
 impl HeadView {
-    /// Query head `head` of layer `layer`, whose queries see the last `window` keys; `norm` goes with
-    /// the attention.
+    /// Query head `head` of layer `layer`, whose queries see the last `window` keys; `norm` goes
+    /// with the attention.
     ///
-    /// VATP multiplies by the *sum* that a token receives, which favours early tokens: they are seen
-    /// by more queries. The mean is the same for a token wherever it stands.
+    /// VATP multiplies by the *sum* that a token receives, which favours early tokens: they are
+    /// seen by more queries. The mean is the same for a token wherever it stands.
     ///
     /// # Errors
     /// [`Error::Bug`] if there is no such head, or sums over all rows or norms were not recorded.

@@ -70,8 +70,9 @@ pub(super) struct Answering<'a> {
 }
 
 impl Answering<'_> {
-    /// The answers to `asked`, probes that follow one another: together, or where that takes too much
-    /// memory one by one. A probe that needs more memory than there is has an error of its own.
+    /// The answers to `asked`, probes that follow one another: together, or where that takes too
+    /// much memory one by one. A probe that needs more memory than there is has an error of its
+    /// own.
     ///
     /// # Errors
     /// All that is not about memory or a GPU that fails.
@@ -157,8 +158,8 @@ mod tests {
     /// Generated ids, and how many tokens of the prompt were reused.
     type Told = (Vec<u32>, usize);
 
-    /// Answers to `asked` where the passes that `fails` says fail for lack of memory, and what is left of
-    /// the batch.
+    /// Answers to `asked` where the passes that `fails` says fail for lack of memory, and what is
+    /// left of the batch.
     fn answers(fails: &(dyn Fn(usize) -> bool + Sync)) -> (Vec<Result<Told>>, usize) {
         let model = needle_llama(&Compute::cpu()).unwrap();
         let pass = AtomicUsize::new(0);

@@ -1,9 +1,10 @@
-//! How many probes are answered at the same time: together, for the sake of the weights, and side by side,
-//! for the sake of the threads.
+//! How many probes are answered at the same time: together, for the sake of the weights, and side
+//! by side, for the sake of the threads.
 //!
-//! A step of answers reads the weights once for all that take it together, and each one's own cache. It pays
-//! as long as caches are small beside weights. Threads walk through probes of their own as long as what each
-//! of them needs is little; where it is not, products are large enough to be shared.
+//! A step of answers reads the weights once for all that take it together, and each one's own
+//! cache. It pays as long as caches are small beside weights. Threads walk through probes of their
+//! own as long as what each of them needs is little; where it is not, products are large enough to
+//! be shared.
 
 use crate::error::{Error, Result};
 use crate::job::MemoryEstimate;
@@ -33,8 +34,8 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// Probes that are answered together: `asked`, or as many as pay; no more than the `probes` that there
-    /// are, and than fit into what is `available`, if that is known.
+    /// Probes that are answered together: `asked`, or as many as pay; no more than the `probes`
+    /// that there are, and than fit into what is `available`, if that is known.
     ///
     /// # Errors
     /// [`Error::Resources`] with the largest number that fits, if `asked` is more.
@@ -60,8 +61,8 @@ impl Sizes {
         }
     }
 
-    /// Threads, of as many as there are, that answer `batch` probes each at the same time. It changes no
-    /// number.
+    /// Threads, of as many as there are, that answer `batch` probes each at the same time. It
+    /// changes no number.
     pub fn walks(&self, batch: usize, threads: usize, available: Option<u64>) -> usize {
         let each =
             self.further.saturating_mul(batch as u64).saturating_add(self.estimate.pass_bytes);

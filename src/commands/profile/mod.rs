@@ -74,8 +74,8 @@ pub struct Finished {
 /// What the profile of `config` would run, with the model that it would run on.
 ///
 /// # Errors
-/// All that [`run`] refuses before it reads the weights, except for too little memory (but for a `--batch`
-/// that does not fit) and the folder to write to.
+/// All that [`run`] refuses before it reads the weights, except for too little memory (but for a
+/// `--batch` that does not fit) and the folder to write to.
 pub fn workload(config: &ProfileConfig, session: &Session) -> Result<(ModelFiles, Workload)> {
     let inputs = session.inputs(&config.probes, config.source()?)?;
     let job = session.job(&config.probes, &inputs, NeedleSpans::Known)?;
@@ -96,8 +96,8 @@ pub fn workload(config: &ProfileConfig, session: &Session) -> Result<(ModelFiles
     Ok((inputs.model, work))
 }
 
-/// The order of the probes of `job`, in parts where the processor's threads can take one each; how many are
-/// answered together, and by how many threads at the same time.
+/// The order of the probes of `job`, in parts where the processor's threads can take one each; how
+/// many are answered together, and by how many threads at the same time.
 fn order(
     config: &ProfileConfig,
     inputs: &Inputs,

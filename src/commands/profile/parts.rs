@@ -1,9 +1,9 @@
 //! Cuts an order of probes into parts that can be run side by side.
 //!
-//! Pieces of one pass are small in a small model: threads that share them wait for each other most of the
-//! time. Whole probes are not; but one cache serves one walk through the tree of beginnings, so that every
-//! part begins its own, and runs again what its first prompt shared with the one before. Cuts are made
-//! where that is little.
+//! Pieces of one pass are small in a small model: threads that share them wait for each other most
+//! of the time. Whole probes are not; but one cache serves one walk through the tree of beginnings,
+//! so that every part begins its own, and runs again what its first prompt shared with the one
+//! before. Cuts are made where that is little.
 
 use std::ops::Range;
 
@@ -25,9 +25,9 @@ const AGAIN: f64 = 0.05;
 /// A cut must take so much of the work away from the largest part.
 const WORTH: f64 = 0.1;
 
-/// `steps` in parts, in order, the first of each sharing nothing, none shorter than the `batch` of those
-/// that are answered together; `work(n)` is what the first `n` tokens of a prompt cost. The cuts do not
-/// depend on how many threads there are: nor do the numbers that come out.
+/// `steps` in parts, in order, the first of each sharing nothing, none shorter than the `batch` of
+/// those that are answered together; `work(n)` is what the first `n` tokens of a prompt cost. The
+/// cuts do not depend on how many threads there are: nor do the numbers that come out.
 pub(super) fn parts(steps: Vec<Step>, batch: usize, work: &dyn Fn(usize) -> f64) -> Vec<Vec<Step>> {
     let cost = |step: &Step| work(step.tokens) - work(step.shared);
     // Costs of the first `i` steps.
@@ -100,8 +100,9 @@ mod tests {
         // Nothing shared: each on its own.
         assert_eq!(sizes(&[(100, 0); 4]), [1; 4]);
         assert_eq!(sizes(&[(100, 0); 40]).len(), MOST);
-        // By hand: 100 + 10 + 96 + 10 + 96 are 312, of which 5 % are 15.6. A cut behind the second costs 4
-        // and leaves parts of 110 and 206; the larger of these is cut for 4 more. Others would cost 90.
+        // By hand: 100 + 10 + 96 + 10 + 96 are 312, of which 5 % are 15.6. A cut behind the second
+        // costs 4 and leaves parts of 110 and 206; the larger of these is cut for 4 more. Others
+        // would cost 90.
         let walk = [(100, 0), (100, 90), (100, 4), (100, 90), (100, 4)];
         assert_eq!(sizes(&walk), [2, 2, 1]);
         // Too much is shared everywhere.

@@ -9,8 +9,8 @@ pub(super) struct ProbeCaches<'a> {
     most: usize,
     /// Whether the device has no room for those; every probe then gets what it needs.
     tight: bool,
-    /// Those that came back, the one that the next probe goes on from first. After probes that failed all
-    /// are empty: nobody knows what those left.
+    /// Those that came back, the one that the next probe goes on from first. After probes that
+    /// failed all are empty: nobody knows what those left.
     held: Vec<KvCache>,
 }
 
@@ -20,9 +20,9 @@ impl<'a> ProbeCaches<'a> {
         Self { model, most, tight: false, held: Vec::new() }
     }
 
-    /// One cache for each of some probes that follow one another, with room for `needed` tokens each. The
-    /// first holds at most the first `shared` of the tokens that the last one to come back held. They
-    /// come back with [`ProbeCaches::put`], unless the probes fail.
+    /// One cache for each of some probes that follow one another, with room for `needed` tokens
+    /// each. The first holds at most the first `shared` of the tokens that the last one to come
+    /// back held. They come back with [`ProbeCaches::put`], unless the probes fail.
     pub fn take(&mut self, needed: &[usize], shared: usize) -> Vec<KvCache> {
         let mut held = std::mem::take(&mut self.held).into_iter();
         let mut caches = Vec::with_capacity(needed.len());
@@ -54,8 +54,8 @@ impl<'a> ProbeCaches<'a> {
         self.held.clear();
     }
 
-    /// After a failure for lack of memory of a probe that needs `needed` tokens: whether it has a second
-    /// chance, with a cache of just these.
+    /// After a failure for lack of memory of a probe that needs `needed` tokens: whether it has a
+    /// second chance, with a cache of just these.
     pub fn tighten(&mut self, needed: usize) -> bool {
         self.free();
         let second = !self.tight && needed < self.most;

@@ -1,10 +1,11 @@
 //! [`Reuse`]: an order of the probes in which what several prompts begin with is run once.
 //!
-//! The prompts of a grid begin alike: with the words before the haystack, then the haystack up to where
-//! a needle goes in. Put in an order in which prompts that begin alike follow one another, they are a
-//! walk through the tree of their beginnings. One cache is enough for that: what the next prompt shares
-//! with the last one is still in it, the rest is forgotten ([`KvCache::rewind`]), and no token of the tree
-//! is run twice. Where threads take parts of the walk each, every part begins anew ([`parts`]).
+//! The prompts of a grid begin alike: with the words before the haystack, then the haystack up to
+//! where a needle goes in. Put in an order in which prompts that begin alike follow one another,
+//! they are a walk through the tree of their beginnings. One cache is enough for that: what the
+//! next prompt shares with the last one is still in it, the rest is forgotten
+//! ([`KvCache::rewind`]), and no token of the tree is run twice. Where threads take parts of the
+//! walk each, every part begins anew ([`parts`]).
 //!
 //! ```text
 //! haystack ───┬──────────┬──────────┬────────►     depth 0.1: run ─┬─ needle ─ rest ─ question
@@ -18,8 +19,8 @@ use super::parts::{Step, parts};
 use crate::error::Result;
 use crate::job::Job;
 
-/// Tokens that are compared at a time while ordering. Within such a block the order is arbitrary, so that
-/// up to one may be run twice where two prompts part.
+/// Tokens that are compared at a time while ordering. Within such a block the order is arbitrary,
+/// so that up to one may be run twice where two prompts part.
 const BLOCK: usize = 16;
 
 /// How the order is cut into parts.
@@ -42,8 +43,8 @@ pub struct Reuse {
 }
 
 impl Reuse {
-    /// The order for the probes of `job`; that of the plan, with nothing shared, unless `on`. In parts where
-    /// threads can take one each, as [`parts`] says; all in one without that.
+    /// The order for the probes of `job`; that of the plan, with nothing shared, unless `on`. In
+    /// parts where threads can take one each, as [`parts`] says; all in one without that.
     ///
     /// # Errors
     /// As [`Job::prompt`].
@@ -147,7 +148,8 @@ mod tests {
         let reuse = reuse(&prompts);
         let order: BTreeSet<usize> = reuse.steps().map(|step| step.probe).collect();
         assert_eq!(order.len(), prompts.len());
-        // By hand: the trunk's 96 tokens, and what each prompt has behind its place: 5 + 100 - at + 3.
+        // By hand: the trunk's 96 tokens, and what each prompt has behind its place: 5 + 100 - at +
+        // 3.
         let tails: u64 = [16, 48, 96].iter().map(|at| 2 * (5 + 100 - at + 3)).sum();
         assert_eq!(reuse.run_tokens, 96 + tails);
         assert_eq!(reuse.prompt_tokens, 6 * 108);

@@ -1,7 +1,8 @@
 //! `<model>_<score>_heads.meta.json`: everything that made a head_score file.
 //!
-//! Two runs of one program with the same inputs differ under `run` alone; under `batch`, and in the last digits of
-//! scores, too, if one of them found too little memory free for as many probes at a time as the other.
+//! Two runs of one program with the same inputs differ under `run` alone; under `batch`, and in the
+//! last digits of scores, too, if one of them found too little memory free for as many probes at a
+//! time as the other.
 
 use serde::Serialize;
 

@@ -68,8 +68,8 @@ pub(super) fn is_arrow(bytes: &[u8]) -> bool {
 /// The rows: the text columns by their names, null where a text is not there.
 ///
 /// # Errors
-/// [`Error::Data`] with the byte and, where there is one, the column: cut off (there is no end mark),
-/// damaged, or with columns that are not read here.
+/// [`Error::Data`] with the byte and, where there is one, the column: cut off (there is no end
+/// mark), damaged, or with columns that are not read here.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Map<String, Value>>> {
     let mut at = if bytes.starts_with(FILE_MAGIC) { FILE_MAGIC.len() } else { 0 };
     let mut columns: Option<Vec<Column>> = None;

@@ -40,8 +40,8 @@ impl Golden {
 }
 
 /// CriticalKV around SnapKV. It keeps the best of SnapKV's scores for the first half of its budget,
-/// which are marked by the largest number of the data type; the products of the others are ours, and
-/// so is the selection under both. Returns the lists of scores compared.
+/// which are marked by the largest number of the data type; the products of the others are ours,
+/// and so is the selection under both. Returns the lists of scores compared.
 fn critical(
     case: &Case,
     stats: &TokenStats,

@@ -125,7 +125,8 @@ struct Tally {
 }
 
 impl Tally {
-    /// Checks that `ours` and `theirs` agree up to equal scores, list by list; `scores` are `[S, N]`.
+    /// Checks that `ours` and `theirs` agree up to equal scores, list by list; `scores` are `[S,
+    /// N]`.
     fn compare(
         &mut self,
         scores: &[f32],
@@ -271,9 +272,9 @@ fn adakv_places(
     rows.iter().map(range).collect()
 }
 
-/// Checks that a reference's lists, and ours, are as long as AdaKV's competition over our scores may
-/// make them; `options` are those of a layer that keeps `past` tokens before the window per head.
-/// Returns ours, without the window.
+/// Checks that a reference's lists, and ours, are as long as AdaKV's competition over our scores
+/// may make them; `options` are those of a layer that keeps `past` tokens before the window per
+/// head. Returns ours, without the window.
 fn assert_adakv_lengths(
     scores: &[f32],
     heads: CacheHeads,

@@ -24,7 +24,8 @@ pub struct Continuation {
     pub ids: Vec<u32>,
     /// Whether the last one is a stop token.
     pub stopped: bool,
-    /// Seconds: its own attention and eviction, and its share of what was done for all answers together.
+    /// Seconds: its own attention and eviction, and its share of what was done for all answers
+    /// together.
     pub secs: f64,
 }
 
@@ -124,9 +125,9 @@ pub fn continue_from(
     answers.pop().ok_or_else(|| Error::bug("an answer was not generated"))
 }
 
-/// Generates greedily after one prompt, once from each of `answers`, which hold what was kept of it: a token of
-/// each in every pass, until the last has ended. `first_logits`, `[V]`, are those after its last token. Equal
-/// logits: lower id. The last id of an answer is not fed back.
+/// Generates greedily after one prompt, once from each of `answers`, which hold what was kept of
+/// it: a token of each in every pass, until the last has ended. `first_logits`, `[V]`, are those
+/// after its last token. Equal logits: lower id. The last id of an answer is not fed back.
 ///
 /// Without an evictor, a cache must have room for `max_new_tokens - 1` tokens; with one, every
 /// list must have room for one token whenever a token is run.

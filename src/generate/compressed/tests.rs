@@ -202,8 +202,8 @@ fn new_tokens_are_weighed_like_those_of_a_prompt() {
     }
 }
 
-/// One of them stops early, one forgets, all hold other tokens: together each gets what it gets alone, to the
-/// bit on the processor.
+/// One of them stops early, one forgets, all hold other tokens: together each gets what it gets
+/// alone, to the bit on the processor.
 #[test]
 fn answers_together_are_those_alone_on_every_device() {
     for compute in Compute::every_device() {

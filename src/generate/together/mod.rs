@@ -20,17 +20,17 @@ use crate::model::stretch::Stretch;
 use crate::model::{KvCache, Llama};
 use crate::score::{NeedleMask, Observation};
 
-/// Answers `questions`, greedily, each with one of `caches`. The first cache holds what the first question
-/// shares; every other becomes a fork of the one before it, whatever it held. `proceed` is asked before
-/// every pass.
+/// Answers `questions`, greedily, each with one of `caches`. The first cache holds what the first
+/// question shares; every other becomes a fork of the one before it, whatever it held. `proceed` is
+/// asked before every pass.
 ///
-/// Every cache must have room for its prompt and all of the answer but one token: the last one is not fed
-/// back. Equal logits: lower id. Answers and rows are those that each question alone gets, but for
-/// rounding.
+/// Every cache must have room for its prompt and all of the answer but one token: the last one is
+/// not fed back. Equal logits: lower id. Answers and rows are those that each question alone gets,
+/// but for rounding.
 ///
 /// # Errors
-/// [`Error::Bug`] for a cache that does not fit its prompt or a prompt of which nothing is left to run,
-/// before anything is run; the first error of `proceed`, and those of [`Llama::run`].
+/// [`Error::Bug`] for a cache that does not fit its prompt or a prompt of which nothing is left to
+/// run, before anything is run; the first error of `proceed`, and those of [`Llama::run`].
 pub fn generate_together(
     model: &Llama,
     caches: &mut [KvCache],
@@ -153,7 +153,8 @@ impl Batch<'_> {
         passes(&prompts, self.settings.chunk, self.model.compute().query_block)
     }
 
-    /// Runs pieces of prompts in one pass, and takes the first id of every answer whose prompt ends in it.
+    /// Runs pieces of prompts in one pass, and takes the first id of every answer whose prompt ends
+    /// in it.
     fn prefill(&mut self, pieces: &[PromptPart]) -> Result<()> {
         let start = Instant::now();
         for PromptPart { question, tokens } in pieces {
@@ -213,8 +214,8 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// `logits`, or an error that says where numbers first stop being finite in one of the `questions`
-    /// whose tokens were run.
+    /// `logits`, or an error that says where numbers first stop being finite in one of the
+    /// `questions` whose tokens were run.
     fn sound(&self, logits: Result<Vec<Vec<f32>>>, questions: &[usize]) -> Result<Vec<Vec<f32>>> {
         let error = match logits {
             Ok(logits) if logits.iter().flatten().all(|l| l.is_finite()) => return Ok(logits),
@@ -235,9 +236,9 @@ impl Batch<'_> {
     }
 }
 
-/// The passes of prompts of which the first `(shared, ..)` tokens are those of the prompt before and that
-/// are `(.., tokens)` long: at most `chunk` tokens each, of every prompt in passes of its own as
-/// [`pass_lengths`] says. What fits together is, if what is shared has been run by then.
+/// The passes of prompts of which the first `(shared, ..)` tokens are those of the prompt before
+/// and that are `(.., tokens)` long: at most `chunk` tokens each, of every prompt in passes of its
+/// own as [`pass_lengths`] says. What fits together is, if what is shared has been run by then.
 fn passes(prompts: &[(usize, usize)], chunk: usize, block: usize) -> Vec<Vec<PromptPart>> {
     let mut passes: Vec<Vec<PromptPart>> = Vec::new();
     // Tokens of the prompt before that are in its cache when the last of `passes` begins.

@@ -2,8 +2,8 @@
 //!
 //! On the host the definition, [`head_stats`], runs over the row itself. On a GPU the rows of all
 //! layers stay where they are until the query is complete; then tensor operations over all of them
-//! at once (of all on the same GPU, if several share the layers) give the same numbers, and one small
-//! read-back per query brings `[L, H, 6]` numbers instead of `[L, H, T]` weights.
+//! at once (of all on the same GPU, if several share the layers) give the same numbers, and one
+//! small read-back per query brings `[L, H, 6]` numbers instead of `[L, H, T]` weights.
 
 use burn::prelude::*;
 use rayon::prelude::*;

@@ -47,7 +47,8 @@ impl DeviceMask {
 /// The statistics, `[R, FIELDS]` (see [`unpack`]), of `rows`, `[R, T]` in f32, without leaving the
 /// device.
 ///
-/// The rows cover the needle; `top_k` is at least 1. Positions travel as f32, exact up to 2^24 keys.
+/// The rows cover the needle; `top_k` is at least 1. Positions travel as f32, exact up to 2^24
+/// keys.
 pub(super) fn reduce(rows: Tensor<2>, needle: &DeviceMask, top_k: usize) -> Tensor<2> {
     let [count, keys] = rows.dims();
     let (top_k, top_n) = (top_k.min(keys), needle.tokens.min(keys));

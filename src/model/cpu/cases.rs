@@ -1,4 +1,5 @@
-//! Inputs of attention and of products, and what they give by the formula, for the tests of the ways to compute them.
+//! Inputs of attention and of products, and what they give by the formula, for the tests of the
+//! ways to compute them.
 
 use burn::prelude::*;
 

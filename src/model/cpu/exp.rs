@@ -2,8 +2,8 @@
 
 use pulp::Simd;
 
-/// `e^x` of `x <= 0` to about 2 units in the last place by range reduction and a polynomial (Cephes'
-/// `expf`); 0 below -87.
+/// `e^x` of `x <= 0` to about 2 units in the last place by range reduction and a polynomial
+/// (Cephes' `expf`); 0 below -87.
 #[inline(always)]
 pub(super) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits.

@@ -1,13 +1,12 @@
 //! What the processor does itself, on the numbers of tensors where they lie in its memory.
 //!
-//! The tensor library's operations are one pass over memory each, on one thread and into memory of its
-//! own; in a small model such passes take as long as the products of matrices. Here are those that a
-//! decoder's layer needs: attention of many queries ([`attention`]) and of one ([`single`]), weights and their sums
-//! ([`softmax`]), norm, gate and
-//! rotation ([`rowwise`]), and products: with the few rows of a step of answers ([`few`]), and on the tile unit
-//! with the many of a prompt ([`tiles`]). Weights are read in the type that they were saved in ([`stored`],
-//! [`wide`]).
-//! None gives other numbers with another number of threads.
+//! The tensor library's operations are one pass over memory each, on one thread and into memory of
+//! its own; in a small model such passes take as long as the products of matrices. Here are those
+//! that a decoder's layer needs: attention of many queries ([`attention`]) and of one ([`single`]),
+//! weights and their sums ([`softmax`]), norm, gate and rotation ([`rowwise`]), and products: with
+//! the few rows of a step of answers ([`few`]), and on the tile unit with the many of a prompt
+//! ([`tiles`]). Weights are read in the type that they were saved in ([`stored`], [`wide`]). None
+//! gives other numbers with another number of threads.
 
 pub mod attention;
 #[cfg(test)]
@@ -32,7 +31,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::prelude::*;
 use burn::tensor::DType;
 
-/// An f32 tensor whose numbers can be read where they lie, those of its last dimension side by side.
+/// An f32 tensor whose numbers can be read where they lie, those of its last dimension side by
+/// side.
 struct OnHost(FloatTensor<Flex>);
 
 /// Some rows of numbers, `stride` apart.
@@ -99,7 +99,8 @@ fn lies_in_rows(tensor: &FloatTensor<Flex>) -> bool {
     strides.iter().all(|s| *s > 0) && strides.last() == Some(&1)
 }
 
-/// The rows at `place` in the dimensions before the last two of `tensor`, which has its numbers in `storage`.
+/// The rows at `place` in the dimensions before the last two of `tensor`, which has its numbers in
+/// `storage`.
 fn rows<'a, T>(tensor: &FloatTensor<Flex>, storage: &'a [T], place: &[usize]) -> RowsView<'a, T> {
     let (layout, n) = (tensor.layout(), place.len());
     let stride = |dim: usize| layout.strides()[dim].unsigned_abs();

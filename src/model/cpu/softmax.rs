@@ -4,8 +4,8 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::exp::exp;
 
-/// Keys whose weights are added up in f32. Sums of these are in f64: over many keys of equal weight a sum in f32
-/// drifts by more than the weights themselves are off.
+/// Keys whose weights are added up in f32. Sums of these are in f64: over many keys of equal weight
+/// a sum in f32 drifts by more than the weights themselves are off.
 pub(super) const KEYS: usize = 128;
 
 /// Turns scores into weights that sum to 1.
@@ -33,7 +33,8 @@ pub(super) fn softmax<S: Simd>(simd: S, row: &mut [f32]) {
     row.iter_mut().for_each(|x| *x *= factor);
 }
 
-/// Turns scores into the exponentials of what they are below the largest; returns that and their sum.
+/// Turns scores into the exponentials of what they are below the largest; returns that and their
+/// sum.
 #[inline(always)]
 pub(super) fn exponentials<S: Simd>(simd: S, row: &mut [f32]) -> (f32, f64) {
     let largest = {
@@ -57,7 +58,8 @@ pub(super) fn exponentials<S: Simd>(simd: S, row: &mut [f32]) -> (f32, f64) {
     (largest, total)
 }
 
-/// Scores of the newest queries of one head become weights, row by row, and these are added up per key.
+/// Scores of the newest queries of one head become weights, row by row, and these are added up per
+/// key.
 pub struct RowsOfHead<'a> {
     /// Scores, `[n, t]`; the last query stands where the last key does.
     pub rows: &'a mut [f32],
@@ -68,8 +70,8 @@ pub struct RowsOfHead<'a> {
 }
 
 impl RowsOfHead<'_> {
-    /// Sums, `[skips, t]`: for each of `skips` of the rows behind so many. In the place of the scores are the
-    /// weights of what each query sees.
+    /// Sums, `[skips, t]`: for each of `skips` of the rows behind so many. In the place of the
+    /// scores are the weights of what each query sees.
     pub fn sums(self, skips: &[usize]) -> Vec<f32> {
         let mut sums = vec![0.0; skips.len() * self.keys];
         Arch::new().dispatch(Sums { of: self, skips, sums: &mut sums });

@@ -1,5 +1,5 @@
-//! `--device cpu|cuda[:N]|vulkan|auto`, or several: what to compute on, found out before anything can
-//! panic.
+//! `--device cpu|cuda[:N]|vulkan|auto`, or several: what to compute on, found out before anything
+//! can panic.
 
 use std::fmt;
 use std::str::FromStr;
@@ -165,8 +165,8 @@ impl Compute {
         }
     }
 
-    /// The type in which matrices are held that were saved in `saved`. The processor computes with them as they
-    /// were saved, of which f32 holds all numbers; GPUs in their own type.
+    /// The type in which matrices are held that were saved in `saved`. The processor computes with
+    /// them as they were saved, of which f32 holds all numbers; GPUs in their own type.
     pub fn held(&self, saved: DType) -> DType {
         match saved {
             DType::F16 | DType::BF16 if self.on_host && self.dtype == DType::F32 => saved,
@@ -192,8 +192,8 @@ impl Compute {
         self.further.last().unwrap_or(&self.device)
     }
 
-    /// Free memory of each device, in bytes, where it is known, or as much of it as may be taken; of the
-    /// machine's own, where tensors lie in that.
+    /// Free memory of each device, in bytes, where it is known, or as much of it as may be taken;
+    /// of the machine's own, where tensors lie in that.
     pub fn free_memory(&self) -> Vec<Option<u64>> {
         let free: Vec<Option<u64>> = match self.on_host {
             true => vec![crate::system::machine::available_memory_bytes()],
@@ -330,12 +330,13 @@ impl Compute {
     }
 }
 
-/// For tests of the kernels: a Vulkan device, which may be one in software, in builds with that feature, and a
-/// GPU in others.
+/// For tests of the kernels: a Vulkan device, which may be one in software, in builds with that
+/// feature, and a GPU in others.
 #[cfg(all(test, feature = "kernels"))]
 impl Compute {
-    /// The device of the kernels that this build has, in f32; else none, and the test prints that it
-    /// was skipped. With `HEADPROF_REQUIRE_CUDA=1` or `HEADPROF_REQUIRE_VULKAN=1` it fails instead.
+    /// The device of the kernels that this build has, in f32; else none, and the test prints that
+    /// it was skipped. With `HEADPROF_REQUIRE_CUDA=1` or `HEADPROF_REQUIRE_VULKAN=1` it fails
+    /// instead.
     pub(crate) fn of_kernels() -> Option<Self> {
         let (required, opened) = Self::open_for_kernels();
         let skipped = |missing: String| {

@@ -1,4 +1,5 @@
-//! `--device vulkan`: a GPU of any maker, or a device in software, in builds with the feature `vulkan`.
+//! `--device vulkan`: a GPU of any maker, or a device in software, in builds with the feature
+//! `vulkan`.
 
 use crate::error::{Error, Result};
 use crate::model::Compute;
@@ -10,8 +11,8 @@ pub(super) fn open() -> Result<Compute> {
         .advice("use --device cpu, or build with `cargo build --release --features vulkan`"))
 }
 
-/// The device that Vulkan prefers, a discrete GPU before others, or the one that `CUBECL_WGPU_DEFAULT_DEVICE`
-/// names, in f32.
+/// The device that Vulkan prefers, a discrete GPU before others, or the one that
+/// `CUBECL_WGPU_DEFAULT_DEVICE` names, in f32.
 ///
 /// # Errors
 /// [`Error::Resources`] if there is none, or if it does not compute.

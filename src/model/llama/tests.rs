@@ -16,8 +16,8 @@ fn blocks_change_nothing_but_rounding() {
     assert!(one.iter().zip(&blocks).all(|(a, b)| (a - b).abs() < 1e-4 * scale));
 }
 
-/// Layers on the processor and on another device, in both orders: a tensor that stayed behind would end
-/// the process.
+/// Layers on the processor and on another device, in both orders: a tensor that stayed behind would
+/// end the process.
 #[cfg(feature = "kernels")]
 #[test]
 fn layers_on_different_devices_compute_the_same() {
@@ -56,7 +56,8 @@ fn layers_on_different_devices_compute_the_same() {
     }
 }
 
-/// A prompt and an answer with matrices as saved, and widened: the same but for the order of additions.
+/// A prompt and an answer with matrices as saved, and widened: the same but for the order of
+/// additions.
 #[test]
 fn weights_as_saved_compute_the_same() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
@@ -85,7 +86,8 @@ fn weights_as_saved_compute_the_same() {
     }
 }
 
-/// Before the weights are here, `config.json` tells their type; damaged ones do not end anything yet.
+/// Before the weights are here, `config.json` tells their type; damaged ones do not end anything
+/// yet.
 #[test]
 fn the_type_of_weights_is_known_before_they_are() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");

@@ -2,8 +2,8 @@
 //!
 //! The planted model with two KV heads for four query heads. In layer 1 the sink head and a diffuse
 //! head read KV head 0. Every token but BOS has its code as the value there, and both heads put it
-//! out; BOS, which the sink head attends to, has a value in a dimension of its own, which each of the
-//! two heads puts out or does not.
+//! out; BOS, which the sink head attends to, has a value in a dimension of its own, which each of
+//! the two heads puts out or does not.
 
 use super::*;
 use crate::budget::BudgetOptions;
@@ -91,8 +91,8 @@ fn a_sink_without_a_value_is_evicted_unless_it_is_protected() {
     }
 }
 
-/// Codes are sums of 32 entries of 1/sqrt(32), 5.7; the value of BOS is 8 * 1.4 = 11. The diffuse head
-/// attends to all alike, so the longer one wins there.
+/// Codes are sums of 32 entries of 1/sqrt(32), 5.7; the value of BOS is 8 * 1.4 = 11. The diffuse
+/// head attends to all alike, so the longer one wins there.
 #[test]
 fn only_the_projected_norm_sees_what_a_head_does_not_put_out() {
     let of_value = [true; 3];

@@ -161,7 +161,8 @@ impl RaggedCache {
         self.layers[layer].lists[s].len()
     }
 
-    /// Positions of the tokens that list `s` of `layer` holds, ascending; slot `i` holds the `i`-th.
+    /// Positions of the tokens that list `s` of `layer` holds, ascending; slot `i` holds the
+    /// `i`-th.
     pub fn positions(&self, layer: usize, s: usize) -> &[u32] {
         &self.layers[layer].lists[s].positions
     }

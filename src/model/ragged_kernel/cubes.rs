@@ -1,8 +1,8 @@
 //! The kernels of [`super`].
 //!
-//! Every cube is one-dimensional. Plain loops, memory shared within a cube and barriers are all that
-//! is used: no planes (warps), whose size differs among devices, and no tensor cores, as one query
-//! has no use for them.
+//! Every cube is one-dimensional. Plain loops, memory shared within a cube and barriers are all
+//! that is used: no planes (warps), whose size differs among devices, and no tensor cores, as one
+//! query has no use for them.
 
 use cubecl::prelude::*;
 

@@ -88,9 +88,9 @@ pub(super) fn attend(
 /// The macro makes it a deferred operation of the library's fused streams as well.
 #[backend_extension(Cube, Fusion)]
 pub trait RaggedAttention: Backend {
-    /// As [`attend`], with `lists`, `[S * LIST]` in i32: of each its first slot, its tokens, and the
-    /// tokens of the lists before it. `longest` of them has the most tokens; `scores` is how many
-    /// are wanted.
+    /// As [`attend`], with `lists`, `[S * LIST]` in i32: of each its first slot, its tokens, and
+    /// the tokens of the lists before it. `longest` of them has the most tokens; `scores` is how
+    /// many are wanted.
     #[fusion(meta = described)]
     fn ragged_attention(
         query: FloatTensor<Self>,

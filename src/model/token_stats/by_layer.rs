@@ -27,8 +27,8 @@ pub type LayerDone<'a> = &'a mut dyn FnMut(usize, KvCache, &TokenStats) -> Resul
 
 impl Llama {
     /// Runs `ids`, `chunk` tokens at a time, from an empty cache, and hands every layer over to
-    /// `done` when all tokens have passed it. Returns the logits, `[V]`, after the last token and the
-    /// `wanted` statistics of all layers: what [`Llama::prefill`] returns.
+    /// `done` when all tokens have passed it. Returns the logits, `[V]`, after the last token and
+    /// the `wanted` statistics of all layers: what [`Llama::prefill`] returns.
     ///
     /// # Errors
     /// As [`Llama::prefill`], and the first error of `done`.
@@ -131,8 +131,8 @@ mod tests {
         Llama::from_dir(&dir, &Compute::cpu()).unwrap()
     }
 
-    /// Logits, statistics, keys and values, with grouped queries, a window that hides tokens and head
-    /// norms; chunks that do not divide the prompt.
+    /// Logits, statistics, keys and values, with grouped queries, a window that hides tokens and
+    /// head norms; chunks that do not divide the prompt.
     #[test]
     fn the_order_makes_no_difference_to_the_bit() {
         for name in ["llama-biases", "mistral-window", "qwen3"] {

@@ -25,8 +25,9 @@ use crate::error::{Error, Result};
 use crate::eviction::{TokenStats, ValueNorms, Wanted};
 
 impl Llama {
-    /// Runs `ids` after what `cache` holds, `chunk` tokens at a time, and returns the logits, `[V]`,
-    /// after the last, and the `wanted` statistics of all `T` tokens that the cache then holds.
+    /// Runs `ids` after what `cache` holds, `chunk` tokens at a time, and returns the logits,
+    /// `[V]`, after the last, and the `wanted` statistics of all `T` tokens that the cache then
+    /// holds.
     ///
     /// Without anything wanted it costs what [`Llama::run`] costs. Sums over all rows cost a second
     /// `q · Kᵀ` and one exponential per query, head and visible key.

@@ -14,8 +14,8 @@ use crate::model::cpu::softmax::RowsOfHead;
 use crate::model::device::Compute;
 use crate::model::read_back;
 
-/// How many scores, `H * n * t`, exist at a time: 4 MiB on the host, about what stays in its caches;
-/// on a GPU, where small blocks cost time, 512 MiB, and as much for each intermediate step.
+/// How many scores, `H * n * t`, exist at a time: 4 MiB on the host, about what stays in its
+/// caches; on a GPU, where small blocks cost time, 512 MiB, and as much for each intermediate step.
 pub(super) fn scores_at_once(compute: &Compute) -> usize {
     if compute.on_host { 1 << 20 } else { 128 << 20 }
 }
@@ -82,8 +82,8 @@ impl RowSums {
         self.sets.iter().map(|set| set.from).min().filter(|from| *from < self.tokens)
     }
 
-    /// How many of the last tokens of a pass over `positions` are of use behind the last layer: the last one,
-    /// and all whose rows count.
+    /// How many of the last tokens of a pass over `positions` are of use behind the last layer: the
+    /// last one, and all whose rows count.
     pub fn followed(&self, positions: Range<usize>) -> usize {
         let first = self.first_query().unwrap_or(positions.end).max(positions.start);
         positions.end.saturating_sub(first).max(1)

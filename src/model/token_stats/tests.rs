@@ -192,9 +192,10 @@ fn a_map_is_the_mean_of_the_whole_rows_whatever_the_chunks_and_blocks() {
     }
 }
 
-/// A diffuse row `i` is `1 / (i + 1)` everywhere. Five tokens in cells of two: rows 0 and 1 have the
-/// weights 1; 1/2, 1/2, of mean 2/3. Rows 2 and 3 before them 1/3, 1/3; 1/4, 1/4, of mean 7/24, and
-/// among themselves 1/3; 1/4, 1/4, of mean 5/18. The last row is 1/5. What lies ahead is not there.
+/// A diffuse row `i` is `1 / (i + 1)` everywhere. Five tokens in cells of two: rows 0 and 1 have
+/// the weights 1; 1/2, 1/2, of mean 2/3. Rows 2 and 3 before them 1/3, 1/3; 1/4, 1/4, of mean 7/24,
+/// and among themselves 1/3; 1/4, 1/4, of mean 5/18. The last row is 1/5. What lies ahead is not
+/// there.
 #[test]
 fn a_map_by_hand() {
     let model = planted::build(1).unwrap().load(&Compute::cpu()).unwrap();

@@ -43,7 +43,8 @@ impl LogScale {
         ((value / self.low).ln() / (self.high / self.low).ln()).min(1.0)
     }
 
-    /// Powers of ten within the scale, and 2 and 5 times these where it is short, with their labels.
+    /// Powers of ten within the scale, and 2 and 5 times these where it is short, with their
+    /// labels.
     pub fn ticks(&self) -> Vec<(f64, String)> {
         let (first, last) = (self.low.log10().floor() as i32, self.high.log10().ceil() as i32);
         let short = (self.high / self.low).log10() <= 2.5;

@@ -73,8 +73,8 @@ pub struct ObserveMeta<'a> {
 /// Draws the four panels.
 ///
 /// # Errors
-/// [`Error::Bug`] if there are fewer than two tokens, the lengths do not fit each other, a number is
-/// negative or not finite, or the drawing fails.
+/// [`Error::Bug`] if there are fewer than two tokens, the lengths do not fit each other, a number
+/// is negative or not finite, or the drawing fails.
 pub fn observed_head(head: &ObservedHead, meta: &ObserveMeta) -> Result<Picture> {
     Picture::of(&scene(head, meta)?)
 }

@@ -48,7 +48,8 @@ impl TokenPanel<'_> {
         let scale = LogScale::of(all, MOST).with_room();
         self.draw_axes(scene, &scale);
         for line in &self.lines {
-            // Piece by piece: where a line turns back sharply, the join of its edges is a long spike.
+            // Piece by piece: where a line turns back sharply, the join of its edges is a long
+            // spike.
             for piece in self.points(line.values, &scale).windows(2) {
                 scene.line(piece.to_vec(), line.width, series::color(line.series));
             }

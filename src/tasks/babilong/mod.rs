@@ -1,5 +1,5 @@
-//! Reason in a haystack (BABILong, Kuratov et al. 2024, arXiv 2406.10149): the facts of a story among
-//! other text, and a question that several of them answer together.
+//! Reason in a haystack (BABILong, Kuratov et al. 2024, arXiv 2406.10149): the facts of a story
+//! among other text, and a question that several of them answer together.
 //!
 //! | file | what it knows |
 //! |---|---|

@@ -23,8 +23,8 @@ const PROMPTS_KEYS: [&str; 2] = ["DEFAULT_PROMPTS", "prompts"];
 const EXPECTED: &str =
     "an object with a template, or instruction, examples and post_prompt, by task";
 
-/// Templates of some of BABILong's tasks. Nobody else's wording is a part of headprof; whoever wants
-/// BABILong's numbers brings BABILong's.
+/// Templates of some of BABILong's tasks. Nobody else's wording is a part of headprof; whoever
+/// wants BABILong's numbers brings BABILong's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TaskTemplates {
     templates: BTreeMap<BabiTask, PromptTemplate>,
@@ -34,11 +34,11 @@ pub struct TaskTemplates {
 impl TaskTemplates {
     /// The templates in JSON files; of two that have a task, the last file's.
     ///
-    /// A file is an object by task (`qa1`), of templates with `{context}` and `{question}` in them, or
-    /// of objects with the texts `instruction`, `examples` and `post_prompt`. These go into a layout:
-    /// the file's `template`, or BABILong's. BABILong's `DEFAULT_TEMPLATE` and `DEFAULT_PROMPTS`,
-    /// written out as JSON, are such a file. White space at both ends of a template is dropped, as
-    /// there.
+    /// A file is an object by task (`qa1`), of templates with `{context}` and `{question}` in them,
+    /// or of objects with the texts `instruction`, `examples` and `post_prompt`. These go into a
+    /// layout: the file's `template`, or BABILong's. BABILong's `DEFAULT_TEMPLATE` and
+    /// `DEFAULT_PROMPTS`, written out as JSON, are such a file. White space at both ends of a
+    /// template is dropped, as there.
     ///
     /// # Errors
     /// [`Error::Data`] naming file and task.

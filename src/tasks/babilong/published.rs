@@ -42,11 +42,12 @@ pub struct PublishedFile {
 }
 
 impl Published {
-    /// Reads `path`, a file or a folder of such; of each file at most `most` rows, and only files of
-    /// `tasks` if any are named. The task is what the path says: `qa1/1k.json`, `1k_qa1.jsonl`.
+    /// Reads `path`, a file or a folder of such; of each file at most `most` rows, and only files
+    /// of `tasks` if any are named. The task is what the path says: `qa1/1k.json`, `1k_qa1.jsonl`.
     ///
     /// # Errors
-    /// [`Error::Data`] naming the file and the row, if a file says no task, and if there are no rows.
+    /// [`Error::Data`] naming the file and the row, if a file says no task, and if there are no
+    /// rows.
     pub fn load(path: &Path, tasks: Option<&[BabiTask]>, most: Option<usize>) -> Result<Self> {
         if !path.exists() {
             return Err(Error::data("there is no such file or folder")

@@ -1,5 +1,5 @@
-//! The data sets of LongBench, facts of its configuration as a table; and what a benchmark has to say
-//! that is asked and scored like it.
+//! The data sets of LongBench, facts of its configuration as a table; and what a benchmark has to
+//! say that is asked and scored like it.
 
 use std::path::Path;
 
@@ -16,8 +16,8 @@ pub struct Suite {
     pub title: &'static str,
     /// Its data sets that can be scored, in the order in which they are listed.
     pub datasets: &'static [LongBenchDataset],
-    /// Those of its data sets that are scored by words of a language that is written without spaces;
-    /// the reference tells these apart with a segmenter.
+    /// Those of its data sets that are scored by words of a language that is written without
+    /// spaces; the reference tells these apart with a segmenter.
     pub segmented: &'static [&'static str],
     /// Reads the rows of one file.
     pub read: fn(&Path, &Suite) -> Result<Vec<LongBenchRow>>,
@@ -163,7 +163,8 @@ impl LongBenchDataset {
 /// Scored by F1 or ROUGE of words that the reference segments with `jieba`.
 pub(super) const SEGMENTED: [&str; 3] = ["multifieldqa_zh", "dureader", "vcsum"];
 
-/// LongBench's English data sets in the order of the paper, then the Chinese ones that can be scored.
+/// LongBench's English data sets in the order of the paper, then the Chinese ones that can be
+/// scored.
 pub(super) const DATASETS: &[LongBenchDataset] = {
     use LongBenchMetric::{Classification, CodeSim, Count, QaF1, Retrieval, RetrievalZh, RougeL};
     let mut samsum = dataset("samsum", RougeL, 128).plain().first_line();

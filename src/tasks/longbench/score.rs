@@ -34,7 +34,8 @@ pub fn score(
     row.answers.iter().map(one).fold(0.0, f64::max)
 }
 
-/// What LongBench reports of a data set: the mean times 100, to two decimals. `None` without scores.
+/// What LongBench reports of a data set: the mean times 100, to two decimals. `None` without
+/// scores.
 pub fn mean_score(scores: &[f64]) -> Option<f64> {
     match scores.len() {
         0 => None,

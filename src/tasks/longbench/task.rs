@@ -1,5 +1,5 @@
-//! LongBench as a task, and LooGLE: rows that the user has, in the wording of the user's file or our
-//! own.
+//! LongBench as a task, and LooGLE: rows that the user has, in the wording of the user's file or
+//! our own.
 //!
 //! A chat model gets the prompts of most data sets as chat messages, as LongBench does it
 //! ([`LongBenchDataset::chat_template`]).

@@ -1,6 +1,6 @@
-//! The long-dependency questions of LooGLE (Li et al. 2023, arXiv 2311.04939): four data sets by the
-//! type of the question. Asked and scored as HeadKV does, by LongBench's F1; LooGLE itself scores them
-//! by BLEU, ROUGE, BERTScore and a judge.
+//! The long-dependency questions of LooGLE (Li et al. 2023, arXiv 2311.04939): four data sets by
+//! the type of the question. Asked and scored as HeadKV does, by LongBench's F1; LooGLE itself
+//! scores them by BLEU, ROUGE, BERTScore and a judge.
 
 mod rows;
 

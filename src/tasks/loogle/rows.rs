@@ -15,9 +15,9 @@ const QA_PAIRS: &str = "qa_pairs";
 /// All questions of a file of long-dependency questions. At least one.
 ///
 /// Read as LooGLE distributes them, a document per row with its questions in `qa_pairs` (a list, or
-/// the text that Python prints for one, of `Q`, `A`, `S` and `type`), and as HeadKV has them, a row of
-/// LongBench's form per question. There the data set is the file's name where `dataset` does not name
-/// one of `datasets`.
+/// the text that Python prints for one, of `Q`, `A`, `S` and `type`), and as HeadKV has them, a row
+/// of LongBench's form per question. There the data set is the file's name where `dataset` does not
+/// name one of `datasets`.
 ///
 /// # Errors
 /// [`Error::Data`] as [`LongBenchRow::read`], and naming the row and the question in it.

@@ -1,4 +1,5 @@
-//! The needle task: the probes of a profile as an evaluation (Kamradt 2023, "needle in a haystack").
+//! The needle task: the probes of a profile as an evaluation (Kamradt 2023, "needle in a
+//! haystack").
 //!
 //! Four numbers per answer: whether it passes the gate, which is the accuracy; the gate's value;
 //! and the two of the references, [`rouge_1_f_x10`] and [`word_recall`], which are no shares of

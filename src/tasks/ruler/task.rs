@@ -1,4 +1,5 @@
-//! RULER as a task: rows of its generator, or of [`super::RulerGenerator`], which are whole prompts.
+//! RULER as a task: rows of its generator, or of [`super::RulerGenerator`], which are whole
+//! prompts.
 
 use crate::datasets::unique;
 use crate::error::{Error, Result};

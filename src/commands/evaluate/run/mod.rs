@@ -14,8 +14,8 @@
 //! there are as many at a time as hold no more than the largest alone. The order that holds fewer
 //! bytes is taken: the first where little is kept.
 //!
-//! Settings whose caches exist at the same time answer together: a token of each in every pass, which
-//! reads the weights once for all. Where little is kept they are most of what a token reads.
+//! Settings whose caches exist at the same time answer together: a token of each in every pass,
+//! which reads the weights once for all. Where little is kept they are most of what a token reads.
 
 use std::time::Instant;
 
@@ -34,8 +34,8 @@ use crate::system::progress::Progress;
 use crate::tasks::{Case, Part, Task};
 use crate::tokenizer::Tokenizer;
 
-/// How many settings answer together, where that is not said: products of more rows are no longer bound
-/// by reading the weights.
+/// How many settings answer together, where that is not said: products of more rows are no longer
+/// bound by reading the weights.
 const TOGETHER: usize = 16;
 
 /// What one setting made of one prompt.
@@ -57,8 +57,8 @@ pub struct Outcome {
     pub new_tokens: usize,
     /// Seconds to choose the tokens and to build the compressed cache.
     pub compress_secs: f64,
-    /// Seconds for the answer: its own attention and eviction, and its share of what was done for all that
-    /// answered together.
+    /// Seconds for the answer: its own attention and eviction, and its share of what was done for
+    /// all that answered together.
     pub decode_secs: f64,
 }
 
@@ -169,8 +169,8 @@ impl Runner<'_> {
         }
     }
 
-    /// Whether one full layer, what all settings keep and the prompt's states between two layers are
-    /// less than all full layers. With FullKV among the settings they never are.
+    /// Whether one full layer, what all settings keep and the prompt's states between two layers
+    /// are less than all full layers. With FullKV among the settings they never are.
     fn holds_less_by_layer(&self, case: &Case) -> bool {
         let (c, tokens) = (self.model.config(), case.prompt.len());
         // In keys and values of one head.
@@ -196,8 +196,8 @@ impl Runner<'_> {
         self.batch.unwrap_or(TOGETHER).min(self.settings.len()).max(1)
     }
 
-    /// How many of the settings from number `from` on answer together: as many as were asked for, or else
-    /// as many as hold together no more than the largest of all; one at least.
+    /// How many of the settings from number `from` on answer together: as many as were asked for,
+    /// or else as many as hold together no more than the largest of all; one at least.
     fn group(&self, from: usize, case: &Case) -> usize {
         let kept = |setting| self.kept(setting, case);
         let largest = self.settings.iter().map(kept).max().unwrap_or(0);
@@ -247,8 +247,8 @@ impl Runner<'_> {
         Ok(outcomes)
     }
 
-    /// The full cache stays until the last setting has chosen from it; of compressed caches there are those of
-    /// one group at a time.
+    /// The full cache stays until the last setting has chosen from it; of compressed caches there
+    /// are those of one group at a time.
     fn setting_by_setting(
         &self,
         case: &Case,

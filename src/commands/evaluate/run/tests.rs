@@ -77,7 +77,8 @@ fn both_orders_answer_alike() {
     });
 }
 
-/// Equal to the bit on the processor, in both orders; no more bytes at a time than those of the largest.
+/// Equal to the bit on the processor, in both orders; no more bytes at a time than those of the
+/// largest.
 #[test]
 fn settings_answer_together_as_alone() {
     let methods =

@@ -74,15 +74,15 @@ impl Drop for EndOthers<'_> {
 }
 
 impl Run<'_> {
-    /// Runs every probe in the order of `reuse`, its parts side by side; the results are in the order of the
-    /// plan.
+    /// Runs every probe in the order of `reuse`, its parts side by side; the results are in the
+    /// order of the plan.
     ///
-    /// A probe that needs more memory than there is, that the GPU fails at, or whose answer leaves nothing
-    /// to score, has failed; the others go on.
+    /// A probe that needs more memory than there is, that the GPU fails at, or whose answer leaves
+    /// nothing to score, has failed; the others go on.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], and every error that the next probe would meet again: numbers that are
-    /// not finite, a tokenizer that cannot decode, a bug.
+    /// [`Error::Interrupted`], and every error that the next probe would meet again: numbers that
+    /// are not finite, a tokenizer that cannot decode, a bug.
     pub fn probes(&self, reuse: &Reuse) -> Result<Probed> {
         let (probes, start) = (self.job.plan.probes.len(), Instant::now());
         let outcome = Mutex::new(Outcome {
@@ -98,8 +98,8 @@ impl Run<'_> {
         let walk = || self.walk(&parts, &next, &outcome);
         match self.together.walks.min(parts.len()) {
             0 | 1 => walk(),
-            // One to a thread: a walk that waited for a thread could be taken by one that waits within
-            // its own, which would then stand still.
+            // One to a thread: a walk that waited for a thread could be taken by one that waits
+            // within its own, which would then stand still.
             walks => {
                 rayon::broadcast(|thread| (thread.index() < walks).then(walk));
             }
@@ -137,7 +137,8 @@ impl Run<'_> {
         probed
     }
 
-    /// Takes one of `parts` after the other, the one at `next` first, until none is left or something failed.
+    /// Takes one of `parts` after the other, the one at `next` first, until none is left or
+    /// something failed.
     fn walk(&self, parts: &[&[Step]], next: &AtomicUsize, outcome: &Mutex<Outcome>) {
         let proceed = || {
             self.interrupt.check()?;
@@ -202,7 +203,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Fills in `record` from an answer and returns its scores, one of each; none if it does not pass.
+    /// Fills in `record` from an answer and returns its scores, one of each; none if it does not
+    /// pass.
     fn judged(
         &self,
         probe: &Probe,

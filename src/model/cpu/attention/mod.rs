@@ -1,12 +1,12 @@
 //! Causal attention of many queries over keys and values in host memory.
 //!
-//! The queries of the heads that share a key/value head are taken together, `LANES` at a time in the
-//! order of their positions, so that keys and values are read once for all of these. Scores exist for
-//! one tile of keys at a time, with the running largest and sum of online softmax (Milakov and
-//! Gimelshein 2018, arXiv 1805.02867), as in FlashAttention (arXiv 2205.14135).
+//! The queries of the heads that share a key/value head are taken together, `LANES` at a time in
+//! the order of their positions, so that keys and values are read once for all of these. Scores
+//! exist for one tile of keys at a time, with the running largest and sum of online softmax
+//! (Milakov and Gimelshein 2018, arXiv 1805.02867), as in FlashAttention (arXiv 2205.14135).
 //!
-//! What a query gets depends on its keys and values alone, to the bit: not on the number of threads,
-//! nor, where all values are finite, on the queries that are computed beside it.
+//! What a query gets depends on its keys and values alone, to the bit: not on the number of
+//! threads, nor, where all values are finite, on the queries that are computed beside it.
 
 #[cfg(test)]
 mod tests;

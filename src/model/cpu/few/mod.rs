@@ -1,8 +1,8 @@
 //! Products of a few rows and a weight, as in a step of answers.
 //!
-//! They are bound by reading the weight: it is read once for all rows, where it lies and in the type that it was
-//! saved in, on all threads. A row gets the same numbers, to the bit, whatever rows are beside it and however
-//! many threads there are.
+//! They are bound by reading the weight: it is read once for all rows, where it lies and in the
+//! type that it was saved in, on all threads. A row gets the same numbers, to the bit, whatever
+//! rows are beside it and however many threads there are.
 
 #[cfg(test)]
 mod tests;
@@ -19,21 +19,23 @@ use super::dot::{AT_ONCE, dots};
 use super::stored::{Stored, Weight, of_any_type};
 use super::{OnHost, RowsView};
 
-/// Rows that are few: with more, the arithmetic is what takes time, and products in tiles are faster.
+/// Rows that are few: with more, the arithmetic is what takes time, and products in tiles are
+/// faster.
 pub(super) const FEW: usize = 16;
 /// Multiplications for which a thread is worth waking.
 const WORTH_A_THREAD: usize = 1 << 16;
 /// Rows of a weight that are read together.
 const TOGETHER: usize = 8;
-/// Stretches of a weight's rows, at most. Where there are enough of them, each is read from one end to the other, all
-/// columns: a processor reads ahead in memory, not across it.
+/// Stretches of a weight's rows, at most. Where there are enough of them, each is read from one end
+/// to the other, all columns: a processor reads ahead in memory, not across it.
 const STRETCHES: usize = 16;
 /// Rows of a stretch, at least.
 const ROWS_OF_STRETCH: usize = 64;
-/// Columns that are multiplied before the next are, at most, so that their sums stay in a core's own cache.
+/// Columns that are multiplied before the next are, at most, so that their sums stay in a core's
+/// own cache.
 const COLUMNS: usize = 8192;
-/// Columns that are, at least, and of which their number is a multiple, as it is of what a register holds: so an
-/// output does not depend on it.
+/// Columns that are, at least, and of which their number is a multiple, as it is of what a register
+/// holds: so an output does not depend on it.
 const FEWEST_COLUMNS: usize = 512;
 /// Outputs of a transposed weight, its rows, that a thread makes at a time.
 const BLOCK: usize = 256;
@@ -43,8 +45,8 @@ const ROWS: usize = 4;
 /// `x`, `[m, K]`, `· w`, `[K, N]`.
 ///
 /// `None` where there is nothing to add up, for more rows than `FEW`, for sizes that do not match,
-/// for `x` that is not in host memory in f32, and for `w` that does not lie there row by row, in any
-/// type of floats; the caller then does without.
+/// for `x` that is not in host memory in f32, and for `w` that does not lie there row by row, in
+/// any type of floats; the caller then does without.
 pub fn product(x: &Tensor<2>, w: &Tensor<2>) -> Option<Tensor<2>> {
     let ([m, width], [inner, outputs]) = (x.dims(), w.dims());
     if m > FEW || width != inner || m * inner * outputs == 0 {
@@ -95,8 +97,9 @@ fn product_of<T: Stored>(x: &[f32], w: RowsView<T>, [m, inner, outputs]: [usize;
     all
 }
 
-/// `x`, `[m, K]`, `·` the transpose of `w`, `[N, K]`; else as [`product`]. More rows than a few, too, where `w` is not of
-/// f32: widened for the library, the embedding of a large vocabulary would be gigabytes.
+/// `x`, `[m, K]`, `·` the transpose of `w`, `[N, K]`; else as [`product`]. More rows than a few,
+/// too, where `w` is not of f32: widened for the library, the embedding of a large vocabulary would
+/// be gigabytes.
 pub fn transposed(x: &Tensor<2>, w: &Tensor<2>) -> Option<Tensor<2>> {
     let ([m, width], [outputs, inner]) = (x.dims(), w.dims());
     if width != inner || m > FEW && w.dtype() == DType::F32 {

@@ -1,7 +1,7 @@
 //! Norm, gate and rotation: one pass over the rows each, on all threads.
 //!
-//! Each gives `None` for tensors that do not lie in host memory in f32 without gaps, of other shapes
-//! than one sequence has, or that are watched for a gradient; the caller then does without.
+//! Each gives `None` for tensors that do not lie in host memory in f32 without gaps, of other
+//! shapes than one sequence has, or that are watched for a gradient; the caller then does without.
 
 use burn::prelude::*;
 use burn::tensor::DType;
@@ -47,8 +47,8 @@ pub fn gated(gate: &Tensor<2>, up: &Tensor<2>) -> Option<Tensor<2>> {
     Some(like(gate, out))
 }
 
-/// Turns pairs of `x`, `[1, heads, n, D]`, dimension `i` with `i + D / 2`, by the angles whose cosines
-/// and sines, `[1, 1, n, D / 2]`, are given.
+/// Turns pairs of `x`, `[1, heads, n, D]`, dimension `i` with `i + D / 2`, by the angles whose
+/// cosines and sines, `[1, 1, n, D / 2]`, are given.
 pub fn rotated(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<4>> {
     let [1, heads, n, dim] = x.dims() else { return None };
     let (numbers, cos, sin) = (OnHost::new(x)?, OnHost::new(cos)?, OnHost::new(sin)?);

@@ -69,8 +69,8 @@ fn damage_shows() {
 
 #[test]
 fn a_quarter_turn() {
-    // Two heads of two tokens, D = 4: token 0 stays, token 1 turns by 90 degrees: (a, b) -> (-b, a).
-    // The heads lie side by side in each token's numbers, as they come from a projection.
+    // Two heads of two tokens, D = 4: token 0 stays, token 1 turns by 90 degrees: (a, b) -> (-b,
+    // a). The heads lie side by side in each token's numbers, as they come from a projection.
     let of_tokens = tensor(&numbers(16, 1.0), [1, 2, 2, 4]);
     let x = of_tokens.swap_dims(1, 2);
     let (cos, sin) =

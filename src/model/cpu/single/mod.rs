@@ -1,8 +1,8 @@
-//! Attention of one query per head over keys and values in host memory, with its weights: over all of them, or
-//! over some ([`Share`]).
+//! Attention of one query per head over keys and values in host memory, with its weights: over all
+//! of them, or over some ([`Share`]).
 //!
-//! Bound by reading keys and values where they lie: a key once for all query heads that share it, values once for
-//! each of them, of which the later find them in a cache.
+//! Bound by reading keys and values where they lie: a key once for all query heads that share it,
+//! values once for each of them, of which the later find them in a cache.
 
 #[cfg(test)]
 mod tests;
@@ -19,10 +19,11 @@ use super::{OnHost, RowsView};
 /// Multiplications for which a thread is worth waking.
 const WORTH_A_THREAD: usize = 1 << 16;
 
-/// Attention row, `[H, 1, t]`, and output, `[1, H, 1, D]`, of the newest query `q`, `[1, H, 1, D]`, over
-/// all keys and values, `[1, G, t, D]`, of which it sees at most the last `window`.
+/// Attention row, `[H, 1, t]`, and output, `[1, H, 1, D]`, of the newest query `q`, `[1, H, 1, D]`,
+/// over all keys and values, `[1, G, t, D]`, of which it sees at most the last `window`.
 ///
-/// `None` if they do not lie in host memory in f32, or are several sequences; the caller then does without.
+/// `None` if they do not lie in host memory in f32, or are several sequences; the caller then does
+/// without.
 pub fn attend(
     q: &Tensor<4>,
     k: &Tensor<4>,
@@ -159,8 +160,8 @@ fn scores<S: Simd>(simd: S, queries: &[f32], keys: RowsView, dim: usize, rows: &
     }
 }
 
-/// `output`, `[D]`, `+= weights`, `[n]`, `· values`, `[n, D]`; of [`KEYS`] at a time, as one long chain of small
-/// shares would lose digits.
+/// `output`, `[D]`, `+= weights`, `[n]`, `· values`, `[n, D]`; of [`KEYS`] at a time, as one long
+/// chain of small shares would lose digits.
 #[inline(always)]
 fn mix<S: Simd>(simd: S, output: &mut [f32], values: RowsView, weights: &[f32]) {
     let mut part = vec![0.0; output.len()];

@@ -19,8 +19,8 @@ fn off(got: &[f32], expected: &[f64]) -> f64 {
 #[test]
 fn equals_the_formula() {
     let mut cases = vec![
-        // One key; a tile, its border, several; keys that are no multiple of those read together; odd
-        // dimensions; one group and many.
+        // One key; a tile, its border, several; keys that are no multiple of those read together;
+        // odd dimensions; one group and many.
         case(1, 1, 1, 1, 16),
         case(2, 1, 1, 128, 32),
         case(4, 2, 1, 129, 32),

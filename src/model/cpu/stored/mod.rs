@@ -1,8 +1,9 @@
 //! Weights in the type that they were saved in.
 //!
-//! Most checkpoints are saved in bf16. Widened to f32 they are the same numbers in twice the memory, and what
-//! reads them all, as a step of answers does, takes twice the time; so they are widened where they are
-//! multiplied, some at a time. Products of few rows and those on the tile unit are the same to the bit.
+//! Most checkpoints are saved in bf16. Widened to f32 they are the same numbers in twice the
+//! memory, and what reads them all, as a step of answers does, takes twice the time; so they are
+//! widened where they are multiplied, some at a time. Products of few rows and those on the tile
+//! unit are the same to the bit.
 
 #[cfg(test)]
 mod tests;
@@ -49,8 +50,8 @@ impl Stored for f32 {
 }
 
 impl Stored for f16 {
-    /// Without a jump, as several become one of vectors: exponents are larger by 112 in f32, and those of infinity and
-    /// NaN by 112 more.
+    /// Without a jump, as several become one of vectors: exponents are larger by 112 in f32, and
+    /// those of infinity and NaN by 112 more.
     #[inline(always)]
     fn wide(self) -> f32 {
         let bits = u32::from(self.to_bits());
@@ -125,8 +126,9 @@ mod x86 {
         }
     }
 
-    /// 8 numbers at `from`; by hand, as the instruction for it is not one of those that all processors with AVX2 have.
-    /// What is below the least exponent is a number of the least steps, 2^-24.
+    /// 8 numbers at `from`; by hand, as the instruction for it is not one of those that all
+    /// processors with AVX2 have. What is below the least exponent is a number of the least steps,
+    /// 2^-24.
     ///
     /// # Safety
     /// They must be there, the processor have AVX2, and `R` be 32 bytes of any bits.
@@ -188,8 +190,8 @@ macro_rules! of_any_type {
 pub(super) use of_any_type;
 
 impl Weight {
-    /// None if `tensor` is not in host memory, of none of these types, watched for a gradient, or would have to be
-    /// copied.
+    /// None if `tensor` is not in host memory, of none of these types, watched for a gradient, or
+    /// would have to be copied.
     pub fn new(tensor: &Tensor<2>) -> Option<Self> {
         let stored = matches!(tensor.dtype(), DType::F32 | DType::F16 | DType::BF16);
         stored.then(|| held(tensor)).flatten().filter(lies_in_rows).map(Self)

@@ -1,21 +1,23 @@
-//! Products of matrices in f32 on the tile unit of x86 processors (Intel's AMX, since Sapphire Rapids).
+//! Products of matrices in f32 on the tile unit of x86 processors (Intel's AMX, since Sapphire
+//! Rapids).
 //!
 //! The unit multiplies matrices of bf16 and adds in f32, sixteen times as fast as vector registers
-//! multiply f32. A number of f32 is the sum of three of bf16 (8 bits each of its 24), so that a product is
-//! the sum of a few products of such parts (Henry, Tang, Heinecke 2019, arXiv 1904.06376):
+//! multiply f32. A number of f32 is the sum of three of bf16 (8 bits each of its 24), so that a
+//! product is the sum of a few products of such parts (Henry, Tang, Heinecke 2019, arXiv
+//! 1904.06376):
 //!
 //! ```text
 //! x = x1 + x2 + x3,  w = w1 + w2 + w3
 //! x · w = x1·w1 + (x2·w1 + x1·w2) + (x3·w1 + x2·w2 + x1·w3) + what is at most about 2^-24 of x·w
 //! ```
 //!
-//! Weights that were saved in bf16 have one part, and those in f16 two, to the bit: then three and five of
-//! the six are computed. The others would add zeros, so that the result is the same.
+//! Weights that were saved in bf16 have one part, and those in f16 two, to the bit: then three and
+//! five of the six are computed. The others would add zeros, so that the result is the same.
 //!
-//! An output depends on its row and its column alone, to the bit, not on what is beside them nor on the
-//! number of threads (fewer rows than [`products`] takes are multiplied elsewhere, with other roundings). The unit
-//! takes what is below 2^-126 for zero; infinities, and what is above 3.39e38, the largest of bf16, give numbers that
-//! are none.
+//! An output depends on its row and its column alone, to the bit, not on what is beside them nor on
+//! the number of threads (fewer rows than [`products`] takes are multiplied elsewhere, with other
+//! roundings). The unit takes what is below 2^-126 for zero; infinities, and what is above 3.39e38,
+//! the largest of bf16, give numbers that are none.
 
 mod operands;
 #[cfg(test)]
@@ -39,8 +41,8 @@ use vectors::Parts;
 
 /// Multiplications for which a thread is worth waking.
 const WORTH_A_THREAD: usize = 1 << 20;
-/// Numbers of the inner dimension that are multiplied before the next are: those of [`ROWS`] rows, and of [`COLUMNS`]
-/// columns, stay in a core's own cache.
+/// Numbers of the inner dimension that are multiplied before the next are: those of [`ROWS`] rows,
+/// and of [`COLUMNS`] columns, stay in a core's own cache.
 const INNER: usize = 512;
 /// Rows that are multiplied with some columns before the next are.
 const ROWS: usize = 256;
@@ -51,9 +53,9 @@ const ROWS_AT_ONCE: usize = 512;
 
 /// `x`, `[m, K]`, `· w`, `[K, N]`, for each of `weights`.
 ///
-/// `None` without such a unit, for few rows ([`few`](super::few)), for sizes that do not match, for `x` that is not in
-/// host memory in f32, and for weights that do not lie there row by row, in any type of floats; the caller then
-/// does without.
+/// `None` without such a unit, for few rows ([`few`](super::few)), for sizes that do not match, for
+/// `x` that is not in host memory in f32, and for weights that do not lie there row by row, in any
+/// type of floats; the caller then does without.
 pub fn products<const W: usize>(x: &Tensor<2>, weights: [&Tensor<2>; W]) -> Option<[Tensor<2>; W]> {
     let (unit, [m, inner]) = (Unit::get()?, x.dims());
     if m <= FEW || inner == 0 || weights.iter().any(|w| w.dims()[0] != inner || w.dims()[1] == 0) {
@@ -84,7 +86,8 @@ pub fn products<const W: usize>(x: &Tensor<2>, weights: [&Tensor<2>; W]) -> Opti
     }))
 }
 
-/// Parts of the inner dimension, as large as each other but for what a tile needs, [`INNER`] at most.
+/// Parts of the inner dimension, as large as each other but for what a tile needs, [`INNER`] at
+/// most.
 fn parts(inner: usize) -> impl Iterator<Item = Range<usize>> {
     let steps = inner.div_ceil(STEP);
     let each = steps.div_ceil(inner.div_ceil(INNER)) * STEP;

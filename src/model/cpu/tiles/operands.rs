@@ -37,7 +37,8 @@ pub struct Block<'a> {
     pub lower: &'a [Tile],
 }
 
-/// Some numbers of rows, split: `[m / 32, 2, K / 32, PARTS]` tiles, zeros behind the last row and number.
+/// Some numbers of rows, split: `[m / 32, 2, K / 32, PARTS]` tiles, zeros behind the last row and
+/// number.
 pub struct SplitRows {
     tiles: Scratch,
     steps: usize,
@@ -78,8 +79,8 @@ impl SplitRows {
 pub struct Panels {
     /// `[panels, K / 32, PARTS, 2]`: of each step, each part's left and right 16 columns.
     tiles: Scratch,
-    /// `[panels, K / 32]`, how many parts of each step's numbers there are: what stands in the place of the others is
-    /// of no use.
+    /// `[panels, K / 32]`, how many parts of each step's numbers there are: what stands in the
+    /// place of the others is of no use.
     parts: Vec<u8>,
     steps: usize,
 }
@@ -125,7 +126,8 @@ impl Panels {
 }
 
 thread_local! {
-    /// Memory that a thread uses again: taken from the system each time, it would cost as much as what is done in it.
+    /// Memory that a thread uses again: taken from the system each time, it would cost as much as
+    /// what is done in it.
     static FREE: RefCell<Vec<Vec<Tile>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -20,7 +20,8 @@ fn got(x: &[f32], w: &[f32], [m, inner, columns]: [usize; 3]) -> Option<Vec<f32>
     products.map(|[product]| vec_of(product))
 }
 
-/// By what the kernel says of the processor: one that knows tiles gives them to a process that asks.
+/// By what the kernel says of the processor: one that knows tiles gives them to a process that
+/// asks.
 #[test]
 fn the_unit_is_found_where_it_is() {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap();

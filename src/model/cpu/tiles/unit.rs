@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 
 use super::operands::{BLOCK, Block, PARTS, Panel, STEP, TILE_ROWS, Tile};
 
-/// That the processor has the unit and the vector instructions beside it, and this process may use it.
+/// That the processor has the unit and the vector instructions beside it, and this process may use
+/// it.
 #[derive(Clone, Copy)]
 pub struct Unit(());
 
@@ -18,8 +19,8 @@ impl Unit {
         FOUND.get_or_init(|| has_instructions() && may_use_tiles()).then_some(Self(()))
     }
 
-    /// Runs `f` on a thread whose tiles are set up. It must not wait for other work of the pool: what is taken up
-    /// meanwhile would release them.
+    /// Runs `f` on a thread whose tiles are set up. It must not wait for other work of the pool:
+    /// what is taken up meanwhile would release them.
     pub fn with_tiles<T>(self, f: impl FnOnce(&Tiles) -> T) -> T {
         /// 8 tiles of [`TILE_ROWS`] rows of 64 bytes; the format is the processor's.
         #[repr(C, align(64))]
@@ -68,8 +69,8 @@ impl Tiles {
                 tdpbf16ps tmm3, tmm7, tmm5"
             };
         }
-        // SAFETY: reads `steps` times PARTS tiles of either half of `x`, two times as many of the panel's
-        // and `steps` of its counts, as was checked above, and writes all of `out`. The
+        // SAFETY: reads `steps` times PARTS tiles of either half of `x`, two times as many of the
+        // panel's and `steps` of its counts, as was checked above, and writes all of `out`. The
         // tiles are this thread's, by `self`.
         unsafe {
             asm!(

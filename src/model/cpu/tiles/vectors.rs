@@ -66,9 +66,9 @@ impl Unit {
         unsafe { split(x, row, tiles) }
     }
 
-    /// Writes the parts of some `columns`, at most [`BLOCK`], of `rows`, at most [`STEP`], of `w`: the left and
-    /// the right half of each part, rows in pairs, and zeros behind them. Returns how many parts there are: those
-    /// behind are all zero, and may not have been written.
+    /// Writes the parts of some `columns`, at most [`BLOCK`], of `rows`, at most [`STEP`], of `w`:
+    /// the left and the right half of each part, rows in pairs, and zeros behind them. Returns how
+    /// many parts there are: those behind are all zero, and may not have been written.
     pub fn interleave<T: Parts>(
         self,
         w: RowsView<T>,
@@ -128,7 +128,8 @@ fn rests(a: __m512, b: __m512, both: __m512i) -> [__m512; 2] {
     [_mm512_sub_ps(a, _mm512_castsi512_ps(first)), _mm512_sub_ps(b, _mm512_castsi512_ps(second))]
 }
 
-/// Where [`rounded`] has what is to stand side by side: number i of the lower half, then i of the upper.
+/// Where [`rounded`] has what is to stand side by side: number i of the lower half, then i of the
+/// upper.
 #[target_feature(enable = "avx512f")]
 fn side_by_side() -> __m512i {
     let mut places = [0u16; STEP];

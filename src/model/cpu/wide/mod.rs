@@ -1,7 +1,8 @@
 //! Products of many rows and a weight that was not saved in f32, where there is no tile unit.
 //!
-//! The library multiplies numbers of one type. A weight that is widened whole is written to memory and read again,
-//! which takes half as long as a product of 256 rows; so a part of it is, that a core's own cache holds.
+//! The library multiplies numbers of one type. A weight that is widened whole is written to memory
+//! and read again, which takes half as long as a product of 256 rows; so a part of it is, that a
+//! core's own cache holds.
 
 #[cfg(test)]
 mod tests;
@@ -21,16 +22,17 @@ const INNER: usize = 256;
 const COLUMNS: usize = 256;
 /// Columns that are, at least.
 const FEWEST_COLUMNS: usize = 64;
-/// Pieces of the columns, at least, where there are as many of the fewest. Not as threads are: the library adds a piece
-/// of one column up in another order.
+/// Pieces of the columns, at least, where there are as many of the fewest. Not as threads are: the
+/// library adds a piece of one column up in another order.
 const PIECES: usize = 8;
 /// Multiplications for which a thread is worth waking.
 const WORTH_A_THREAD: usize = 1 << 20;
 
 /// `x`, `[m, K]`, `· w`, `[K, N]`, the same to the bit with any number of threads.
 ///
-/// `None` where there is nothing to add up, for sizes that do not match, for `x` that is not in host memory in f32, and
-/// for `w` that does not lie there row by row, in a narrower type of floats; the caller then does without.
+/// `None` where there is nothing to add up, for sizes that do not match, for `x` that is not in
+/// host memory in f32, and for `w` that does not lie there row by row, in a narrower type of
+/// floats; the caller then does without.
 pub fn product(x: &Tensor<2>, w: &Tensor<2>) -> Option<Tensor<2>> {
     let ([m, width], [inner, columns]) = (x.dims(), w.dims());
     if w.dtype() == DType::F32 || width != inner || m * inner * columns == 0 {
@@ -67,15 +69,15 @@ fn write<T: Stored>(x: RowsView, w: RowsView<T>, inner: usize, out: &Out) {
     );
 }
 
-/// Writes the product of `some` numbers of each row of `x` and a part of a weight, `[some, ..]`, to the columns from
-/// `left` on; or adds it to what is there.
+/// Writes the product of `some` numbers of each row of `x` and a part of a weight, `[some, ..]`, to
+/// the columns from `left` on; or adds it to what is there.
 fn add(x: RowsView, part: &[f32], some: usize, left: usize, out: &Out, to_what_is_there: bool) {
     let columns = part.len() / some;
     assert!(x.data.len() >= (out.rows - 1) * x.stride + some && left + columns <= out.columns);
     let [stride, line, width] = [x.stride, out.columns, columns].map(|n| n as isize);
     let (alpha, beta) = (1.0, 1.0);
-    // SAFETY: reads `some` numbers of as many rows as there are, and `part`, as was checked above, and writes in columns
-    // of this piece alone, which it reads where it has written them before.
+    // SAFETY: reads `some` numbers of as many rows as there are, and `part`, as was checked above,
+    // and writes in columns of this piece alone, which it reads where it has written them before.
     unsafe {
         gemm(
             out.rows,

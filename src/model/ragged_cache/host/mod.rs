@@ -24,7 +24,8 @@ use crate::model::read_back;
 #[cfg(test)]
 mod tests;
 
-/// Tokens of a piece; a list of no more is not split. The values of a piece should stay in the nearest cache.
+/// Tokens of a piece; a list of no more is not split. The values of a piece should stay in the
+/// nearest cache.
 const PIECE: usize = 256;
 /// Multiplications for which a thread is worth waking.
 const WORTH_A_THREAD: usize = 1 << 16;

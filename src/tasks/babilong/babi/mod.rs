@@ -66,8 +66,8 @@ pub struct Story {
 ///
 /// The number of facts is drawn from `facts`. A story has more where the question needs them (a
 /// range far below [`BabiTask::default_facts`]) and never ends inside a pair of facts of qa11 and
-/// qa13. It has fewer where the world has no more to tell: five in qa4, 16 in qa14, ten in qa18. qa15, qa16,
-/// qa17 and qa19 have a fixed number of facts, their default.
+/// qa13. It has fewer where the world has no more to tell: five in qa4, 16 in qa14, ten in qa18.
+/// qa15, qa16, qa17 and qa19 have a fixed number of facts, their default.
 pub fn story<R: Rng + ?Sized>(task: BabiTask, facts: RangeInclusive<usize>, rng: &mut R) -> Story {
     match task {
         BabiTask::Qa1 => walking::where_is_person(facts, rng),

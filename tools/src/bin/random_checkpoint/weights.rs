@@ -87,7 +87,8 @@ impl View for Weight {
     }
 }
 
-/// One step of SplitMix64 (Steele, Lea and Flood 2014): a number that looks random for every `state`.
+/// One step of SplitMix64 (Steele, Lea and Flood 2014): a number that looks random for every
+/// `state`.
 fn mixed(state: u64) -> u64 {
     let z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -19,11 +19,11 @@
 //!          heads 4, 5   the same with two tokens, 8 numbers of each code
 //! ```
 //!
-//! With two tokens looked back to and without the heads of layer 1, training left the heads 2 to 8 of
-//! layer 0 and all of layer 1 as even as they began for ten million tokens, and the model told "Mary
-//! went to the" apart from "John went to the" only by how long ago it was. Of several matches the
-//! heads of a fact's last word prefer what is near, because the last fact is the one that counts; those
-//! of a thing hardly do, because the nearest mention is the question's own.
+//! With two tokens looked back to and without the heads of layer 1, training left the heads 2 to 8
+//! of layer 0 and all of layer 1 as even as they began for ten million tokens, and the model told
+//! "Mary went to the" apart from "John went to the" only by how long ago it was. Of several matches
+//! the heads of a fact's last word prefer what is near, because the last fact is the one that
+//! counts; those of a thing hardly do, because the nearest mention is the question's own.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

@@ -20,7 +20,8 @@ pub const HAYSTACK_WEIGHT: f32 = 0.05;
 /// The shortest sample there is.
 pub const MIN_SAMPLE_TOKENS: usize = 128;
 
-/// Tokens of a sample for each fact of its story: about half of them are left for questions and prose.
+/// Tokens of a sample for each fact of its story: about half of them are left for questions and
+/// prose.
 const FACT_TOKENS: usize = 14;
 /// The longest story, in facts.
 const MOST_FACTS: usize = 26;
@@ -305,8 +306,8 @@ impl Corpus {
         Ok(Sentence { first: self.ids(text)?, inner: self.ids(&format!("{lead}{text}"))? })
     }
 
-    /// Question, which has its suffix, and answer. The colon before the seam and the space behind it are
-    /// never one token, so that this equals encoding both as one text.
+    /// Question, which has its suffix, and answer. The colon before the seam and the space behind
+    /// it are never one token, so that this equals encoding both as one text.
     fn pair(&self, question: &str, answer: &str) -> Result<(Vec<u32>, Vec<u32>)> {
         Ok((self.ids(question)?, self.ids(&answer_text(answer))?))
     }

@@ -73,7 +73,8 @@ struct Kept {
 }
 
 impl Model {
-    /// Takes the weights of a decoder, as [`headprof::model::decoder::Decoder::weights`] gives them.
+    /// Takes the weights of a decoder, as [`headprof::model::decoder::Decoder::weights`] gives
+    /// them.
     ///
     /// # Errors
     /// If a weight is missing or has another size.
