@@ -1,5 +1,4 @@
-//! [`ProbeSource`]: where the texts of probes come from. The benchmarks of [`crate::tasks`] are such
-//! sources.
+//! [`ProbeSource`]: where the texts of probes come from; benchmarks of [`crate::tasks`] are such.
 
 use std::collections::BTreeMap;
 use std::fmt;

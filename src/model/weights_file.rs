@@ -1,4 +1,4 @@
-//! [`WeightsFile`]: one safetensors file, its header checked, its tensors read when they are wanted.
+//! [`WeightsFile`]: one safetensors file, its header checked, its tensors read when wanted.
 
 use std::fs::File;
 use std::io;
