@@ -62,7 +62,7 @@ impl<'a> ProbeCases<'a> {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn cases(&self) -> usize {
         self.job.plan.probes.len()
     }
 

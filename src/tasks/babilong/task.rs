@@ -29,7 +29,7 @@ impl Task for BabilongTask<'_> {
     }
 
     fn cases(&self) -> usize {
-        self.0.len()
+        self.0.cases()
     }
 
     fn prompt_tokens(&self) -> u64 {

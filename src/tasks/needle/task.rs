@@ -38,7 +38,7 @@ impl Task for NeedleTask<'_> {
     }
 
     fn cases(&self) -> usize {
-        self.0.len()
+        self.0.cases()
     }
 
     fn prompt_tokens(&self) -> u64 {
