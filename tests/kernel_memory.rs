@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use burn::tensor::DType;
-use headprof::generate::{Question, Settings, generate_together};
+use headprof::generate::{Question, Settings, generate_batch};
 use headprof::model::NoRows;
 use headprof::model::{Compute, Devices, Llama};
 
@@ -61,7 +61,7 @@ fn probes_take_nothing_more(model: &Llama) {
         let together = 1 + i % 2;
         caches[0].rewind(0);
         let (caches, questions) = (&mut caches[..together], &[question; 2][..together]);
-        generate_together(model, caches, questions, &settings, &mut || Ok(())).unwrap();
+        generate_batch(model, caches, questions, &settings, &mut || Ok(())).unwrap();
     };
     // All lengths once: the pools grow, and on a GPU the fastest kernels are looked for.
     (0..20).for_each(&mut ask);

@@ -8,10 +8,10 @@
 //! spread over the rounds. Times depend on the machine; ratios hardly do, unless it is busy. Where
 //! both give the same numbers, that is checked before they are timed.
 
+mod batch;
 mod ragged;
 mod rouge;
 mod row_stats;
-mod together;
 mod top_k;
 mod turns;
 mod window_scores;
@@ -36,7 +36,7 @@ fn bench() -> Result<()> {
     window_scores::bench(&turns)?;
     rouge::bench(&turns);
     ragged::bench(&turns)?;
-    together::bench(&turns)
+    batch::bench(&turns)
 }
 
 /// `n` numbers in `[0, 1)`, the same ones every time.

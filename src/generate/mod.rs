@@ -3,8 +3,8 @@
 //! [`together`] answers several at once; [`compressed`] decodes from a cache that an eviction
 //! method has thinned out.
 
+pub mod batch;
 pub mod compressed;
-pub mod together;
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::model::{Compute, KvCache, Llama};
 use crate::score::Observation;
 use crate::system::panics::caught;
 
-pub use together::generate_together;
+pub use batch::generate_batch;
 
 /// A prompt to answer.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +62,7 @@ impl Generation {
 /// Answers one question, greedily, from what `cache` already holds of its prompt: what it shares.
 ///
 /// # Errors
-/// As [`generate_together`].
+/// As [`generate_batch`].
 pub fn generate(
     model: &Llama,
     cache: &mut KvCache,
@@ -70,7 +70,7 @@ pub fn generate(
     settings: &Settings,
 ) -> Result<Generation> {
     let caches = std::slice::from_mut(cache);
-    let mut one = generate_together(model, caches, &[question], settings, &mut || Ok(()))?;
+    let mut one = generate_batch(model, caches, &[question], settings, &mut || Ok(()))?;
     one.pop().ok_or_else(|| Error::bug("a question was not answered"))
 }
 

@@ -18,7 +18,7 @@ use burn::tensor::DType;
 use burn::tensor::activation::silu;
 
 use super::config::ModelConfig;
-use super::cpu::{few, rowwise, stored};
+use super::cpu::{gemv, rowwise, stored};
 use super::layout::{EMBEDDING, FINAL_NORM, Norm, OUTPUT, Projection};
 use super::ops::{picked, products};
 use super::rope::Angles;
@@ -338,7 +338,7 @@ impl Decoder {
                     let embedding = stored::widened(&embedding, hidden.dtype());
                     hidden.clone().matmul(embedding.transpose())
                 };
-                few::transposed(&hidden, &embedding).unwrap_or_else(|| by_library(&hidden))
+                gemv::transposed(&hidden, &embedding).unwrap_or_else(|| by_library(&hidden))
             }
         }
     }

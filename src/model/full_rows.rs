@@ -2,8 +2,8 @@
 
 use burn::prelude::*;
 
+use super::packed::RowSink;
 use super::read_back;
-use super::stretch::RowSink;
 use crate::error::{Error, Result};
 
 /// The rows of one layer, `[H, n, t]` row-major.

@@ -33,11 +33,11 @@ pub mod token_stats;
 
 mod attention;
 mod ops;
+pub(crate) mod packed;
 pub(crate) mod pass;
 pub(crate) mod read_back;
 mod safetensors_error;
 mod shards;
-pub(crate) mod stretch;
 mod weight_source;
 mod weights_file;
 
@@ -51,9 +51,9 @@ pub use config::ModelConfig;
 pub use device::{Compute, DeviceChoice, Devices};
 pub use kv_cache::KvCache;
 pub use llama::Llama;
+pub use packed::{NoRows, RowSink};
 pub use ragged_cache::RaggedCache;
 pub use ragged_decode::{NewValue, RaggedRows, RaggedStep};
 #[cfg(feature = "hub")]
 pub(crate) use shards::shard_names;
-pub use stretch::{NoRows, RowSink};
 pub use weight_source::WeightSource;

@@ -4,16 +4,16 @@ use std::ops::Range;
 
 use burn::prelude::*;
 
-use super::cpu::{few, stored, tiles, wide};
+use super::cpu::{amx, gemv, stored, wide};
 
 /// `x`, `[n, in]`, `· w`, `[in, out]`, for each of `weights`, the fastest way there is.
 pub(super) fn products<const N: usize>(x: &Tensor<2>, weights: [&Tensor<2>; N]) -> [Tensor<2>; N] {
     let by_library = |w: &_| x.clone().matmul(stored::widened(w, x.dtype()));
     let one = |w: &Tensor<2>| {
-        let ours = few::product(x, w).or_else(|| wide::product(x, w));
+        let ours = gemv::product(x, w).or_else(|| wide::product(x, w));
         ours.unwrap_or_else(|| by_library(w))
     };
-    tiles::products(x, weights).unwrap_or_else(|| weights.map(one))
+    amx::products(x, weights).unwrap_or_else(|| weights.map(one))
 }
 
 /// `ranges` of one dimension, one behind the other.

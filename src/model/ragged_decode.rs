@@ -7,9 +7,9 @@ use burn::prelude::*;
 use burn::tensor::DType;
 
 use super::llama::{Llama, not_finite};
+use super::packed::NoRows;
 use super::ragged_cache::RaggedCache;
 use super::read_back;
-use super::stretch::NoRows;
 use crate::error::{Error, Result};
 
 /// The value that a new token adds to a list.

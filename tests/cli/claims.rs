@@ -77,9 +77,9 @@ fn what_is_global_is_listed() {
     let listed = [
         ("eviction/registry.rs", "the list of methods"),
         ("gate/runtime.rs", "ONNX Runtime"),
-        ("model/cpu/tiles/mod.rs", "buffers of threads"),
-        ("model/cpu/tiles/operands.rs", "buffers of threads"),
-        ("model/cpu/tiles/unit.rs", "what is known of the processor"),
+        ("model/cpu/amx/mod.rs", "buffers of threads"),
+        ("model/cpu/amx/operands.rs", "buffers of threads"),
+        ("model/cpu/amx/unit.rs", "what is known of the processor"),
         ("model/device/vulkan.rs", "the Vulkan device"),
         ("plot/font.rs", "the font of the pictures"),
         ("system/panics.rs", "what the last panics said"),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::probe_cache::ProbeCaches;
 use crate::commands::profile::parts::Step;
 use crate::error::{Error, Result};
-use crate::generate::{Generation, Question, Settings, generate_together, guarded};
+use crate::generate::{Generation, Question, Settings, generate_batch, guarded};
 use crate::job::Job;
 use crate::model::Llama;
 use crate::prompt::Prompt;
@@ -113,7 +113,7 @@ impl Answering<'_> {
                 first.shared = own[0].len();
             }
             let generations =
-                generate_together(model, &mut own, &questions, settings, &mut || proceed())?;
+                generate_batch(model, &mut own, &questions, settings, &mut || proceed())?;
             caches.put(own);
             let answer = |(generation, question): (Generation, &Question)| ProbeAnswer {
                 generation,

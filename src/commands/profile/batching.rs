@@ -16,7 +16,7 @@ const LITTLE: u64 = 256 << 20;
 
 /// How many probes are answered at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Together {
+pub(super) struct Batching {
     /// In one pass.
     pub batch: usize,
     /// By threads beside one another, so many each.

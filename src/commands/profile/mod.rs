@@ -30,12 +30,12 @@ use serde::Serialize;
 pub use outputs::OutputDir;
 pub use probes::Probed;
 
-use batching::{Sizes, Together};
+use batching::{Batching, Sizes};
 use parts::Step;
 use ranking::AgainstNeedles;
 pub use ranking::Ranking;
 pub use record::{ProbeRecord, Status};
-use schedule::{Cut, Reuse};
+use schedule::{Cut, PrefixSchedule};
 pub use statistics::{ScoreStatistics, TopHead};
 pub use summary::Summary;
 
@@ -79,7 +79,7 @@ pub struct Finished {
 pub fn workload(config: &ProfileConfig, session: &Session) -> Result<(ModelFiles, Workload)> {
     let inputs = session.inputs(&config.probes, config.source()?)?;
     let job = session.job(&config.probes, &inputs, NeedleSpans::Known)?;
-    let (reuse, Together { batch, walks }) = order(config, &inputs, &job, &session.compute)?;
+    let (reuse, Batching { batch, walks }) = order(config, &inputs, &job, &session.compute)?;
     let prompt = |step: &Step| {
         let new_tokens = job.max_new_tokens(&job.plan.probes[step.probe]);
         WorkPrompt { tokens: step.tokens, reused: step.shared, new_tokens }
@@ -103,7 +103,7 @@ fn order(
     inputs: &Inputs,
     job: &Job,
     compute: &Compute,
-) -> Result<(Reuse, Together)> {
+) -> Result<(PrefixSchedule, Batching)> {
     let (extent, shape) = (job.extent(), &inputs.model.config);
     let tokens = extent.longest_prompt.saturating_add(extent.longest_answer);
     let estimate = MemoryEstimate::new(shape, compute, config.probes.chunk_tokens(compute));
@@ -119,12 +119,12 @@ fn order(
         2.0 * prompt_weights(shape) * tokens as f64 + prompt_attention_flops(shape, tokens)
     };
     let cut = compute.on_host.then_some(Cut { batch, work: &work });
-    let reuse = Reuse::of_job(job, config.prefix_reuse, cut)?;
+    let reuse = PrefixSchedule::of_job(job, config.prefix_reuse, cut)?;
     let walks = match compute.on_host {
         true => sizes.walks(batch, rayon::current_num_threads(), available),
         false => 1,
     };
-    let together = Together {
+    let together = Batching {
         batch: batch.min(reuse.largest_part()).max(1),
         walks: walks.min(reuse.parts.len()).max(1),
     };

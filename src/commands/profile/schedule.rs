@@ -1,4 +1,4 @@
-//! [`Reuse`]: an order of the probes in which what several prompts begin with is run once.
+//! [`PrefixSchedule`]: an order of the probes in which what several prompts begin with is run once.
 //!
 //! The prompts of a grid begin alike: with the words before the haystack, then the haystack up to
 //! where a needle goes in. Put in an order in which prompts that begin alike follow one another,
@@ -33,7 +33,7 @@ pub(super) struct Cut<'a> {
 
 /// All probes in the order in which they are run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reuse {
+pub struct PrefixSchedule {
     /// The probes, each once, in parts that share nothing.
     pub parts: Vec<Vec<Step>>,
     /// Tokens of all prompts.
@@ -42,7 +42,7 @@ pub struct Reuse {
     pub run_tokens: u64,
 }
 
-impl Reuse {
+impl PrefixSchedule {
     /// The order for the probes of `job`; that of the plan, with nothing shared, unless `on`. In
     /// parts where threads can take one each, as [`parts`] says; all in one without that.
     ///
@@ -129,8 +129,8 @@ mod tests {
 
     use super::*;
 
-    fn reuse(prompts: &[Vec<u32>]) -> Reuse {
-        Reuse::new(order(prompts.len(), &|i| Ok(prompts[i].clone())).unwrap(), None)
+    fn reuse(prompts: &[Vec<u32>]) -> PrefixSchedule {
+        PrefixSchedule::new(order(prompts.len(), &|i| Ok(prompts[i].clone())).unwrap(), None)
     }
 
     /// A trunk of 100 tokens, left at three places by two needles each, which end alike.

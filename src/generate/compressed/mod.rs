@@ -108,10 +108,10 @@ pub struct Continuing<'a> {
 }
 
 /// Generates greedily after a prompt that `cache` holds what was kept of; `first_logits`, `[V]`,
-/// are those after its last token. As [`continue_together`] with one answer.
+/// are those after its last token. As [`continue_batch`] with one answer.
 ///
 /// # Errors
-/// As [`continue_together`].
+/// As [`continue_batch`].
 pub fn continue_from(
     model: &Llama,
     cache: &mut RaggedCache,
@@ -121,7 +121,7 @@ pub fn continue_from(
 ) -> Result<Continuation> {
     let evictor = evictor.map(|e| e as &mut dyn Evictor);
     let one = vec![Continuing { cache, evictor }];
-    let mut answers = continue_together(model, one, first_logits, limits)?;
+    let mut answers = continue_batch(model, one, first_logits, limits)?;
     answers.pop().ok_or_else(|| Error::bug("an answer was not generated"))
 }
 
@@ -135,7 +135,7 @@ pub fn continue_from(
 /// # Errors
 /// [`Error::Bug`] for a cache without that room, for nothing to generate, for a slot that is not
 /// there; the errors of [`Llama::decode_together`] and of evictors.
-pub fn continue_together(
+pub fn continue_batch(
     model: &Llama,
     answers: Vec<Continuing>,
     first_logits: &[f32],

@@ -240,7 +240,7 @@ fn answers_together_are_those_alone_on_every_device() {
             cache,
             evictor: if i == 2 { evictor.take() } else { None },
         });
-        let got = continue_together(&model, answers.collect(), first, &limits(8, &stop)).unwrap();
+        let got = continue_batch(&model, answers.collect(), first, &limits(8, &stop)).unwrap();
         for ((got, want), fork) in got.iter().zip(&want).zip(&forks) {
             assert_eq!((&got.ids, got.stopped), (&want.ids, want.stopped));
             assert!(got.secs > 0.0 || got.ids.len() == 1);

@@ -13,8 +13,8 @@ mod reduction;
 use reduction::{DeviceMask, FIELDS, reduce, unpack};
 
 use super::device::Compute;
+use super::packed::RowSink;
 use super::read_back;
-use super::stretch::RowSink;
 use crate::error::{Error, Result};
 use crate::score::{HeadStats, NeedleMask, RowStats, head_stats};
 

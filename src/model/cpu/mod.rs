@@ -4,26 +4,26 @@
 //! its own; in a small model such passes take as long as the products of matrices. Here are those
 //! that a decoder's layer needs: attention of many queries ([`attention`]) and of one ([`single`]),
 //! weights and their sums ([`softmax`]), norm, gate and rotation ([`rowwise`]), and products: with
-//! the few rows of a step of answers ([`few`]), and on the tile unit with the many of a prompt
-//! ([`tiles`]). Weights are read in the type that they were saved in ([`stored`], [`wide`]). None
+//! the few rows of a step of answers ([`gemv`]), and on the tile unit with the many of a prompt
+//! ([`amx`]). Weights are read in the type that they were saved in ([`stored`], [`wide`]). None
 //! gives other numbers with another number of threads.
 
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_pointer_width = "64", target_os = "linux")),
+    path = "no_amx.rs"
+)]
+pub mod amx;
 pub mod attention;
 #[cfg(test)]
 mod cases;
 mod dot;
 mod exp;
-pub mod few;
+pub mod gemv;
 mod lanes;
 pub mod rowwise;
 pub mod single;
 pub mod softmax;
 pub mod stored;
-#[cfg_attr(
-    not(all(target_arch = "x86_64", target_pointer_width = "64", target_os = "linux")),
-    path = "no_tiles.rs"
-)]
-pub mod tiles;
 pub mod wide;
 
 use burn::backend::Flex;

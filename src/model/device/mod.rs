@@ -181,10 +181,15 @@ impl Compute {
 
     /// Where `layer` of a model of `layers` layers is.
     pub fn layer_device(&self, layer: usize, layers: usize) -> &Device {
-        match layer * (1 + self.further.len()) / layers.max(1) {
+        match self.layer_device_index(layer, layers) {
             0 => &self.device,
             n => self.further.get(n - 1).unwrap_or(self.last_device()),
         }
+    }
+
+    /// The place of that device among [`Compute::devices`].
+    fn layer_device_index(&self, layer: usize, layers: usize) -> usize {
+        layer * (1 + self.further.len()) / layers.max(1)
     }
 
     /// Where the last norm and an output layer of its own are.

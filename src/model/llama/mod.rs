@@ -11,9 +11,9 @@ use super::config::ModelConfig;
 use super::decoder::Decoder;
 use super::device::Compute;
 use super::kv_cache::KvCache;
+use super::packed::{NoRows, PackedSequence, RowSink};
 use super::read_back;
 use super::rope::Rope;
-use super::stretch::{NoRows, RowSink, Stretch};
 use super::weight_source::WeightSource;
 use crate::error::{Error, Result};
 
@@ -211,8 +211,8 @@ impl Llama {
         let mut last = None;
         for ids in self.parts_with_end(ids, chunk, captured.min(ids.len())) {
             let captured = if cache.len() + ids.len() == end { captured } else { 0 };
-            let mut stretch = [Stretch { ids, cache, followed: 1, captured, sink }];
-            last = Some(self.run_stretches(&mut stretch, &mut |_, _| Ok(()))?);
+            let mut sequence = [PackedSequence { ids, cache, followed: 1, captured, sink }];
+            last = Some(self.run_packed(&mut sequence, &mut |_, _| Ok(()))?);
         }
         let last = last.ok_or_else(|| Error::bug("no tokens were run"))?;
         let n = last.dims()[0];
@@ -227,8 +227,8 @@ impl Llama {
         after: &mut dyn FnMut(usize, &Tensor<2>) -> Result<()>,
     ) -> Result<Tensor<2>> {
         let sink = &mut NoRows;
-        self.run_stretches(
-            &mut [Stretch { ids, cache, followed: ids.len(), captured: 0, sink }],
+        self.run_packed(
+            &mut [PackedSequence { ids, cache, followed: ids.len(), captured: 0, sink }],
             after,
         )
     }

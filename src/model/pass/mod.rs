@@ -15,27 +15,27 @@ use burn::prelude::*;
 use super::decoder::Attend;
 use super::llama::Llama;
 use super::ops::picked;
+use super::packed::PackedSequence;
 use super::rope::Angles;
-use super::stretch::Stretch;
 use crate::error::Result;
 
 impl Llama {
-    /// Runs all `stretches` in one pass; the residual stream behind the last layer, `[m, hidden]`,
-    /// of the tokens that are followed there, one stretch behind the other. `after(layer, x)` sees
+    /// Runs all `sequences` in one pass; the residual stream behind the last layer, `[m, hidden]`,
+    /// of the tokens that are followed there, one sequence behind the other. `after(layer, x)` sees
     /// the residual stream after every layer.
     ///
     /// # Errors
     /// The first error of a sink or of `after`. Caches then hold what they held.
-    pub(super) fn run_stretches(
+    pub(super) fn run_packed(
         &self,
-        stretches: &mut [Stretch],
+        sequences: &mut [PackedSequence],
         after: &mut dyn FnMut(usize, &Tensor<2>) -> Result<()>,
     ) -> Result<Tensor<2>> {
         let (config, on_host) = (self.config(), self.compute().on_host);
-        let ids: Vec<u32> = stretches.iter().flat_map(|s| s.ids).copied().collect();
+        let ids: Vec<u32> = sequences.iter().flat_map(|s| s.ids).copied().collect();
         let (mut positions, mut all, mut followed) = (Vec::new(), Vec::new(), Vec::new());
         let (mut token, mut followed_tokens) = (0, 0);
-        for s in stretches.iter() {
+        for s in sequences.iter() {
             let (n, last) = (s.ids.len(), s.followed());
             positions.push(s.cache.len()..s.cache.len() + n);
             all.push(token..token + n);
@@ -48,13 +48,13 @@ impl Llama {
         let ends = one_behind_another(if wanted.is_some() { &followed } else { &all });
         let mut attend = |layer, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>| {
             let queries = if layer + 1 == config.layers { &ends } else { &all };
-            let alone = stretches.len() == 1;
+            let alone = sequences.len() == 1;
             let own = |x: &Tensor<4>, range: &Range<usize>| match alone {
                 true => x.clone(),
                 false => picked(x.clone(), 2, std::slice::from_ref(range)),
             };
-            let mut outputs = Vec::with_capacity(stretches.len());
-            for ((s, tokens), queries) in stretches.iter_mut().zip(&all).zip(queries) {
+            let mut outputs = Vec::with_capacity(sequences.len());
+            for ((s, tokens), queries) in sequences.iter_mut().zip(&all).zip(queries) {
                 let (k, v) = s.cache.append(layer, own(&k, tokens), own(&v, tokens));
                 let window = config.sliding_window[layer];
                 outputs.push(s.attend(layer, own(&q, queries), [k, v], window, on_host)?);
@@ -66,31 +66,31 @@ impl Llama {
         };
         let angles = self.angles(&positions);
         let hidden = self.decoder().run(self.tokens(&ids), &angles, wanted, &mut attend, after)?;
-        for s in stretches {
+        for s in sequences {
             s.cache.advance(s.ids.len());
         }
         Ok(hidden)
     }
 
-    /// Runs all `stretches` in one pass, and returns the logits, `[V]`, after the last tokens of
+    /// Runs all `sequences` in one pass, and returns the logits, `[V]`, after the last tokens of
     /// those at the places `ending`. Each captures one row or none.
     ///
     /// # Errors
     /// As [`Llama::run`]; but logits that are not finite are handed on.
     pub(crate) fn run_together(
         &self,
-        stretches: &mut [Stretch],
+        sequences: &mut [PackedSequence],
         ending: &[usize],
     ) -> Result<Vec<Vec<f32>>> {
-        for s in stretches.iter() {
+        for s in sequences.iter() {
             self.check_ids(s.ids, s.cache)?;
         }
-        let hidden = self.run_stretches(stretches, &mut |_, _| Ok(()))?;
+        let hidden = self.run_packed(sequences, &mut |_, _| Ok(()))?;
         if ending.is_empty() {
             return Ok(Vec::new());
         }
         let places: Vec<Range<usize>> = ending.iter().map(|&i| i..i + 1).collect();
-        let hidden = match ending.len() == stretches.len() {
+        let hidden = match ending.len() == sequences.len() {
             true => hidden,
             false => picked(hidden, 0, &places),
         };

@@ -25,7 +25,7 @@ use super::compressing::{Compressed, Compressing, room};
 use super::setting::Setting;
 use crate::error::{Error, Result};
 use crate::eviction::{HeadEvidence, TokenStats, Wanted};
-use crate::generate::compressed::{AnswerLimits, Continuing, Evictor, continue_together};
+use crate::generate::compressed::{AnswerLimits, Continuing, Evictor, continue_batch};
 use crate::generate::guarded;
 use crate::heads::CacheHeads;
 use crate::model::{KvCache, Llama};
@@ -312,7 +312,7 @@ impl Runner<'_> {
             cache,
             evictor: eviction.as_mut().map(|e| e as &mut dyn Evictor),
         });
-        let continued = continue_together(self.model, answers.collect(), logits, &limits)?;
+        let continued = continue_batch(self.model, answers.collect(), logits, &limits)?;
         for ((outcome, Compressed { cache, .. }), continuation) in
             outcomes.iter_mut().zip(&group).zip(continued)
         {

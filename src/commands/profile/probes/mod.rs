@@ -8,9 +8,9 @@ use super::answering::{Answering, PreparedProbe, ProbeAnswer, of_one_probe};
 use super::probe_cache::ProbeCaches;
 use super::record::{ProbeRecord, ProbeSeconds, Status};
 use crate::commands::profile::ProfileConfig;
-use crate::commands::profile::batching::Together;
+use crate::commands::profile::batching::Batching;
 use crate::commands::profile::parts::Step;
-use crate::commands::profile::schedule::Reuse;
+use crate::commands::profile::schedule::PrefixSchedule;
 use crate::error::{Error, Result};
 use crate::gate::Expected;
 use crate::generate::Settings;
@@ -49,7 +49,7 @@ pub(super) struct Run<'a> {
     pub job: &'a Job,
     pub model: &'a Llama,
     /// How many are answered together, and by how many threads at the same time.
-    pub together: Together,
+    pub together: Batching,
     pub interrupt: &'a Interrupt,
 }
 
@@ -83,7 +83,7 @@ impl Run<'_> {
     /// # Errors
     /// [`Error::Interrupted`], and every error that the next probe would meet again: numbers that
     /// are not finite, a tokenizer that cannot decode, a bug.
-    pub fn probes(&self, reuse: &Reuse) -> Result<Probed> {
+    pub fn probes(&self, reuse: &PrefixSchedule) -> Result<Probed> {
         let (probes, start) = (self.job.plan.probes.len(), Instant::now());
         let outcome = Mutex::new(Outcome {
             done: (0..probes).map(|_| None).collect(),

@@ -38,9 +38,9 @@ fn a_panic_ends_the_other_walks() {
     let job = Job::new(&config.probes, &inputs, NeedleSpans::Known).unwrap();
     let model = inputs.model.load(&Compute::cpu()).unwrap();
     let cut = Cut { batch: 1, work: &|tokens| tokens as f64 };
-    let reuse = Reuse::of_job(&job, false, Some(cut)).unwrap();
+    let reuse = PrefixSchedule::of_job(&job, false, Some(cut)).unwrap();
     assert!(job.plan.probes.len() >= 40 && reuse.parts.len() >= 4);
-    let (together, interrupt) = (Together { batch: 1, walks: 2 }, Interrupt::default());
+    let (together, interrupt) = (Batching { batch: 1, walks: 2 }, Interrupt::default());
     let run = Run {
         config: &config,
         inputs: &inputs,

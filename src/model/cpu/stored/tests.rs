@@ -1,9 +1,9 @@
 use burn::tensor::DType;
 use half::{bf16, f16};
 
+use super::super::amx;
 use super::super::cases::{matrix, vec_of};
-use super::super::few::{FEW, product, transposed};
-use super::super::tiles;
+use super::super::gemv::{FEW, product, transposed};
 use super::*;
 
 const TYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
@@ -64,9 +64,9 @@ fn products_are_those_with_widened_weights() {
         }
         let x = matrix(40, inner, 4);
         // Beside a weight of f32.
-        let (got, want) = (tiles::products(&x, [&part, &wide]), tiles::products(&x, [&wide]));
+        let (got, want) = (amx::products(&x, [&part, &wide]), amx::products(&x, [&wide]));
         #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", target_os = "linux"))]
-        assert_eq!(got.is_some(), tiles::unit::Unit::get().is_some());
+        assert_eq!(got.is_some(), amx::unit::Unit::get().is_some());
         let got = got.map(|both| both.map(vec_of));
         let want = want.map(|[one]| vec_of(one)).map(|one| [one.clone(), one]);
         assert_eq!(got, want, "tiles, {dtype:?}");

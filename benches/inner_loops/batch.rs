@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use headprof::Result;
-use headprof::generate::{Question, Settings, generate, generate_together};
+use headprof::generate::{Question, Settings, generate, generate_batch};
 use headprof::model::{Compute, KvCache, Llama, embedded};
 
 use super::ids;
@@ -57,7 +57,7 @@ fn answers(
     let all = match together {
         true => {
             let questions = vec![question; caches.len()];
-            generate_together(model, caches, &questions, &settings, &mut || Ok(()))?
+            generate_batch(model, caches, &questions, &settings, &mut || Ok(()))?
         }
         false => {
             let one = |cache| generate(model, cache, question, &settings);

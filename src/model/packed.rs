@@ -1,4 +1,4 @@
-//! [`Stretch`]: tokens of one sequence in a pass; [`RowSink`]: where their attention rows go.
+//! [`PackedSequence`]: tokens of one sequence in a pass; [`RowSink`]: where their attention rows go.
 
 use burn::prelude::*;
 
@@ -25,7 +25,7 @@ impl RowSink for NoRows {
 }
 
 /// Tokens of one sequence, to be run after what its cache holds.
-pub struct Stretch<'a> {
+pub struct PackedSequence<'a> {
     /// Their ids; at least one, and no more than the cache has room for.
     pub ids: &'a [u32],
     /// What came before; it holds `ids`, too, after the pass.
@@ -38,7 +38,7 @@ pub struct Stretch<'a> {
     pub sink: &'a mut dyn RowSink,
 }
 
-impl Stretch<'_> {
+impl PackedSequence<'_> {
     /// How many of the last ids are followed behind the last layer.
     pub(super) fn followed(&self) -> usize {
         self.followed.max(self.captured).clamp(1, self.ids.len())

@@ -97,7 +97,7 @@ fn together(model: &Llama, chunk: usize, most: &[usize]) -> Vec<Observation> {
         passes += 1;
         Ok(())
     };
-    let all = generate_together(model, &mut caches, &questions, &settings, &mut proceed).unwrap();
+    let all = generate_batch(model, &mut caches, &questions, &settings, &mut proceed).unwrap();
     assert!(passes >= *most.iter().max().unwrap());
     for ((cache, prompt), most) in caches.iter().zip(&prompts).zip(most) {
         assert_eq!(cache.len(), prompt.len() + most - 1);
@@ -155,7 +155,7 @@ fn who_stops_leaves_and_the_others_go_on() {
     let mut caches: Vec<KvCache> = prompts.iter().map(|_| model.new_cache(80)).collect();
     let settings = Settings { stop: vec![stop], chunk: 16, top_k: 5 };
     let stopped =
-        generate_together(&model, &mut caches, &questions, &settings, &mut || Ok(())).unwrap();
+        generate_batch(&model, &mut caches, &questions, &settings, &mut || Ok(())).unwrap();
     for (got, free) in stopped.iter().zip(&free) {
         let end = free.generated.iter().position(|id| *id == stop);
         let n = end.map_or(6, |end| end + 1);
@@ -179,7 +179,7 @@ fn what_cannot_be_right_is_refused_and_an_interruption_is_heeded() {
             };
             let questions = [question(0), question(1)];
             let settings = Settings { stop: vec![], chunk: 16, top_k: 2 };
-            generate_together(&model, caches, &questions, &settings, proceed).map(|all| all.len())
+            generate_batch(&model, caches, &questions, &settings, proceed).map(|all| all.len())
         };
     let mut caches = [model.new_cache(5), model.new_cache(5)];
     let mut refused = |shared, n: usize, text: &str| {

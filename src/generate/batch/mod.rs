@@ -15,8 +15,8 @@ use super::{Generation, Question, Settings, argmax};
 use crate::error::{Error, Result};
 use crate::model::capture::StatsCapture;
 use crate::model::llama::not_finite;
+use crate::model::packed::PackedSequence;
 use crate::model::pass::pass_lengths;
-use crate::model::stretch::Stretch;
 use crate::model::{KvCache, Llama};
 use crate::score::{NeedleMask, Observation};
 
@@ -31,7 +31,7 @@ use crate::score::{NeedleMask, Observation};
 /// # Errors
 /// [`Error::Bug`] for a cache that does not fit its prompt or a prompt of which nothing is left to
 /// run, before anything is run; the first error of `proceed`, and those of [`Llama::run`].
-pub fn generate_together(
+pub fn generate_batch(
     model: &Llama,
     caches: &mut [KvCache],
     questions: &[Question],
@@ -165,20 +165,26 @@ impl Batch<'_> {
             }
         }
         let tokens_run: usize = pieces.iter().map(|piece| piece.tokens.len()).sum();
-        let (mut stretches, mut ending) = (Vec::new(), Vec::new());
+        let (mut sequences, mut ending) = (Vec::new(), Vec::new());
         for ((i, asked), cache) in self.asked.iter_mut().enumerate().zip(&mut *self.caches) {
             // Of every question one piece at most.
             let Some(piece) = pieces.iter().find(|piece| piece.question == i) else { continue };
             let (tokens, prompt) = (piece.tokens.clone(), asked.question.prompt);
             let captured = usize::from(tokens.end == prompt.len());
             if captured > 0 {
-                ending.push((stretches.len(), i));
+                ending.push((sequences.len(), i));
             }
             let sink = &mut asked.capture;
-            stretches.push(Stretch { ids: &prompt[tokens], cache, followed: 1, captured, sink });
+            sequences.push(PackedSequence {
+                ids: &prompt[tokens],
+                cache,
+                followed: 1,
+                captured,
+                sink,
+            });
         }
         let places: Vec<usize> = ending.iter().map(|(place, _)| *place).collect();
-        let logits = self.model.run_together(&mut stretches, &places);
+        let logits = self.model.run_together(&mut sequences, &places);
         let of_questions: Vec<usize> = pieces.iter().map(|piece| piece.question).collect();
         let logits = self.sound(logits, &of_questions)?;
         for ((_, i), logits) in ending.iter().zip(logits) {
@@ -195,16 +201,16 @@ impl Batch<'_> {
     /// Runs the newest id of the `open` answers in one pass and takes the next.
     fn step(&mut self, open: &[usize]) -> Result<()> {
         let start = Instant::now();
-        let mut stretches = Vec::with_capacity(open.len());
+        let mut sequences = Vec::with_capacity(open.len());
         for ((i, asked), cache) in self.asked.iter_mut().enumerate().zip(&mut *self.caches) {
             if open.contains(&i) {
                 let ids = &asked.generated[asked.generated.len() - 1..];
                 let sink = &mut asked.capture;
-                stretches.push(Stretch { ids, cache, followed: 1, captured: 1, sink });
+                sequences.push(PackedSequence { ids, cache, followed: 1, captured: 1, sink });
             }
         }
         let all: Vec<usize> = (0..open.len()).collect();
-        let logits = self.model.run_together(&mut stretches, &all);
+        let logits = self.model.run_together(&mut sequences, &all);
         let logits = self.sound(logits, open)?;
         for (i, logits) in open.iter().zip(&logits) {
             self.asked[*i].next(logits, &self.settings.stop)?;

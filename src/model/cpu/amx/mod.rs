@@ -32,7 +32,7 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use rayon::prelude::*;
 
-use super::few::FEW;
+use super::gemv::FEW;
 use super::stored::{Weight, of_any_type};
 use super::{OnHost, Out, RowsView};
 use operands::{BLOCK, Block, Panels, STEP, SplitRows};
@@ -53,7 +53,7 @@ const ROWS_AT_ONCE: usize = 512;
 
 /// `x`, `[m, K]`, `· w`, `[K, N]`, for each of `weights`.
 ///
-/// `None` without such a unit, for few rows ([`few`](super::few)), for sizes that do not match, for
+/// `None` without such a unit, for few rows ([`gemv`](super::gemv)), for sizes that do not match, for
 /// `x` that is not in host memory in f32, and for weights that do not lie there row by row, in any
 /// type of floats; the caller then does without.
 pub fn products<const W: usize>(x: &Tensor<2>, weights: [&Tensor<2>; W]) -> Option<[Tensor<2>; W]> {
