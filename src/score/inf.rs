@@ -1,4 +1,4 @@
-//! `inf` (InfScore): the harmonic mean of [`dili`](super::dili) and [`lazy`](super::lazy).
+//! `inf` (InfScore): the harmonic mean of [`dili`] and [`lazy`].
 //!
 //! DiliLazyKV, <https://openreview.net/forum?id=ye4rjRYBPj>.
 //!
