@@ -16,9 +16,9 @@
 //!
 //! # Letters
 //!
-//! `S` lists of kept tokens per layer ([`CacheHeads::stored`](crate::heads::CacheHeads::stored)), `W`
-//! tokens of the window at the end of the prompt, which every head keeps, `N = T - W` tokens before
-//! it, `C` tokens that a list keeps on average, window included, `F` protected sinks.
+//! `S` lists of kept tokens per layer ([`CacheHeads::stored`]), `W` tokens of the window at the end
+//! of the prompt, which every head keeps, `N = T - W` tokens before it, `C` tokens that a list keeps
+//! on average, window included, `F` protected sinks.
 
 pub mod attention_sums;
 pub mod decode;

@@ -1,6 +1,6 @@
 //! Causal attention of many queries over keys and values in host memory.
 //!
-//! The queries of the heads that share a key/value head are taken together, `LANES` at a time in the
+//! The queries of the heads that share a key/value head are taken together, [`LANES`] at a time in the
 //! order of their positions, so that keys and values are read once for all of these. Scores exist for
 //! one tile of keys at a time, with the running largest and sum of online softmax (Milakov and
 //! Gimelshein 2018, arXiv 1805.02867), as in FlashAttention (arXiv 2205.14135).

@@ -42,9 +42,8 @@ const ROWS: usize = 4;
 
 /// `x`, `[m, K]`, `· w`, `[K, N]`.
 ///
-/// `None` where there is nothing to add up, for more rows than `FEW`, for sizes that do not match,
-/// for `x` that is not in host memory in f32, and for `w` that does not lie there row by row, in any
-/// type of floats; the caller then does without.
+/// `None` where there is nothing to add up, for more rows than [`FEW`], for sizes that do not match, for `x` that is not in host memory in f32, and for
+/// `w` that does not lie there row by row, in any type of floats; the caller then does without.
 pub fn product(x: &Tensor<2>, w: &Tensor<2>) -> Option<Tensor<2>> {
     let ([m, width], [inner, outputs]) = (x.dims(), w.dims());
     if m > FEW || width != inner || m * inner * outputs == 0 {
