@@ -22,7 +22,7 @@ const LOWEST: f32 = -3.0e38;
 /// `exp(score - largest)`, then the largest score, then the sum of the weights. What lies behind
 /// the end of a list is not written.
 #[cube(launch_unchecked, address_type = "dynamic")]
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "a kernel takes its buffers one by one")]
 pub(super) fn attend_to_chunk<F: Float>(
     query: &Tensor<F>,
     keys: &Tensor<F>,
