@@ -1,4 +1,4 @@
-//! The file of utility curves: how a profile hands them to an allocation.
+//! The file of utility curves: how `headprof utility` hands them to an allocation.
 //!
 //! One JSON object, here on several lines:
 //!

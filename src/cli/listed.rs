@@ -86,7 +86,7 @@ pub(super) fn alpha() -> String {
 pub(super) fn pyramid_beta() -> String {
     let reads =
         |a: &dyn Allocator| a.info().reads("--pyramid-beta") && a.needs() != Needs::TokenScores;
-    format!("{}: the last layer has one so-manieth of the mean", allocators(reads, "and"))
+    format!("{}: the last layer gets the mean divided by this", allocators(reads, "and"))
 }
 
 /// `evaluate --head-score`.

@@ -337,7 +337,7 @@ impl fmt::Display for DryRun {
                 seconds(self.decode_secs_at_most)
             ),
         )?;
-        self.window.iter().try_for_each(|text| writeln!(f, "note: {text}"))
+        self.window.iter().try_for_each(|text| line("sliding windows", text.clone()))
     }
 }
 

@@ -17,7 +17,7 @@ pub use probes::{
 };
 pub(crate) use selection::eviction_options;
 
-/// Stories of each task where no number is given.
+/// Rows of each task that are made where no number is given.
 pub(crate) const DEFAULT_SAMPLES: usize = 20;
 
 /// What `--batch` says: a number, or `None` for "auto".

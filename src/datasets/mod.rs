@@ -1,7 +1,7 @@
 //! The rows of published benchmarks, read from files that the user has.
 //!
 //! ```text
-//! file ─► records (JSON lines, JSON, Arrow; found by content) ─► LongBenchRow, BabilongRow, RulerRow
+//! file ─► JSON lines, JSON or Arrow, by content ─► Record… ─► the rows of a benchmark (tasks/)
 //! ```
 //!
 //! Every error names the file and the row. No model is needed here.

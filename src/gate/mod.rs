@@ -292,7 +292,7 @@ impl AnswerGate for WordGate {
         .got(format!("{gold:?}"))
         .expected(match self.kind {
             GateKind::Rouge => "a word of the letters a-z or the digits 0-9",
-            GateKind::Label => "an answer of one of bAbI's tasks",
+            GateKind::Label => "an answer that is one of the task's labels",
             _ => "a word other than a, an and the",
         })
         .advice("choose another --gate, or change the answer that is expected"))

@@ -1,6 +1,6 @@
 //! Prefill and greedy decode of one probe: [`Generation`] = answer ids and attention statistics.
 //!
-//! [`together`] answers several at once; [`compressed`] decodes from a cache that an eviction
+//! [`batch`] answers several at once; [`compressed`] decodes from a cache that an eviction
 //! method has thinned out.
 
 pub mod batch;

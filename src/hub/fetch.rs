@@ -10,7 +10,7 @@ use super::wanted::{FirstFiles, INDEX, check_shards};
 use super::{HubId, HubModel, Origin, Snapshot};
 use crate::error::{Error, Result};
 use crate::model::shard_names;
-use crate::system::terminal::note;
+use crate::system::Reporter;
 
 /// Most commits that a message lists.
 const LISTED: usize = 3;
@@ -40,12 +40,9 @@ pub fn fetch(model: &HubModel) -> Result<Snapshot> {
         // What was downloaded before is better than nothing, as long as it is said.
         Err(Failure { error, passing: Some(why) }) => {
             let held = from_cache(&cache, model, true).map_err(|_| error)?;
-            if !quiet {
-                note(&format!(
-                    "note: {why}; {id} is taken from the cache, commit {}",
-                    held.origin.commit
-                ));
-            }
+            let commit = &held.origin.commit;
+            let reporter = Reporter { quiet: *quiet, json: false };
+            reporter.note(&format!("{why}; {id} is taken from the cache, commit {commit}"));
             return Ok(held);
         }
         Err(Failure { error, passing: None }) => return Err(error),
@@ -119,9 +116,8 @@ fn from_cache(cache: &RepoCache, model: &HubModel, quiet: bool) -> Result<Snapsh
     };
     match cache.held(&commit, *contents, *weights)? {
         Held::All => {}
-        Held::Enough(_) if quiet => {}
-        Held::Enough(unknown) => note(&format!(
-            "note: whether {id} has {} is not known without a request; the cache does not have it",
+        Held::Enough(unknown) => Reporter { quiet, json: false }.note(&format!(
+            "whether {id} has {} is not known without a request; the cache does not have it",
             unknown.join(", ")
         )),
         Held::Lacks(files) => {

@@ -256,7 +256,7 @@ impl ContextRows<'_> {
                 .at("--task-data")
                 .got(format!("{long} rows too long, {} without known facts", lost.len()))
                 .expected(format!("prompts of at most {most} tokens whose facts can be found"))
-                .advice("shorter rows, --allow-extrapolation, or tasks qa1 to qa10")),
+                .advice("shorter rows, --allow-extrapolation, or tasks whose facts can be found")),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::Picture;
 use super::colormap::{CIVIDIS, Rgb, text_on};
 use super::font;
 use super::furniture::{MARGIN, TICK_EM, color_bar, header, note};
-use super::grid::{Axis, Grid, widest};
+use super::grid::{Axis, CellGrid, widest};
 use super::scene::{AXIS, Align, Rect, Scene, Text};
 use crate::error::{Error, Result};
 
@@ -110,8 +110,8 @@ impl Sides {
         self.lengths.iter().map(usize::to_string).collect()
     }
 
-    fn grid(&self, rows: RowAxis) -> Grid {
-        Grid::new(self.lengths.len(), self.depths.len(), widest(&self.row_labels(rows)))
+    fn grid(&self, rows: RowAxis) -> CellGrid {
+        CellGrid::new(self.lengths.len(), self.depths.len(), widest(&self.row_labels(rows)))
     }
 }
 
@@ -190,7 +190,7 @@ pub(super) fn place(cells: &[DepthLengthCell], sides: &Sides) -> Result<Vec<Opti
     Ok(values)
 }
 
-fn draw_cells(scene: &mut Scene, grid: &Grid, values: &[Option<f64>]) {
+fn draw_cells(scene: &mut Scene, grid: &CellGrid, values: &[Option<f64>]) {
     let (width, height) = grid.cell_size();
     // "0.00" is as wide as any value between 0 and 1.
     let legible = height >= 20.0 && width >= font::width("0.00", TICK_EM) + 8.0;

@@ -18,7 +18,7 @@ const LEFT: f64 = 56.0;
 
 /// The cells of a heatmap: column 0 on the left, row 0 on top; whole points, no gaps.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Grid {
+pub struct CellGrid {
     /// All cells together, in points.
     pub map: Rect,
     /// Number of columns.
@@ -29,7 +29,7 @@ pub struct Grid {
     pub picture: (f64, f64),
 }
 
-impl Grid {
+impl CellGrid {
     /// Lays out `columns` × `rows` cells (each at least 1) beside row labels `row_label_width`
     /// points wide.
     ///
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn cells_are_squares_of_10_to_40_points_and_small_grids_are_stretched() {
-        let size = |columns, rows| Grid::new(columns, rows, 20.0).cell_size();
+        let size = |columns, rows| CellGrid::new(columns, rows, 20.0).cell_size();
         // 32 rows in 800 points: 25; 80 columns and 64 rows: 800 / 64 = 12.5, whole points: 12.
         assert_eq!(size(32, 32), (25.0, 25.0));
         assert_eq!(size(80, 64), (12.0, 12.0));
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn cells_tile_the_map() {
-        let grid = Grid::new(3, 4, 10.0);
+        let grid = CellGrid::new(3, 4, 10.0);
         assert_eq!((grid.cell(0, 0).x, grid.cell(0, 0).y), (grid.map.x, grid.map.y));
         assert_eq!(grid.cell(1, 0).x, grid.cell(0, 0).right());
         assert_eq!(grid.cell(0, 1).y, grid.cell(0, 0).bottom());

@@ -7,7 +7,7 @@ use super::Picture;
 use super::colormap::{VIRIDIS, text_on};
 use super::font;
 use super::furniture::{MARGIN, TICK_EM, cell_number, color_bar, header, note};
-use super::grid::{Axis, Grid, widest};
+use super::grid::{Axis, CellGrid, widest};
 use super::scene::{Align, Rect, Scene, Text};
 use crate::HeadMatrix;
 use crate::error::{Error, Result};
@@ -74,8 +74,8 @@ pub fn scale(scores: &HeadMatrix) -> (f64, f64) {
     if high > low { (low, high) } else { (0.0, 1.0) }
 }
 
-fn grid(layers: usize, heads: usize) -> Grid {
-    Grid::new(layers, heads, widest(&numbers(heads)))
+fn grid(layers: usize, heads: usize) -> CellGrid {
+    CellGrid::new(layers, heads, widest(&numbers(heads)))
 }
 
 fn numbers(count: usize) -> Vec<String> {
@@ -105,7 +105,7 @@ pub(super) fn scene(scores: &HeadMatrix, meta: &HeatmapMeta) -> Result<Scene> {
 }
 
 /// The cells and, where they are large enough, their values.
-fn draw_cells(scene: &mut Scene, grid: &Grid, scores: &HeadMatrix, scale: (f64, f64)) {
+fn draw_cells(scene: &mut Scene, grid: &CellGrid, scores: &HeadMatrix, scale: (f64, f64)) {
     let (width, height) = grid.cell_size();
     let label = |v: f64| cell_number(v, scale.1);
     let longest = scores.values().iter().map(|&v| font::width(&label(v.into()), TICK_EM));
@@ -125,7 +125,7 @@ fn draw_cells(scene: &mut Scene, grid: &Grid, scores: &HeadMatrix, scale: (f64, 
 }
 
 /// Outlines the best heads and says so. A score of 0 is nobody's best.
-fn draw_best(scene: &mut Scene, grid: &Grid, scores: &HeadMatrix) {
+fn draw_best(scene: &mut Scene, grid: &CellGrid, scores: &HeadMatrix) {
     let (left, baseline) = (grid.map.x, grid.note_baseline());
     let best: Vec<_> = scores.top(OUTLINED).into_iter().filter(|&(_, _, v)| v > 0.0).collect();
     if best.is_empty() {

@@ -197,7 +197,7 @@ fn the_svg_has_one_rectangle_per_fill_and_one_text_per_text() {
 fn the_colour_bar_is_as_high_as_the_map_and_its_ends_are_labelled() {
     let scores = sample(32, 32, 0.943);
     let scene = head_heatmap::scene(&scores, &META).unwrap();
-    let grid = grid::Grid::new(32, 32, grid::widest(&["31".into()]));
+    let grid = grid::CellGrid::new(32, 32, grid::widest(&["31".into()]));
     let beyond = |r: &&Rect| r.x > grid.map.right() + 10.0 && r.width == 20.0;
     let strips: Vec<&Rect> = scene
         .shapes

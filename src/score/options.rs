@@ -147,7 +147,11 @@ impl FromStr for References {
             }
             _ => {}
         }
-        text.split(',').try_fold(Self::default(), |set, name| Ok(set.with(name.trim().parse()?)))
+        text.split(',').try_fold(Self::default(), |set, name| {
+            let parsed: Result<Reference> = name.trim().parse();
+            let or_all = |e: Error| e.advice(format!("{ALL_REFERENCES} alone is all of them"));
+            Ok(set.with(parsed.map_err(or_all)?))
+        })
     }
 }
 
@@ -206,7 +210,10 @@ mod tests {
         assert_eq!("".parse(), Ok(References::default()));
         let all: References = "reference".parse().unwrap();
         assert_eq!(all.to_string(), "retrieval-head,headkv-r2,dililazykv");
-        assert!("retrieval-head,".parse::<References>().is_err());
+        for wrong in ["retrieval-head,", "snapkv", "reference,headkv-r2"] {
+            let e = wrong.parse::<References>().unwrap_err();
+            assert!(e.to_string().contains("reference alone"), "{wrong}: {e}");
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub use probe_inputs::{ProbeCases, ProbeInputs};
 pub use source::{
     Benchmark, BenchmarkInfo, Purpose, TaskOptions, TaskSource, choose, names, task_help,
 };
-pub use task::{Case, Metric, Part, Task};
+pub use task::{Case, Metric, Part, Task, mean_score};
 pub use text_inputs::{DataFile, TextInputs};
 pub use text_prompt::{Measured, TextPromptLimits, middle_truncate};
 

@@ -134,8 +134,14 @@ impl<'a> TaskOptions<'a> {
         ])
     }
 
-    /// Refuses the options of tasks that `info` does not take, and a list where there is none.
+    /// Refuses the options of tasks that `info` does not take, a list where there is none, and two.
     fn refuse_untaken(&self, info: &BenchmarkInfo) -> Result<()> {
+        if let (Some((_, list)), Some(tasks)) = (self.task.name.split_once(':'), &self.task.tasks) {
+            return Err(Error::usage("there are two lists of parts of the task")
+                .at("--tasks")
+                .got(format!("\"{list}\" behind the colon of --task, and \"{tasks}\""))
+                .expected("one of them"));
+        }
         let options = [
             ("--task-data", self.task.task_data.is_some()),
             ("--samples", self.task.samples.is_some()),
@@ -174,10 +180,12 @@ impl<'a> TaskOptions<'a> {
 pub fn choose(asked: &TaskOptions) -> Result<Box<dyn TaskSource>> {
     let name = asked.name();
     let benchmark = registry().iter().find(|b| b.info().name == name).ok_or_else(|| {
+        let usable = || infos().filter(|i| i.has_places || asked.purpose == Purpose::Evaluate);
+        let example = lists(usable()).into_iter().next().unwrap_or_default();
         Error::usage("there is no such task")
             .at("--task")
             .got(format!("\"{}\"", asked.task.name))
-            .expected(format!("{}, or a list such as babilong:qa1..qa5", any_of(infos())))
+            .expected(format!("{}, or a list such as {example}", any_of(usable())))
     })?;
     let info = benchmark.info();
     if asked.purpose == Purpose::Profile && !info.has_places {

@@ -103,3 +103,17 @@ pub trait Task {
     /// If the expected answer leaves nothing to compare with.
     fn values(&mut self, index: usize, answer: &str) -> Result<Vec<f64>>;
 }
+
+/// What LongBench reports of a data set: the mean times 100, to two decimals. `None` without
+/// scores.
+pub fn mean_score(scores: &[f64]) -> Option<f64> {
+    match scores.len() {
+        0 => None,
+        n => Some(two_decimals(100.0 * scores.iter().sum::<f64>() / n as f64)),
+    }
+}
+
+/// Rounded as Python's `round(x, 2)`: by the exact binary value.
+pub(super) fn two_decimals(x: f64) -> f64 {
+    format!("{x:.2}").parse().unwrap_or(x)
+}

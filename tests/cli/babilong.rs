@@ -6,10 +6,9 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::{Run, SCORES, fails, files_in, headprof, stderr, text};
+use super::{Run, fails, files_in, headprof, main_scores, scores, stderr, text};
 
 /// The scores that are also written for each task.
-const MAIN: [&str; 5] = ["retrieval", "retrieval_reasoning", "dili", "lazy", "inf"];
 
 /// Two tasks x two stories x two lengths = 8 probes, all accepted, beside a profile with needles.
 struct Stories {
@@ -43,9 +42,9 @@ fn lines(name: &str) -> Vec<Value> {
 #[test]
 fn scores_and_pictures_are_there_for_all_stories_and_for_each_task() {
     let root = stories().needles.dir.path();
-    let mut expected: Vec<String> = SCORES.iter().map(|s| format!("babilong_{s}")).collect();
+    let mut expected: Vec<String> = scores().iter().map(|s| format!("babilong_{s}")).collect();
     for task in ["qa1", "qa6"] {
-        expected.extend(MAIN.iter().map(|s| format!("babilong-{task}_{s}")));
+        expected.extend(main_scores().iter().map(|s| format!("babilong-{task}_{s}")));
     }
     let heads = expected.iter().map(|name| format!("needle-llama_{name}_heads"));
     let is_ours = |name: &String| name.contains("babilong");
@@ -280,7 +279,10 @@ fn mistakes_are_told_before_the_weights_are_read() {
         2,
         &["where in the prompt the answer stands", "needle or babilong"],
     );
-    fails(&["--task", "babi"], 2, &["no such task", "longbench"]);
+    fails(&["--task", "babi"], 2, &["no such task", "needle or babilong"]);
+    fails(&["evaluate", "--task", "babi"], 2, &["no such task", "longbench"]);
+    let twice = ["--task", "babilong:qa1", "--tasks", "qa2"];
+    fails(&twice, 2, &["two lists", "qa1", "qa2"]);
     fails(&["--gate", "label"], 2, &["needles have no labels"]);
     fails(&["--task", "babilong:qa2", "--lengths", "128"], 2, &["at least"]);
     fails(&["--probe", "babilong", "--tasks", "qa4", "--samples", "100000"], 2, &["--samples"]);

@@ -8,12 +8,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Run, SCORES, fails, headprof, needles, run, stderr, text};
+use super::{Run, fails, headprof, needles, run, scores, stderr, text};
 
 #[test]
 fn devices_that_share_the_layers_compute_the_same() {
     let shared = Run::new(&["--device", "cpu,cpu", "--no-plots"]);
-    for score in SCORES {
+    for score in scores() {
         assert_eq!(shared.head_score(score), run().head_score(score), "{score}");
     }
     let meta = shared.read("head_score/needle-llama_inf_heads.meta.json");

@@ -33,17 +33,15 @@ use serde_json::Value;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_headprof");
 
-const SCORES: [&str; 9] = [
-    "retrieval",
-    "retrieval_reasoning",
-    "dili",
-    "lazy",
-    "inf",
-    "diligent",
-    "subconscious",
-    "distracted",
-    "diffuse",
-];
+/// The names of all scores.
+fn scores() -> Vec<&'static str> {
+    headprof::score::registry().iter().map(|score| score.name()).collect()
+}
+
+/// Of those in the summary's table and in the curve.
+fn main_scores() -> Vec<&'static str> {
+    scores().into_iter().filter(|name| headprof::score::is_main(name)).collect()
+}
 
 /// Shape of needle-llama.
 const LAYERS: usize = 6;

@@ -25,9 +25,25 @@ fn odd_model(dir: &Path) -> PathBuf {
     gone.iter().for_each(|token| assert!(vocabulary.remove(token).is_some(), "{token}"));
     fs::write(&path, tokenizer.to_string()).unwrap();
 
+    add_a_tensor(&model.join("model.safetensors"));
+    model
+}
+
+/// A copy of the checkpoint in `from` with a tensor too many.
+fn with_a_tensor_too_many(from: &Path, to: &Path) -> PathBuf {
+    let odd = to.join("odd");
+    fs::create_dir(&odd).unwrap();
+    for file in fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()) {
+        fs::copy(&file, odd.join(file.file_name().unwrap())).unwrap();
+    }
+    add_a_tensor(&odd.join("model.safetensors"));
+    odd
+}
+
+/// Adds one that the model does not use to a safetensors file.
+fn add_a_tensor(path: &Path) {
     // A safetensors file is the length of its header in 8 bytes, the header, and the numbers.
-    let path = model.join("model.safetensors");
-    let bytes = fs::read(&path).unwrap();
+    let bytes = fs::read(path).unwrap();
     let data = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let mut header: Value = serde_json::from_slice(&bytes[8..data]).unwrap();
     let end = bytes.len() - data;
@@ -36,8 +52,17 @@ fn odd_model(dir: &Path) -> PathBuf {
     let mut header = header.to_string().into_bytes();
     header.resize(header.len().next_multiple_of(8), b' ');
     let length = (header.len() as u64).to_le_bytes();
-    fs::write(&path, [&length[..], &header, &bytes[data..], &[0; 8]].concat()).unwrap();
-    model
+    fs::write(path, [&length[..], &header, &bytes[data..], &[0; 8]].concat()).unwrap();
+}
+
+/// It reads no tokenizer.
+#[test]
+fn verify_tells_what_is_odd_about_the_weights() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/qwen3");
+    let odd = with_a_tensor_too_many(&model, dir.path());
+    let said = stderr(&headprof(&["verify", text(&odd)]));
+    assert_eq!(said.matches("warning: the checkpoint holds 1 tensors").count(), 1, "{said}");
 }
 
 #[test]

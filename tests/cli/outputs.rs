@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{
-    HEADS, LAYERS, Run, SCORES, checkpoint, fails, files_in, headprof, needles, records, run,
+    HEADS, LAYERS, Run, checkpoint, fails, files_in, headprof, needles, records, run, scores,
 };
 use super::{stderr, text};
 
@@ -14,13 +14,13 @@ use super::{stderr, text};
 fn every_file_is_there_and_nothing_else() {
     let root = run().dir.path();
     assert_eq!(files_in(root), ["head_score", "plots", "probes.jsonl", "two.jsonl"]);
-    let mut expected: Vec<String> = SCORES
+    let mut expected: Vec<String> = scores()
         .iter()
         .flat_map(|s| ["json", "meta.json"].map(|e| format!("needle-llama_{s}_heads.{e}")))
         .collect();
     expected.sort();
     assert_eq!(files_in(&root.join("head_score")), expected);
-    let mut expected: Vec<String> = SCORES
+    let mut expected: Vec<String> = scores()
         .iter()
         .map(|s| format!("{s}_heads"))
         .chain(["answers".into(), "curve".into()])
@@ -38,7 +38,7 @@ fn every_file_is_there_and_nothing_else() {
 
 #[test]
 fn a_head_score_file_is_one_line_in_row_major_order_with_a_value_per_probe() {
-    for score in SCORES {
+    for score in scores() {
         let content = run().head_score(score);
         assert_eq!(content.lines().count(), 1);
         assert!(content.ends_with('\n'));
@@ -89,7 +89,7 @@ fn the_counts_of_a_row_add_up_to_its_keys() {
 
 #[test]
 fn the_meta_file_says_what_made_the_scores() {
-    for score in SCORES {
+    for score in scores() {
         let meta: Value = serde_json::from_str(
             &run().read(&format!("head_score/needle-llama_{score}_heads.meta.json")),
         )
@@ -156,7 +156,7 @@ fn without_seconds(run: &Run) -> Vec<Value> {
 #[test]
 fn a_second_run_has_the_same_bytes() {
     let (first, second) = (run(), Run::new(&["--threads", "1"]));
-    for score in SCORES {
+    for score in scores() {
         assert_eq!(first.head_score(score), second.head_score(score));
         let name = format!("plots/needle-llama_{score}_heads.svg");
         assert_eq!(first.read(&name), second.read(&name));
@@ -264,7 +264,7 @@ fn a_checkpoint_in_a_folder_gives_what_the_embedded_one_gives() {
     let dir = tempfile::tempdir().unwrap();
     let model = checkpoint(dir.path());
     let run = Run::new(&["--model_path", text(&model), "--no-plots"]);
-    for score in SCORES {
+    for score in scores() {
         let mine = run.read(&format!("head_score/my.model-1_{score}_heads.json"));
         assert_eq!(mine, super::run().head_score(score), "{score}");
     }
@@ -344,7 +344,7 @@ fn probes_that_are_answered_together_have_the_same_scores() {
     assert_eq!((batch(&one), batch(&many)), (1.into(), 8.into()));
     // In parts, which threads take: one thread does the same, to the bit.
     let alone = Run::new(&[&grid[..], &["--batch", "1", "--threads", "1"]].concat());
-    for score in SCORES {
+    for score in scores() {
         assert_eq!(one.head_score(score), alone.head_score(score));
     }
     assert_eq!(without_seconds(&one), without_seconds(&alone));
@@ -354,7 +354,7 @@ fn probes_that_are_answered_together_have_the_same_scores() {
 
 /// That all scores of `probes` probes are the same but for rounding.
 fn same_scores(a: &Run, b: &Run, probes: usize) {
-    for score in SCORES {
+    for score in scores() {
         let numbers = |run: &Run| -> Vec<f64> {
             let heads: Value = serde_json::from_str(&run.head_score(score)).unwrap();
             let lists = heads.as_object().unwrap().values().cloned();

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::devices::answered;
-use super::{Run, SCORES, ended, headprof, needles, run, stderr, text};
+use super::{Run, ended, headprof, needles, run, scores, stderr, text};
 
 /// Whether there is a device.
 fn found() -> bool {
@@ -53,7 +53,7 @@ fn a_profile_has_the_scores_of_the_processor() {
     }
     for batch in ["1", "2"] {
         let here = Run::new(&["--device", "vulkan", "--batch", batch, "--no-plots"]);
-        for score in SCORES {
+        for score in scores() {
             let [got, want] = [&here, run()]
                 .map(|run| numbers(&serde_json::from_str(&run.head_score(score)).unwrap()));
             match want.iter().all(|x| *x == 0.0) {

@@ -117,10 +117,7 @@ fn budgets(list: &str) -> Result<Vec<usize>> {
 /// The methods of `--methods`; where none are named, the defaults whose evidence is given.
 fn methods(args: &EvaluateArgs) -> Result<Vec<&'static Method>> {
     let Some(list) = &args.methods else {
-        let given = |method: &&Method| {
-            (args.head_score.is_some() || !method.needs_head_scores())
-                && (args.utility.is_some() || !method.needs_utility())
-        };
+        let given = |method: &&Method| args.head_score.is_some() || !method.needs_head_scores();
         return Ok(eviction::registry().iter().filter(|m| m.is_default()).filter(given).collect());
     };
     let mut methods: Vec<&'static Method> = Vec::new();
@@ -236,7 +233,7 @@ mod tests {
             ("--task loogle", "rows of LooGLE"),
             ("--task loogle:hotpotqa --task-data x", "timeline_reorder"),
             ("--task loogle --task-data x --code-similarity difflib", "--task longbench"),
-            ("--prompts x", "--task babilong, longbench or loogle"),
+            ("--prompts x", "--task babilong"),
             ("--task longbenhc --task-data x", "longbenhc"),
             ("--task longbench:vcsum --task-data x", "Chinese words"),
             ("--task longbench: --task-data x", "behind the colon"),

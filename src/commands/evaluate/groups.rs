@@ -4,10 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::run::Record;
+use super::run::PromptRecord;
 use super::setting::Setting;
-use crate::tasks::Part;
-use crate::tasks::longbench::mean_score;
+use crate::tasks::{Part, mean_score};
 
 /// Prompts of one group, or of one part of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -43,7 +42,7 @@ impl fmt::Display for Group {
 }
 
 /// Groups in the order of their first prompts, the parts of each ascending.
-pub fn groups(settings: &[Setting], records: &[Record]) -> Vec<Group> {
+pub fn groups(settings: &[Setting], records: &[PromptRecord]) -> Vec<Group> {
     let mut names: Vec<&str> = Vec::new();
     let mut keys: Vec<(usize, Option<Part>)> = Vec::new();
     for record in records.iter().filter(|r| r.outcomes.is_ok()) {

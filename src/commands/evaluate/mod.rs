@@ -30,7 +30,7 @@ use evidence::Evidence;
 
 pub use config::EvaluateConfig;
 pub use groups::{Group, GroupScore, groups};
-pub use run::{Outcome, Record, Runner};
+pub use run::{Outcome, PromptRecord, Runner};
 pub use setting::Setting;
 pub use table::{MetricEstimate, Row, RowSeconds, rows};
 
@@ -238,8 +238,8 @@ fn extra_bytes(shape: &ModelConfig, config: &EvaluateConfig) -> u64 {
 }
 
 /// An error if some prompts failed.
-fn shortcoming(records: &[Record]) -> Option<Error> {
-    let failed: Vec<(&Record, &String)> =
+fn shortcoming(records: &[PromptRecord]) -> Option<Error> {
+    let failed: Vec<(&PromptRecord, &String)> =
         records.iter().filter_map(|r| r.outcomes.as_ref().err().map(|e| (r, e))).collect();
     let (first, reason) = failed.first()?;
     Some(

@@ -8,7 +8,7 @@ use super::config::EvaluateConfig;
 use super::evidence::{Evidence, EvidenceFile};
 use super::groups::Group;
 use super::report;
-use super::run::Record;
+use super::run::PromptRecord;
 use super::table::Row;
 use crate::error::{Error, Result};
 use crate::model::Llama;
@@ -25,7 +25,7 @@ pub(super) struct EvaluateRun<'a> {
     pub inputs: Common<'a>,
     pub model: &'a Llama,
     pub task: &'a dyn Task,
-    pub records: &'a [Record],
+    pub records: &'a [PromptRecord],
     pub rows: &'a [Row],
     /// None where groups are not reported one by one.
     pub groups: &'a [Group],
@@ -271,7 +271,7 @@ fn evaluation<'a>(
 fn answers(made: &EvaluateRun) -> Result<Vec<u8>> {
     let mut lines = Vec::new();
     for record in made.records {
-        let Record { id, group, part, prompt_tokens, depth, .. } = record;
+        let PromptRecord { id, group, part, prompt_tokens, depth, .. } = record;
         let (part, prompt_tokens, depth) = (*part, *prompt_tokens, *depth);
         let outcomes = match &record.outcomes {
             Ok(outcomes) => outcomes,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::outputs::EvaluateRun;
-use super::run::Record;
+use super::run::PromptRecord;
 use super::setting::{FULL, Setting};
 use super::table::Row;
 use crate::error::Result;
@@ -75,7 +75,7 @@ fn maps(made: &EvaluateRun, budget: usize, settings: &[usize]) -> Result<Picture
 }
 
 /// The groups of prompts, in the order of the prompts.
-fn groups(records: &[Record]) -> Vec<String> {
+fn groups(records: &[PromptRecord]) -> Vec<String> {
     let mut groups: Vec<String> = Vec::new();
     for record in records {
         if !groups.contains(&record.group) {
@@ -90,8 +90,8 @@ const MOST_LENGTHS: usize = 12;
 
 /// The column of each prompt: the length that it was made to, or its own; where there are many, the
 /// power of two that it is at most.
-fn columns(records: &[Record]) -> Vec<usize> {
-    let length = |record: &Record| match record.part {
+fn columns(records: &[PromptRecord]) -> Vec<usize> {
+    let length = |record: &PromptRecord| match record.part {
         Some(Part::Tokens(tokens)) => tokens,
         _ => record.prompt_tokens,
     };

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::run::{Outcome, Record};
+use super::run::{Outcome, PromptRecord};
 use super::setting::{FULL, SNAPKV, Setting};
 use crate::score::bootstrap::{Estimate, Resamples};
 use crate::tasks::Metric;
@@ -64,8 +64,13 @@ impl Row {
 }
 
 /// One row per setting, over the prompts that did not fail; none if all failed.
-pub fn rows(settings: &[Setting], metrics: &[Metric], records: &[Record], seed: u64) -> Vec<Row> {
-    let answered: Vec<(&Record, &Vec<Outcome>)> =
+pub fn rows(
+    settings: &[Setting],
+    metrics: &[Metric],
+    records: &[PromptRecord],
+    seed: u64,
+) -> Vec<Row> {
+    let answered: Vec<(&PromptRecord, &Vec<Outcome>)> =
         records.iter().filter_map(|r| r.outcomes.as_ref().ok().map(|o| (r, o))).collect();
     if answered.is_empty() {
         return Vec::new();
@@ -142,8 +147,8 @@ mod tests {
         }
     }
 
-    fn record(index: usize, outcomes: std::result::Result<Vec<Outcome>, String>) -> Record {
-        Record {
+    fn record(index: usize, outcomes: std::result::Result<Vec<Outcome>, String>) -> PromptRecord {
+        PromptRecord {
             id: index.to_string(),
             haystack_cycles: 1,
             group: "a".into(),

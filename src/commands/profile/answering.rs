@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::probe_cache::ProbeCaches;
-use crate::commands::profile::parts::Step;
+use crate::commands::profile::parts::ScheduledProbe;
 use crate::error::{Error, Result};
 use crate::generate::{Generation, Question, Settings, generate_batch, guarded};
 use crate::job::Job;
@@ -25,7 +25,7 @@ impl PreparedProbe {
     ///
     /// # Errors
     /// As [`Job::prompt`].
-    pub fn new(job: &Job, step: &Step) -> Result<Self> {
+    pub fn new(job: &Job, step: &ScheduledProbe) -> Result<Self> {
         let probe = &job.plan.probes[step.probe];
         let prompt = job.prompt(probe)?;
         let (spans, max_new_tokens) = (job.score_spans(&prompt), job.max_new_tokens(probe));

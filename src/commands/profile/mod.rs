@@ -31,7 +31,7 @@ pub use outputs::OutputDir;
 pub use probes::Probed;
 
 use batching::{Batching, Sizes};
-use parts::Step;
+use parts::ScheduledProbe;
 use ranking::AgainstNeedles;
 pub use ranking::Ranking;
 pub use record::{ProbeRecord, Status};
@@ -79,13 +79,13 @@ pub struct Finished {
 pub fn workload(config: &ProfileConfig, session: &Session) -> Result<(ModelFiles, Workload)> {
     let inputs = session.inputs(&config.probes, config.source()?)?;
     let job = session.job(&config.probes, &inputs, NeedleSpans::Known)?;
-    let (reuse, Batching { batch, walks }) = order(config, &inputs, &job, &session.compute)?;
-    let prompt = |step: &Step| {
+    let (schedule, Batching { batch, walks }) = order(config, &inputs, &job, &session.compute)?;
+    let prompt = |step: &ScheduledProbe| {
         let new_tokens = job.max_new_tokens(&job.plan.probes[step.probe]);
         WorkPrompt { tokens: step.tokens, reused: step.shared, new_tokens }
     };
     let work = Workload {
-        prompts: reuse.steps().map(prompt).collect(),
+        prompts: schedule.steps().map(prompt).collect(),
         answers: 1,
         batch,
         walks,
@@ -119,16 +119,16 @@ fn order(
         2.0 * prompt_weights(shape) * tokens as f64 + prompt_attention_flops(shape, tokens)
     };
     let cut = compute.on_host.then_some(Cut { batch, work: &work });
-    let reuse = PrefixSchedule::of_job(job, config.prefix_reuse, cut)?;
+    let schedule = PrefixSchedule::of_job(job, config.prefix_reuse, cut)?;
     let walks = match compute.on_host {
         true => sizes.walks(batch, rayon::current_num_threads(), available),
         false => 1,
     };
-    let together = Batching {
-        batch: batch.min(reuse.largest_part()).max(1),
-        walks: walks.min(reuse.parts.len()).max(1),
+    let batching = Batching {
+        batch: batch.min(schedule.largest_part()).max(1),
+        walks: walks.min(schedule.parts.len()).max(1),
     };
-    Ok((reuse, together))
+    Ok((schedule, batching))
 }
 
 /// Profiles the model of `config` and writes the files.
@@ -146,8 +146,8 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     session.tell_window(&inputs.model, job.extent().longest_prompt);
     check_memory(&config.probes, &inputs.model, compute, job.extent(), 0)?;
     // Puts every prompt together, so not before it is known that they fit.
-    let (reuse, together) = order(config, &inputs, &job, compute)?;
-    reuse.note().iter().for_each(|text| config.reporter.note(text));
+    let (schedule, batching) = order(config, &inputs, &job, compute)?;
+    schedule.note().iter().for_each(|text| config.reporter.note(text));
     if let Some(path) = &config.export_probes {
         export_probes::write(&job, path)?;
     }
@@ -157,7 +157,8 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     let load = loading.elapsed().as_secs_f64();
 
     let (inputs, job, model) = (&inputs, &job, &model);
-    let probed = probes::Run { config, inputs, job, model, together, interrupt }.probes(&reuse)?;
+    let probed =
+        probes::Run { config, inputs, job, model, batching, interrupt }.probes(&schedule)?;
     interrupt.begin_writing()?;
     machine::give_back_freed_memory();
     out.write_probes(&probed.records)?;

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// One probe of the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
+pub struct ScheduledProbe {
     /// Its index in the plan.
     pub probe: usize,
     /// Tokens of its prompt.
@@ -28,8 +28,12 @@ const WORTH: f64 = 0.1;
 /// `steps` in parts, in order, the first of each sharing nothing, none shorter than the `batch` of
 /// those that are answered together; `work(n)` is what the first `n` tokens of a prompt cost. The
 /// cuts do not depend on how many threads there are: nor do the numbers that come out.
-pub(super) fn parts(steps: Vec<Step>, batch: usize, work: &dyn Fn(usize) -> f64) -> Vec<Vec<Step>> {
-    let cost = |step: &Step| work(step.tokens) - work(step.shared);
+pub(super) fn parts(
+    steps: Vec<ScheduledProbe>,
+    batch: usize,
+    work: &dyn Fn(usize) -> f64,
+) -> Vec<Vec<ScheduledProbe>> {
+    let cost = |step: &ScheduledProbe| work(step.tokens) - work(step.shared);
     // Costs of the first `i` steps.
     let mut costs = vec![0.0];
     costs.extend(steps.iter().scan(0.0, |sum, step| {
@@ -71,8 +75,8 @@ pub(super) fn parts(steps: Vec<Step>, batch: usize, work: &dyn Fn(usize) -> f64)
 mod tests {
     use super::*;
 
-    fn steps(of: &[(usize, usize)]) -> Vec<Step> {
-        let step = |(probe, &(tokens, shared))| Step { probe, tokens, shared };
+    fn steps(of: &[(usize, usize)]) -> Vec<ScheduledProbe> {
+        let step = |(probe, &(tokens, shared))| ScheduledProbe { probe, tokens, shared };
         of.iter().enumerate().map(step).collect()
     }
 
@@ -84,11 +88,11 @@ mod tests {
         let steps = steps(of);
         let parts = parts(steps.clone(), batch, &|n| n as f64);
         // Every step once and in order; what is shared is unchanged but where a part begins.
-        let all: Vec<Step> = parts.concat();
+        let all: Vec<ScheduledProbe> = parts.concat();
         assert_eq!(all.len(), steps.len());
         let mut at = 0;
         for part in &parts {
-            assert_eq!(part[0], Step { shared: 0, ..steps[at] });
+            assert_eq!(part[0], ScheduledProbe { shared: 0, ..steps[at] });
             assert_eq!(part[1..], steps[at + 1..at + part.len()]);
             at += part.len();
         }

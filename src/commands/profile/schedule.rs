@@ -15,7 +15,7 @@
 //!
 //! [`KvCache::rewind`]: crate::model::KvCache::rewind
 
-use super::parts::{Step, parts};
+use super::parts::{ScheduledProbe, parts};
 use crate::error::Result;
 use crate::job::Job;
 
@@ -35,7 +35,7 @@ pub(super) struct Cut<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrefixSchedule {
     /// The probes, each once, in parts that share nothing.
-    pub parts: Vec<Vec<Step>>,
+    pub parts: Vec<Vec<ScheduledProbe>>,
     /// Tokens of all prompts.
     pub prompt_tokens: u64,
     /// How many of them are run.
@@ -54,19 +54,19 @@ impl PrefixSchedule {
             true => order(job.plan.probes.len(), &prompt)?,
             false => {
                 let tokens = job.plan.probes.iter().map(|probe| probe.context_length);
-                let step = |(probe, tokens)| Step { probe, tokens, shared: 0 };
+                let step = |(probe, tokens)| ScheduledProbe { probe, tokens, shared: 0 };
                 tokens.enumerate().map(step).collect()
             }
         };
         Ok(Self::new(steps, cut))
     }
 
-    fn new(steps: Vec<Step>, cut: Option<Cut>) -> Self {
+    fn new(steps: Vec<ScheduledProbe>, cut: Option<Cut>) -> Self {
         let parts = match cut {
             Some(Cut { batch, work }) => parts(steps, batch, work),
             None => vec![steps],
         };
-        let sum = |tokens: fn(&Step) -> usize| -> u64 {
+        let sum = |tokens: fn(&ScheduledProbe) -> usize| -> u64 {
             parts.iter().flatten().map(|step| tokens(step) as u64).sum()
         };
         let (prompt_tokens, run_tokens) = (sum(|s| s.tokens), sum(|s| s.tokens - s.shared));
@@ -79,7 +79,7 @@ impl PrefixSchedule {
     }
 
     /// All probes, in order.
-    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+    pub fn steps(&self) -> impl Iterator<Item = &ScheduledProbe> {
         self.parts.iter().flatten()
     }
 
@@ -94,7 +94,7 @@ impl PrefixSchedule {
 }
 
 /// The order for `count` prompts. Each is assembled twice, never two at a time but for neighbours.
-fn order(count: usize, prompt: &dyn Fn(usize) -> Result<Vec<u32>>) -> Result<Vec<Step>> {
+fn order(count: usize, prompt: &dyn Fn(usize) -> Result<Vec<u32>>) -> Result<Vec<ScheduledProbe>> {
     let keys = (0..count).map(|i| Ok((blocks(&prompt(i)?), i))).collect::<Result<Vec<_>>>();
     let mut keys = keys?;
     // Prompts that begin with the same blocks become neighbours; of equal ones, as planned.
@@ -105,7 +105,7 @@ fn order(count: usize, prompt: &dyn Fn(usize) -> Result<Vec<u32>>) -> Result<Vec
         let alike = ids.iter().zip(&last).take_while(|(a, b)| a == b).count();
         // The last token is always run: its row is the first that counts.
         let shared = alike.min(ids.len().saturating_sub(1));
-        steps.push(Step { probe, tokens: ids.len(), shared });
+        steps.push(ScheduledProbe { probe, tokens: ids.len(), shared });
         last = ids;
     }
     Ok(steps)
@@ -129,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    fn reuse(prompts: &[Vec<u32>]) -> PrefixSchedule {
+    fn schedule(prompts: &[Vec<u32>]) -> PrefixSchedule {
         PrefixSchedule::new(order(prompts.len(), &|i| Ok(prompts[i].clone())).unwrap(), None)
     }
 
@@ -145,21 +145,21 @@ mod tests {
     #[test]
     fn no_token_of_the_tree_is_run_twice() {
         let prompts = grid();
-        let reuse = reuse(&prompts);
-        let order: BTreeSet<usize> = reuse.steps().map(|step| step.probe).collect();
+        let schedule = schedule(&prompts);
+        let order: BTreeSet<usize> = schedule.steps().map(|step| step.probe).collect();
         assert_eq!(order.len(), prompts.len());
         // By hand: the trunk's 96 tokens, and what each prompt has behind its place: 5 + 100 - at +
         // 3.
         let tails: u64 = [16, 48, 96].iter().map(|at| 2 * (5 + 100 - at + 3)).sum();
-        assert_eq!(reuse.run_tokens, 96 + tails);
-        assert_eq!(reuse.prompt_tokens, 6 * 108);
+        assert_eq!(schedule.run_tokens, 96 + tails);
+        assert_eq!(schedule.prompt_tokens, 6 * 108);
         // And in general: as many as there are different beginnings.
         let beginnings: BTreeSet<&[u32]> =
             prompts.iter().flat_map(|p| (1..=p.len()).map(move |n| &p[..n])).collect();
-        assert_eq!(reuse.run_tokens, beginnings.len() as u64);
-        assert!(reuse.note().unwrap().starts_with("424 of 648 prompt tokens are run: 35 %"));
+        assert_eq!(schedule.run_tokens, beginnings.len() as u64);
+        assert!(schedule.note().unwrap().starts_with("424 of 648 prompt tokens are run: 35 %"));
         // What is shared is in the cache: the prompt before it begins so.
-        for pair in reuse.parts[0].windows(2) {
+        for pair in schedule.parts[0].windows(2) {
             let [last, next] = [pair[0].probe, pair[1].probe].map(|i| &prompts[i]);
             assert_eq!(last[..pair[1].shared], next[..pair[1].shared]);
         }
@@ -167,15 +167,15 @@ mod tests {
 
     #[test]
     fn prompts_that_differ_at_once_share_nothing_and_equal_ones_all_but_a_token() {
-        let different = reuse(&[vec![1, 2, 3], vec![2, 2, 3], vec![3]]);
+        let different = schedule(&[vec![1, 2, 3], vec![2, 2, 3], vec![3]]);
         assert!(different.steps().all(|step| step.shared == 0));
         assert_eq!((different.run_tokens, different.note()), (7, None));
-        let same = reuse(&[vec![5; 40], vec![5; 40]]);
-        let step = |probe, tokens, shared| Step { probe, tokens, shared };
+        let same = schedule(&[vec![5; 40], vec![5; 40]]);
+        let step = |probe, tokens, shared| ScheduledProbe { probe, tokens, shared };
         assert_eq!(same.parts, [[step(0, 40, 0), step(1, 40, 39)]]);
         // One that the other begins with, in either order.
-        let nested = reuse(&[vec![4; 48], vec![4; 32]]);
+        let nested = schedule(&[vec![4; 48], vec![4; 32]]);
         assert_eq!(nested.parts, [[step(1, 32, 0), step(0, 48, 32)]]);
-        assert_eq!(reuse(&[]).steps().count(), 0);
+        assert_eq!(schedule(&[]).steps().count(), 0);
     }
 }

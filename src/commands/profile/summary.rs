@@ -166,7 +166,7 @@ impl Summary {
         rows
     }
 
-    /// One row for all stories and one per task, one column per score.
+    /// One row for all tasks and one for each, one column per score.
     fn ranking_table(&self) -> Vec<Vec<String>> {
         let mut scores: Vec<&str> = Vec::new();
         let mut tasks: Vec<Option<SubTask>> = Vec::new();
@@ -192,7 +192,7 @@ impl Summary {
         let names = scores.iter().map(|&score| score.to_owned());
         let mut rows = vec![std::iter::once(String::new()).chain(names).collect::<Vec<_>>()];
         for task in tasks {
-            let name = task.map_or("all stories".to_owned(), |task| task.to_string());
+            let name = task.map_or("all tasks".to_owned(), |task| task.to_string());
             let cells = scores.iter().map(|score| cell(task, *score));
             rows.push(std::iter::once(name).chain(cells).collect());
         }

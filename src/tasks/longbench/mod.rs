@@ -13,7 +13,7 @@ mod score;
 pub use dataset::{LongBenchDataset, LongBenchMetric, Suite, dataset};
 pub use inputs::LongBenchInputs;
 pub use prompts::LongBenchPrompts;
-pub use score::{LENGTH_GROUPS, group_of_length, mean_score, score};
+pub use score::{LENGTH_GROUPS, group_of_length, score};
 pub use task::LongBenchTask;
 
 use std::path::PathBuf;

@@ -34,15 +34,6 @@ pub fn score(
     row.answers.iter().map(one).fold(0.0, f64::max)
 }
 
-/// What LongBench reports of a data set: the mean times 100, to two decimals. `None` without
-/// scores.
-pub fn mean_score(scores: &[f64]) -> Option<f64> {
-    match scores.len() {
-        0 => None,
-        n => Some(two_decimals(100.0 * scores.iter().sum::<f64>() / n as f64)),
-    }
-}
-
 /// Index in [`LENGTH_GROUPS`].
 pub fn group_of_length(length: usize) -> usize {
     match length {
@@ -52,15 +43,12 @@ pub fn group_of_length(length: usize) -> usize {
     }
 }
 
-/// Rounded as Python's `round(x, 2)`: by the exact binary value.
-fn two_decimals(x: f64) -> f64 {
-    format!("{x:.2}").parse().unwrap_or(x)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::LONGBENCH;
     use super::*;
+    use crate::tasks::mean_score;
+    use crate::tasks::task::two_decimals;
     use serde_json::Value;
 
     /// [`mean_score`] of each of [`LENGTH_GROUPS`]; `None` for a group without rows. One score per

@@ -64,7 +64,7 @@ pub struct Outcome {
 
 /// One prompt and what all settings made of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Record {
+pub struct PromptRecord {
     /// The prompt's name.
     pub id: String,
     /// What it is about.
@@ -116,7 +116,7 @@ impl Runner<'_> {
     ///
     /// # Errors
     /// [`Error::Interrupted`], and every error that the next prompt would meet again.
-    pub fn run(&self, task: &mut dyn Task, interrupt: &Interrupt) -> Result<Vec<Record>> {
+    pub fn run(&self, task: &mut dyn Task, interrupt: &Interrupt) -> Result<Vec<PromptRecord>> {
         let mut progress =
             Progress::new(task.cases(), task.prompt_tokens(), self.quiet).counting("answered");
         let mut records = Vec::with_capacity(task.cases());
@@ -124,7 +124,7 @@ impl Runner<'_> {
         for index in 0..task.cases() {
             interrupt.check()?;
             let case = task.case(index)?;
-            let mut record = Record {
+            let mut record = PromptRecord {
                 id: case.id.clone(),
                 group: case.group.clone(),
                 part: case.part,
@@ -161,7 +161,7 @@ impl Runner<'_> {
         case: &Case,
         wanted: &Wanted,
         interrupt: &Interrupt,
-        record: &mut Record,
+        record: &mut PromptRecord,
     ) -> Result<Vec<Outcome>> {
         match self.holds_less_by_layer(case) {
             true => self.layer_by_layer(case, wanted, interrupt, record),
@@ -216,7 +216,7 @@ impl Runner<'_> {
         case: &Case,
         wanted: &Wanted,
         interrupt: &Interrupt,
-        record: &mut Record,
+        record: &mut PromptRecord,
     ) -> Result<Vec<Outcome>> {
         let start = Instant::now();
         let mut settings =
@@ -254,7 +254,7 @@ impl Runner<'_> {
         case: &Case,
         wanted: &Wanted,
         interrupt: &Interrupt,
-        record: &mut Record,
+        record: &mut PromptRecord,
     ) -> Result<Vec<Outcome>> {
         let start = Instant::now();
         let mut full = self.model.new_cache(case.prompt.len());

@@ -28,7 +28,7 @@ fn case() -> Case {
 }
 
 /// Runs `with` on a runner for `settings`, and an empty record.
-fn with_runner<R>(settings: &[Setting], with: impl FnOnce(&Runner, &mut Record) -> R) -> R {
+fn with_runner<R>(settings: &[Setting], with: impl FnOnce(&Runner, &mut PromptRecord) -> R) -> R {
     let model = embedded::needle_llama(&Compute::cpu()).unwrap();
     let tokenizer = embedded::needle_llama_tokenizer().unwrap();
     let c = model.config();
@@ -43,7 +43,7 @@ fn with_runner<R>(settings: &[Setting], with: impl FnOnce(&Runner, &mut Record) 
         batch: None,
         quiet: true,
     };
-    let mut record = Record {
+    let mut record = PromptRecord {
         id: String::new(),
         group: String::new(),
         part: None,

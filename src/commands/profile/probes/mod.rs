@@ -9,7 +9,7 @@ use super::probe_cache::ProbeCaches;
 use super::record::{ProbeRecord, ProbeSeconds, Status};
 use crate::commands::profile::ProfileConfig;
 use crate::commands::profile::batching::Batching;
-use crate::commands::profile::parts::Step;
+use crate::commands::profile::parts::ScheduledProbe;
 use crate::commands::profile::schedule::PrefixSchedule;
 use crate::error::{Error, Result};
 use crate::gate::Expected;
@@ -49,12 +49,12 @@ pub(super) struct Run<'a> {
     pub job: &'a Job,
     pub model: &'a Llama,
     /// How many are answered together, and by how many threads at the same time.
-    pub together: Batching,
+    pub batching: Batching,
     pub interrupt: &'a Interrupt,
 }
 
 /// What became of the probes so far; threads share it.
-struct Outcome {
+struct ProbeOutcomes {
     /// In the order of the plan.
     done: Vec<Option<(ProbeRecord, Vec<HeadMatrix>)>>,
     progress: Progress,
@@ -63,7 +63,7 @@ struct Outcome {
 }
 
 /// Ends the other walks, too, when one panics.
-struct EndOthers<'a>(&'a Mutex<Outcome>);
+struct EndOthers<'a>(&'a Mutex<ProbeOutcomes>);
 
 impl Drop for EndOthers<'_> {
     fn drop(&mut self) {
@@ -83,20 +83,21 @@ impl Run<'_> {
     /// # Errors
     /// [`Error::Interrupted`], and every error that the next probe would meet again: numbers that
     /// are not finite, a tokenizer that cannot decode, a bug.
-    pub fn probes(&self, reuse: &PrefixSchedule) -> Result<Probed> {
+    pub fn probes(&self, schedule: &PrefixSchedule) -> Result<Probed> {
         let (probes, start) = (self.job.plan.probes.len(), Instant::now());
-        let outcome = Mutex::new(Outcome {
+        let outcome = Mutex::new(ProbeOutcomes {
             done: (0..probes).map(|_| None).collect(),
-            progress: Progress::new(probes, reuse.run_tokens, self.config.reporter.quiet),
+            progress: Progress::new(probes, schedule.run_tokens, self.config.reporter.quiet),
             failed: None,
         });
         // The largest parts first, so that no thread is left alone with one at the end.
-        let mut parts: Vec<&[Step]> = reuse.parts.iter().map(Vec::as_slice).collect();
-        let tokens = |part: &[Step]| part.iter().map(|s| s.tokens - s.shared).sum::<usize>();
+        let mut parts: Vec<&[ScheduledProbe]> = schedule.parts.iter().map(Vec::as_slice).collect();
+        let tokens =
+            |part: &[ScheduledProbe]| part.iter().map(|s| s.tokens - s.shared).sum::<usize>();
         parts.sort_by_key(|part| std::cmp::Reverse(tokens(part)));
         let next = AtomicUsize::new(0);
         let walk = || self.walk(&parts, &next, &outcome);
-        match self.together.walks.min(parts.len()) {
+        match self.batching.walks.min(parts.len()) {
             0 | 1 => walk(),
             // One to a thread: a walk that waited for a thread could be taken by one that waits
             // within its own, which would then stand still.
@@ -119,7 +120,7 @@ impl Run<'_> {
             scores: vec![Vec::new(); self.config.scores.len()],
             prefill_secs: 0.0,
             decode_secs: 0.0,
-            batch: self.together.batch,
+            batch: self.batching.batch,
             gate_rule: self.inputs.gate.rule(),
         };
         for (record, scores) in done.into_iter().flatten() {
@@ -139,7 +140,12 @@ impl Run<'_> {
 
     /// Takes one of `parts` after the other, the one at `next` first, until none is left or
     /// something failed.
-    fn walk(&self, parts: &[&[Step]], next: &AtomicUsize, outcome: &Mutex<Outcome>) {
+    fn walk(
+        &self,
+        parts: &[&[ScheduledProbe]],
+        next: &AtomicUsize,
+        outcome: &Mutex<ProbeOutcomes>,
+    ) {
         let proceed = || {
             self.interrupt.check()?;
             match locked(outcome).failed {
@@ -157,7 +163,7 @@ impl Run<'_> {
                 top_k: self.config.top_k,
             },
             caches: ProbeCaches::new(self.model, most),
-            batch: self.together.batch,
+            batch: self.batching.batch,
             proceed: &proceed,
         };
         let _end_others = EndOthers(outcome);
@@ -172,9 +178,9 @@ impl Run<'_> {
     /// Runs the probes of one part, some at a time.
     fn part(
         &self,
-        mut steps: &[Step],
+        mut steps: &[ScheduledProbe],
         answering: &mut Answering,
-        outcome: &Mutex<Outcome>,
+        outcome: &Mutex<ProbeOutcomes>,
     ) -> Result<()> {
         while !steps.is_empty() {
             let (now, later) = steps.split_at(answering.batch.min(steps.len()));
@@ -236,7 +242,7 @@ impl Run<'_> {
 }
 
 /// What threads share; whoever panicked has ended the run.
-fn locked(outcome: &Mutex<Outcome>) -> MutexGuard<'_, Outcome> {
+fn locked(outcome: &Mutex<ProbeOutcomes>) -> MutexGuard<'_, ProbeOutcomes> {
     outcome.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -38,19 +38,19 @@ fn a_panic_ends_the_other_walks() {
     let job = Job::new(&config.probes, &inputs, NeedleSpans::Known).unwrap();
     let model = inputs.model.load(&Compute::cpu()).unwrap();
     let cut = Cut { batch: 1, work: &|tokens| tokens as f64 };
-    let reuse = PrefixSchedule::of_job(&job, false, Some(cut)).unwrap();
-    assert!(job.plan.probes.len() >= 40 && reuse.parts.len() >= 4);
-    let (together, interrupt) = (Batching { batch: 1, walks: 2 }, Interrupt::default());
+    let schedule = PrefixSchedule::of_job(&job, false, Some(cut)).unwrap();
+    assert!(job.plan.probes.len() >= 40 && schedule.parts.len() >= 4);
+    let (batching, interrupt) = (Batching { batch: 1, walks: 2 }, Interrupt::default());
     let run = Run {
         config: &config,
         inputs: &inputs,
         job: &job,
         model: &model,
-        together,
+        batching,
         interrupt: &interrupt,
     };
     let threads = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-    let ended = catch_unwind(AssertUnwindSafe(|| threads.install(|| run.probes(&reuse))));
+    let ended = catch_unwind(AssertUnwindSafe(|| threads.install(|| run.probes(&schedule))));
     let panic = ended.map(|_| "no panic").unwrap_err();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"broken"));
     // The other walk ends with the probe it is at; else it would have run all.
