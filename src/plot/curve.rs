@@ -18,7 +18,7 @@ const PLOT: (f64, f64) = (640.0, 420.0);
 
 /// The words of a curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CurveMeta<'a> {
+pub struct CurveCaption<'a> {
     /// What and whose: `head scores, sorted — needle-llama`.
     pub title: &'a str,
     /// What was measured.
@@ -33,7 +33,7 @@ pub struct CurveMeta<'a> {
 ///
 /// # Errors
 /// [`Error::Bug`] if there is no series, one has no heads, or the drawing fails.
-pub fn score_curve(series: &[(&str, &HeadMatrix)], meta: &CurveMeta) -> Result<Picture> {
+pub fn score_curve(series: &[(&str, &HeadMatrix)], meta: &CurveCaption) -> Result<Picture> {
     Picture::of(&scene(series, meta)?)
 }
 
@@ -87,7 +87,7 @@ impl Axes {
     }
 }
 
-pub(super) fn scene(series: &[(&str, &HeadMatrix)], meta: &CurveMeta) -> Result<Scene> {
+pub(super) fn scene(series: &[(&str, &HeadMatrix)], meta: &CurveCaption) -> Result<Scene> {
     let ranks = series.iter().map(|(_, m)| m.values().len()).max().unwrap_or(0);
     if ranks == 0 || series.iter().any(|(_, m)| m.values().is_empty()) {
         return Err(Error::bug("a score curve needs at least one series with at least one head"));
@@ -117,7 +117,13 @@ pub(super) fn scene(series: &[(&str, &HeadMatrix)], meta: &CurveMeta) -> Result<
     Ok(scene)
 }
 
-fn draw_axes(scene: &mut Scene, axes: &Axes, ticks: &[f64], labels: &[String], meta: &CurveMeta) {
+fn draw_axes(
+    scene: &mut Scene,
+    axes: &Axes,
+    ticks: &[f64],
+    labels: &[String],
+    meta: &CurveCaption,
+) {
     const LIGHT: Rgb = [0xe2, 0xe2, 0xe2];
     let plot = axes.plot;
     for (value, label) in ticks.iter().zip(labels) {

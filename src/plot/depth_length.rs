@@ -46,7 +46,7 @@ pub struct DepthLengthCell {
 
 /// The words of a depth × length heatmap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DepthLengthMeta<'a> {
+pub struct DepthLengthCaption<'a> {
     /// What and whose: `answers — needle-llama`.
     pub title: &'a str,
     /// What was measured: `gate rouge ≥ 0.5 · 120 of 135 probes passed`.
@@ -121,7 +121,7 @@ impl Sides {
 /// # Errors
 /// [`Error::Bug`] if there are no cells, two of the same place, or a number that is not finite, or
 /// if the drawing fails.
-pub fn depth_length(cells: &[DepthLengthCell], meta: &DepthLengthMeta) -> Result<Picture> {
+pub fn depth_length(cells: &[DepthLengthCell], meta: &DepthLengthCaption) -> Result<Picture> {
     Picture::of(&scene(cells, meta)?)
 }
 
@@ -139,7 +139,7 @@ pub(super) fn cell_center(
     Some(sides.grid(RowAxis::Depths).cell_center(column, row))
 }
 
-pub(super) fn scene(cells: &[DepthLengthCell], meta: &DepthLengthMeta) -> Result<Scene> {
+pub(super) fn scene(cells: &[DepthLengthCell], meta: &DepthLengthCaption) -> Result<Scene> {
     if cells.is_empty() {
         return Err(Error::bug("a depth x length heatmap needs at least one cell"));
     }

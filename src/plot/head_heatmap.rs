@@ -20,7 +20,7 @@ const WIDEST_BESIDE: f64 = 1000.0;
 
 /// The words of a heatmap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeatmapMeta<'a> {
+pub struct HeatmapCaption<'a> {
     /// Score and model: `inf — needle-llama`.
     pub title: &'a str,
     /// What was measured: `135 of 135 probes · lengths 256–2048 · mean per head`.
@@ -36,7 +36,7 @@ pub struct HeatmapMeta<'a> {
 ///
 /// # Errors
 /// [`Error::Bug`] if the matrix has no heads or the drawing fails.
-pub fn head_heatmap(scores: &HeadMatrix, meta: &HeatmapMeta) -> Result<Picture> {
+pub fn head_heatmap(scores: &HeadMatrix, meta: &HeatmapCaption) -> Result<Picture> {
     Picture::of(&scene(scores, meta)?)
 }
 
@@ -45,11 +45,11 @@ pub fn head_heatmap(scores: &HeadMatrix, meta: &HeatmapMeta) -> Result<Picture> 
 ///
 /// # Errors
 /// As [`head_heatmap`].
-pub fn head_heatmap_pair(pair: [(&HeadMatrix, HeatmapMeta); 2]) -> Result<Picture> {
+pub fn head_heatmap_pair(pair: [(&HeadMatrix, HeatmapCaption); 2]) -> Result<Picture> {
     Picture::of(&pair_scene(pair)?)
 }
 
-pub(super) fn pair_scene([first, second]: [(&HeadMatrix, HeatmapMeta); 2]) -> Result<Scene> {
+pub(super) fn pair_scene([first, second]: [(&HeadMatrix, HeatmapCaption); 2]) -> Result<Scene> {
     let (mut both, other) = (scene(first.0, &first.1)?, scene(second.0, &second.1)?);
     both.title = format!("{} | {}", both.title, other.title);
     let (width, height) = (f64::from(both.size.0), f64::from(both.size.1));
@@ -82,7 +82,7 @@ fn numbers(count: usize) -> Vec<String> {
     (0..count).map(|i| i.to_string()).collect()
 }
 
-pub(super) fn scene(scores: &HeadMatrix, meta: &HeatmapMeta) -> Result<Scene> {
+pub(super) fn scene(scores: &HeadMatrix, meta: &HeatmapCaption) -> Result<Scene> {
     let (layers, heads) = (scores.layers(), scores.heads());
     if layers == 0 || heads == 0 {
         return Err(Error::bug("a heatmap needs at least one head")

@@ -34,7 +34,7 @@ pub struct Line<'a> {
 
 /// The words of the picture and its level.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LinesMeta<'a> {
+pub struct LinesCaption<'a> {
     /// What and whose.
     pub title: &'a str,
     /// What was measured.
@@ -69,16 +69,16 @@ impl Axes {
 }
 
 /// Draws the lines; x from a little below the smallest to a little above the largest value,
-/// logarithmic, y from 0 to [`LinesMeta::highest`].
+/// logarithmic, y from 0 to [`LinesCaption::highest`].
 ///
 /// # Errors
 /// [`Error::Bug`] if there is no point, a number is not finite or an x is not above 0, or the
 /// drawing fails.
-pub fn lines(lines: &[Line], meta: &LinesMeta) -> Result<Picture> {
+pub fn lines(lines: &[Line], meta: &LinesCaption) -> Result<Picture> {
     Picture::of(&scene(lines, meta)?)
 }
 
-pub(super) fn scene(lines: &[Line], meta: &LinesMeta) -> Result<Scene> {
+pub(super) fn scene(lines: &[Line], meta: &LinesCaption) -> Result<Scene> {
     let all = || lines.iter().flat_map(|l| &l.points);
     let bad = |p: &LinePoint| {
         let ends = p.interval.unwrap_or_default();
@@ -137,7 +137,7 @@ fn draw_axes(
     axes: &Axes,
     x_ticks: &[f64],
     (ticks, labels): (&[f64], &[String]),
-    meta: &LinesMeta,
+    meta: &LinesCaption,
 ) {
     let plot = axes.plot;
     for (value, label) in ticks.iter().zip(labels) {
@@ -189,8 +189,8 @@ fn draw_line(scene: &mut Scene, axes: &Axes, i: usize, count: usize, line: &Line
 mod tests {
     use super::*;
 
-    fn meta<'a>() -> LinesMeta<'a> {
-        LinesMeta {
+    fn meta<'a>() -> LinesCaption<'a> {
+        LinesCaption {
             title: "t",
             subtitle: "s",
             x_label: "budget (tokens per head)",

@@ -22,12 +22,12 @@ pub mod render;
 pub mod scene;
 pub mod series;
 
-pub use curve::{CurveMeta, score_curve};
-pub use depth_length::{DepthLengthCell, DepthLengthMeta, RowAxis, depth_length};
-pub use head_heatmap::{HeatmapMeta, head_heatmap, head_heatmap_pair};
-pub use lines::{Line, LinePoint, LinesMeta, lines};
-pub use observe::{MapCells, ObserveMeta, ObservedHead, observed_head};
-pub use panels::{Panel, PanelsMeta, panels};
+pub use curve::{CurveCaption, score_curve};
+pub use depth_length::{DepthLengthCaption, DepthLengthCell, RowAxis, depth_length};
+pub use head_heatmap::{HeatmapCaption, head_heatmap, head_heatmap_pair};
+pub use lines::{Line, LinePoint, LinesCaption, lines};
+pub use observe::{MapCells, ObserveCaption, ObservedHead, observed_head};
+pub use panels::{Panel, PanelsCaption, panels};
 pub use render::PNG_SCALE;
 
 use crate::error::Result;

@@ -34,7 +34,7 @@ pub struct Panel<'a> {
 
 /// The words of the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PanelsMeta<'a> {
+pub struct PanelsCaption<'a> {
     /// What and whose.
     pub title: &'a str,
     /// What was measured.
@@ -95,11 +95,11 @@ impl Layout {
 /// # Errors
 /// [`Error::Bug`] if there are no panels, one has no cells, two cells of the same place or a value
 /// that is not finite, or if the drawing fails.
-pub fn panels(panels: &[Panel], meta: &PanelsMeta) -> Result<Picture> {
+pub fn panels(panels: &[Panel], meta: &PanelsCaption) -> Result<Picture> {
     Picture::of(&scene(panels, meta)?)
 }
 
-pub(super) fn scene(panels: &[Panel], meta: &PanelsMeta) -> Result<Scene> {
+pub(super) fn scene(panels: &[Panel], meta: &PanelsCaption) -> Result<Scene> {
     let bad = |c: &DepthLengthCell| !c.depth.is_finite() || c.value.is_some_and(|v| !v.is_finite());
     if panels.is_empty() || panels.iter().any(|p| p.cells.is_empty() || p.cells.iter().any(bad)) {
         return Err(Error::bug("a picture of panels needs cells with finite numbers in each"));
@@ -210,8 +210,12 @@ mod tests {
             .enumerate()
             .map(|(i, title)| Panel { title, cells: if i % 2 == 0 { &a } else { &b } })
             .collect();
-        let meta =
-            PanelsMeta { title: "t", subtitle: "s", value_label: "share", rows: RowAxis::Depths };
+        let meta = PanelsCaption {
+            title: "t",
+            subtitle: "s",
+            value_label: "share",
+            rows: RowAxis::Depths,
+        };
         let scene = scene(&list, &meta).unwrap();
         let layout = Layout::new(7, &Sides::of(&a), 20.0, 70.0);
         // 4 x 4 x 2 = 32 >= 21, 3 x 3 x 2 = 18 is not.
@@ -235,8 +239,12 @@ mod tests {
 
     #[test]
     fn no_panels_or_no_numbers_are_bugs() {
-        let meta =
-            PanelsMeta { title: "t", subtitle: "s", value_label: "share", rows: RowAxis::Depths };
+        let meta = PanelsCaption {
+            title: "t",
+            subtitle: "s",
+            value_label: "share",
+            rows: RowAxis::Depths,
+        };
         assert_eq!(scene(&[], &meta).unwrap_err().exit_code(), 1);
         let nan = cells(f64::NAN);
         let panel = Panel { title: "a", cells: &nan };

@@ -6,14 +6,14 @@ use super::scene::{Rect, Scene, Shape};
 use super::*;
 use crate::HeadMatrix;
 
-const META: HeatmapMeta = HeatmapMeta {
+const META: HeatmapCaption = HeatmapCaption {
     title: "inf — needle-llama",
     subtitle: "135 of 135 probes · lengths 256–2048 · mean per head",
     score_label: "inf (mean per head)",
 };
-const CURVE: CurveMeta =
-    CurveMeta { title: "sorted head scores", subtitle: "135 probes", score_label: "score" };
-const ANSWERS: DepthLengthMeta = DepthLengthMeta {
+const CURVE: CurveCaption =
+    CurveCaption { title: "sorted head scores", subtitle: "135 probes", score_label: "score" };
+const ANSWERS: DepthLengthCaption = DepthLengthCaption {
     title: "answers — needle-llama",
     subtitle: "gate rouge ≥ 0.5",
     value_label: "mean gate value",
@@ -248,7 +248,7 @@ fn fewer_than_ten_heads_above_zero_are_counted() {
 #[test]
 fn hostile_titles_give_valid_documents() {
     let title = "<script>alert(\"x\")</script> & 'שלום' \u{202e}rtl \u{0}\u{1b}[31m\u{ffff} 模型";
-    let meta = HeatmapMeta { title, subtitle: title, score_label: title };
+    let meta = HeatmapCaption { title, subtitle: title, score_label: title };
     let scores = sample(6, 8, 1.0);
     let picture = head_heatmap(&scores, &meta).unwrap();
     for svg in [&picture.svg, &score_curve(&[(title, &scores)], &CURVE).unwrap().svg] {
@@ -313,17 +313,17 @@ fn assert_well_formed(svg: &str) {
 #[test]
 fn long_names_are_shortened_not_clipped() {
     let name = "an-organisation-with-a-long-name/".repeat(8);
-    let meta = HeatmapMeta { title: &name, subtitle: &name, score_label: &name };
+    let meta = HeatmapCaption { title: &name, subtitle: &name, score_label: &name };
     assert_legible(&head_heatmap::scene(&sample(6, 8, 1.0), &meta).unwrap());
     assert_legible(&head_heatmap::scene(&sample(80, 64, 1.0), &meta).unwrap());
-    let meta = DepthLengthMeta {
+    let meta = DepthLengthCaption {
         title: &name,
         subtitle: &name,
         value_label: &name,
         rows: RowAxis::Depths,
     };
     assert_legible(&depth_length::scene(&answers(3, 4), &meta).unwrap());
-    let meta = CurveMeta { title: &name, subtitle: &name, score_label: &name };
+    let meta = CurveCaption { title: &name, subtitle: &name, score_label: &name };
     let scores = sample(6, 8, 1.0);
     assert_legible(&curve::scene(&[(&name, &scores), ("b", &scores)], &meta).unwrap());
 }
@@ -431,9 +431,10 @@ fn equal_input_gives_equal_bytes_and_both_files() {
 #[test]
 fn notdef_is_drawn_for_characters_that_the_font_lacks() {
     // Bitmaps show an empty box, never an error.
-    let meta = HeatmapMeta { title: "模型 🦙", ..META };
+    let meta = HeatmapCaption { title: "模型 🦙", ..META };
     let with = Pixels::of(&head_heatmap(&sample(2, 2, 1.0), &meta).unwrap());
-    let without =
-        Pixels::of(&head_heatmap(&sample(2, 2, 1.0), &HeatmapMeta { title: "", ..META }).unwrap());
+    let without = Pixels::of(
+        &head_heatmap(&sample(2, 2, 1.0), &HeatmapCaption { title: "", ..META }).unwrap(),
+    );
     assert!(with.rgb != without.rgb);
 }

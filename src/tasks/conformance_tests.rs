@@ -32,7 +32,8 @@ fn every_benchmark_says_what_it_is() {
     assert_eq!(names.len(), registry().len());
     for info in registry().iter().map(|b| b.info()) {
         assert!(!info.title.is_empty() && info.source.contains("https://"), "{info:?}");
-        assert!(info.takes.iter().all(|option| OPTIONS.contains(option)), "{info:?}");
+        assert!(info.takes.iter().all(|(option, _)| OPTIONS.contains(option)), "{info:?}");
+        assert!(info.takes.iter().all(|(_, meaning)| !meaning.is_empty()), "{info:?}");
     }
     // The one that is asked where nothing is said has a place for the answer, and no label.
     let first = registry()[0].info();
@@ -45,7 +46,7 @@ fn a_name_chooses_its_benchmark_or_asks_for_rows() {
     for info in registry().iter().map(|b| b.info()) {
         let with_list = format!("{}:{}", info.name, info.list);
         let name = if info.list.is_empty() { info.name } else { &with_list };
-        let data = info.takes.contains(&"--task-data");
+        let data = info.meaning("--task-data").is_some();
         let source = chosen(name, data, Purpose::Evaluate).unwrap();
         assert_eq!((source.info(), source.probes().is_some()), (info, info.has_places));
         match chosen(name, false, Purpose::Evaluate) {
@@ -65,9 +66,22 @@ fn a_name_chooses_its_benchmark_or_asks_for_rows() {
 }
 
 #[test]
+fn help_names_who_takes_an_option() {
+    let both = [Purpose::Profile, Purpose::Evaluate];
+    for (purpose, option) in both.into_iter().flat_map(|p| OPTIONS.map(|o| (p, o))) {
+        let help = option_help(option, "What it is", purpose);
+        for info in registry().iter().map(|b| b.info()) {
+            let usable = info.has_places || purpose == Purpose::Evaluate;
+            let named = help.split([' ', ',', ':']).any(|word| word == info.name);
+            assert_eq!(named, usable && info.meaning(option).is_some(), "{}: {help}", info.name);
+        }
+    }
+}
+
+#[test]
 fn what_a_benchmark_does_not_take_is_refused_with_those_that_do() {
     for info in registry().iter().map(|b| b.info()) {
-        if info.takes.contains(&"--task-data") {
+        if info.meaning("--task-data").is_some() {
             continue;
         }
         let e = chosen(info.name, true, Purpose::Evaluate).err().unwrap();

@@ -29,7 +29,8 @@ pub(crate) use inputs::TaskProvenance;
 pub use inputs::{Common, TaskInputs};
 pub use probe_inputs::{ProbeCases, ProbeInputs};
 pub use source::{
-    Benchmark, BenchmarkInfo, Purpose, TaskOptions, TaskSource, choose, names, task_help,
+    Benchmark, BenchmarkInfo, Purpose, TaskOptions, TaskSource, choose, names, option_help,
+    task_help,
 };
 pub use task::{Case, Metric, Part, Task, mean_score};
 pub use text_inputs::{DataFile, TextInputs};

@@ -20,13 +20,18 @@ pub struct BenchmarkInfo {
     pub source: &'static str,
     /// What may stand behind the colon of `--task`, as an example; empty where nothing may.
     pub list: &'static str,
-    /// Which of the options of tasks it takes.
-    pub takes: &'static [&'static str],
+    /// Which of the options of tasks it takes, each with what it means here.
+    pub takes: &'static [(&'static str, &'static str)],
     /// Whether it is known where in a prompt the answer stands, so that heads can be scored.
     pub has_places: bool,
 }
 
 impl BenchmarkInfo {
+    /// What one of the options of tasks means here; `None` if it is not taken.
+    pub fn meaning(&self, option: &str) -> Option<&'static str> {
+        self.takes.iter().find(|(taken, _)| *taken == option).map(|(_, meaning)| *meaning)
+    }
+
     /// The name in file names and titles; `None` for the benchmark that is asked where nothing else
     /// is said.
     pub fn label(&self) -> Option<&'static str> {
@@ -149,9 +154,9 @@ impl<'a> TaskOptions<'a> {
             ("--code-similarity", self.text.code_similarity.is_some()),
             ("--max-prompt-tokens", self.text.max_prompt_tokens.is_some()),
         ];
-        let untaken = options.iter().find(|(o, given)| *given && !info.takes.contains(o));
+        let untaken = options.iter().find(|(o, given)| *given && info.meaning(o).is_none());
         if let Some((option, _)) = untaken {
-            let takers = infos().filter(|other| other.takes.contains(option));
+            let takers = infos().filter(|other| other.meaning(option).is_some());
             let takers =
                 takers.filter(|other| other.has_places || self.purpose != Purpose::Profile);
             return Err(Error::usage(format!("{option} is for other tasks"))
@@ -207,6 +212,20 @@ pub fn task_help(purpose: Purpose) -> String {
     let names: Vec<String> = usable().map(|i| format!("{} ({})", i.name, i.title)).collect();
     let lists = lists(usable()).join(", ");
     format!("What the model is asked: {}; parts of it behind a colon: {lists}", names.join(", "))
+}
+
+/// The help of an option of tasks, for `purpose`: `what` it is, and what it means for each benchmark.
+pub fn option_help(option: &str, what: &str, purpose: Purpose) -> String {
+    let mut meanings: Vec<(Vec<&str>, &str)> = Vec::new();
+    for info in infos().filter(|i| i.has_places || purpose == Purpose::Evaluate) {
+        let Some(meaning) = info.meaning(option) else { continue };
+        match meanings.iter_mut().find(|(_, same)| *same == meaning) {
+            Some((names, _)) => names.push(info.name),
+            None => meanings.push((vec![info.name], meaning)),
+        }
+    }
+    let parts = meanings.iter().map(|(names, text)| format!("{}: {text}", names.join(", ")));
+    format!("{what}. {}", parts.collect::<Vec<_>>().join("; "))
 }
 
 /// An example of a list behind the colon, of each that has one: `babilong:qa1..qa5`.

@@ -17,7 +17,7 @@ use crate::config::AtOption;
 use crate::error::{Error, Result};
 use crate::heads::Granularity;
 use crate::heads::HeadMatrix;
-use crate::plot::{HeatmapMeta, head_heatmap};
+use crate::plot::{HeatmapCaption, head_heatmap};
 use crate::system::Reporter;
 use crate::system::atomic;
 
@@ -145,7 +145,7 @@ fn draw(allocation: &Allocation, dir: &Path) -> Result<[std::path::PathBuf; 2]> 
         Granularity::KvHead => "KV heads",
         Granularity::QueryHead => "query heads",
     };
-    let meta = HeatmapMeta {
+    let meta = HeatmapCaption {
         title: &format!("{method} budget — {name}"),
         subtitle: &format!(
             "{} tokens per head on average, {} of them the window · {heads} · {}",

@@ -8,7 +8,8 @@ use super::setting::{FULL, Setting};
 use super::table::Row;
 use crate::error::Result;
 use crate::plot::{
-    DepthLengthCell, Line, LinePoint, LinesMeta, Panel, PanelsMeta, Picture, RowAxis, lines, panels,
+    DepthLengthCell, Line, LinePoint, LinesCaption, Panel, PanelsCaption, Picture, RowAxis, lines,
+    panels,
 };
 use crate::tasks::Part;
 
@@ -71,7 +72,10 @@ fn maps(made: &EvaluateRun, budget: usize, settings: &[usize]) -> Result<Picture
         made.config.task.info().name,
         made.inputs.model().name
     );
-    panels(&list, &PanelsMeta { title: &title, subtitle: &subtitle, value_label: "accuracy", rows })
+    panels(
+        &list,
+        &PanelsCaption { title: &title, subtitle: &subtitle, value_label: "accuracy", rows },
+    )
 }
 
 /// The groups of prompts, in the order of the prompts.
@@ -145,7 +149,7 @@ fn curves(made: &EvaluateRun, x: &dyn Fn(&Row) -> Option<f64>, x_label: &str) ->
     );
     lines(
         &list,
-        &LinesMeta {
+        &LinesCaption {
             title: &format!(
                 "{}: accuracy and cache — {}",
                 made.config.task.info().name,

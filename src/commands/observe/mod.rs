@@ -30,7 +30,7 @@ use crate::error::Result;
 use crate::eviction::{QueryRows, TokenStats, Wanted};
 use crate::job::{self, MemoryEstimate};
 use crate::model::{AttentionMap, Compute, Llama, MapOf, ModelConfig};
-use crate::plot::{MapCells, ObserveMeta, ObservedHead, Picture, observed_head};
+use crate::plot::{MapCells, ObserveCaption, ObservedHead, Picture, observed_head};
 use crate::system::atomic;
 
 /// Cells along a side of a map, at most.
@@ -138,7 +138,7 @@ fn draw(
         weighted: (&weighted, &view.weighted),
         sinks: observed.sinks,
     };
-    let meta = ObserveMeta {
+    let meta = ObserveCaption {
         title: &format!(
             "layer {}, head {} (values of KV head {}) — {}",
             head.layer, head.head, head.kv_head, observed.model

@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::heads::HeadMatrix;
 use crate::needle::SubTask;
 use crate::plot::{
-    CurveMeta, DepthLengthCell, DepthLengthMeta, HeatmapMeta, Picture, RowAxis, depth_length,
-    head_heatmap, head_heatmap_pair, score_curve,
+    CurveCaption, DepthLengthCaption, DepthLengthCell, HeatmapCaption, Picture, RowAxis,
+    depth_length, head_heatmap, head_heatmap_pair, score_curve,
 };
 
 /// The pictures of a run, each with its name without an extension. `needles` are scores of the same
@@ -35,7 +35,7 @@ pub(super) fn draw(
     let main = pooled(results).filter(|r| r.score.info().main);
     let main: Vec<(&str, &HeadMatrix)> = main.map(|r| (r.score.name(), &r.mean)).collect();
     if !main.is_empty() {
-        let meta = CurveMeta {
+        let meta = CurveCaption {
             title: &format!("head scores, sorted — {}", whose(made, None)),
             subtitle: &subtitle(made, None),
             score_label: "score (mean per head)",
@@ -74,7 +74,7 @@ fn heatmap(made: &ProfileRun, result: &ScoreResult) -> Result<Picture> {
     let name = result.score.name();
     head_heatmap(
         &result.mean,
-        &HeatmapMeta {
+        &HeatmapCaption {
             title: &format!("{name} — {}", whose(made, result.task)),
             subtitle: &subtitle(made, result.task),
             score_label: name,
@@ -93,12 +93,12 @@ fn reasoning_beside_retrieval(
     let needles = needles.iter().find(|(name, _)| *name == retrieval);
     let (Some(stories), Some((_, needles))) = (stories, needles) else { return Ok(None) };
     let model = &made.inputs.model.name;
-    let left = HeatmapMeta {
+    let left = HeatmapCaption {
         title: &format!("{reasoning} — {}", whose(made, None)),
         subtitle: &subtitle(made, None),
         score_label: reasoning,
     };
-    let right = HeatmapMeta {
+    let right = HeatmapCaption {
         title: &format!("{retrieval} — {model}, needles"),
         subtitle: "from the head_score file of an earlier run · mean per head",
         score_label: retrieval,
@@ -133,7 +133,7 @@ fn answers(made: &ProfileRun) -> Result<Picture> {
     }
     depth_length(
         &cells,
-        &DepthLengthMeta {
+        &DepthLengthCaption {
             title: &format!("answers — {}", whose(made, None)),
             subtitle: &format!(
                 "{} · {} of {} probes passed",

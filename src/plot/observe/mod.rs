@@ -63,7 +63,7 @@ pub struct ObservedHead<'a> {
 
 /// The words of the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ObserveMeta<'a> {
+pub struct ObserveCaption<'a> {
     /// Which head of which model.
     pub title: &'a str,
     /// What it looked at.
@@ -75,11 +75,11 @@ pub struct ObserveMeta<'a> {
 /// # Errors
 /// [`Error::Bug`] if there are fewer than two tokens, the lengths do not fit each other, a number
 /// is negative or not finite, or the drawing fails.
-pub fn observed_head(head: &ObservedHead, meta: &ObserveMeta) -> Result<Picture> {
+pub fn observed_head(head: &ObservedHead, meta: &ObserveCaption) -> Result<Picture> {
     Picture::of(&scene(head, meta)?)
 }
 
-fn scene(head: &ObservedHead, meta: &ObserveMeta) -> Result<Scene> {
+fn scene(head: &ObservedHead, meta: &ObserveCaption) -> Result<Scene> {
     check(head)?;
     let width = RIGHT.right() + MARGIN;
     let mut scene = Scene::new(meta.title, width, LOWER.bottom() + 84.0 + MARGIN);
@@ -227,8 +227,8 @@ mod tests {
         }
     }
 
-    const META: ObserveMeta =
-        ObserveMeta { title: "layer 3, head 5 — needle-llama", subtitle: "512 tokens" };
+    const META: ObserveCaption =
+        ObserveCaption { title: "layer 3, head 5 — needle-llama", subtitle: "512 tokens" };
 
     #[test]
     fn heads_of_all_lengths_and_sizes_are_legible() {
@@ -239,7 +239,7 @@ mod tests {
             }
         }
         let long = "an-organisation-with-a-long-name/".repeat(8);
-        let meta = ObserveMeta { title: &long, subtitle: &long };
+        let meta = ObserveCaption { title: &long, subtitle: &long };
         assert_legible(&scene(&Sample::new(512, 4, 1.0).head(), &meta).unwrap());
     }
 

@@ -42,7 +42,23 @@ static INFO: BenchmarkInfo = BenchmarkInfo {
     title: "the facts of a story, scattered",
     source: "BABILong, https://arxiv.org/abs/2406.10149",
     list: "qa1..qa5",
-    takes: &["--task-data", "--samples", "--prompts"],
+    takes: &[
+        (
+            "--task-data",
+            "rows whose path says the task (qa1), .json, .jsonl or .arrow, or a folder of them \
+             [default: stories that are told here]",
+        ),
+        (
+            "--samples",
+            "stories of each task at every length [default: 20], or rows of each file [default: \
+             all]",
+        ),
+        (
+            "--prompts",
+            "JSON files with what is put around stories, by task, such as BABILong's own \
+             [default: --template]",
+        ),
+    ],
     has_places: true,
 };
 

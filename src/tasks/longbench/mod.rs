@@ -34,7 +34,21 @@ static INFO: BenchmarkInfo = BenchmarkInfo {
     title: "rows of LongBench",
     source: "LongBench, https://arxiv.org/abs/2308.14508",
     list: "hotpotqa,qasper",
-    takes: &["--task-data", "--samples", "--prompts", "--code-similarity", "--max-prompt-tokens"],
+    takes: &[
+        ("--task-data", "its JSON lines as distributed, or a folder of them"),
+        ("--samples", "rows of each data set [default: all]"),
+        (
+            "--prompts",
+            "JSON files with prompts (dataset2prompt.json) or lengths of answers \
+             (dataset2maxlen.json) by data set [default: headprof's own wording]",
+        ),
+        ("--code-similarity", "of lines of code [default: levenshtein]"),
+        (
+            "--max-prompt-tokens",
+            "longer prompts are shortened in the middle [default: what the model has room for \
+             beside the answer]",
+        ),
+    ],
     has_places: false,
 };
 

@@ -38,7 +38,22 @@ static INFO: BenchmarkInfo = BenchmarkInfo {
     title: "RULER's tasks, made to any length, or its own rows",
     source: "RULER, https://arxiv.org/abs/2404.06654",
     list: "niah_single_1,vt",
-    takes: &["--task-data", "--samples", "--max-prompt-tokens"],
+    takes: &[
+        (
+            "--task-data",
+            "rows whose path says the task (niah_single_1), .jsonl, or a folder of them [default: \
+             rows that are made here]",
+        ),
+        (
+            "--samples",
+            "rows of each task at every length [default: 20], or of each file [default: all]",
+        ),
+        (
+            "--max-prompt-tokens",
+            "longer prompts are shortened in the middle [default: what the model has room for \
+             beside the answer]",
+        ),
+    ],
     has_places: false,
 };
 
