@@ -1,4 +1,4 @@
-//! [`PackedSequence`]: tokens of one sequence in a pass; [`RowSink`]: where their attention rows go.
+//! [`PackedSequence`]: tokens of one sequence in a pass; [`RowSink`]: where their rows go.
 
 use burn::prelude::*;
 

@@ -214,7 +214,8 @@ pub fn task_help(purpose: Purpose) -> String {
     format!("What the model is asked: {}; parts of it behind a colon: {lists}", names.join(", "))
 }
 
-/// The help of an option of tasks, for `purpose`: `what` it is, and what it means for each benchmark.
+/// The help of an option of tasks, for `purpose`: `what` it is, and what it means for each
+/// benchmark.
 pub fn option_help(option: &str, what: &str, purpose: Purpose) -> String {
     let mut meanings: Vec<(Vec<&str>, &str)> = Vec::new();
     for info in infos().filter(|i| i.has_places || purpose == Purpose::Evaluate) {

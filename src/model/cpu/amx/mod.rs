@@ -53,9 +53,9 @@ const ROWS_AT_ONCE: usize = 512;
 
 /// `x`, `[m, K]`, `· w`, `[K, N]`, for each of `weights`.
 ///
-/// `None` without such a unit, for few rows ([`gemv`](super::gemv)), for sizes that do not match, for
-/// `x` that is not in host memory in f32, and for weights that do not lie there row by row, in any
-/// type of floats; the caller then does without.
+/// `None` without such a unit, for few rows ([`gemv`](super::gemv)), for sizes that do not match,
+/// for `x` that is not in host memory in f32, and for weights that do not lie there row by row, in
+/// any type of floats; the caller then does without.
 pub fn products<const W: usize>(x: &Tensor<2>, weights: [&Tensor<2>; W]) -> Option<[Tensor<2>; W]> {
     let (unit, [m, inner]) = (Unit::get()?, x.dims());
     if m <= FEW || inner == 0 || weights.iter().any(|w| w.dims()[0] != inner || w.dims()[1] == 0) {
