@@ -69,6 +69,7 @@ fn verify_takes_the_device_options_of_a_profile() {
     fails(&["verify", dir, "--gpu", "0", "--device", "cpu"], 2, &["cannot be used with"]);
     let output = headprof(&["verify", dir, "--dtype", "f32", "--threads", "1"]);
     assert!(output.status.success() && output.stderr.is_empty(), "{}", stderr(&output));
+    assert!(output.stdout.ends_with(b"computes what transformers computes.\n"));
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -390,8 +390,8 @@ impl fmt::Display for Verification {
         }
         writeln!(f)?;
         match self.passed {
-            true => write!(f, "This build computes what transformers computes."),
-            false => write!(f, "This build does NOT compute what transformers computes."),
+            true => writeln!(f, "This build computes what transformers computes."),
+            false => writeln!(f, "This build does NOT compute what transformers computes."),
         }
     }
 }
