@@ -8,8 +8,6 @@ use serde_json::Value;
 
 use super::{Run, fails, files_in, headprof, main_scores, scores, stderr, text};
 
-/// The scores that are also written for each task.
-
 /// Two tasks x two stories x two lengths = 8 probes, all accepted, beside a profile with needles.
 struct Stories {
     needles: Run,
