@@ -5,11 +5,7 @@
 //! ids are run here, the golden's own continuation fed back, so that a row is compared even where
 //! an earlier greedy choice differs.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-
-use burn::tensor::DType;
-use serde::Serialize;
 
 use crate::cli::VerifyArgs;
 use crate::config::{ComputeConfig, ModelChoice, Surroundings};
@@ -21,106 +17,14 @@ use crate::model::{Llama, ModelConfig};
 use crate::system::Reporter;
 
 mod golden;
+mod report;
 
 use golden::Golden;
+use report::enough_equal;
+pub use report::{Agreement, Difference, Tolerances, Verification};
 
 /// Prompt tokens per prefill pass.
 const CHUNK: usize = 512;
-
-/// How far apart two computations of the same model may be.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Tolerances {
-    /// Logits, relative to the largest |logit| of the golden.
-    pub logits: f32,
-    /// Attention weights, absolute.
-    pub attention: f32,
-    /// Share of greedy ids, of the answer and in the prompt together, that must be equal and not
-    /// merely as good.
-    pub equal_ids: f64,
-}
-
-impl Tolerances {
-    /// What rounding explains. In 16 bits a number has 8 (bf16) or 11 (f16) significant bits, and
-    /// errors add up over the layers. What passes for a tie is then so wide that most wrong ids
-    /// would, too: there nine of ten ids must be the same.
-    pub fn of(dtype: DType) -> Self {
-        match dtype {
-            DType::F32 | DType::F64 => Self { logits: 1e-4, attention: 1e-5, equal_ids: 0.0 },
-            _ => Self { logits: 5e-2, attention: 2e-2, equal_ids: 0.9 },
-        }
-    }
-}
-
-/// A largest difference and where it is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Difference {
-    /// The difference.
-    pub largest: f32,
-    /// Where: row, and token id or layer, head and key.
-    pub place: String,
-}
-
-/// How many greedy ids agree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Agreement {
-    /// Ids compared.
-    pub total: usize,
-    /// Ids that are equal.
-    pub equal: usize,
-    /// Ids that differ, but whose logits here are equal within the tolerance.
-    pub tied: usize,
-}
-
-impl Agreement {
-    /// Whether every id is equal, or as good.
-    pub fn complete(&self) -> bool {
-        self.equal + self.tied == self.total
-    }
-}
-
-/// What [`verify`] measured.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Verification {
-    /// The checkpoint's folder.
-    pub model: String,
-    /// The golden file.
-    pub golden: String,
-    /// The version of transformers that wrote it, if it says so.
-    pub transformers: Option<String>,
-    /// `model_type` of the checkpoint.
-    pub family: String,
-    /// Layers, `L`.
-    pub layers: usize,
-    /// Query heads per layer, `H`.
-    pub heads: usize,
-    /// Where this build computed: `cpu` or `cuda:N`.
-    pub device: String,
-    /// Type of weights and activations here.
-    pub dtype: String,
-    /// Tokens of the prompt, `T`.
-    pub prompt_tokens: usize,
-    /// Queries compared: the prompt's last token and all but the last generated one.
-    pub rows: usize,
-    /// Largest difference of logits, relative to the largest |logit| of the golden.
-    pub logits: Difference,
-    /// Largest difference of attention weights.
-    pub attention: Difference,
-    /// Greedy ids after each compared row.
-    pub greedy: Agreement,
-    /// Greedy ids after each token of the prompt.
-    pub argmax: Agreement,
-    /// What is allowed.
-    pub tolerances: Tolerances,
-    /// Whether all are within the tolerances.
-    pub passed: bool,
-}
-
-impl Verification {
-    /// Whether this build computes what transformers computes, within the tolerances.
-    pub fn passed(&self) -> bool {
-        self.passed
-    }
-}
 
 /// What to verify, without contradictions.
 #[derive(Debug, Clone)]
@@ -321,12 +225,6 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Whether as many ids are equal as `tolerances` want.
-fn enough_equal(greedy: Agreement, argmax: Agreement, tolerances: Tolerances) -> bool {
-    let (equal, total) = (greedy.equal + argmax.equal, greedy.total + argmax.total);
-    equal as f64 >= tolerances.equal_ids * total as f64
-}
-
 /// Counts whether `logits` choose `id`, or something within `slack` of it.
 fn count(agreement: &mut Agreement, logits: &[f32], id: u32, slack: f32) {
     let chosen = crate::generate::argmax(logits);
@@ -338,70 +236,10 @@ fn count(agreement: &mut Agreement, logits: &[f32], id: u32, slack: f32) {
     }
 }
 
-impl fmt::Display for Verification {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let by = match &self.transformers {
-            Some(version) => format!(" (transformers {version})"),
-            None => String::new(),
-        };
-        writeln!(f, "model     {}", self.model)?;
-        writeln!(f, "golden    {}{by}", self.golden)?;
-        writeln!(
-            f,
-            "here      {}, {} layers x {} heads, {} on {}; {} prompt tokens, {} rows",
-            self.family,
-            self.layers,
-            self.heads,
-            self.dtype,
-            self.device,
-            self.prompt_tokens,
-            self.rows
-        )?;
-        writeln!(f)?;
-        writeln!(f, "{:<28} {:>12} {:>12}", "largest difference", "measured", "tolerance")?;
-        let t = self.tolerances;
-        for (what, difference, tolerance) in [
-            ("logits / largest |logit|", &self.logits, t.logits),
-            ("attention weights", &self.attention, t.attention),
-        ] {
-            let verdict = verdict(difference.largest <= tolerance);
-            let (largest, place) = (difference.largest, &difference.place);
-            writeln!(f, "{what:<28} {largest:>12.1e} {tolerance:>12.0e}  {verdict:<6}  {place}")?;
-        }
-        for (what, agreement) in
-            [("greedy ids of the answer", self.greedy), ("greedy ids in the prompt", self.argmax)]
-        {
-            let equal = format!("{}/{}", agreement.equal, agreement.total);
-            let verdict = verdict(agreement.complete());
-            write!(f, "{what:<28} {equal:>12} {:>12}  {verdict:<6}", agreement.total)?;
-            match agreement.tied {
-                0 => writeln!(f)?,
-                n => writeln!(f, "  {n} more differ by a tie only")?,
-            }
-        }
-        if t.equal_ids > 0.0 {
-            let (equal, total) =
-                (self.greedy.equal + self.argmax.equal, self.greedy.total + self.argmax.total);
-            let share = 100.0 * equal as f64 / total.max(1) as f64;
-            let verdict = verdict(enough_equal(self.greedy, self.argmax, t));
-            let wanted = format!(">= {:.0} %", 100.0 * t.equal_ids);
-            let share = format!("{share:.1} %");
-            writeln!(f, "{:<28} {share:>12} {wanted:>12}  {verdict}", "greedy ids without ties")?;
-        }
-        writeln!(f)?;
-        match self.passed {
-            true => writeln!(f, "This build computes what transformers computes."),
-            false => writeln!(f, "This build does NOT compute what transformers computes."),
-        }
-    }
-}
-
-fn verdict(within: bool) -> &'static str {
-    if within { "ok" } else { "DIFFERS" }
-}
-
 #[cfg(test)]
 mod tests {
+    use burn::tensor::DType;
+
     use super::*;
     use crate::model::Compute;
 
