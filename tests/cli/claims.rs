@@ -62,6 +62,12 @@ fn files_are_written_in_two_places() {
     }
 }
 
+/// docs/architecture.md: one place writes what a user should know.
+#[test]
+fn notes_and_warnings_are_written_in_one_place() {
+    assert_eq!(sources_with(&["\"note: ", "\"warning: "]), ["system/reporter.rs"]);
+}
+
 /// What is global, as the page of the crate lists it.
 #[test]
 fn what_is_global_is_listed() {
