@@ -56,7 +56,7 @@ impl Agreement {
     }
 }
 
-/// What [`verify`] measured.
+/// What [`verify`](super::verify) measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verification {
     /// The checkpoint's folder.
