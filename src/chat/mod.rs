@@ -8,6 +8,7 @@
 //! and what stands on both sides is turned into tokens; the message itself is put together from
 //! tokens as without a template, so that needle spans stay exact.
 
+mod jinja;
 mod template;
 
 use crate::error::{Error, Result};

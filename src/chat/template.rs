@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
-
+use super::jinja::{self, Json};
 use crate::error::{Error, Result, json_kind};
 use crate::system::digest::sha256;
 
@@ -16,23 +14,9 @@ const KEY: &str = "chat_template";
 
 /// Stands for the message: characters that no template has.
 const MARK: &str = "\u{e000}message\u{e001}";
-/// Steps of a template; real ones take a few hundred.
-const FUEL: u64 = 1_000_000;
-/// The day that templates with a date are told, so that a prompt is the same on every day.
-/// Templates of Llama 3 fall back to it by themselves.
-const DAY: [(&str, &str); 11] = [
-    ("%d", "26"),
-    ("%e", "26"),
-    ("%b", "Jul"),
-    ("%B", "July"),
-    ("%m", "07"),
-    ("%Y", "2024"),
-    ("%y", "24"),
-    ("%A", "Friday"),
-    ("%a", "Fri"),
-    ("%F", "2024-07-26"),
-    ("%H:%M:%S", "12:00:00"),
-];
+/// The special tokens that templates are told.
+const SPECIAL: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// What a template makes of one user message and the beginning of its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,71 +162,29 @@ fn source(json: &serde_json::Value, dir: &Path, file: &str) -> Result<Option<Str
 }
 
 /// The text of a special token, which is a string or an object with its content.
-fn special(config: &serde_json::Value, name: &str) -> Value {
+fn special<'a>(config: &'a serde_json::Value, name: &str) -> Option<&'a str> {
     let token = &config[name];
-    match token.as_str().or(token["content"].as_str()) {
-        Some(text) => Value::from(text),
-        None => Value::UNDEFINED,
-    }
+    token.as_str().or(token["content"].as_str())
 }
 
 /// One user message and the head of the answer, as transformers renders them.
 fn render(source: &str, config: &serde_json::Value, message: &str) -> Result<String> {
-    let failed = |e: minijinja::Error| {
-        let why = match e.line() {
-            Some(line) => format!("{e:#} (line {line})"),
-            None => format!("{e:#}"),
-        };
+    let text = |text: &str| Json::Text(text.to_owned());
+    let message =
+        Json::Map(vec![("role".to_owned(), text("user")), ("content".to_owned(), text(message))]);
+    let mut context = vec![
+        ("messages".to_owned(), Json::List(vec![message])),
+        ("tools".to_owned(), Json::Null),
+        ("documents".to_owned(), Json::Null),
+        ("add_generation_prompt".to_owned(), Json::Bool(true)),
+    ];
+    let special = SPECIAL.iter().filter_map(|name| Some((*name, special(config, name)?)));
+    context.extend(special.map(|(name, token)| (name.to_owned(), text(token))));
+    jinja::render(source, &context).map_err(|fault| {
+        let line = fault.line.map_or(String::new(), |line| format!(" (line {line})"));
         Error::model("the chat template cannot be rendered")
-            .got(why)
+            .got(format!("{}{line}", fault.what))
             .expected("a Jinja template, as transformers has them")
             .advice("--chat never gives the prompt as it is")
-    };
-    let mut environment = Environment::new();
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-    environment.set_syntax(syntax.map_err(failed)?);
-    environment.set_undefined_behavior(UndefinedBehavior::Lenient);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.set_fuel(Some(FUEL));
-    environment.add_function("raise_exception", |text: String| -> std::result::Result<(), _> {
-        Err(minijinja::Error::new(ErrorKind::InvalidOperation, text))
-    });
-    environment.add_function("strftime_now", |format: String| {
-        DAY.iter().rev().fold(format, |text, (code, value)| text.replace(code, value))
-    });
-    let source = without_generation_marks(source);
-    let template = environment.template_from_str(&source).map_err(failed)?;
-    template
-        .render(context! {
-            messages => [context! { role => "user", content => message }],
-            add_generation_prompt => true,
-            tools => (),
-            documents => (),
-            bos_token => special(config, "bos_token"),
-            eos_token => special(config, "eos_token"),
-            unk_token => special(config, "unk_token"),
-            pad_token => special(config, "pad_token"),
-        })
-        .map_err(failed)
-}
-
-/// `source` with blocks that do nothing in the place of `{% generation %}` and `{% endgeneration
-/// %}`, with which transformers marks what an assistant says. Blocks, since a tag may also take the
-/// spaces beside it away.
-fn without_generation_marks(source: &str) -> String {
-    let mut text = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(at) = rest.find("{%") {
-        let tag = rest[at..].find("%}").map(|end| &rest[at..at + end + 2]);
-        let Some(tag) = tag else { break };
-        let name = tag.trim_matches(['{', '}', '%', '-', '+']).trim();
-        text.push_str(&rest[..at]);
-        text.push_str(&match name {
-            "generation" => tag.replace(name, "if true"),
-            "endgeneration" => tag.replace(name, "endif"),
-            _ => tag.to_owned(),
-        });
-        rest = &rest[at + tag.len()..];
-    }
-    text + rest
+    })
 }
