@@ -1,24 +1,25 @@
 //! Chat templates: what a chat model expects around a user's message.
 //!
 //! ```text
-//! tokenizer_config.json | chat_template.jinja ─► ChatTemplate (text before and after) ─► Chat (tokens)
+//! tokenizer_config.json | chat_template.jinja ─► ChatTemplate (text before and after) ─► tokens
 //! ```
 //!
-//! A prompt is one user message. The template is rendered once, with a mark in the message's place,
-//! and what stands on both sides is turned into tokens; the message itself is put together from
-//! tokens as without a template, so that needle spans stay exact.
+//! A prompt is one user message. The template is rendered once, with a mark in the message's place.
+//! What stands on both sides is turned into tokens together with the text of the message that
+//! touches it; the rest of a message may be put together from tokens, so that needle spans stay
+//! exact.
 
 mod jinja;
 mod template;
+mod thinking;
 
 use crate::error::{Error, Result};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Message, Tokenizer};
 use std::path::Path;
 
-pub use template::ChatTemplate;
-
-/// Stands for a message where the tokens beside it are found.
-const MESSAGE: &str = "A";
+pub use jinja::Json;
+pub use template::{ChatOptions, ChatTemplate};
+pub use thinking::{Marks, Said, Thinking};
 
 /// Whether prompts are chat messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,83 +33,70 @@ pub enum ChatMode {
     Never,
 }
 
-/// What stands around a message, in the ids of one tokenizer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What makes a prompt a chat message, for one tokenizer.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Chat {
     /// The template.
     pub template: ChatTemplate,
     /// The id that the template begins with, if that is the tokenizer's BOS. A template without one
     /// means a prompt without one.
     pub bos: Option<u32>,
-    /// Ids between that and the message.
-    pub before: Vec<u32>,
-    /// Ids behind the message.
-    pub after: Vec<u32>,
 }
 
 impl Chat {
     /// The chat template of the checkpoint in `dir` (`None`: the embedded model, which has none),
-    /// if `mode` allows one.
+    /// if `mode` allows one. It is told `options`.
     ///
     /// # Errors
-    /// [`Error::Usage`] if `mode` demands a template and there is none; as
-    /// [`ChatTemplate::from_dir`] and [`Tokenizer::encode_markup`].
-    pub fn open(mode: ChatMode, dir: Option<&Path>, tokenizer: &Tokenizer) -> Result<Option<Self>> {
-        if mode == ChatMode::Never {
-            return Ok(None);
-        }
-        match (dir.map(ChatTemplate::from_dir).transpose()?.flatten(), mode) {
-            (Some(template), _) => Self::new(template, tokenizer).map(Some),
-            (None, ChatMode::Always) => Err(Error::usage("the model has no chat template")
+    /// [`Error::Usage`] if `mode` demands a template and there is none, and for options that no
+    /// template is told; as [`ChatTemplate::from_dir`] and [`Tokenizer::encode_markup`].
+    pub fn open(
+        mode: ChatMode,
+        options: &ChatOptions,
+        dir: Option<&Path>,
+        tokenizer: &Tokenizer,
+    ) -> Result<Option<Self>> {
+        let template = match mode {
+            ChatMode::Never => None,
+            _ => dir.map(|dir| ChatTemplate::from_dir(dir, options)).transpose()?.flatten(),
+        };
+        let folder = match dir {
+            Some(dir) => format!("no template in {}", dir.display()),
+            None => "no template".to_owned(),
+        };
+        match (template, mode, options.keys().next()) {
+            (Some(template), ..) => Self::new(template, tokenizer).map(Some),
+            (None, ChatMode::Always, _) => Err(Error::usage("the model has no chat template")
                 .at("--chat")
-                .got(match dir {
-                    Some(dir) => format!("always, and no template in {}", dir.display()),
-                    None => "always".to_owned(),
-                })
+                .got(format!("always, and {folder}"))
                 .expected("chat_template in tokenizer_config.json, or chat_template.jinja")
                 .advice("--chat never, or a chat model")),
-            (None, _) => Ok(None),
+            (None, _, Some(option)) => Err(Error::usage("no chat template is told an option")
+                .at(format!("--chat-option {option}"))
+                .got(if mode == ChatMode::Never { "--chat never".to_owned() } else { folder })
+                .expected("a chat template")
+                .advice("leave the option out, or another --chat")),
+            (None, ..) => Ok(None),
         }
     }
 
-    /// The tokens of a template.
+    /// A template with the tokens of `tokenizer`.
     ///
     /// # Errors
     /// As [`Tokenizer::encode_markup`].
     pub fn new(template: ChatTemplate, tokenizer: &Tokenizer) -> Result<Self> {
-        let mut before = ids_before(template.before(), tokenizer)?;
+        let before = tokenizer.encode_markup(template.before())?;
         let bos = tokenizer.bos().filter(|bos| before.first() == Some(bos));
-        if bos.is_some() {
-            before.remove(0);
-        }
-        let after = ids_after(template.after(), tokenizer)?;
-        Ok(Self { template, bos, before, after })
+        Ok(Self { template, bos })
     }
 
-    /// Tokens around a message.
-    pub fn tokens(&self) -> usize {
-        usize::from(self.bos.is_some()) + self.before.len() + self.after.len()
-    }
-}
-
-/// The tokens of `text` as they stand before a message. A space at its end may belong to the
-/// message's first token: SentencePiece tokenizers put one in front of whatever they encode.
-fn ids_before(text: &str, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
-    let alone = tokenizer.encode(MESSAGE)?;
-    let both = tokenizer.encode_markup(&format!("{text}{MESSAGE}"))?;
-    match both.strip_suffix(&alone[..]) {
-        Some(before) => Ok(before.to_vec()),
-        None => tokenizer.encode_markup(text),
-    }
-}
-
-/// The tokens of `text` as they stand behind a message.
-fn ids_after(text: &str, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
-    let alone = tokenizer.encode(MESSAGE)?;
-    let both = tokenizer.encode_markup(&format!("{MESSAGE}{text}"))?;
-    match both.strip_prefix(&alone[..]) {
-        Some(after) => Ok(after.to_vec()),
-        None => tokenizer.encode_markup(text),
+    /// The tokens of `message` and around it.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode_between`].
+    pub fn message(&self, tokenizer: &Tokenizer, message: &str) -> Result<Message> {
+        let message = if self.template.trims() { message.trim() } else { message };
+        tokenizer.encode_between(self.template.before(), message, self.template.after())
     }
 }
 

@@ -1,8 +1,10 @@
 //! [`ChatTemplate`]: a Jinja template, rendered around one user message.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::jinja::{self, Json};
+use super::jinja::{self, Fault, Json};
+use super::thinking::{OPEN, ends_open};
 use crate::error::{Error, Result, json_kind};
 use crate::system::digest::sha256;
 
@@ -10,6 +12,7 @@ use crate::system::digest::sha256;
 const JINJA: &str = "chat_template.jinja";
 const JSON: &str = "chat_template.json";
 const CONFIG: &str = "tokenizer_config.json";
+const MAP: &str = "special_tokens_map.json";
 const KEY: &str = "chat_template";
 
 /// Stands for the message: characters that no template has.
@@ -18,29 +21,54 @@ const MARK: &str = "\u{e000}message\u{e001}";
 const SPECIAL: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
+/// The special tokens that transformers' class `LlamaTokenizer` has where no file names them.
+const LLAMA_CLASS: [(&str, &str); 3] =
+    [("bos_token", "<s>"), ("eos_token", "</s>"), ("unk_token", "<unk>")];
+
+/// The variable that turns the thinking of many models on and off.
+const ENABLE_THINKING: &str = "enable_thinking";
+/// Others that turn it on.
+const THINKING: [&str; 2] = [ENABLE_THINKING, "thinking"];
+
+/// Variables that a template is told by the user, by their names.
+pub type ChatOptions = BTreeMap<String, Json>;
+
+/// Names that every template is told.
+const GIVEN: [&str; 4] = ["messages", "tools", "documents", "add_generation_prompt"];
+
 /// What a template makes of one user message and the beginning of its answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ChatTemplate {
     before: String,
     after: String,
     trims: bool,
     file: &'static str,
     sha256: String,
+    options: ChatOptions,
+}
+
+/// A template's source, and where it is from.
+struct Source {
+    text: String,
+    file: &'static str,
+    special: BTreeMap<&'static str, String>,
 }
 
 impl ChatTemplate {
     /// The template of the checkpoint in `dir`: `chat_template.jinja`, `chat_template.json`, or
     /// `chat_template` in `tokenizer_config.json` (of several the one called `default`). `None` if
-    /// it has none.
+    /// it has none. It is told `options`, and `enable_thinking` = false where it reads that, has
+    /// marks for the thinking, and is not told otherwise.
     ///
     /// # Errors
     /// [`Error::Model`] naming the file: if it cannot be read, or the template does not render.
-    pub fn from_dir(dir: &Path) -> Result<Option<Self>> {
+    /// [`Error::Usage`] for an option that it never reads.
+    pub fn from_dir(dir: &Path, options: &ChatOptions) -> Result<Option<Self>> {
         let config = match read(dir, CONFIG)? {
             Some(text) => parsed(&text, dir, CONFIG)?,
             None => serde_json::Value::Null,
         };
-        let (source, file) = if let Some(text) = read(dir, JINJA)? {
+        let (text, file) = if let Some(text) = read(dir, JINJA)? {
             (text, JINJA)
         } else if let Some(text) = read(dir, JSON)? {
             let json = parsed(&text, dir, JSON)?;
@@ -54,7 +82,12 @@ impl ChatTemplate {
                 None => return Ok(None),
             }
         };
-        Self::new(&source, &config, file).map(Some).map_err(|e| e.at(dir.join(file).display()))
+        let map = match read(dir, MAP)? {
+            Some(text) => parsed(&text, dir, MAP)?,
+            None => serde_json::Value::Null,
+        };
+        let source = Source { text, file, special: special_tokens(&map, &config) };
+        Self::new(&source, options).map(Some).map_err(|e| e.at(dir.join(file).display()))
     }
 
     /// The template of a source that names no special tokens.
@@ -62,16 +95,31 @@ impl ChatTemplate {
     /// # Errors
     /// A source that is no template.
     #[cfg(test)]
-    pub fn of_source(source: &str) -> Result<Self> {
-        Self::new(source, &serde_json::Value::Null, JINJA)
+    pub fn of_source(text: &str) -> Result<Self> {
+        let source = Source { text: text.to_owned(), file: JINJA, special: BTreeMap::new() };
+        Self::new(&source, &ChatOptions::new())
     }
 
-    /// Renders `source`; `config` is a tokenizer_config.json, whose special tokens it may name.
+    /// Renders `source`.
     ///
     /// # Errors
-    /// [`Error::Model`] if the template is none, fails, or does not have the message in it once.
-    fn new(source: &str, config: &serde_json::Value, file: &'static str) -> Result<Self> {
-        let rendered = render(source, config, MARK)?;
+    /// [`Error::Model`] if the template is none, fails, or does not have the message in it once;
+    /// [`Error::Usage`] for an option that it never reads.
+    fn new(source: &Source, options: &ChatOptions) -> Result<Self> {
+        let names = jinja::names(&source.text).map_err(unrendered)?;
+        if let Some(option) = options.keys().find(|name| !names.contains(*name)) {
+            let others = names.iter().filter(|name| !GIVEN.contains(&name.as_str()));
+            let others: Vec<&str> = others.map(String::as_str).collect();
+            return Err(Error::usage("the chat template never reads an option")
+                .got(format!("--chat-option {option}"))
+                .expected(format!("one of the names that it reads: {}", others.join(", ")))
+                .advice("leave the option out"));
+        }
+        let mut options = options.clone();
+        if names.contains(ENABLE_THINKING) && source.text.contains(OPEN) {
+            options.entry(ENABLE_THINKING.to_owned()).or_insert(Json::Bool(false));
+        }
+        let rendered = render(source, &options, MARK)?;
         let Some((before, after)) = rendered.split_once(MARK).filter(|(_, r)| !r.contains(MARK))
         else {
             return Err(Error::model("a chat template does not show the user's message once")
@@ -81,14 +129,27 @@ impl ChatTemplate {
         };
         // A template that trims what it is given is given what is trimmed.
         let spaced = format!("\t{MARK}\t");
-        let trims = !render(source, config, &spaced)?.contains(&spaced);
+        let trims = !render(source, &options, &spaced)?.contains(&spaced);
         Ok(Self {
             before: before.to_owned(),
             after: after.to_owned(),
             trims,
-            file,
-            sha256: sha256(source),
+            file: source.file,
+            sha256: sha256(&source.text),
+            options,
         })
+    }
+
+    /// Whether the model thinks before it answers: the prompt ends within the thinking, or an option
+    /// turns it on.
+    pub fn thinks(&self) -> bool {
+        let on = |name: &&str| matches!(self.options.get(*name), Some(Json::Bool(true)));
+        ends_open(&self.after) || THINKING.iter().any(|name| on(&name))
+    }
+
+    /// The variables that the template was told besides those of every template.
+    pub fn options(&self) -> &ChatOptions {
+        &self.options
     }
 
     /// The text before the message.
@@ -161,6 +222,24 @@ fn source(json: &serde_json::Value, dir: &Path, file: &str) -> Result<Option<Str
     }
 }
 
+/// The special tokens that have names, as transformers finds them: in `special_tokens_map.json`, in
+/// `tokenizer_config.json`, or of its class.
+fn special_tokens(
+    map: &serde_json::Value,
+    config: &serde_json::Value,
+) -> BTreeMap<&'static str, String> {
+    let class = config["tokenizer_class"].as_str().map(|class| class.trim_end_matches("Fast"));
+    let of_class = |name: &str| {
+        let named = LLAMA_CLASS.iter().find(|(n, _)| *n == name && class == Some("LlamaTokenizer"));
+        named.map(|(_, token)| *token)
+    };
+    let token = |name: &'static str| {
+        let token = special(map, name).or(special(config, name)).or(of_class(name));
+        token.map(|token| (name, token.to_owned()))
+    };
+    SPECIAL.into_iter().filter_map(token).collect()
+}
+
 /// The text of a special token, which is a string or an object with its content.
 fn special<'a>(config: &'a serde_json::Value, name: &str) -> Option<&'a str> {
     let token = &config[name];
@@ -168,23 +247,27 @@ fn special<'a>(config: &'a serde_json::Value, name: &str) -> Option<&'a str> {
 }
 
 /// One user message and the head of the answer, as transformers renders them.
-fn render(source: &str, config: &serde_json::Value, message: &str) -> Result<String> {
+fn render(source: &Source, options: &ChatOptions, message: &str) -> Result<String> {
     let text = |text: &str| Json::Text(text.to_owned());
     let message =
         Json::Map(vec![("role".to_owned(), text("user")), ("content".to_owned(), text(message))]);
-    let mut context = vec![
+    let mut context: ChatOptions = [
         ("messages".to_owned(), Json::List(vec![message])),
         ("tools".to_owned(), Json::Null),
         ("documents".to_owned(), Json::Null),
         ("add_generation_prompt".to_owned(), Json::Bool(true)),
-    ];
-    let special = SPECIAL.iter().filter_map(|name| Some((*name, special(config, name)?)));
-    context.extend(special.map(|(name, token)| (name.to_owned(), text(token))));
-    jinja::render(source, &context).map_err(|fault| {
-        let line = fault.line.map_or(String::new(), |line| format!(" (line {line})"));
-        Error::model("the chat template cannot be rendered")
-            .got(format!("{}{line}", fault.what))
-            .expected("a Jinja template, as transformers has them")
-            .advice("--chat never gives the prompt as it is")
-    })
+    ]
+    .into();
+    context.extend(source.special.iter().map(|(name, token)| ((*name).to_owned(), text(token))));
+    context.extend(options.clone());
+    let context: Vec<(String, Json)> = context.into_iter().collect();
+    jinja::render(&source.text, &context).map_err(unrendered)
+}
+
+fn unrendered(fault: Fault) -> Error {
+    let line = fault.line.map_or(String::new(), |line| format!(" (line {line})"));
+    Error::model("the chat template cannot be rendered")
+        .got(format!("{}{line}", fault.what))
+        .expected("a Jinja template, as transformers has them")
+        .advice("--chat never gives the prompt as it is")
 }

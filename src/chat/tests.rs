@@ -25,7 +25,7 @@ fn config(template: &str, bos: &str) -> String {
 
 fn template(template: &str, bos: &str) -> ChatTemplate {
     let dir = folder(&[("tokenizer_config.json", &config(template, bos))]);
-    ChatTemplate::from_dir(dir.path()).unwrap().unwrap()
+    ChatTemplate::from_dir(dir.path(), &ChatOptions::new()).unwrap().unwrap()
 }
 
 /// The byte-level sample with the special tokens of the templates above.
@@ -86,38 +86,46 @@ fn tokens_are_those_of_the_whole_text() {
     let byte_level = byte_level();
     for (source, bos) in [(LLAMA3, "<|bos|>"), (CHATML, "")] {
         let chat = Chat::new(template(source, bos), &byte_level).unwrap();
-        let message = "The boats lie along the wall. Where?\nAnswer:";
-        let whole = format!("{}{message}{}", chat.template.before(), chat.template.after());
-        let mut ids: Vec<u32> = chat.bos.into_iter().chain(chat.before.clone()).collect();
-        ids.extend(byte_level.encode(message).unwrap());
-        ids.extend(&chat.after);
+        let text = "The boats lie along the wall. Where?\nAnswer:";
+        let whole = format!("{}{text}{}", chat.template.before(), chat.template.after());
+        let message = chat.message(&byte_level, text).unwrap();
+        let ids = [&message.before[..], &message.text.ids, &message.after].concat();
         assert_eq!(ids, byte_level.encode_markup(&whole).unwrap(), "{whole}");
+        assert_eq!(message.text, byte_level.encode_with_offsets(text).unwrap());
         assert_eq!(chat.bos, byte_level.bos().filter(|_| !bos.is_empty()));
-        assert_eq!(chat.tokens() + byte_level.encode(message).unwrap().len(), ids.len());
         // The marks are tokens; the same letters in a message are not.
-        assert!(chat.after.contains(&byte_level.token_id("<|eot|>").unwrap()));
-        assert!(!byte_level.encode("<|eot|>").unwrap().contains(&602));
+        let eot = byte_level.token_id("<|eot|>").unwrap();
+        assert!(message.after.contains(&eot));
+        let spelled = chat.message(&byte_level, "a <|eot|> b").unwrap();
+        assert!(!spelled.text.ids.contains(&eot), "{spelled:?}");
+        assert_eq!((spelled.before, spelled.after), (message.before, message.after));
     }
 }
 
-/// SentencePiece puts a space before the message's first word: the template's own is not doubled.
+/// The template's space before a message goes into the message's first word, as SentencePiece has
+/// it: `[INST] The wall` is `▁[INST] ▁The ▁wall` in pieces, and the piece `▁The` is the message's.
 #[test]
-fn a_space_before_a_message_is_not_doubled() {
+fn a_space_before_a_message_is_its_first_words() {
     let llama2 = samples::llama2();
+    let id = |token: &str| llama2.token_id(token).unwrap();
     for source in [LLAMA2, MISTRAL] {
         let chat = Chat::new(template(source, "<s>"), llama2).unwrap();
         assert_eq!(chat.bos, llama2.bos());
-        let message = "The wall";
-        let mut ids = chat.before.clone();
-        ids.extend(llama2.encode(message).unwrap());
-        ids.extend(&chat.after);
-        assert_eq!(llama2.decode(&ids).unwrap().trim(), "[INST] The wall [/INST]");
+        let message = chat.message(llama2, "The wall").unwrap();
+        assert_eq!(message.text.ids, [id("▁The"), id("▁wall")]);
+        assert_eq!(message.text.offsets, [(0, 3), (3, 8)]);
+        let before: Vec<u32> = ["<s>", "▁", "[", "I", "N", "S", "T", "]"].map(id).to_vec();
+        assert_eq!(message.before, before);
+        let after = ["▁", "[", "/", "I", "N", "S", "T", "]"].map(id);
+        assert_eq!(message.after, after);
     }
 }
 
 #[test]
 fn templates_are_found_where_transformers_finds_them() {
-    let open = |files: &[(&str, &str)]| ChatTemplate::from_dir(folder(files).path()).unwrap();
+    let open = |files: &[(&str, &str)]| {
+        ChatTemplate::from_dir(folder(files).path(), &ChatOptions::new()).unwrap()
+    };
     let of = |text: &str| config(&format!("{text}{{{{ messages[0].content }}}}"), "");
     let jinja = ("chat_template.jinja", "J{{ messages[0].content }}");
     let json = of("O");
@@ -152,7 +160,7 @@ fn bad_templates_are_errors_of_the_model() {
         ("{{ messages[0].content.nothing() }}", "nothing"),
     ] {
         let dir = folder(&[("tokenizer_config.json", &config(text, "<s>"))]);
-        let e = ChatTemplate::from_dir(dir.path()).unwrap_err();
+        let e = ChatTemplate::from_dir(dir.path(), &ChatOptions::new()).unwrap_err();
         assert_eq!(e.exit_code(), 4, "{text}");
         let e = e.to_string();
         assert!(e.contains(part) && e.contains("tokenizer_config.json"), "{text}: {e}");
@@ -163,7 +171,8 @@ fn bad_templates_are_errors_of_the_model() {
         ("tokenizer_config.json", r#"{"chat_template": 3}"#, "a string"),
         ("tokenizer_config.json", r#"{"chat_template": [{"name": "x"}]}"#, "named default"),
     ] {
-        let e = ChatTemplate::from_dir(folder(&[(file, text)]).path()).unwrap_err();
+        let e = ChatTemplate::from_dir(folder(&[(file, text)]).path(), &ChatOptions::new())
+            .unwrap_err();
         assert_eq!(e.exit_code(), 4);
         assert!(e.to_string().contains(part), "{e}");
     }
@@ -173,7 +182,7 @@ fn bad_templates_are_errors_of_the_model() {
 fn the_mode_decides() {
     let dir = folder(&[("tokenizer_config.json", &config(MISTRAL, "<s>"))]);
     let (tokenizer, none) = (samples::llama2(), tempfile::tempdir().unwrap());
-    let open = |mode, dir| Chat::open(mode, dir, tokenizer);
+    let open = |mode, dir| Chat::open(mode, &ChatOptions::new(), dir, tokenizer);
     assert!(open(ChatMode::Auto, Some(dir.path())).unwrap().is_some());
     assert!(open(ChatMode::Always, Some(dir.path())).unwrap().is_some());
     assert_eq!(open(ChatMode::Never, Some(dir.path())).unwrap(), None);
@@ -184,4 +193,81 @@ fn the_mode_decides() {
         assert_eq!(e.exit_code(), 2);
         assert!(e.to_string().contains("--chat"), "{e}");
     }
+}
+
+fn options(of: &[(&str, Json)]) -> ChatOptions {
+    of.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+}
+
+/// Of our own making, in the way of templates that turn the thinking off with an empty one.
+const THINKER: &str = "{{ messages[0].content }}\n{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n{% endif %}{{ mood }}";
+
+#[test]
+fn options_are_told_and_an_unread_one_is_refused() {
+    let dir = folder(&[("chat_template.jinja", THINKER)]);
+    let open = |of: &[(&str, Json)]| ChatTemplate::from_dir(dir.path(), &options(of));
+    // Thinking is off where nothing is said.
+    let off = open(&[]).unwrap().unwrap();
+    assert_eq!((off.after(), off.thinks()), ("\n<think>\n\n</think>\n", false));
+    assert_eq!(*off.options(), options(&[("enable_thinking", Json::Bool(false))]));
+    let on = [("enable_thinking", Json::Bool(true)), ("mood", Json::Text("good".to_owned()))];
+    let on = open(&on).unwrap().unwrap();
+    assert_eq!((on.after(), on.thinks()), ("\ngood", true));
+    assert_eq!(on.options().len(), 2);
+    let e = open(&[("enable_thinkng", Json::Bool(true))]).unwrap_err();
+    assert_eq!(e.exit_code(), 2);
+    for part in ["--chat-option enable_thinkng", "enable_thinking, mood", "chat_template.jinja"] {
+        assert!(e.to_string().contains(part), "{e}");
+    }
+    // A template that asks for the option and has no marks is told nothing of its own accord.
+    let asks = template("{{ enable_thinking is defined }}{{ messages[0].content }}", "");
+    assert_eq!((asks.before(), asks.options().len()), ("False", 0));
+    // One that begins the thinking itself.
+    let begins = template("{{ messages[0].content }}<x>\n<think>\n", "");
+    assert!(begins.thinks());
+}
+
+#[test]
+fn options_without_a_template_are_refused() {
+    let (tokenizer, none) = (samples::llama2(), tempfile::tempdir().unwrap());
+    let with = folder(&[("chat_template.jinja", THINKER)]);
+    let mood = options(&[("mood", Json::Int(1))]);
+    let open = |mode, dir| Chat::open(mode, &mood, dir, tokenizer);
+    for (mode, dir) in [
+        (ChatMode::Never, Some(with.path())),
+        (ChatMode::Auto, Some(none.path())),
+        (ChatMode::Auto, None),
+    ] {
+        let e = open(mode, dir).unwrap_err();
+        assert!(e.exit_code() == 2 && e.to_string().contains("--chat-option mood"), "{e}");
+    }
+    assert!(open(ChatMode::Auto, Some(with.path())).unwrap().is_some());
+}
+
+/// Special tokens are those of special_tokens_map.json, then of tokenizer_config.json, then of the
+/// class.
+#[test]
+fn special_tokens_are_where_transformers_has_them() {
+    let shows = "{{ bos_token }}{{ eos_token }}{{ unk_token }}{{ pad_token is defined }}{{ messages[0].content }}";
+    let config = json!({"chat_template": shows, "eos_token": {"content": "E"},
+        "tokenizer_class": "LlamaTokenizerFast"});
+    let config = config.to_string();
+    let before = |files: &[(&str, &str)]| {
+        let opened = ChatTemplate::from_dir(folder(files).path(), &ChatOptions::new());
+        opened.unwrap().unwrap().before().to_owned()
+    };
+    assert_eq!(before(&[("tokenizer_config.json", &config)]), "<s>E<unk>False");
+    let map = r#"{"eos_token": {"content": "M"}, "pad_token": "P"}"#;
+    let both = [("tokenizer_config.json", config.as_str()), ("special_tokens_map.json", map)];
+    assert_eq!(before(&both), "<s>M<unk>True");
+    let other = config.replace("LlamaTokenizerFast", "PreTrainedTokenizerFast");
+    assert_eq!(before(&[("tokenizer_config.json", &other)]), "EFalse");
+}
+
+/// Asks whether there are tools in a way that fails where nothing counts as a list.
+#[test]
+fn what_is_asked_of_nothing_is_answered() {
+    let asks = "{%- if tools is iterable and tools|length > 0 %}T{% endif %}\
+                {%- if documents is sequence %}D{% endif %}A {{ messages[0].content }}";
+    assert_eq!(template(asks, "").before(), "A ");
 }

@@ -186,7 +186,12 @@ pub struct ProbeArgs {
     )]
     pub chat: Option<ChatArg>,
 
-    /// Most tokens of an answer [default: 32]
+    /// A variable of the chat template, such as enable_thinking=true; the value is JSON, or else a
+    /// text. Once for each variable
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Text")]
+    pub chat_option: Vec<String>,
+
+    /// Most tokens of an answer [default: 32, and 1024 for the thinking where that is on]
     #[arg(long, value_name = "N", help_heading = "Answers")]
     pub max_new_tokens: Option<usize>,
 

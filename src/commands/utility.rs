@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::budget::{BudgetOptions, UtilityCurves, UtilityFile};
+use crate::chat::{Marks, Said};
 use crate::cli::UtilityArgs;
 use crate::config::{AtOption, ProbeConfig, Surroundings, eviction_options};
 use crate::error::{Error, Result};
@@ -217,9 +218,11 @@ impl Recorder<'_> {
         let mut cache = self.model.new_cache(prompt.len());
         let chunk = self.config.probes.chunk_tokens(compute);
         let (logits, stats) = self.model.prefill(&prompt, &mut cache, chunk, &wanted)?;
+        let tokenizer = &self.inputs.model.tokenizer;
         let limits = AnswerLimits {
             max_new_tokens: self.job.max_new_tokens(probe),
             stop: self.job.stop_ids.clone(),
+            thinking: Marks::of(tokenizer).map(|marks| (marks.clone(), marks.is_open(&prompt))),
         };
         let kept = Kept::all(self.heads, prompt.len());
         let room = limits.max_new_tokens;
@@ -227,7 +230,7 @@ impl Recorder<'_> {
         let mut worth = Worth::new(&stats, self.heads, &self.config.options)?;
         let continuation =
             continue_from(self.model, &mut cache, &logits, &limits, Some(&mut worth))?;
-        let answer = self.inputs.model.tokenizer.decode(continuation.answer_ids())?;
+        let answer = Said::new(tokenizer, &prompt, continuation.answer_ids())?.answer;
         Ok((answer, self.curves(&stats, &worth)?))
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::compute::{ComputeConfig, bytes};
 use super::gate::gate;
 use super::{AtOption, Surroundings, at_least_one};
-use crate::chat::ChatMode;
+use crate::chat::{ChatMode, ChatOptions, Json};
 use crate::cli::{ChatArg, HubArgs, ModelArgs, ProbeArgs, Switch};
 use crate::error::{Error, Result};
 use crate::gate::{GateConfig, GateKind};
@@ -28,6 +28,9 @@ const DEFAULT_INTERVALS: usize = 3;
 
 /// Room for a sentence. Answers end at a line break or an end-of-sequence token long before.
 const DEFAULT_MAX_NEW_TOKENS: usize = 32;
+
+/// Room for what a model thinks before it answers a question of one step.
+pub const THINKING_TOKENS: usize = 1024;
 
 /// The line break of vocabularies with byte fallback, at which two references stop.
 const NEWLINE_TOKEN: &str = "<0x0A>";
@@ -98,15 +101,20 @@ pub enum Lengths {
 pub enum MaxNewTokens {
     /// The same for every needle.
     Fixed(usize),
+    /// Nothing was asked for: room for a sentence, and for the thinking where that is on.
+    Default,
     /// [`References::max_new_tokens`] of each needle's answer.
     OfReferences(References),
 }
 
 impl MaxNewTokens {
-    /// The limit for a needle whose expected answer has `answer_tokens` tokens.
-    pub fn of(self, answer_tokens: usize) -> usize {
+    /// The limit for a needle whose expected answer has `answer_tokens` tokens. `thinks`: whether
+    /// the model thinks before it answers.
+    pub fn of(self, answer_tokens: usize, thinks: bool) -> usize {
         match self {
             Self::Fixed(n) => n,
+            Self::Default if thinks => DEFAULT_MAX_NEW_TOKENS + THINKING_TOKENS,
+            Self::Default => DEFAULT_MAX_NEW_TOKENS,
             Self::OfReferences(set) => {
                 set.max_new_tokens(answer_tokens).unwrap_or(DEFAULT_MAX_NEW_TOKENS)
             }
@@ -194,6 +202,8 @@ pub struct ProbeConfig {
     pub template: PromptTemplate,
     /// Whether prompts are chat messages.
     pub chat: ChatMode,
+    /// What chat templates are told by the user.
+    pub chat_options: ChatOptions,
     /// Longest answer.
     pub max_new_tokens: MaxNewTokens,
     /// What ends an answer before its limit.
@@ -258,11 +268,10 @@ impl ProbeConfig {
                 // As the references ask all models but two.
                 None => ChatMode::Never,
             },
+            chat_options: chat_options(&args.chat_option)?,
             max_new_tokens: match at_least_one("--max-new-tokens", args.max_new_tokens)? {
                 Some(n) => MaxNewTokens::Fixed(check_tokens("--max-new-tokens", n)?),
-                None if compat == References::default() => {
-                    MaxNewTokens::Fixed(DEFAULT_MAX_NEW_TOKENS)
-                }
+                None if compat == References::default() => MaxNewTokens::Default,
                 None => MaxNewTokens::OfReferences(compat),
             },
             stop: match args.stop_newline {
@@ -309,6 +318,36 @@ impl ProbeConfig {
 /// busy.
 pub fn default_chunk_tokens(compute: &Compute) -> usize {
     if compute.on_host { 256 } else { 2048 }
+}
+
+/// Names that no option may have: what a template is told by the program.
+const TOLD: [&str; 2] = ["messages", "add_generation_prompt"];
+
+/// The variables of chat templates that `args`, each `KEY=VALUE`, name.
+fn chat_options(args: &[String]) -> Result<ChatOptions> {
+    let mut options = ChatOptions::new();
+    for arg in args {
+        let wrong = |what: &str| {
+            Error::usage(what)
+                .at("--chat-option")
+                .got(arg)
+                .expected("KEY=VALUE, such as enable_thinking=true")
+        };
+        let (key, value) = arg.split_once('=').ok_or_else(|| wrong("an option has no value"))?;
+        let word = |c: char| c == '_' || c.is_ascii_alphanumeric();
+        if !key.chars().all(word) || key.is_empty() || key.starts_with(|c: char| c.is_ascii_digit())
+        {
+            return Err(wrong("the name of an option is no name of a variable"));
+        }
+        if TOLD.contains(&key) {
+            return Err(wrong("an option is what every template is told"));
+        }
+        let json = serde_json::from_str(value).unwrap_or_else(|_| Json::Text(value.to_owned()));
+        if options.insert(key.to_owned(), json).is_some() {
+            return Err(wrong("an option is there twice"));
+        }
+    }
+    Ok(options)
 }
 
 /// What a single `--compat` changes besides the scores.

@@ -8,6 +8,7 @@ pub mod compressed;
 
 use std::ops::Range;
 
+use crate::chat::Marks;
 use crate::error::{Error, Result};
 use crate::model::read_back::root_cause;
 use crate::model::{Compute, KvCache, Llama};
@@ -34,6 +35,8 @@ pub struct Question<'a> {
 pub struct Settings {
     /// Ids after which the answer ends; the stop token itself is generated and scored.
     pub stop: Vec<u32>,
+    /// Within what a model thinks, a line break ends nothing.
+    pub thinking: Option<Marks>,
     /// Tokens per prefill pass.
     pub chunk: usize,
     /// The `k` of the scores' `Top_k`.
@@ -72,6 +75,12 @@ pub fn generate(
     let caches = std::slice::from_mut(cache);
     let mut one = generate_batch(model, caches, &[question], settings, &mut || Ok(()))?;
     one.pop().ok_or_else(|| Error::bug("a question was not answered"))
+}
+
+/// Whether an answer ends with the last of `generated`. `begun`: its prompt ends within the thinking.
+fn ends(stop: &[u32], thinking: Option<&Marks>, begun: bool, generated: &[u32]) -> bool {
+    let stops = generated.last().is_some_and(|id| stop.contains(id));
+    stops && !thinking.is_some_and(|marks| marks.hold(begun, generated))
 }
 
 /// The position of the largest value; the first of equal ones.
@@ -120,7 +129,7 @@ mod tests {
     fn asked(model: &Llama, cache: &mut KvCache, n: usize, stop: &[u32]) -> Result<Generation> {
         let (prompt, needle, shared) = (&prompt()[..], &[10..14, 20..22][..], cache.len());
         let question = Question { prompt, shared, needle, max_new_tokens: n };
-        let settings = Settings { stop: stop.to_vec(), chunk: 16, top_k: 5 };
+        let settings = Settings { stop: stop.to_vec(), thinking: None, chunk: 16, top_k: 5 };
         generate(model, cache, question, &settings)
     }
 

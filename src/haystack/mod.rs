@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::system::digest::sha256;
 
+mod head;
 mod tokens;
 
+pub use head::Heads;
 pub(crate) use tokens::pieces;
 pub use tokens::{HaystackTokens, SentenceStart};
 

@@ -9,7 +9,7 @@ use crate::haystack::Haystack;
 use crate::tokenizer::{Encoded, Tokenizer};
 
 /// What stands between two files, and between the last file and the first where the text repeats.
-const BETWEEN_FILES: &str = "\n\n";
+pub(super) const BETWEEN_FILES: &str = "\n\n";
 
 /// Longer texts are encoded in pieces of about this size: an encoding takes some thirty times the
 /// memory of its text.
@@ -33,6 +33,8 @@ pub struct HaystackTokens {
     ids: Vec<u32>,
     /// Ascending; the first is token 0.
     sentence_starts: Vec<SentenceStart>,
+    /// Where each of them is in the text: the file, and the byte in it.
+    places: Vec<(usize, usize)>,
 }
 
 impl Haystack {
@@ -46,18 +48,21 @@ impl Haystack {
     pub fn tokenise(&self, tokenizer: &Tokenizer) -> Result<HaystackTokens> {
         let files: Vec<String> =
             self.files().iter().map(|f| format!("{}{BETWEEN_FILES}", f.text())).collect();
-        let pieces: Vec<(&str, Range<usize>)> = files
+        let pieces: Vec<(usize, Range<usize>)> = files
             .iter()
-            .flat_map(|text| pieces(text, PIECE_BYTES).map(move |r| (text.as_str(), r)))
+            .enumerate()
+            .flat_map(|(file, text)| pieces(text, PIECE_BYTES).map(move |r| (file, r)))
             .collect();
-        let encoded: Vec<(Vec<u32>, Vec<SentenceStart>)> = pieces
-            .into_par_iter()
-            .map(|(text, range)| encode_piece(tokenizer, text, range))
+        let encoded: Vec<(Encoded, Vec<SentenceStart>)> = pieces
+            .par_iter()
+            .map(|(file, range)| encode_piece(tokenizer, &files[*file], range.clone()))
             .collect::<Result<_>>()?;
 
-        let (mut ids, mut sentence_starts) = (Vec::new(), Vec::new());
-        for (piece, starts) in encoded {
+        let (mut ids, mut sentence_starts, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        for ((file, range), (Encoded { ids: piece, offsets }, starts)) in pieces.iter().zip(encoded)
+        {
             let base = ids.len();
+            places.extend(starts.iter().map(|s| (*file, range.start + offsets[s.token].0)));
             sentence_starts
                 .extend(starts.iter().map(|s| SentenceStart { token: base + s.token, ..*s }));
             ids.extend(piece);
@@ -67,7 +72,7 @@ impl Haystack {
                 .got(format!("{} words and not one token", self.words()))
                 .expected("text that the tokenizer has tokens for"));
         }
-        Ok(HaystackTokens { ids, sentence_starts })
+        Ok(HaystackTokens { ids, sentence_starts, places })
     }
 }
 
@@ -103,6 +108,12 @@ impl HaystackTokens {
                     .map(move |s| SentenceStart { token: base + s.token - start, ..*s })
             })
             .take_while(move |s| s.token <= n)
+    }
+
+    /// Where the sentence that begins at token `start` is in the text: the file, and the byte in it.
+    pub(super) fn place(&self, start: usize) -> Option<(usize, usize)> {
+        let at = self.sentence_starts.binary_search_by_key(&start, |s| s.token).ok()?;
+        self.places.get(at).copied()
     }
 
     /// The first sentence start at or after token `offset` of the stream, as an index into one
@@ -144,7 +155,7 @@ fn encode_piece(
     tokenizer: &Tokenizer,
     text: &str,
     piece: Range<usize>,
-) -> Result<(Vec<u32>, Vec<SentenceStart>)> {
+) -> Result<(Encoded, Vec<SentenceStart>)> {
     let first = piece.start == 0;
     // What stands before a later piece is a word; any will do.
     let anchor = if first { BETWEEN_FILES } else { "." };
@@ -153,7 +164,7 @@ fn encode_piece(
     if first && starts.first().is_none_or(|s| s.token > 0) && !encoded.ids.is_empty() {
         starts.insert(0, SentenceStart { token: 0, spaced: false });
     }
-    Ok((encoded.ids, starts))
+    Ok((encoded, starts))
 }
 
 /// The tokens at which sentences begin, of a piece that starts at byte `base` of `text`.

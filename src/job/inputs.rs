@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::source::{ProbeSource, ProbeTexts};
-use crate::chat::{Chat, ChatMode};
+use crate::chat::Chat;
 use crate::config::{ModelChoice, ProbeConfig};
 use crate::error::{Error, Result};
 use crate::gate::{AnswerGate, Expected};
@@ -52,6 +52,11 @@ impl Inputs {
         of_task.unwrap_or(&config.template)
     }
 
+    /// What prompts begin with: the tokenizer's BOS, or that which the chat template prints.
+    pub fn bos(&self) -> Option<u32> {
+        self.chat.as_ref().map_or(self.model.tokenizer.bos(), |chat| chat.bos)
+    }
+
     /// Reads texts first, then what the gate needs, then the model: of several mistakes the
     /// cheapest is told.
     ///
@@ -67,7 +72,7 @@ impl Inputs {
             gate.check(&Expected::from(text)).map_err(|e| e.at(text.place()))?;
         }
         let model = ModelFiles::open(&config.model)?;
-        let chat = model.chat(config.chat)?;
+        let chat = model.chat(config)?;
         Ok(Self { haystack, probes, gate, chat, model })
     }
 }
@@ -116,12 +121,12 @@ impl ModelFiles {
         })
     }
 
-    /// Its chat template, if `mode` allows one.
+    /// Its chat template, if `config` allows one.
     ///
     /// # Errors
     /// As [`Chat::open`].
-    pub fn chat(&self, mode: ChatMode) -> Result<Option<Chat>> {
-        Chat::open(mode, self.dir.as_deref(), &self.tokenizer)
+    pub fn chat(&self, config: &ProbeConfig) -> Result<Option<Chat>> {
+        Chat::open(config.chat, &config.chat_options, self.dir.as_deref(), &self.tokenizer)
     }
 
     /// What is odd about a tokenizer that has far fewer ids than the embedding has rows. Padding

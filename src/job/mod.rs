@@ -7,6 +7,9 @@ mod session;
 mod source;
 mod tokenised;
 
+#[cfg(test)]
+mod message_tests;
+
 pub use inputs::{Inputs, ModelFiles};
 pub use memory::MemoryEstimate;
 pub(crate) use memory::{check as check_memory, further_bytes};
@@ -18,7 +21,7 @@ pub use source::{ProbeSource, ProbeTexts, RowsFile, TextsOrigin};
 
 use std::ops::Range;
 
-use crate::config::{Lengths, ProbeConfig};
+use crate::config::{Lengths, MaxNewTokens, ProbeConfig};
 use crate::error::{Error, Result};
 use crate::needle::ProbeText;
 use crate::plan::{Plan, Probe};
@@ -100,17 +103,14 @@ impl Job {
     /// errors of [`Plan::new`] and of the tokenizer.
     pub fn new(config: &ProbeConfig, inputs: &Inputs, spans: NeedleSpans) -> Result<Self> {
         let tokenizer = &inputs.model.tokenizer;
-        let around = Around {
-            bos: inputs.chat.as_ref().map_or(tokenizer.bos(), |chat| chat.bos),
-            haystack: inputs.haystack.tokenise(tokenizer)?,
-        };
+        let around = Around { bos: inputs.bos(), haystack: inputs.haystack.tokenise(tokenizer)? };
         let texts = &inputs.probes.texts;
         let tokenised = |text: &ProbeText| TokenisedText::new(text, config, inputs);
-        let needles = texts.iter().map(tokenised).collect::<Result<Vec<_>>>()?;
+        let mut needles = texts.iter().map(tokenised).collect::<Result<Vec<_>>>()?;
         let longest_answer = needles.iter().map(|n| n.max_new_tokens).max().unwrap_or(0);
         let common = fingerprint(config, inputs);
         let (repeats, seed) = (config.repeats, config.seed);
-        let mut notes = Vec::new();
+        let mut notes = thinking_note(config, inputs, longest_answer);
         let (plan, context_lengths) = if inputs.probes.are_contexts() {
             let lengths: Vec<usize> =
                 needles.iter().map(|n| n.smallest_context_length(&around)).collect();
@@ -132,6 +132,9 @@ impl Job {
             check_shortest(&lengths, &needles, &around, inputs)?;
             (plan?, lengths)
         };
+        for (i, needle) in needles.iter_mut().enumerate() {
+            needle.open(plan.probes.iter().filter(|p| p.needle == i), &around, inputs)?;
+        }
         let stop_ids = config.stop.ids(&inputs.model.config.eos, tokenizer);
         let span_rule = config.span_rule;
         Ok(Self { plan, context_lengths, stop_ids, notes, around, needles, span_rule })
@@ -183,6 +186,20 @@ impl Job {
     pub fn prompt_tokens(&self) -> u64 {
         self.plan.probes.iter().map(|p| p.context_length as u64).sum()
     }
+}
+
+/// What the user should know of a model that thinks before it answers.
+fn thinking_note(config: &ProbeConfig, inputs: &Inputs, longest_answer: usize) -> Vec<String> {
+    let thinks = inputs.chat.as_ref().is_some_and(|chat| chat.template.thinks());
+    let asked = match config.max_new_tokens {
+        MaxNewTokens::Default => "--max-new-tokens for more",
+        MaxNewTokens::Fixed(_) | MaxNewTokens::OfReferences(_) => "as asked for",
+    };
+    let note = format!(
+        "the model thinks before it answers: {longest_answer} tokens for both ({asked}); only what \
+         comes behind the thinking is judged"
+    );
+    thinks.then_some(note).into_iter().collect()
 }
 
 /// Every needle has room in the shortest context.
@@ -265,10 +282,11 @@ impl ContextRows<'_> {
 fn fingerprint(config: &ProbeConfig, inputs: &Inputs) -> String {
     let files = inputs.haystack.files().iter().map(|file| file.sha256.as_str());
     let others = [inputs.model.tokenizer.sha256(), config.template.text()];
+    let spaces = inputs.model.tokenizer.spaces();
     let prompts = inputs.probes.template_files.iter().map(|(_, sha256)| sha256.as_str());
     let chat = inputs.chat.as_ref().map(|chat| &chat.template);
     let chat = chat.into_iter().flat_map(|t| [t.before(), t.after()]);
-    files.chain(others).chain(prompts).chain(chat).collect::<Vec<_>>().join("\n")
+    files.chain(others).chain(spaces).chain(prompts).chain(chat).collect::<Vec<_>>().join("\n")
 }
 
 /// The lengths to run: those asked for, or of the default ones those that the model is made for.

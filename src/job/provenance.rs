@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::inputs::{Inputs, ModelFiles};
 use super::source::TextsOrigin;
-use crate::chat::ChatTemplate;
+use crate::chat::{ChatOptions, ChatTemplate};
 use crate::config::{MaxNewTokens, ProbeConfig};
 use crate::gate::semantic::EmbeddingIdentity;
 use crate::haystack::Haystack;
@@ -58,6 +58,9 @@ pub(crate) struct TokenizerMeta<'a> {
     sha256: &'a str,
     vocab_size: usize,
     bos: Option<u32>,
+    /// Where spaces are put in front, if that is not as `tokenizer.json` has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spaces: Option<&'static str>,
 }
 
 /// The texts around what is asked for.
@@ -144,6 +147,9 @@ pub(crate) struct ChatMeta<'a> {
     sha256: &'a str,
     before: &'a str,
     after: &'a str,
+    /// Variables that it was told.
+    #[serde(skip_serializing_if = "ChatOptions::is_empty")]
+    options: &'a ChatOptions,
 }
 
 impl<'a> ChatMeta<'a> {
@@ -154,6 +160,7 @@ impl<'a> ChatMeta<'a> {
             sha256: template.sha256(),
             before: template.before(),
             after: template.after(),
+            options: template.options(),
         }
     }
 }
@@ -210,6 +217,7 @@ impl<'a> Provenance<'a> {
                 chat: inputs.chat.as_ref().map(|chat| ChatMeta::new(&chat.template)),
                 max_new_tokens: match config.max_new_tokens {
                     MaxNewTokens::Fixed(n) => Some(n),
+                    MaxNewTokens::Default => Some(job.extent().longest_answer),
                     MaxNewTokens::OfReferences(_) => None,
                 },
                 stop: config.stop.name(),
@@ -263,6 +271,7 @@ impl<'a> TokenizerMeta<'a> {
             sha256: tokenizer.sha256(),
             vocab_size: tokenizer.vocab_size(),
             bos: tokenizer.bos(),
+            spaces: tokenizer.spaces(),
         }
     }
 }

@@ -1,12 +1,16 @@
 //! What the probes of a job hide, in tokens, and how a prompt is put together from it.
 
 use super::inputs::Inputs;
+use crate::chat::ChatTemplate;
 use crate::config::ProbeConfig;
 use crate::error::{Error, Result};
-use crate::haystack::HaystackTokens;
-use crate::needle::{NeedleTokens, ProbeText};
+use crate::haystack::{HaystackTokens, Heads};
+use crate::needle::{NeedleTokens, PlacedNeedle, ProbeText};
 use crate::plan::Probe;
-use crate::prompt::{ContextParts, ContextTokens, Prompt, PromptParts, ScatteredParts};
+use crate::prompt::{
+    AroundContext, ContextParts, ContextTokens, Prompt, PromptParts, ScatteredParts,
+};
+use crate::tokenizer::Lead;
 
 /// What all prompts of a job have in common.
 pub(super) struct Around {
@@ -26,46 +30,85 @@ pub(super) struct TokenisedText {
 }
 
 enum Hidden {
-    /// A sentence, at a depth.
-    Sentence(NeedleTokens),
+    /// A sentence, at a depth; before the question, and anywhere else.
+    Sentence { last: PlacedNeedle, needle: NeedleTokens, opening: Opening },
     /// The facts of a story and which of them are the supporting ones, scattered.
-    Facts(Vec<Vec<u32>>, Vec<usize>),
+    Facts(Vec<Vec<u32>>, Vec<usize>, Opening),
     /// A context that has them.
     Context(ContextTokens),
+}
+
+/// How a haystack begins behind what stands before it.
+struct Opening {
+    lead: Lead,
+    heads: Heads,
 }
 
 impl TokenisedText {
     pub fn new(text: &ProbeText, config: &ProbeConfig, inputs: &Inputs) -> Result<Self> {
         let (tokenizer, template) = (&inputs.model.tokenizer, inputs.template(text, config));
-        let (prefix, question) = match &inputs.chat {
-            None => (
-                template.tokenise_prefix(tokenizer)?,
-                template.tokenise(tokenizer, text.question())?,
-            ),
-            Some(chat) => {
-                let (template, asked) = match chat.template.trims() {
-                    true => (&template.trimmed(), text.question().trim_end()),
-                    false => (template, text.question()),
-                };
-                let prefix = template.tokenise_prefix(tokenizer)?;
-                let question = template.tokenise(tokenizer, asked)?;
-                ([&chat.before[..], &prefix].concat(), [&question[..], &chat.after].concat())
-            }
+        let chat = inputs.chat.as_ref().map(|chat| &chat.template);
+        let bos = inputs.bos();
+        let (before, after) = chat.map_or(("", ""), |chat| (chat.before(), chat.after()));
+        let (template, asked) = match chat.is_some_and(ChatTemplate::trims) {
+            true => (&template.trimmed(), text.question().trim_end()),
+            false => (template, text.question()),
         };
         let answer_tokens = tokenizer.encode(text.answer())?.len();
-        let hidden = match text {
-            ProbeText::Needle(needle) => Hidden::Sentence(needle.tokenise(tokenizer)?),
-            ProbeText::Facts(facts) => {
-                Hidden::Facts(facts.tokenise(tokenizer)?, facts.supporting.clone())
+        let opened = |lead| Opening { lead, heads: Heads::default() };
+        let (prefix, hidden, question) = match text {
+            ProbeText::Needle(needle) => {
+                let lead = template.lead(tokenizer, before)?;
+                let last = needle.last(tokenizer, &template.render(asked), after)?;
+                let needle = needle.tokenise(tokenizer, &lead)?;
+                let question = template.tokenise(tokenizer, asked, after)?;
+                let ids = lead.ids();
+                (ids, Hidden::Sentence { last, needle, opening: opened(lead) }, question)
             }
-            ProbeText::Context(context) => Hidden::Context(ContextTokens::of(context, tokenizer)?),
+            ProbeText::Facts(facts) => {
+                let lead = template.lead(tokenizer, before)?;
+                let (tokens, supporting) = (facts.tokenise(tokenizer)?, facts.supporting.clone());
+                let question = template.tokenise(tokenizer, asked, after)?;
+                (lead.ids(), Hidden::Facts(tokens, supporting, opened(lead)), question)
+            }
+            ProbeText::Context(context) => {
+                let question = template.render(asked);
+                let (prefix, question) = (template.parts().0, question.as_str());
+                let around = AroundContext { before, prefix, question, after };
+                let (prefix, context, question) = ContextTokens::of(context, tokenizer, around)?;
+                (prefix, Hidden::Context(context), question)
+            }
         };
-        Ok(Self {
-            hidden,
-            prefix,
-            question,
-            max_new_tokens: config.max_new_tokens.of(answer_tokens),
-        })
+        // A template prints BOS itself.
+        let own = usize::from(chat.is_some() && bos.is_some());
+        let prefix = prefix[own..].to_vec();
+        let thinks = chat.is_some_and(ChatTemplate::thinks);
+        let max_new_tokens = config.max_new_tokens.of(answer_tokens, thinks);
+        Ok(Self { hidden, prefix, question, max_new_tokens })
+    }
+
+    /// Encodes how the haystack begins in `probes`, which are of this text.
+    ///
+    /// # Errors
+    /// As [`Heads::new`].
+    pub fn open<'a>(
+        &mut self,
+        probes: impl Iterator<Item = &'a Probe>,
+        around: &Around,
+        inputs: &Inputs,
+    ) -> Result<()> {
+        let tokens = &around.haystack;
+        let starts =
+            probes.map(|probe| tokens.next_sentence_start(probe.offset(tokens.ids().len())));
+        match &mut self.hidden {
+            Hidden::Sentence { opening: Opening { lead, heads }, .. }
+            | Hidden::Facts(_, _, Opening { lead, heads }) => {
+                let tokenizer = &inputs.model.tokenizer;
+                *heads = Heads::new(&inputs.haystack, tokens, starts, lead, tokenizer)?;
+            }
+            Hidden::Context(_) => {}
+        }
+        Ok(())
     }
 
     /// The smallest context length; of a context, which has only one, that.
@@ -100,17 +143,26 @@ impl TokenisedText {
         let Around { bos, haystack } = around;
         let (bos, prefix, question) = (*bos, &self.prefix[..], &self.question[..]);
         match &self.hidden {
-            Hidden::Sentence(needle) => {
-                PromptPieces::Sentence(PromptParts { bos, prefix, haystack, needle, question })
-            }
-            Hidden::Facts(facts, supporting) => PromptPieces::Facts(ScatteredParts {
+            Hidden::Sentence { last, needle, opening } => PromptPieces::Sentence(PromptParts {
                 bos,
                 prefix,
                 haystack,
-                facts,
-                supporting,
+                heads: &opening.heads,
+                needle,
                 question,
+                last: Some(last),
             }),
+            Hidden::Facts(facts, supporting, Opening { heads, .. }) => {
+                PromptPieces::Facts(ScatteredParts {
+                    bos,
+                    prefix,
+                    haystack,
+                    heads,
+                    facts,
+                    supporting,
+                    question,
+                })
+            }
             Hidden::Context(context) => {
                 PromptPieces::Context(ContextParts { bos, prefix, context, question })
             }

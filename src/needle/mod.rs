@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, json_kind};
 use crate::haystack::utf8_text;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Encoded, Lead, Message, Tokenizer};
 
 mod probe_text;
 
@@ -43,7 +43,7 @@ pub struct Needle {
 /// Where a needle is put, which decides how its text is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
-    /// The first thing after BOS.
+    /// The first text of a prompt, behind what the template puts before it.
     Start,
     /// The first thing after a line break.
     Line,
@@ -64,16 +64,31 @@ pub struct PlacedNeedle {
 /// The tokens of a needle, ready to be put anywhere in a haystack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NeedleTokens {
-    start: PlacedNeedle,
-    line: PlacedNeedle,
-    sentence: PlacedNeedle,
-    /// The tokens of a blank line after the needle.
-    pub blank_line: Vec<u32>,
+    start: Placed,
+    line: Placed,
+    sentence: Placed,
+}
+
+/// A needle in one placement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Placed {
+    needle: PlacedNeedle,
+    /// With a blank line behind it, which may be one token with the needle's full stop.
+    before_blank_line: PlacedNeedle,
 }
 
 impl NeedleTokens {
     /// The needle's tokens in one placement.
     pub fn placed(&self, placement: Placement) -> &PlacedNeedle {
+        &self.of(placement).needle
+    }
+
+    /// The same with a blank line behind it.
+    pub fn before_blank_line(&self, placement: Placement) -> &PlacedNeedle {
+        &self.of(placement).before_blank_line
+    }
+
+    fn of(&self, placement: Placement) -> &Placed {
         match placement {
             Placement::Start => &self.start,
             Placement::Line => &self.line,
@@ -125,31 +140,59 @@ impl Needle {
         unique(needles)
     }
 
-    /// The needle's tokens for every placement.
+    /// The needle's tokens for every placement in a prompt that begins with `lead`.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`]; [`Error::Data`] if the needle has no tokens.
-    pub fn tokenise(&self, tokenizer: &Tokenizer) -> Result<NeedleTokens> {
-        let place = |anchor: &str, before: &str| {
-            let text = format!("{before}{}", self.needle);
-            let encoded = tokenizer.encode_after(anchor, &text)?;
-            if encoded.ids.is_empty() {
-                return Err(without_tokens(&self.id, &self.needle));
-            }
-            let span = self
-                .real_needle
-                .as_ref()
-                .and_then(|part| text.find(part.as_str()).map(|at| at..at + part.len()))
-                .and_then(|bytes| overlapping(&encoded.offsets, &bytes))
-                .unwrap_or(0..encoded.ids.len());
-            Ok(PlacedNeedle { ids: encoded.ids, span })
-        };
+    pub fn tokenise(&self, tokenizer: &Tokenizer, lead: &Lead) -> Result<NeedleTokens> {
+        let after = |anchor| move |text: &str| tokenizer.encode_after(anchor, text);
         Ok(NeedleTokens {
-            start: place("", "")?,
-            line: place("\n\n", "")?,
-            sentence: place(".", " ")?,
-            blank_line: tokenizer.encode_after(".", "\n\n")?.ids,
+            start: self.placed("", |text| lead.first(tokenizer, text))?,
+            line: self.placed("", after("\n\n"))?,
+            sentence: self.placed(" ", after("."))?,
         })
+    }
+
+    /// The needle behind another sentence with all that follows it: the `question` part, and
+    /// `after`, the end of a chat template. A full stop and the line break behind it may be one
+    /// token.
+    ///
+    /// # Errors
+    /// As [`Needle::tokenise`].
+    pub fn last(&self, tokenizer: &Tokenizer, question: &str, after: &str) -> Result<PlacedNeedle> {
+        self.placed_before(question, " ", |text| {
+            let Message { text, after, .. } = tokenizer.encode_between(".", text, after)?;
+            let end = text.offsets.last().map_or(0, |o| o.1);
+            let offsets = text.offsets.into_iter().chain(after.iter().map(|_| (end, end)));
+            Ok(Encoded { offsets: offsets.collect(), ids: [text.ids, after].concat() })
+        })
+    }
+
+    /// The needle with `space` before it, encoded by `encode`.
+    fn placed(&self, space: &str, encode: impl Fn(&str) -> Result<Encoded>) -> Result<Placed> {
+        Ok(Placed {
+            needle: self.placed_before("", space, &encode)?,
+            before_blank_line: self.placed_before("\n\n", space, &encode)?,
+        })
+    }
+
+    fn placed_before(
+        &self,
+        behind: &str,
+        space: &str,
+        encode: impl Fn(&str) -> Result<Encoded>,
+    ) -> Result<PlacedNeedle> {
+        let text = format!("{space}{}{behind}", self.needle);
+        let encoded = encode(&text)?;
+        let own = space.len()..text.len() - behind.len();
+        let part = self.real_needle.as_ref();
+        let part =
+            part.and_then(|part| text[own.clone()].find(part.as_str()).zip(Some(part.len())));
+        let part = part.map(|(at, length)| own.start + at..own.start + at + length);
+        let span = part.and_then(|bytes| overlapping(&encoded.offsets, &bytes));
+        let span = span.or_else(|| overlapping(&encoded.offsets, &own));
+        let span = span.ok_or_else(|| without_tokens(&self.id, &self.needle))?;
+        Ok(PlacedNeedle { ids: encoded.ids, span })
     }
 }
 

@@ -3,6 +3,11 @@ use std::fs;
 use super::*;
 use crate::tokenizer::samples::{byte_level, llama2};
 
+/// Nothing before a prompt's first text.
+fn nothing(tokenizer: &Tokenizer) -> Lead {
+    Lead::new(tokenizer, "", "").unwrap()
+}
+
 fn load(text: &[u8]) -> Result<Vec<Needle>> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("needles.jsonl");
@@ -134,7 +139,9 @@ fn needle(text: &str, real_needle: Option<&str>) -> Needle {
 
 #[test]
 fn tokens_depend_on_the_placement() {
-    let tokens = needle("The wall and the boat", Some("wall and")).tokenise(llama2()).unwrap();
+    let tokens = needle("The wall and the boat", Some("wall and"))
+        .tokenise(llama2(), &nothing(llama2()))
+        .unwrap();
     let id = |s: &str| llama2().token_id(s).unwrap();
     let tail = [id("▁wall"), id("▁and"), id("▁the"), id("▁boat")];
     let with = |head: &[u32]| [head, &tail].concat();
@@ -143,16 +150,17 @@ fn tokens_depend_on_the_placement() {
     assert_eq!(placed(Placement::Sentence), (with(&[id("▁The")]), 1..3));
     // After a line break there is no "▁": "The" is three letters in this vocabulary.
     assert_eq!(placed(Placement::Line), (with(&[id("T"), id("h"), id("e")]), 3..5));
-    assert_eq!(tokens.blank_line, [id("<0x0A>"), id("<0x0A>")]);
+    let blank = &tokens.before_blank_line(Placement::Line).ids;
+    assert_eq!(blank[blank.len() - 2..], [id("<0x0A>"), id("<0x0A>")]);
 }
 
 #[test]
 fn the_span_is_the_real_needle_or_everything() {
     for t in [byte_level(), llama2()] {
         let text = "The boats lie along the old wall.";
-        let whole = needle(text, None).tokenise(t).unwrap();
-        let reworded = needle(text, Some("Because of the wall.")).tokenise(t).unwrap();
-        let part = needle(text, Some("along the old")).tokenise(t).unwrap();
+        let whole = needle(text, None).tokenise(t, &nothing(t)).unwrap();
+        let reworded = needle(text, Some("Because of the wall.")).tokenise(t, &nothing(t)).unwrap();
+        let part = needle(text, Some("along the old")).tokenise(t, &nothing(t)).unwrap();
         for p in [Placement::Start, Placement::Line, Placement::Sentence] {
             assert_eq!(whole.placed(p).span, 0..whole.placed(p).ids.len());
             assert_eq!(reworded.placed(p), whole.placed(p));

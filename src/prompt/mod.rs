@@ -11,9 +11,9 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::haystack::{HaystackTokens, SentenceStart};
+use crate::haystack::{HaystackTokens, Heads, SentenceStart};
 use crate::needle::{NeedleTokens, PlacedNeedle, Placement};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Lead, Tokenizer};
 
 /// The question part of Retrieval_Head and HeadKV, set off from the haystack by a line break.
 const DEFAULT_TEMPLATE: &str = "\nBased on the content of the book, Question: {question}\nAnswer:";
@@ -117,23 +117,21 @@ impl PromptTemplate {
         Self(if text.contains(CONTEXT) { text.trim_start() } else { text }.to_owned())
     }
 
-    /// The tokens of the question part as they stand after the haystack, `[q]`.
+    /// The tokens of the question part as they stand after the haystack and before `after`, the end
+    /// of a chat template, `[q]`.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub fn tokenise(&self, tokenizer: &Tokenizer, question: &str) -> Result<Vec<u32>> {
-        Ok(tokenizer.encode_after(".", &self.render(question))?.ids)
+    pub fn tokenise(&self, tokenizer: &Tokenizer, question: &str, after: &str) -> Result<Vec<u32>> {
+        tokenizer.encode_end(&self.render(question), after)
     }
 
-    /// The tokens between BOS and the haystack.
+    /// What stands between BOS and the haystack, behind `before`, the beginning of a chat template.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub fn tokenise_prefix(&self, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
-        match self.parts().0 {
-            "" => Ok(Vec::new()),
-            prefix => tokenizer.encode(prefix),
-        }
+    pub fn lead(&self, tokenizer: &Tokenizer, before: &str) -> Result<Lead> {
+        Lead::new(tokenizer, before, self.parts().0)
     }
 }
 
@@ -142,14 +140,19 @@ impl PromptTemplate {
 pub struct PromptParts<'a> {
     /// [`Tokenizer::bos`].
     pub bos: Option<u32>,
-    /// [`PromptTemplate::tokenise_prefix`].
+    /// [`Lead::ids`] of [`PromptTemplate::lead`], without BOS.
     pub prefix: &'a [u32],
     /// The text around the needle.
     pub haystack: &'a HaystackTokens,
+    /// How it begins.
+    pub heads: &'a Heads,
     /// The needle.
     pub needle: &'a NeedleTokens,
     /// [`PromptTemplate::tokenise`], `[q]`.
     pub question: &'a [u32],
+    /// [`crate::needle::Needle::last`]: needle and question part where nothing is between them;
+    /// `None`: the one behind the other.
+    pub last: Option<&'a PlacedNeedle>,
 }
 
 /// Where the needle goes: after `before` tokens of haystack.
@@ -166,11 +169,11 @@ impl PromptParts<'_> {
     /// token of haystack at any depth.
     pub fn smallest_context_length(&self) -> usize {
         let needle = [Placement::Start, Placement::Line, Placement::Sentence]
-            .map(|p| self.needle.placed(p).ids.len())
+            .map(|p| self.needle.placed(p).ids.len() + self.blank_line(p))
             .into_iter()
             .max()
             .unwrap_or(0);
-        self.around() + needle + self.needle.blank_line.len() + 1
+        self.around() + needle + 1
     }
 
     /// The prompt of `context_length` tokens with the needle at `depth` (0 to 1).
@@ -204,16 +207,25 @@ impl PromptParts<'_> {
                 .expected("a number from 0 (start) to 1 (end)"));
         }
         let start = self.haystack.next_sentence_start(offset);
+        if let (Some(last), true) = (self.last, depth == 1.0) {
+            return self.assemble_at_the_end(context_length, start, last);
+        }
         let slot = self.slot(context_length, depth, start);
-        let placed = self.needle.placed(slot.placement);
-        let blank_line: &[u32] = if slot.blank_line { &self.needle.blank_line } else { &[] };
+        let placed = match slot.blank_line {
+            true => self.needle.before_blank_line(slot.placement),
+            false => self.needle.placed(slot.placement),
+        };
         let region = self.region(context_length, slot.placement);
-        let (haystack, haystack_cycles) = self.haystack.take(start, region - blank_line.len());
+        let n = context_length - self.around() - placed.ids.len();
+        let (haystack, haystack_cycles) = match slot.before {
+            // The needle is first, the haystack goes on behind it.
+            0 => self.haystack.take(start, n),
+            _ => self.heads.take(self.haystack, start, n),
+        };
         let (before, after) = haystack.split_at(slot.before);
 
         let bos = self.bos.as_slice();
-        let ids =
-            [bos, self.prefix, before, &placed.ids, blank_line, after, self.question].concat();
+        let ids = [bos, self.prefix, before, &placed.ids, after, self.question].concat();
         let at = bos.len() + self.prefix.len() + before.len();
         let needle = at + placed.span.start..at + placed.span.end;
         let prompt = Prompt {
@@ -228,9 +240,39 @@ impl PromptParts<'_> {
         Ok(prompt)
     }
 
+    /// The prompt whose needle stands right before the question part.
+    fn assemble_at_the_end(
+        &self,
+        context_length: usize,
+        start: usize,
+        last: &PlacedNeedle,
+    ) -> Result<Prompt> {
+        let bos = self.bos.as_slice();
+        let around = bos.len() + self.prefix.len();
+        let n = context_length.saturating_sub(around + last.ids.len());
+        let (before, haystack_cycles) = self.heads.take(self.haystack, start, n);
+        let at = around + before.len();
+        let prompt = Prompt {
+            ids: [bos, self.prefix, &before, &last.ids].concat(),
+            needle: vec![at + last.span.start..at + last.span.end],
+            distractors: Vec::new(),
+            depth_asked: Some(1.0),
+            depth_reached: 1.0,
+            haystack_cycles,
+        };
+        self.check(&prompt, context_length, last)?;
+        Ok(prompt)
+    }
+
     /// Tokens that are neither needle nor haystack.
     fn around(&self) -> usize {
         self.bos.as_slice().len() + self.prefix.len() + self.question.len()
+    }
+
+    /// Tokens that a blank line behind the needle takes.
+    fn blank_line(&self, placement: Placement) -> usize {
+        let with = self.needle.before_blank_line(placement).ids.len();
+        with.saturating_sub(self.needle.placed(placement).ids.len())
     }
 
     /// Tokens left for the haystack and a blank line after the needle, `m`; at least 1 once
@@ -242,10 +284,8 @@ impl PromptParts<'_> {
     /// Chooses where the needle goes in the haystack that begins at token `start`.
     fn slot(&self, context_length: usize, depth: f64, start: usize) -> Slot {
         let m = self.region(context_length, Placement::Sentence);
-        // What stands before the haystack ends in a line break where it is well made.
-        let first = if self.prefix.is_empty() { Placement::Start } else { Placement::Line };
         let at_border = |s: SentenceStart| match (s.token, s.spaced) {
-            (0, spaced) => Slot { before: 0, placement: first, blank_line: !spaced },
+            (0, spaced) => Slot { before: 0, placement: Placement::Start, blank_line: !spaced },
             (before, true) => Slot { before, placement: Placement::Sentence, blank_line: false },
             (before, false) => Slot { before, placement: Placement::Line, blank_line: true },
         };
@@ -255,10 +295,11 @@ impl PromptParts<'_> {
         }
         // `m` differs by a token or two between the placements, hence the check of each.
         let fits = |slot: &Slot| {
-            let blank_line = if slot.blank_line { self.needle.blank_line.len() } else { 0 };
+            let blank_line = if slot.blank_line { self.blank_line(slot.placement) } else { 0 };
             slot.before + blank_line <= self.region(context_length, slot.placement)
         };
-        let borders = || self.haystack.sentence_starts_in(start, m).map(at_border).filter(fits);
+        let starts = || self.heads.sentence_starts_in(self.haystack, start, m);
+        let borders = || starts().map(at_border).filter(fits);
         let inside = borders().any(|s| (1..m).contains(&s.before));
         let exact = (depth * m as f64).round() as usize;
         if !inside && exact > 0 {
@@ -299,5 +340,5 @@ mod scattered;
 #[cfg(test)]
 mod tests;
 
-pub use published::{ContextParts, ContextTokens};
+pub use published::{AroundContext, ContextParts, ContextTokens};
 pub use scattered::ScatteredParts;

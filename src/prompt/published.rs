@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::Prompt;
 use crate::error::{Error, Result};
 use crate::needle::{PublishedContext, overlapping};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Encoded, Tokenizer};
 
 /// A published context in tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,21 +19,48 @@ pub struct ContextTokens {
     distractors: Vec<Range<usize>>,
 }
 
+/// What stands before a context and behind it, the texts of a chat template outside.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AroundContext<'a> {
+    /// Of a chat template; what is spelled like a special token in it is one.
+    pub before: &'a str,
+    /// The beginning of the prompt template.
+    pub prefix: &'a str,
+    /// The question part.
+    pub question: &'a str,
+    /// Of a chat template.
+    pub after: &'a str,
+}
+
 impl ContextTokens {
-    /// Encodes a context as one text; a token that shares a byte with a fact is the fact's.
+    /// Encodes a prompt as one text, and cuts it: the ids before the context, the context, the ids
+    /// behind it. A token that shares a byte with a fact is the fact's.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub fn of(context: &PublishedContext, tokenizer: &Tokenizer) -> Result<Self> {
+    pub fn of(
+        context: &PublishedContext,
+        tokenizer: &Tokenizer,
+        around: AroundContext,
+    ) -> Result<(Vec<u32>, Self, Vec<u32>)> {
+        let AroundContext { before, prefix, question, after } = around;
         let text = context.text.trim();
-        let encoded = tokenizer.encode_with_offsets(text)?;
-        let lead = context.text.len() - context.text.trim_start().len();
+        let message =
+            tokenizer.encode_between(before, &format!("{prefix}{text}{question}"), after)?;
+        let Encoded { ids, offsets } = &message.text;
+        let (begin, end) = (prefix.len(), prefix.len() + text.len());
+        let first = offsets.iter().take_while(|o| o.1 <= begin).count();
+        let last = first + offsets[first..].iter().take_while(|o| o.0 < end).count();
+        let trimmed = context.text.len() - context.text.trim_start().len();
         let tokens = |facts: &[Range<usize>]| -> Vec<Range<usize>> {
-            let bytes = facts.iter().map(|r| r.start - lead..r.end - lead);
-            bytes.filter_map(|r| overlapping(&encoded.offsets, &r)).collect()
+            let moved = |r: &Range<usize>| r.start - trimmed + begin..r.end - trimmed + begin;
+            let spans = facts.iter().filter_map(|r| overlapping(offsets, &moved(r)));
+            spans.map(|span| span.start - first..span.end - first).collect()
         };
         let (supporting, distractors) = (tokens(&context.supporting), tokens(&context.distractors));
-        Ok(Self { ids: encoded.ids, supporting, distractors })
+        let context = Self { ids: ids[first..last].to_vec(), supporting, distractors };
+        let behind = [&ids[last..], &message.after].concat();
+        Ok(([&message.before, &ids[..first]].concat(), context, behind))
     }
 }
 
@@ -42,11 +69,11 @@ impl ContextTokens {
 pub struct ContextParts<'a> {
     /// [`Tokenizer::bos`].
     pub bos: Option<u32>,
-    /// [`super::PromptTemplate::tokenise_prefix`].
+    /// What stands before the context, without BOS.
     pub prefix: &'a [u32],
     /// The context.
     pub context: &'a ContextTokens,
-    /// [`super::PromptTemplate::tokenise`], `[q]`.
+    /// What stands behind it, `[q]`.
     pub question: &'a [u32],
 }
 
@@ -113,7 +140,8 @@ mod tests {
             question: "Where is Mary?".to_owned(),
             answer: "office".to_owned(),
         };
-        let tokens = ContextTokens::of(&context, tokenizer).unwrap();
+        let around = AroundContext::default();
+        let (_, tokens, _) = ContextTokens::of(&context, tokenizer, around).unwrap();
         let parts =
             ContextParts { bos: Some(0), prefix: &[7, 8], context: &tokens, question: &[9] };
         let prompt = parts.assemble(parts.context_length()).unwrap();

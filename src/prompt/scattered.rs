@@ -12,17 +12,19 @@ use std::ops::Range;
 
 use super::Prompt;
 use crate::error::{Error, Result};
-use crate::haystack::HaystackTokens;
+use crate::haystack::{HaystackTokens, Heads};
 
 /// The parts of a story's prompt, all in the ids of one tokenizer.
 #[derive(Debug, Clone, Copy)]
 pub struct ScatteredParts<'a> {
     /// [`crate::tokenizer::Tokenizer::bos`].
     pub bos: Option<u32>,
-    /// [`super::PromptTemplate::tokenise_prefix`].
+    /// [`crate::tokenizer::Lead::ids`] of [`super::PromptTemplate::lead`], without BOS.
     pub prefix: &'a [u32],
     /// The text around the facts.
     pub haystack: &'a HaystackTokens,
+    /// How it begins.
+    pub heads: &'a Heads,
     /// The facts in the order of the story, each as it stands after a full stop; none is empty.
     pub facts: &'a [Vec<u32>],
     /// Indices of the facts that the answer follows from, ascending; not empty.
@@ -68,7 +70,7 @@ impl ScatteredParts<'_> {
         }
         let start = self.haystack.next_sentence_start(offset);
         let m = context_length - self.around();
-        let (haystack, haystack_cycles) = self.haystack.take(start, m);
+        let (haystack, haystack_cycles) = self.heads.take(self.haystack, start, m);
         let before = self.places(start, m, depths);
 
         let mut ids: Vec<u32> = self.bos.iter().chain(self.prefix).copied().collect();
@@ -112,7 +114,7 @@ impl ScatteredParts<'_> {
         // Only where the next sentence brings its own space: a fact does too, so that neither
         // paragraphs nor words run together.
         let inside = |token: &usize| (1..m).contains(token);
-        let starts = self.haystack.sentence_starts_in(start, m).filter(|s| s.spaced);
+        let starts = self.heads.sentence_starts_in(self.haystack, start, m).filter(|s| s.spaced);
         let mut borders: Vec<usize> = starts.map(|s| s.token).filter(inside).collect();
         let exact = borders.is_empty();
         borders.push(m);
@@ -170,11 +172,18 @@ mod tests {
         Haystack::load_dir(dir.path(), false).unwrap().tokenise(llama2()).unwrap()
     }
 
+    /// Haystacks that begin as their stream does.
+    fn no_heads() -> &'static Heads {
+        static NONE: std::sync::OnceLock<Heads> = std::sync::OnceLock::new();
+        NONE.get_or_init(Heads::default)
+    }
+
     fn parts<'a>(haystack: &'a HaystackTokens, facts: &'a [Vec<u32>]) -> ScatteredParts<'a> {
         ScatteredParts {
             bos: Some(1),
             prefix: &[],
             haystack,
+            heads: no_heads(),
             facts,
             supporting: &[0, 2],
             question: &[900, 901],

@@ -25,6 +25,17 @@ fn needle(text: &str) -> Needle {
     }
 }
 
+/// Nothing before a prompt's first text.
+fn nothing(tokenizer: &Tokenizer) -> Lead {
+    Lead::new(tokenizer, "", "").unwrap()
+}
+
+/// Haystacks that begin as their stream does.
+fn no_heads() -> &'static Heads {
+    static NONE: OnceLock<Heads> = OnceLock::new();
+    NONE.get_or_init(Heads::default)
+}
+
 /// Everything of a probe, owned.
 struct Case {
     tokenizer: &'static Tokenizer,
@@ -38,8 +49,8 @@ impl Case {
         Self {
             tokenizer,
             haystack: haystack.tokenise(tokenizer).unwrap(),
-            needle: needle.tokenise(tokenizer).unwrap(),
-            question: PromptTemplate::default().tokenise(tokenizer, &needle.question).unwrap(),
+            needle: needle.tokenise(tokenizer, &nothing(tokenizer)).unwrap(),
+            question: PromptTemplate::default().tokenise(tokenizer, &needle.question, "").unwrap(),
         }
     }
 
@@ -48,8 +59,10 @@ impl Case {
             prefix: &[],
             bos: self.tokenizer.bos(),
             haystack: &self.haystack,
+            heads: no_heads(),
             needle: &self.needle,
             question: &self.question,
+            last: None,
         }
     }
 
@@ -68,9 +81,9 @@ fn check_invariants(case: &Case, p: &Prompt, context_length: usize) {
     // The span holds the needle as one of the placements has it.
     let [span] = &p.needle[..] else { panic!("{:?}", p.needle) };
     let all = [Placement::Start, Placement::Line, Placement::Sentence];
+    let is_there = |placed: &PlacedNeedle| p.ids[span.clone()] == placed.ids[placed.span.clone()];
     assert!(all.iter().any(|&at| {
-        let placed = case.needle.placed(at);
-        p.ids[span.clone()] == placed.ids[placed.span.clone()]
+        is_there(case.needle.placed(at)) || is_there(case.needle.before_blank_line(at))
     }));
     assert!((0.0..=1.0).contains(&p.depth_reached) && p.haystack_cycles >= 1);
 }
@@ -84,15 +97,17 @@ fn a_small_prompt_by_hand() {
     let (the, wall, boat, dot, nl) = (id("▁The"), id("▁wall"), id("▁boat"), id("."), id("<0x0A>"));
     let the3 = [id("T"), id("h"), id("e")];
     let haystack = haystack(&["The wall. The boat."]).tokenise(t).unwrap();
-    let needle = needle("The boat of the wall.").tokenise(t).unwrap();
+    let needle = needle("The boat of the wall.").tokenise(t, &nothing(t)).unwrap();
     let n = [the, boat, id("▁of"), id("▁the"), wall, dot];
     let q = [nl, nl];
     let parts = PromptParts {
         bos: Some(1),
         prefix: &[],
         haystack: &haystack,
+        heads: no_heads(),
         needle: &needle,
         question: &q,
+        last: None,
     };
     // Largest placement is after a line (8 tokens: "The" is three), + BOS + question 2 + blank
     // line 2 + 1 of haystack.
@@ -240,7 +255,7 @@ fn a_template_has_one_place_for_the_question() {
         PromptTemplate::default().render("Why?"),
         "\nBased on the content of the book, Question: Why?\nAnswer:"
     );
-    let ids = PromptTemplate::default().tokenise(byte_level(), "Why?").unwrap();
+    let ids = PromptTemplate::default().tokenise(byte_level(), "Why?", "").unwrap();
     assert_eq!(byte_level().decode(&ids).unwrap(), PromptTemplate::default().render("Why?"));
 }
 
@@ -271,9 +286,9 @@ fn probe_goldens() {
         let candidates = [&n.needle, real, text(&format!("{prefix}needle"))]
             .map(|s| tokenizer.encode(s).unwrap());
         assert!(candidates.contains(&expected(case)), "{case}");
-        let needle = n.tokenise(&tokenizer).unwrap();
+        let needle = n.tokenise(&tokenizer, &nothing(&tokenizer)).unwrap();
         let question = PromptTemplate::default()
-            .tokenise(&tokenizer, text(&format!("{prefix}question")))
+            .tokenise(&tokenizer, text(&format!("{prefix}question")), "")
             .unwrap();
         let bos = tokenizer.bos();
         assert_eq!(bos.map(u64::from), golden["bos"].as_u64());
@@ -281,8 +296,10 @@ fn probe_goldens() {
             bos,
             prefix: &[],
             haystack: &haystack,
+            heads: no_heads(),
             needle: &needle,
             question: &question,
+            last: None,
         };
         let length = case["prompt_ids"].as_array().unwrap().len();
         if length >= parts.smallest_context_length() {
@@ -344,8 +361,8 @@ proptest! {
         let case = Case {
             tokenizer: t,
             haystack: bundled_tokens(t).clone(),
-            needle: n.tokenise(t).unwrap(),
-            question: PromptTemplate::default().tokenise(t, &n.question).unwrap(),
+            needle: n.tokenise(t, &nothing(t)).unwrap(),
+            question: PromptTemplate::default().tokenise(t, &n.question, "").unwrap(),
         };
         let p = case.parts().assemble(length, depth, offset).unwrap();
         check_invariants(&case, &p, length);

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::TextPromptLimits;
 use crate::chat::{Chat, ChatMode};
-use crate::config::ProbeConfig;
+use crate::config::{MaxNewTokens, ProbeConfig};
 use crate::error::{Error, Result};
 use crate::haystack::Haystack;
 use crate::job::{ChatMeta, HaystackMeta, ModelFiles, ModelMeta, TokenizerMeta};
@@ -186,9 +186,22 @@ pub(super) fn limits(
 }
 
 /// What makes prompts chat messages, and whether all of them are.
+///
+/// # Errors
+/// [`Error::Usage`] where the model thinks before it answers and nothing says how long: what tasks
+/// have as the longest answer has no room for it. As [`ModelFiles::chat`].
 pub(super) fn chat(probes: &ProbeConfig, model: &ModelFiles) -> Result<Option<(Chat, bool)>> {
     let all = probes.chat == ChatMode::Always;
-    Ok(model.chat(probes.chat)?.map(|chat| (chat, all)))
+    let chat = model.chat(probes)?;
+    let thinks = chat.as_ref().is_some_and(|chat| chat.template.thinks());
+    if thinks && !matches!(probes.max_new_tokens, MaxNewTokens::Fixed(_)) {
+        return Err(Error::usage("the answers of a model that thinks have no length")
+            .at("--max-new-tokens")
+            .got("the task's own, which is that of an answer without thinking")
+            .expected("tokens for the thinking and the answer, such as 2048")
+            .advice("--max-new-tokens, or --chat-option enable_thinking=false if it reads that"));
+    }
+    Ok(chat.map(|chat| (chat, all)))
 }
 
 #[cfg(test)]

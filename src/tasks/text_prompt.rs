@@ -4,10 +4,10 @@
 use crate::chat::Chat;
 use crate::error::Result;
 use crate::job::Extent;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Message, Tokenizer};
 
 /// What holds for every prompt of such a task.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TextPromptLimits {
     /// Most tokens of a prompt, BOS included.
     pub max_prompt_tokens: usize,
@@ -30,18 +30,29 @@ impl TextPromptLimits {
         Ok(match self.chat(is_message) {
             None => middle_truncate(&whole_prompt(tokenizer, text)?, most),
             Some(chat) => {
-                let message = tokenizer.encode(message(chat, text))?;
-                let message = middle_truncate(&message, most.saturating_sub(chat.tokens()));
-                [chat.bos.as_slice(), &chat.before, &message, &chat.after].concat()
+                let Message { before, text, after } = chat.message(tokenizer, text)?;
+                let room = most.saturating_sub(before.len() + after.len());
+                [before, middle_truncate(&text.ids, room), after].concat()
             }
         })
     }
 
     /// Tokens of the prompt before it is shortened.
-    fn whole_tokens(&self, tokenizer: &Tokenizer, text: &str, is_message: bool) -> Result<usize> {
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn whole_tokens(
+        &self,
+        tokenizer: &Tokenizer,
+        text: &str,
+        is_message: bool,
+    ) -> Result<usize> {
         Ok(match self.chat(is_message) {
             None => whole_prompt(tokenizer, text)?.len(),
-            Some(chat) => tokenizer.encode(message(chat, text))?.len() + chat.tokens(),
+            Some(chat) => {
+                let Message { before, text, after } = chat.message(tokenizer, text)?;
+                before.len() + text.ids.len() + after.len()
+            }
         })
     }
 
@@ -49,11 +60,6 @@ impl TextPromptLimits {
     fn chat(&self, is_message: bool) -> Option<&Chat> {
         self.chat.as_ref().filter(|(_, all)| *all || is_message).map(|(chat, _)| chat)
     }
-}
-
-/// `text` as the template shows it.
-fn message<'a>(chat: &Chat, text: &'a str) -> &'a str {
-    if chat.template.trims() { text.trim() } else { text }
 }
 
 /// The tokens of a prompt that is no message and is not shortened.
@@ -170,13 +176,13 @@ mod tests {
             }
         };
         let limits = chat(false);
-        let around = limits.chat.as_ref().unwrap().0.clone();
-        let message = tokenizer.encode(text.trim()).unwrap();
+        let chat_of = limits.chat.as_ref().unwrap().0.clone();
+        let Message { before, text: message, after } = chat_of.message(tokenizer, text).unwrap();
+        assert_eq!(before[0], tokenizer.bos().unwrap());
         let ids = limits.prompt(tokenizer, text, true).unwrap();
         assert_eq!(ids.len(), 20);
-        let inner = &ids[1 + around.before.len()..20 - around.after.len()];
-        assert_eq!(inner, middle_truncate(&message, 20 - around.tokens()));
-        assert_eq!((ids[0], ids.ends_with(&around.after)), (tokenizer.bos().unwrap(), true));
+        let room = 20 - before.len() - after.len();
+        assert_eq!(ids, [&before[..], &middle_truncate(&message.ids, room), &after].concat());
         let plain = [&[ids[0]][..], &tokenizer.encode(text).unwrap()].concat();
         assert_eq!(limits.prompt(tokenizer, text, false).unwrap(), middle_truncate(&plain, 20));
         assert_eq!(chat(true).prompt(tokenizer, text, false).unwrap(), ids);

@@ -9,12 +9,17 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use tokenizers::PostProcessorWrapper;
+use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 
 use crate::error::{Error, Result};
 use crate::system::digest::sha256;
 
+mod llama_class;
+mod message;
 #[cfg(test)]
 pub(crate) mod samples;
+
+pub use message::{Lead, Message};
 
 /// Token ids with the bytes of the text that each stands for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +32,7 @@ pub struct Encoded {
 }
 
 /// A tokenizer as `tokenizer.json` describes it, without truncation and padding.
+#[derive(Clone)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     bos: Option<u32>,
@@ -35,10 +41,15 @@ pub struct Tokenizer {
     newline_ids: OnceLock<BTreeSet<u32>>,
     /// The same, with special tokens read from text.
     markup: OnceLock<tokenizers::Tokenizer>,
+    /// How special tokens are spelled.
+    specials: OnceLock<Vec<String>>,
+    /// Where spaces go, if that is not as the file has it.
+    spaces: Option<&'static str>,
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json` from a file.
+    /// Reads `tokenizer.json` from a file. Where `tokenizer_config.json` and `config.json` beside it
+    /// say so, spaces go where transformers' `LlamaTokenizer` puts them.
     ///
     /// # Errors
     /// [`Error::Model`] if the file cannot be read or is not a tokenizer.
@@ -49,7 +60,29 @@ impl Tokenizer {
                 .got(e)
                 .expected("a tokenizer.json in Hugging Face's format")
         })?;
-        Self::from_bytes(&bytes, &path.display().to_string())
+        let tokenizer = Self::from_bytes(&bytes, &path.display().to_string())?;
+        let beside = |file: &str| {
+            // What cannot be read is told where it is needed: by chat template and model.
+            let text = std::fs::read_to_string(path.with_file_name(file)).ok();
+            text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+        };
+        let scheme = llama_class::scheme(&beside("tokenizer_config.json"), &beside("config.json"));
+        match scheme {
+            Some(scheme) => tokenizer.of_llama_class(scheme),
+            None => Ok(tokenizer),
+        }
+    }
+
+    /// The same, if it is of SentencePiece's kind, with the rule of `LlamaTokenizer` for spaces.
+    ///
+    /// # Errors
+    /// [`Error::Model`] with what the library has against it.
+    fn of_llama_class(mut self, scheme: PrependScheme) -> Result<Self> {
+        let applied = llama_class::apply(&mut self.inner, scheme);
+        if applied.map_err(|e| Error::model("the tokenizer cannot be set up").got(e))? {
+            self.spaces = Some(llama_class::name(scheme));
+        }
+        Ok(self)
     }
 
     /// Reads the bytes of a `tokenizer.json`; `place` names them in errors.
@@ -90,7 +123,8 @@ impl Tokenizer {
 
         let sha256 = sha256(bytes);
         let (newline_ids, markup) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { inner, bos, max_id, sha256, newline_ids, markup })
+        let specials = OnceLock::new();
+        Ok(Self { inner, bos, max_id, sha256, newline_ids, markup, specials, spaces: None })
     }
 
     /// The token ids of `text`, without special tokens.
@@ -139,12 +173,15 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn encode_markup(&self, text: &str) -> Result<Vec<u32>> {
-        let markup = self.markup.get_or_init(|| {
+        encoded(self.markup(), text).map(|encoding| encoding.ids)
+    }
+
+    fn markup(&self) -> &tokenizers::Tokenizer {
+        self.markup.get_or_init(|| {
             let mut markup = self.inner.clone();
             markup.set_encode_special_tokens(false);
             markup
-        });
-        encoded(markup, text).map(|encoding| encoding.ids)
+        })
     }
 
     /// The text of `ids`; special tokens are left out.
@@ -155,6 +192,12 @@ impl Tokenizer {
         self.inner.decode(ids, true).map_err(|e| {
             Error::model("the tokenizer cannot decode an answer").got(e).at(format!("{ids:?}"))
         })
+    }
+
+    /// The same with special tokens.
+    #[cfg(test)]
+    pub(crate) fn decode_with_special(&self, ids: &[u32]) -> String {
+        self.inner.decode(ids, false).expect("tokens decode")
     }
 
     /// The token that the tokenizer itself puts in front of every text.
@@ -185,6 +228,11 @@ impl Tokenizer {
                 .filter(|&id| self.inner.decode(&[id], false).is_ok_and(|t| t.contains('\n')))
                 .collect()
         })
+    }
+
+    /// Where spaces go, if that is not as `tokenizer.json` has it.
+    pub fn spaces(&self) -> Option<&'static str> {
+        self.spaces
     }
 
     /// SHA-256 of `tokenizer.json`, in hex.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::{ModelWrapper, TrainerWrapper};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 
 use super::Tokenizer;
 use crate::error::Result;
@@ -83,7 +84,13 @@ pub(crate) fn llama2() -> &'static Tokenizer {
     SAMPLE.get_or_init(|| load(&llama2_json()).expect("the sample loads"))
 }
 
-fn llama2_json() -> Value {
+/// The same as transformers' `LlamaTokenizer` reads it: a space before the text alone.
+pub(crate) fn llama2_of_its_class() -> Tokenizer {
+    let tokenizer = load(&llama2_json()).expect("the sample loads");
+    tokenizer.of_llama_class(PrependScheme::First).expect("and is of SentencePiece's kind")
+}
+
+pub(crate) fn llama2_json() -> Value {
     let mut tokens: Vec<String> = ["<unk>", "<s>", "</s>"].map(str::to_owned).to_vec();
     tokens.extend((0..=255u8).map(|b| format!("<0x{b:02X}>")));
     tokens.push("▁".to_owned());

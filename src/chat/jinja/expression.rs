@@ -174,6 +174,7 @@ impl Parser {
                         self.reads.varargs |= name == "varargs";
                         self.reads.kwargs |= name == "kwargs";
                         self.reads.caller |= name == "caller";
+                        self.names.insert(name.clone());
                         ExprKind::Name(name)
                     }
                 }

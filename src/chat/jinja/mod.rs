@@ -40,6 +40,8 @@ mod tests;
 pub use fault::Fault;
 pub use json::Json;
 
+use std::collections::BTreeSet;
+
 use fault::{Fuel, Outcome};
 
 /// Bytes of stack for a template that is nested as deeply as it may be.
@@ -51,15 +53,27 @@ const STACK: usize = 64 << 20;
 /// [`Fault`] where jinja2 fails, where more than a template needs is asked for, and for what is not
 /// supported.
 pub fn render(source: &str, context: &[(String, Json)]) -> Result<String, Fault> {
-    let run = || {
-        let statements = parser::parse(source)?;
+    deeply(|| {
+        let parsed = parser::parse(source)?;
         let fuel = Fuel::new();
         let values = context.iter().map(|(name, json)| Ok((name.clone(), json.value()?)));
         let mut interpreter = eval::Interpreter::new(values.collect::<Outcome<Vec<_>>>()?, &fuel);
         let mut out = String::new();
-        interpreter.run(&statements, eval::ROOT, &mut out)?;
+        interpreter.run(&parsed.statements, eval::ROOT, &mut out)?;
         Ok(out)
-    };
+    })
+}
+
+/// The names that `source` reads.
+///
+/// # Errors
+/// [`Fault`] where it is no template.
+pub fn names(source: &str) -> Result<BTreeSet<String>, Fault> {
+    deeply(|| Ok(parser::parse(source)?.names))
+}
+
+/// Runs `run` where the stack has room for it.
+fn deeply<T: Send>(run: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run);
         let thread = thread.map_err(|e| Fault::raised(format!("no thread for a template: {e}")))?;

@@ -1,5 +1,6 @@
 //! Statements: from tokens to a tree, by jinja2's grammar.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::ast::{Expr, ExprKind, For, MacroBody, Special, Statement, StatementKind, Target};
@@ -13,12 +14,28 @@ const DEEPEST: usize = 100;
 ///
 /// # Errors
 /// For what jinja2 refuses before it renders, and for what is not supported.
-pub fn parse(source: &str) -> Outcome<Vec<Statement>> {
+pub fn parse(source: &str) -> Outcome<Parsed> {
     let tokens = tokens(source)?;
-    let mut parser =
-        Parser { tokens, at: 0, nested: 0, conditional: 0, loops: 0, reads: Special::default() };
+    let mut parser = Parser {
+        tokens,
+        at: 0,
+        nested: 0,
+        conditional: 0,
+        loops: 0,
+        reads: Special::default(),
+        names: BTreeSet::new(),
+    };
     let (statements, _) = parser.located(|p| p.statements(&[]))?;
-    Ok(statements)
+    Ok(Parsed { statements, names: parser.names })
+}
+
+/// A template.
+#[derive(Debug)]
+pub struct Parsed {
+    /// What it prints.
+    pub statements: Vec<Statement>,
+    /// All names that it reads.
+    pub names: BTreeSet<String>,
 }
 
 /// The place in a template's tokens.
@@ -33,6 +50,8 @@ pub struct Parser {
     loops: usize,
     /// The names that jinja2 fills on demand, as far as they have been read.
     pub reads: Special,
+    /// All names that have been read.
+    pub names: BTreeSet<String>,
 }
 
 impl Parser {

@@ -49,3 +49,64 @@ fn what_is_not_supported_is_named() {
     }
     assert!(data.refused.len() > 10 && !data.places.is_empty());
 }
+
+#[derive(Deserialize)]
+struct Goldens {
+    context: Json,
+    cases: Vec<Golden>,
+}
+
+#[derive(Deserialize)]
+struct Golden {
+    template: String,
+    before_message: Option<String>,
+}
+
+/// What transformers made of expressions that published templates have.
+#[test]
+fn goldens_of_expressions() {
+    let Some([file]) = crate::goldens::find(["real/chat_expressions.json"]) else { return };
+    let data: Goldens = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let Json::Map(context) = data.context else { panic!("no context") };
+    for Golden { template, before_message } in &data.cases {
+        let got = render(template, &context);
+        assert_eq!(got.as_ref().ok(), before_message.as_ref(), "{template}: {got:?}");
+    }
+    assert_eq!(data.cases.len(), 141);
+}
+
+/// Hostile templates end, and the stack holds.
+#[test]
+fn templates_that_would_run_on_end() {
+    let deep =
+        |open: &str, close: &str, n: usize| format!("{}1{}", open.repeat(n), close.repeat(n));
+    let many = "a + ".repeat(5000);
+    for template in [
+        "{% for i in range(100000) %}{% for j in range(100000) %}.{% endfor %}{% endfor %}".to_owned(),
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}".to_owned(),
+        "{% for x in [[[]]] recursive %}{{ loop([x]) }}{% endfor %}".to_owned(),
+        "{{ 'x' * 1000000000000 }}".to_owned(),
+        "{% set n = namespace(a='x') %}{% for i in range(99) %}{% set n.a = n.a ~ n.a %}{% endfor %}".to_owned(),
+        "{% set n = namespace(a=[]) %}{% for i in range(99999) %}{% set n.a = [n.a] %}{% endfor %}".to_owned(),
+        "{% set n = namespace() %}{% set n.a = [n] %}{{ n }}".to_owned(),
+        "{% set n = namespace(a=[1]) %}{% for i in range(90) %}{% set n.a = [n.a, n.a] %}{% endfor %}{{ n.a == n.a + [] }}".to_owned(),
+        format!("{{{{ {} }}}}", deep("(", ")", 5000)),
+        format!("{{{{ {} }}}}", deep("[", "]", 5000)),
+        format!("{{{{ {many}a }}}}"),
+        format!("{{{{ {}1 }}}}", "not ".repeat(5000)),
+        format!("{{{{ {}1 }}}}", "-".repeat(5000)),
+        "{% if 1 %}".repeat(5000),
+        format!("{{{{ a{} }}}}", ".b".repeat(5000)),
+        format!("{{{{ a{} }}}}", "|string".repeat(5000)),
+        "{{ '%1000000000d' % 1 }}".to_owned(),
+        "{{ 'a'.center(100000000000) }}".to_owned(),
+        "{{ 2 ** 1000000 }}".to_owned(),
+    ] {
+        let head: String = template.chars().take(60).collect();
+        assert!(render(&template, &[]).is_err(), "{head}");
+    }
+    // Many namespaces that hold one another are dropped one by one.
+    let chain = "{% set n = namespace(last=0) %}{% for i in range(30000) %}{% set m = namespace() %}\
+                 {% set m.x = 1 %}{% set n.last = m %}{% endfor %}ok";
+    assert_eq!(render(chain, &[]).unwrap(), "ok");
+}

@@ -10,6 +10,7 @@ use super::groups::Group;
 use super::report;
 use super::run::PromptRecord;
 use super::table::Row;
+use crate::chat::Thinking;
 use crate::error::{Error, Result};
 use crate::model::Llama;
 use crate::plot::Picture;
@@ -118,6 +119,11 @@ struct AnswerLine<'a> {
     method: &'static str,
     budget_tokens: Option<usize>,
     answer: &'a str,
+    /// What of it was judged, where the model thought before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    judged: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<Thinking>,
     gold: &'a str,
     values: serde_json::Map<String, serde_json::Value>,
     kv_tokens: u64,
@@ -292,6 +298,8 @@ fn answers(made: &EvaluateRun) -> Result<Vec<u8>> {
                 method: setting.method.name(),
                 budget_tokens: setting.budget_tokens,
                 answer: &outcome.answer,
+                judged: outcome.judged.as_deref(),
+                thinking: outcome.thinking,
                 gold: &record.gold,
                 values: values.map(|(m, v)| (m.name.to_owned(), (*v).into())).collect(),
                 kv_tokens: outcome.kv_tokens,

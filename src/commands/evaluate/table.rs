@@ -136,6 +136,8 @@ mod tests {
     fn outcome(right: bool, kv_bytes: u64) -> Outcome {
         Outcome {
             answer: String::new(),
+            judged: None,
+            thinking: None,
             values: vec![f64::from(u8::from(right)), 5.0],
             kv_tokens: kv_bytes / 8,
             kv_bytes,

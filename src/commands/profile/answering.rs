@@ -169,7 +169,7 @@ mod tests {
         };
         let mut answering = Answering {
             model: &model,
-            settings: Settings { stop: vec![], chunk: 64, top_k: 5 },
+            settings: Settings { stop: vec![], thinking: None, chunk: 64, top_k: 5 },
             caches: ProbeCaches::new(&model, 60),
             batch: 3,
             proceed: &proceed,

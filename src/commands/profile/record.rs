@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::chat::Thinking;
 use crate::error::Error;
 use crate::needle::{ProbeText, SubTask};
 use crate::plan::{Probe, ProbeId};
@@ -63,8 +64,14 @@ pub struct ProbeRecord {
     pub distractor_spans: Vec<[usize; 2]>,
     /// How many times the haystack was used up.
     pub haystack_cycles: usize,
-    /// What the model wrote.
+    /// What the model wrote, all of it.
     pub answer: Option<String>,
+    /// What of it was judged, where the model thought before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judged: Option<String>,
+    /// How long it thought, and whether to an end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<Thinking>,
     /// What it should have written.
     pub gold: String,
     /// How near the answer is, 0 to 1.
@@ -101,6 +108,8 @@ impl ProbeRecord {
             distractor_spans: spans(&prompt.distractors),
             haystack_cycles: prompt.haystack_cycles,
             answer: None,
+            judged: None,
+            thinking: None,
             gold: text.answer().to_owned(),
             gate_value: None,
             status: Status::Failed,

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::argmax;
+use super::{argmax, ends};
+use crate::chat::Marks;
 use crate::error::{Error, Result};
 use crate::eviction::{DecodeEviction, ValueNorm};
 use crate::heads::GroupReduce;
@@ -15,6 +16,16 @@ pub struct AnswerLimits {
     pub max_new_tokens: usize,
     /// Ids after which the answer ends; the stop token itself is generated.
     pub stop: Vec<u32>,
+    /// Within what a model thinks, a line break ends nothing; with it whether the prompt ends there.
+    pub thinking: Option<(Marks, bool)>,
+}
+
+impl AnswerLimits {
+    /// Whether an answer ends with the last of `generated`.
+    fn end(&self, generated: &[u32]) -> bool {
+        let begun = self.thinking.as_ref().is_some_and(|(_, begun)| *begun);
+        ends(&self.stop, self.thinking.as_ref().map(|(marks, _)| marks), begun, generated)
+    }
 }
 
 /// What was generated.
@@ -156,7 +167,7 @@ pub fn continue_batch(
             .expected(needed));
     }
     let first = argmax(first_logits);
-    let begun = Continuation { ids: vec![first], stopped: limits.stop.contains(&first), secs: 0.0 };
+    let begun = Continuation { ids: vec![first], stopped: limits.end(&[first]), secs: 0.0 };
     let begin = |Continuing { cache, evictor }| {
         let observed = EvictorRows(evictor);
         OpenAnswer { cache, observed, most: limits.max_new_tokens, so_far: begun.clone() }
@@ -179,7 +190,7 @@ pub fn continue_batch(
             *own += evicting.elapsed().as_secs_f64();
             let next = argmax(logits);
             answer.so_far.ids.push(next);
-            answer.so_far.stopped = limits.stop.contains(&next);
+            answer.so_far.stopped = limits.end(&answer.so_far.ids);
         }
         // What was done for all at once is shared evenly.
         let share = (start.elapsed().as_secs_f64() - own.iter().sum::<f64>()) / own.len() as f64;

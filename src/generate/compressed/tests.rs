@@ -31,13 +31,13 @@ fn compressed(model: &Llama, n: usize, room: usize) -> (RaggedCache, Vec<f32>) {
 }
 
 fn limits(max_new_tokens: usize, stop: &[u32]) -> AnswerLimits {
-    AnswerLimits { max_new_tokens, stop: stop.to_vec() }
+    AnswerLimits { max_new_tokens, stop: stop.to_vec(), thinking: None }
 }
 
 #[test]
 fn with_everything_kept_the_answer_is_the_ordinary_one() {
     let model = model();
-    let settings = Settings { stop: vec![], chunk: 16, top_k: 5 };
+    let settings = Settings { stop: vec![], thinking: None, chunk: 16, top_k: 5 };
     let mut cache = model.new_cache(TOKENS + 6);
     let (prompt, needle) = (&prompt()[..], &[10..14][..]);
     let question = Question { prompt, shared: 0, needle, max_new_tokens: 7 };

@@ -8,14 +8,14 @@ use burn::tensor::DType;
 use super::codes::SplitMix64;
 use super::*;
 use crate::generate::{Generation, Question, Settings, generate};
-use crate::haystack::Haystack;
+use crate::haystack::{Haystack, Heads};
 use crate::heads::HeadMatrix;
 use crate::model::KvCache;
 use crate::model::{NoRows, RowSink};
 use crate::needle::Needle;
 use crate::prompt::{PromptParts, PromptTemplate};
 use crate::score::{self, ScoreOptions};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Lead, Tokenizer};
 
 /// Tokens of a needle, and how many of them a prompt ends with.
 const NEEDLE: usize = 24;
@@ -77,7 +77,7 @@ fn probes(length: usize, depths: &[f64], seed: u64) -> Vec<Probe> {
 }
 
 fn settings(stop: Vec<u32>) -> Settings {
-    Settings { stop, chunk: 256, top_k: 10 }
+    Settings { stop, thinking: None, chunk: 256, top_k: 10 }
 }
 
 /// Answers a probe with a cache that may hold a part of it.
@@ -302,14 +302,19 @@ fn a_saved_folder_is_profiled_from_text() {
         answer: rest.clone(),
         real_needle: Some(rest.clone()),
     };
-    let question =
-        PromptTemplate::new("{question}").unwrap().tokenise(&tokenizer, &needle.question).unwrap();
+    let question = PromptTemplate::new("{question}")
+        .unwrap()
+        .tokenise(&tokenizer, &needle.question, "")
+        .unwrap();
+    let lead = Lead::new(&tokenizer, "", "").unwrap();
     let parts = PromptParts {
         prefix: &[],
         bos: tokenizer.bos(),
         haystack: &haystack,
-        needle: &needle.tokenise(&tokenizer).unwrap(),
+        heads: &Heads::default(),
+        needle: &needle.tokenise(&tokenizer, &lead).unwrap(),
         question: &question,
+        last: None,
     };
     let prompt = parts.assemble(512, 0.5, 0).unwrap();
     let (prompt, needle) = (&prompt.ids[..], &prompt.needle[..]);

@@ -23,6 +23,7 @@ use serde::Serialize;
 
 use super::compressing::{Compressed, Compressing, room};
 use super::setting::Setting;
+use crate::chat::{Marks, Said, Thinking};
 use crate::error::{Error, Result};
 use crate::eviction::{HeadEvidence, TokenStats, Wanted};
 use crate::generate::compressed::{AnswerLimits, Continuing, Evictor, continue_batch};
@@ -41,8 +42,12 @@ const TOGETHER: usize = 16;
 /// What one setting made of one prompt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Outcome {
-    /// The answer.
+    /// What the model wrote, all of it.
     pub answer: String,
+    /// What of it is judged, where the model thought before.
+    pub judged: Option<String>,
+    /// How long it thought, and whether to an end.
+    pub thinking: Option<Thinking>,
     /// One value per metric of the task.
     pub values: Vec<f64>,
     /// Tokens held after the prompt, over all layers and stored heads.
@@ -141,7 +146,8 @@ impl Runner<'_> {
             record.outcomes = match answered {
                 Ok(mut outcomes) => {
                     for outcome in &mut outcomes {
-                        outcome.values = task.values(index, &outcome.answer)?;
+                        let judged = outcome.judged.as_ref().unwrap_or(&outcome.answer);
+                        outcome.values = task.values(index, judged)?;
                     }
                     Ok(outcomes)
                 }
@@ -287,6 +293,13 @@ impl Runner<'_> {
         Compressing::new(setting, case, self.heads, self.evidence, self.model.compute())
     }
 
+    /// What holds answers to `prompt` open while the model thinks.
+    fn marks(&self, prompt: &[u32]) -> Option<(Marks, bool)> {
+        let marks = Marks::of(self.tokenizer)?;
+        let begun = marks.is_open(prompt);
+        Some((marks, begun))
+    }
+
     /// The answers of settings whose caches exist at the same time.
     fn answers(
         &self,
@@ -296,6 +309,8 @@ impl Runner<'_> {
     ) -> Result<Vec<Outcome>> {
         let begin = |Compressed { cache, secs, .. }: &Compressed| Outcome {
             answer: String::new(),
+            judged: None,
+            thinking: None,
             values: Vec::new(),
             kv_tokens: cache.total_tokens(),
             kv_bytes: cache.bytes(),
@@ -306,8 +321,11 @@ impl Runner<'_> {
             decode_secs: 0.0,
         };
         let mut outcomes: Vec<Outcome> = group.iter().map(begin).collect();
-        let limits =
-            AnswerLimits { max_new_tokens: case.max_new_tokens, stop: case.stop_ids.clone() };
+        let limits = AnswerLimits {
+            max_new_tokens: case.max_new_tokens,
+            stop: case.stop_ids.clone(),
+            thinking: self.marks(&case.prompt),
+        };
         let answers = group.iter_mut().map(|Compressed { cache, eviction, .. }| Continuing {
             cache,
             evictor: eviction.as_mut().map(|e| e as &mut dyn Evictor),
@@ -316,7 +334,9 @@ impl Runner<'_> {
         for ((outcome, Compressed { cache, .. }), continuation) in
             outcomes.iter_mut().zip(&group).zip(continued)
         {
-            outcome.answer = self.tokenizer.decode(continuation.answer_ids())?;
+            let said = Said::new(self.tokenizer, &case.prompt, continuation.answer_ids())?;
+            (outcome.judged, outcome.thinking) = (said.judged(), said.thinking);
+            outcome.answer = said.whole;
             outcome.kv_bytes_end = cache.bytes();
             outcome.new_tokens = continuation.ids.len();
             outcome.decode_secs = continuation.secs;

@@ -47,7 +47,11 @@ fn defaults() {
         (c.probes.gate.kind, c.probes.stop, c.probes.span_rule),
         (GateKind::Rouge, StopRule::EosOrLineBreak, None)
     );
-    assert_eq!(c.probes.max_new_tokens, MaxNewTokens::Fixed(32));
+    assert_eq!(c.probes.max_new_tokens, MaxNewTokens::Default);
+    assert_eq!(
+        (c.probes.max_new_tokens.of(9, false), c.probes.max_new_tokens.of(9, true)),
+        (32, 1056)
+    );
     assert_eq!(c.scores.len(), score::registry().len());
     assert_eq!(parse("--model needle-llama").unwrap().probes.model, ModelChoice::NeedleLlama);
     assert_eq!(
@@ -61,19 +65,28 @@ fn one_compat_brings_its_references_defaults_and_options_override_them() {
     let r2 = parse("--compat headkv-r2").unwrap();
     assert_eq!(r2.probes.gate.kind, GateKind::F1);
     assert!(r2.probes.template.text().starts_with("Based on the content of the book"));
-    assert_eq!((r2.probes.max_new_tokens.of(7), r2.probes.stop), (7, StopRule::EosOrNewlineToken));
+    assert_eq!(
+        (r2.probes.max_new_tokens.of(7, true), r2.probes.stop),
+        (7, StopRule::EosOrNewlineToken)
+    );
     assert_eq!(r2.probes.span_rule, Some(SpanRule::BestWindow));
     let dili = parse("--compat dililazykv").unwrap();
     assert!(dili.probes.template.text().contains("answer the question: {question}"));
-    assert_eq!((dili.probes.max_new_tokens.of(7), dili.probes.stop), (100, StopRule::Eos));
+    assert_eq!((dili.probes.max_new_tokens.of(7, true), dili.probes.stop), (100, StopRule::Eos));
     let copy = parse("--compat retrieval-head").unwrap();
-    assert_eq!((copy.probes.max_new_tokens.of(7), copy.probes.stop), (50, StopRule::NewlineToken));
+    assert_eq!(
+        (copy.probes.max_new_tokens.of(7, true), copy.probes.stop),
+        (50, StopRule::NewlineToken)
+    );
     assert_eq!(copy.probes.span_rule, Some(SpanRule::FirstWindow));
     let on = parse("--compat retrieval-head --stop-newline on").unwrap();
     assert_eq!(on.probes.stop, StopRule::EosOrLineBreak);
     let mine =
         parse("--compat headkv-r2 --gate exact --max-new-tokens 9 --stop-newline off").unwrap();
-    assert_eq!((mine.probes.gate.kind, mine.probes.max_new_tokens.of(7)), (GateKind::Exact, 9));
+    assert_eq!(
+        (mine.probes.gate.kind, mine.probes.max_new_tokens.of(7, true)),
+        (GateKind::Exact, 9)
+    );
     assert_eq!(mine.probes.stop, StopRule::Eos);
     // Two references have no common wording.
     let two = parse("--compat headkv-r2,dililazykv").unwrap();

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::answering::{Answering, PreparedProbe, ProbeAnswer, of_one_probe};
 use super::probe_cache::ProbeCaches;
 use super::record::{ProbeRecord, ProbeSeconds, Status};
+use crate::chat::{Marks, Said, Thinking};
 use crate::commands::profile::ProfileConfig;
 use crate::commands::profile::batching::Batching;
 use crate::commands::profile::parts::ScheduledProbe;
@@ -159,6 +160,7 @@ impl Run<'_> {
             model: self.model,
             settings: Settings {
                 stop: self.job.stop_ids.clone(),
+                thinking: Marks::of(&self.inputs.model.tokenizer),
                 chunk: self.config.probes.chunk_tokens(self.model.compute()),
                 top_k: self.config.top_k,
             },
@@ -222,11 +224,19 @@ impl Run<'_> {
         record.seconds =
             ProbeSeconds { prefill: generation.prefill_secs, decode: generation.decode_secs };
         record.generated_ids = generation.observation.generated.clone();
-        let answer = inputs.model.tokenizer.decode(generation.answer_ids())?;
+        let (tokenizer, prompt) = (&inputs.model.tokenizer, &generation.observation.prompt);
+        let said = Said::new(tokenizer, prompt, generation.answer_ids())?;
         let (text, gate) = (&inputs.probes.texts[probe.needle], &inputs.gate);
-        let value = gate.value(&answer, &Expected::from(text))?;
-        record.answer = Some(answer);
+        let value = gate.value(&said.answer, &Expected::from(text))?;
+        (record.judged, record.thinking) = (said.judged(), said.thinking);
+        record.answer = Some(said.whole);
         record.gate_value = Some(value);
+        let thought_on = said.thinking.filter(|thinking| !thinking.ended);
+        if let Some(Thinking { tokens, .. }) = thought_on {
+            record.status = Status::Rejected;
+            record.reason = Some(format!("the thinking did not end within {tokens} tokens"));
+            return Ok(Vec::new());
+        }
         if !gate.passes(value) {
             record.status = Status::Rejected;
             record.reason = Some(format!("{} {value:.4} does not pass", gate.name()));

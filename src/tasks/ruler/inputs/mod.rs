@@ -6,6 +6,7 @@ use super::task::{RulerSet, RulerTask};
 use super::{
     GeneratedRulerRows, PublishedRulerRows, RulerRows, RulerSource, max_new_tokens, task_in,
 };
+use crate::chat::ChatMode;
 use crate::config::ProbeConfig;
 use crate::datasets::data_files;
 use crate::error::{Error, Result};
@@ -41,6 +42,7 @@ impl RulerInputs {
         config: &ProbeConfig,
         session: &Session,
     ) -> Result<Self> {
+        no_options(config)?;
         let (sets, files) = published(source)?;
         let longest = sets.iter().map(|set| asked.unwrap_or_else(|| max_new_tokens(&set.task)));
         let model = session.model(&config.model)?;
@@ -56,17 +58,19 @@ impl RulerInputs {
         config: &ProbeConfig,
         session: &Session,
     ) -> Result<Self> {
+        no_options(config)?;
         let haystack = session.haystack(config)?;
         let model = session.model(&config.model)?;
         let answers =
             source.kinds.iter().map(|k| asked.unwrap_or_else(|| max_new_tokens(k.name())));
         let lengths = context_lengths(config, &model, answers.max().unwrap_or(0))?;
         let chat = chat(config, &model)?;
-        let around = match &chat {
-            Some((chat, true)) => chat.tokens(),
-            _ => usize::from(model.tokenizer.bos().is_some()),
+        let limits = TextPromptLimits {
+            max_prompt_tokens: lengths.last().copied().unwrap_or(0),
+            stop_ids: config.stop.ids(&model.config.eos, &model.tokenizer),
+            chat,
         };
-        let count = |text: &str| Ok(model.tokenizer.encode(text)?.len() + around);
+        let count = |text: &str| limits.whole_tokens(&model.tokenizer, text, false);
         let mut sets = Vec::new();
         for kind in &source.kinds {
             for &length in &lengths {
@@ -81,11 +85,6 @@ impl RulerInputs {
                 });
             }
         }
-        let limits = TextPromptLimits {
-            max_prompt_tokens: lengths.last().copied().unwrap_or(0),
-            stop_ids: config.stop.ids(&model.config.eos, &model.tokenizer),
-            chat,
-        };
         let texts = TextInputs {
             haystack: Some(haystack),
             context_lengths: lengths,
@@ -93,6 +92,23 @@ impl RulerInputs {
             ..TextInputs::new(model, limits)
         };
         Ok(Self { texts, sets })
+    }
+}
+
+/// Prompts of RULER are messages of a chat template only where all prompts are.
+///
+/// # Errors
+/// [`Error::Usage`] for an option that no template is told.
+fn no_options(config: &ProbeConfig) -> Result<()> {
+    match config.chat_options.keys().next() {
+        Some(option) if config.chat != ChatMode::Always => {
+            Err(Error::usage("no chat template is told an option")
+                .at(format!("--chat-option {option}"))
+                .got("--task ruler, whose prompts are no chat messages")
+                .expected("--chat always")
+                .advice("leave the option out, or --chat always"))
+        }
+        _ => Ok(()),
     }
 }
 
