@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::chat::ChatOptions;
 use crate::config::ProbeConfig;
 use crate::error::{Error, Result};
 use crate::job::{MemoryEstimate, ModelFiles, WorkPrompt, Workload, further_bytes};
@@ -28,6 +29,9 @@ pub struct DryRun {
     pub dtype: String,
     /// Type that matrices of weights are held in.
     pub weights_dtype: String,
+    /// What the chat template is told besides the message, if there is anything.
+    #[serde(skip_serializing_if = "ChatOptions::is_empty")]
+    pub chat_options: ChatOptions,
     /// Probes, or prompts of a comparison.
     pub probes: usize,
     /// Answers to each of them.
@@ -170,6 +174,9 @@ impl DryRun {
             device: compute.name.clone(),
             dtype: compute.dtype.name().to_owned(),
             weights_dtype: weights_dtype.name().to_owned(),
+            chat_options: model
+                .chat(probes)?
+                .map_or_else(ChatOptions::new, |chat| chat.template.options().clone()),
             probes: workload.prompts.len(),
             answers_per_probe: workload.answers,
             caches,
@@ -278,6 +285,10 @@ impl fmt::Display for DryRun {
         let mut line = |name: &str, text: String| writeln!(f, "  {name:<18}{text}");
         line("model", format!("{}, {:.3e} weights", self.model, self.parameters as f64))?;
         line("device", format!("{}, {}", self.device, self.dtype))?;
+        if !self.chat_options.is_empty() {
+            let options = self.chat_options.iter().map(|(name, value)| format!("{name}={value}"));
+            line("chat template", options.collect::<Vec<_>>().join(", "))?;
+        }
         let lengths = match &self.context_lengths[..] {
             [first, .., last] if self.context_lengths.len() > MOST_LENGTHS => {
                 format!("of {first} to {last} tokens")

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::gate::onnxruntime::RuntimePlaces;
 use crate::hub::Environment;
 
+mod chat;
 mod compute;
 mod gate;
 mod probes;

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::chat::chat_options;
 use super::compute::{ComputeConfig, bytes};
 use super::gate::gate;
 use super::{AtOption, Surroundings, at_least_one};
-use crate::chat::{ChatMode, ChatOptions, Json};
+use crate::chat::{ChatMode, ChatOptions};
 use crate::cli::{ChatArg, HubArgs, ModelArgs, ProbeArgs, Switch};
 use crate::error::{Error, Result};
 use crate::gate::{GateConfig, GateKind};
@@ -318,36 +319,6 @@ impl ProbeConfig {
 /// busy.
 pub fn default_chunk_tokens(compute: &Compute) -> usize {
     if compute.on_host { 256 } else { 2048 }
-}
-
-/// Names that no option may have: what a template is told by the program.
-const TOLD: [&str; 2] = ["messages", "add_generation_prompt"];
-
-/// The variables of chat templates that `args`, each `KEY=VALUE`, name.
-fn chat_options(args: &[String]) -> Result<ChatOptions> {
-    let mut options = ChatOptions::new();
-    for arg in args {
-        let wrong = |what: &str| {
-            Error::usage(what)
-                .at("--chat-option")
-                .got(arg)
-                .expected("KEY=VALUE, such as enable_thinking=true")
-        };
-        let (key, value) = arg.split_once('=').ok_or_else(|| wrong("an option has no value"))?;
-        let word = |c: char| c == '_' || c.is_ascii_alphanumeric();
-        if !key.chars().all(word) || key.is_empty() || key.starts_with(|c: char| c.is_ascii_digit())
-        {
-            return Err(wrong("the name of an option is no name of a variable"));
-        }
-        if TOLD.contains(&key) {
-            return Err(wrong("an option is what every template is told"));
-        }
-        let json = serde_json::from_str(value).unwrap_or_else(|_| Json::Text(value.to_owned()));
-        if options.insert(key.to_owned(), json).is_some() {
-            return Err(wrong("an option is there twice"));
-        }
-    }
-    Ok(options)
 }
 
 /// What a single `--compat` changes besides the scores.

@@ -106,7 +106,8 @@ fn different(around: [&str; 2], inputs: &Inputs, depths: &str) -> (Vec<[String; 
     let mut wrong = Vec::new();
     for probe in &job.plan.probes {
         let prompt = job.prompt(probe).unwrap();
-        let text = tokenizer.decode_with_special(&prompt.ids);
+        let bos = tokenizer.bos().filter(|_| inputs.chat.is_none());
+        let text = tokenizer.decode_with_special(&prompt.ids[bos.as_slice().len()..]);
         let message = match around[0] {
             "" => text.as_str(),
             begin => text.split_once(begin).unwrap().1,
@@ -115,7 +116,6 @@ fn different(around: [&str; 2], inputs: &Inputs, depths: &str) -> (Vec<[String; 
         let end = message.rfind(around[1]).unwrap();
         let message = if around[1].is_empty() { message } else { &message[..end] };
         let own = tokenizer.encode_between(before, message.trim_start(), after).unwrap();
-        let bos = tokenizer.bos().filter(|_| inputs.chat.is_none());
         let expected = bos.into_iter().chain([own.before, own.text.ids, own.after].concat());
         let expected: Vec<u32> = expected.collect();
         if expected != prompt.ids {

@@ -27,6 +27,23 @@ pub struct Message {
 }
 
 impl Tokenizer {
+    /// The token ids of a chat template's own text: what is spelled like a special token is one.
+    /// Never for text that comes from elsewhere.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_markup(&self, text: &str) -> Result<Vec<u32>> {
+        encoded(self.markup(), text).map(|encoding| encoding.ids)
+    }
+
+    fn markup(&self) -> &tokenizers::Tokenizer {
+        self.markup.get_or_init(|| {
+            let mut markup = self.inner.clone();
+            markup.set_encode_special_tokens(false);
+            markup
+        })
+    }
+
     /// The tokens of `text` between `before` and `after`, texts of a chat template, in which what
     /// is spelled like a special token is one; in `text` it is not.
     ///

@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use tokenizers::PostProcessorWrapper;
-use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 
 use crate::error::{Error, Result};
 use crate::system::digest::sha256;
@@ -61,28 +60,7 @@ impl Tokenizer {
                 .expected("a tokenizer.json in Hugging Face's format")
         })?;
         let tokenizer = Self::from_bytes(&bytes, &path.display().to_string())?;
-        let beside = |file: &str| {
-            // What cannot be read is told where it is needed: by chat template and model.
-            let text = std::fs::read_to_string(path.with_file_name(file)).ok();
-            text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
-        };
-        let scheme = llama_class::scheme(&beside("tokenizer_config.json"), &beside("config.json"));
-        match scheme {
-            Some(scheme) => tokenizer.of_llama_class(scheme),
-            None => Ok(tokenizer),
-        }
-    }
-
-    /// The same, if it is of SentencePiece's kind, with the rule of `LlamaTokenizer` for spaces.
-    ///
-    /// # Errors
-    /// [`Error::Model`] with what the library has against it.
-    fn of_llama_class(mut self, scheme: PrependScheme) -> Result<Self> {
-        let applied = llama_class::apply(&mut self.inner, scheme);
-        if applied.map_err(|e| Error::model("the tokenizer cannot be set up").got(e))? {
-            self.spaces = Some(llama_class::name(scheme));
-        }
-        Ok(self)
+        tokenizer.as_transformers(path)
     }
 
     /// Reads the bytes of a `tokenizer.json`; `place` names them in errors.
@@ -167,23 +145,6 @@ impl Tokenizer {
         })
     }
 
-    /// The token ids of a chat template's own text: what is spelled like a special token is one.
-    /// Never for text that comes from elsewhere.
-    ///
-    /// # Errors
-    /// As [`Tokenizer::encode`].
-    pub fn encode_markup(&self, text: &str) -> Result<Vec<u32>> {
-        encoded(self.markup(), text).map(|encoding| encoding.ids)
-    }
-
-    fn markup(&self) -> &tokenizers::Tokenizer {
-        self.markup.get_or_init(|| {
-            let mut markup = self.inner.clone();
-            markup.set_encode_special_tokens(false);
-            markup
-        })
-    }
-
     /// The text of `ids`; special tokens are left out.
     ///
     /// # Errors
@@ -228,11 +189,6 @@ impl Tokenizer {
                 .filter(|&id| self.inner.decode(&[id], false).is_ok_and(|t| t.contains('\n')))
                 .collect()
         })
-    }
-
-    /// Where spaces go, if that is not as `tokenizer.json` has it.
-    pub fn spaces(&self) -> Option<&'static str> {
-        self.spaces
     }
 
     /// SHA-256 of `tokenizer.json`, in hex.

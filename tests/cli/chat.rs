@@ -81,3 +81,52 @@ fn a_broken_template_is_named_before_the_weights_are_read() {
     let args = ["--model", text(&model), "--out", text(dir.path())];
     fails(&args, 4, &["tokenizer_config.json", "cannot be rendered", "--chat never"]);
 }
+
+/// An option is told, recorded and shown; one that the template never reads is refused.
+#[test]
+fn options_are_told_to_the_template() {
+    let dir = tempfile::tempdir().unwrap();
+    let template = "{{ bos_token }}{{ messages[0].content }}{{ mood }}\
+                    {% if enable_thinking %}<think>{% endif %}";
+    let model = chat_model(dir.path(), template);
+    prompts(dir.path(), &model, &["--chat-option", "mood=good"]);
+    let meta = dir.path().join("head_score/chat-llama_inf_heads.meta.json");
+    let meta: Value = serde_json::from_str(&fs::read_to_string(&meta).unwrap()).unwrap();
+    let chat = &meta["prompt"]["chat"];
+    assert_eq!(chat["after"], "good");
+    assert_eq!(chat["options"], serde_json::json!({"enable_thinking": false, "mood": "good"}));
+
+    let shown = headprof(&[
+        "--model",
+        text(&model),
+        "--lengths",
+        "2048",
+        "--depths",
+        "0",
+        "--dry-run",
+        "--chat-option",
+        "enable_thinking=true",
+    ]);
+    let out = String::from_utf8(shown.stdout.clone()).unwrap();
+    assert!(shown.status.success(), "{}", stderr(&shown));
+    assert!(out.contains("enable_thinking=true") && out.contains("at most 1056"), "{out}");
+    assert!(stderr(&shown).contains("thinks before it answers"), "{}", stderr(&shown));
+
+    let args = ["--model", text(&model), "--out", text(dir.path()), "--chat-option", "moood=1"];
+    fails(&args, 2, &["never reads", "--chat-option moood", "enable_thinking", "mood"]);
+}
+
+/// Thinking that does not end leaves no answer, and the record says so.
+#[test]
+fn thinking_without_an_end_is_told_in_the_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = chat_model(dir.path(), "{{ bos_token }}{{ messages[0].content }}<think>\n");
+    prompts(dir.path(), &model, &[]);
+    let lines = fs::read_to_string(dir.path().join("probes.jsonl")).unwrap();
+    for line in lines.lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(record["status"], "rejected");
+        assert_eq!((&record["judged"], &record["thinking"]["ended"]), (&"".into(), &false.into()));
+        assert!(record["reason"].as_str().unwrap().contains("did not end"), "{line}");
+    }
+}

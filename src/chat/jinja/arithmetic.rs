@@ -1,7 +1,7 @@
 //! `+`, `-`, `*`, `/`, `//`, `%` and `**`, by the rules of Python.
 
 use super::fault::{Fault, Fuel, Outcome};
-use super::format::percent;
+use super::percent::percent;
 use super::value::Value;
 
 /// `left op right`.

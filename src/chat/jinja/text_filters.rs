@@ -1,9 +1,10 @@
 //! The filters that make texts.
 
 use super::fault::{Fault, Fuel, Outcome};
-use super::format::percent;
 use super::given::{Given, size, text_or_none, whole};
-use super::str_methods::{self, capitalized, is_letter, lines, replaced, soft, stripped};
+use super::letters::{capitalized, is_letter};
+use super::percent::percent;
+use super::str_methods::{self, lines, replaced, soft, stripped};
 use super::text::{Layout, is_space, json, str_of};
 use super::value::{Dict, Value, View};
 
