@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::tokenizer::{Message, Tokenizer};
 use std::path::Path;
 
-pub use jinja::Json;
+pub use minijinja::Value as TemplateValue;
 pub use template::{ChatOptions, ChatTemplate};
 pub use thinking::{Marks, Said, Thinking};
 

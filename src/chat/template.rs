@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::jinja::{self, Fault, Json};
+use minijinja::{Value, context};
+
+use super::jinja;
 use super::thinking::{OPEN, ends_open};
 use crate::error::{Error, Result, json_kind};
 use crate::system::digest::sha256;
@@ -31,7 +33,7 @@ const ENABLE_THINKING: &str = "enable_thinking";
 const THINKING: [&str; 2] = [ENABLE_THINKING, "thinking"];
 
 /// Variables that a template is told by the user, by their names.
-pub type ChatOptions = BTreeMap<String, Json>;
+pub type ChatOptions = BTreeMap<String, Value>;
 
 /// Names that every template is told.
 const GIVEN: [&str; 4] = ["messages", "tools", "documents", "add_generation_prompt"];
@@ -117,7 +119,7 @@ impl ChatTemplate {
         }
         let mut options = options.clone();
         if names.contains(ENABLE_THINKING) && source.text.contains(OPEN) {
-            options.entry(ENABLE_THINKING.to_owned()).or_insert(Json::Bool(false));
+            options.entry(ENABLE_THINKING.to_owned()).or_insert(Value::from(false));
         }
         let rendered = render(source, &options, MARK)?;
         let Some((before, after)) = rendered.split_once(MARK).filter(|(_, r)| !r.contains(MARK))
@@ -143,7 +145,7 @@ impl ChatTemplate {
     /// Whether the model thinks before it answers: the prompt ends within the thinking, or an option
     /// turns it on.
     pub fn thinks(&self) -> bool {
-        let on = |name: &&str| matches!(self.options.get(*name), Some(Json::Bool(true)));
+        let on = |name: &&str| self.options.get(*name) == Some(&Value::from(true));
         ends_open(&self.after) || THINKING.iter().any(|name| on(&name))
     }
 
@@ -248,26 +250,22 @@ fn special<'a>(config: &'a serde_json::Value, name: &str) -> Option<&'a str> {
 
 /// One user message and the head of the answer, as transformers renders them.
 fn render(source: &Source, options: &ChatOptions, message: &str) -> Result<String> {
-    let text = |text: &str| Json::Text(text.to_owned());
-    let message =
-        Json::Map(vec![("role".to_owned(), text("user")), ("content".to_owned(), text(message))]);
-    let mut context: ChatOptions = [
-        ("messages".to_owned(), Json::List(vec![message])),
-        ("tools".to_owned(), Json::Null),
-        ("documents".to_owned(), Json::Null),
-        ("add_generation_prompt".to_owned(), Json::Bool(true)),
+    let message = context! { role => "user", content => message };
+    let mut told: ChatOptions = [
+        ("messages".to_owned(), Value::from(vec![message])),
+        ("tools".to_owned(), Value::from(())),
+        ("documents".to_owned(), Value::from(())),
+        ("add_generation_prompt".to_owned(), Value::from(true)),
     ]
     .into();
-    context.extend(source.special.iter().map(|(name, token)| ((*name).to_owned(), text(token))));
-    context.extend(options.clone());
-    let context: Vec<(String, Json)> = context.into_iter().collect();
-    jinja::render(&source.text, &context).map_err(unrendered)
+    told.extend(source.special.iter().map(|(name, token)| ((*name).to_owned(), token.into())));
+    told.extend(options.clone());
+    jinja::render(&source.text, &told).map_err(unrendered)
 }
 
-fn unrendered(fault: Fault) -> Error {
-    let line = fault.line.map_or(String::new(), |line| format!(" (line {line})"));
+fn unrendered(why: String) -> Error {
     Error::model("the chat template cannot be rendered")
-        .got(format!("{}{line}", fault.what))
+        .got(why)
         .expected("a Jinja template, as transformers has them")
         .advice("--chat never gives the prompt as it is")
 }

@@ -195,7 +195,7 @@ fn the_mode_decides() {
     }
 }
 
-fn options(of: &[(&str, Json)]) -> ChatOptions {
+fn options(of: &[(&str, TemplateValue)]) -> ChatOptions {
     of.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
 
@@ -205,16 +205,16 @@ const THINKER: &str = "{{ messages[0].content }}\n{% if enable_thinking is defin
 #[test]
 fn options_are_told_and_an_unread_one_is_refused() {
     let dir = folder(&[("chat_template.jinja", THINKER)]);
-    let open = |of: &[(&str, Json)]| ChatTemplate::from_dir(dir.path(), &options(of));
+    let open = |of: &[(&str, TemplateValue)]| ChatTemplate::from_dir(dir.path(), &options(of));
     // Thinking is off where nothing is said.
     let off = open(&[]).unwrap().unwrap();
     assert_eq!((off.after(), off.thinks()), ("\n<think>\n\n</think>\n", false));
-    assert_eq!(*off.options(), options(&[("enable_thinking", Json::Bool(false))]));
-    let on = [("enable_thinking", Json::Bool(true)), ("mood", Json::Text("good".to_owned()))];
+    assert_eq!(*off.options(), options(&[("enable_thinking", TemplateValue::from(false))]));
+    let on = [("enable_thinking", TemplateValue::from(true)), ("mood", TemplateValue::from("good"))];
     let on = open(&on).unwrap().unwrap();
     assert_eq!((on.after(), on.thinks()), ("\ngood", true));
     assert_eq!(on.options().len(), 2);
-    let e = open(&[("enable_thinkng", Json::Bool(true))]).unwrap_err();
+    let e = open(&[("enable_thinkng", TemplateValue::from(true))]).unwrap_err();
     assert_eq!(e.exit_code(), 2);
     for part in ["--chat-option enable_thinkng", "enable_thinking, mood", "chat_template.jinja"] {
         assert!(e.to_string().contains(part), "{e}");
@@ -231,7 +231,7 @@ fn options_are_told_and_an_unread_one_is_refused() {
 fn options_without_a_template_are_refused() {
     let (tokenizer, none) = (samples::llama2(), tempfile::tempdir().unwrap());
     let with = folder(&[("chat_template.jinja", THINKER)]);
-    let mood = options(&[("mood", Json::Int(1))]);
+    let mood = options(&[("mood", TemplateValue::from(1))]);
     let open = |mode, dir| Chat::open(mode, &mood, dir, tokenizer);
     for (mode, dir) in [
         (ChatMode::Never, Some(with.path())),

@@ -1,6 +1,6 @@
 //! `--chat-option KEY=VALUE`.
 
-use crate::chat::{ChatOptions, Json};
+use crate::chat::{ChatOptions, TemplateValue};
 use crate::error::{Error, Result};
 
 /// Names that no option may have: what a template is told by the program.
@@ -28,7 +28,7 @@ pub(super) fn chat_options(args: &[String]) -> Result<ChatOptions> {
         if TOLD.contains(&key) {
             return Err(wrong("an option is what every template is told"));
         }
-        let json = serde_json::from_str(value).unwrap_or_else(|_| Json::Text(value.to_owned()));
+        let json = serde_json::from_str(value).unwrap_or_else(|_| TemplateValue::from(value));
         if options.insert(key.to_owned(), json).is_some() {
             return Err(wrong("an option is there twice"));
         }
@@ -48,14 +48,14 @@ mod tests {
     fn values_are_json_or_else_texts() {
         let options = parsed(&["enable_thinking=true", "effort=low", "n=-2", "x=a=b", "y="]);
         let options = options.unwrap();
-        let text = |text: &str| Json::Text(text.to_owned());
-        assert_eq!(options["enable_thinking"], Json::Bool(true));
+        let text = |text: &str| TemplateValue::from(text);
+        assert_eq!(options["enable_thinking"], TemplateValue::from(true));
         assert_eq!(options["effort"], text("low"));
-        assert_eq!(options["n"], Json::Int(-2));
+        assert_eq!(options["n"], TemplateValue::from(-2));
         assert_eq!((&options["x"], &options["y"]), (&text("a=b"), &text("")));
         // Keys stay in their order.
         let map = &parsed(&[r#"m={"b": [1.5, null], "a": "x"}"#]).unwrap()["m"];
-        assert_eq!(map.to_string(), r#"{"b":[1.5,null],"a":"x"}"#);
+        assert_eq!(serde_json::to_string(map).unwrap(), r#"{"b":[1.5,null],"a":"x"}"#);
     }
 
     #[test]

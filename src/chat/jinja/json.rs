@@ -1,129 +1,130 @@
-//! [`Json`]: what a template is told.
+//! `tojson`, as transformers has it: Python's `json.dumps`, which does not escape for HTML.
 
-use std::fmt;
-use std::rc::Rc;
+use minijinja::value::{Kwargs, ValueKind};
+use minijinja::Value;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde::ser::{Serialize, Serializer};
+use super::{Outcome, refused};
 
-use super::fault::Outcome;
-use super::value::{Dict, Value};
+/// The filter.
+///
+/// # Errors
+/// For options that Python does not take, and for values that are not of JSON.
+pub(super) fn tojson(value: &Value, options: Kwargs) -> Outcome<Value> {
+    let ascii = options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
+    let indent = match options.get::<Option<Value>>("indent")? {
+        None => None,
+        Some(v) if v.is_none() => None,
+        Some(v) => Some(match v.as_str() {
+            Some(text) => text.to_owned(),
+            None => " ".repeat(usize::try_from(v.as_i64().unwrap_or(0)).unwrap_or(0)),
+        }),
+    };
+    let separators = options.get::<Option<Vec<String>>>("separators")?;
+    let sort = options.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
+    options.assert_all_used()?;
+    let (item, key) = match separators.as_deref() {
+        Some([item, key]) => (item.clone(), key.clone()),
+        Some(_) => return Err(refused("separators of tojson are two texts")),
+        None if indent.is_some() => (",".to_owned(), ": ".to_owned()),
+        None => (", ".to_owned(), ": ".to_owned()),
+    };
+    let mut out = String::new();
+    Json { ascii, indent, item, key, sort }.write(value, 0, &mut out)?;
+    Ok(Value::from(out))
+}
 
-/// JSON, whose keys stay in the order in which they are read: a template may print them.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Json {
-    /// `null`.
-    Null,
-    /// `true` or `false`.
-    Bool(bool),
-    /// A whole number.
-    Int(i128),
-    /// Any other number.
-    Float(f64),
-    /// A text.
-    Text(String),
-    /// A list.
-    List(Vec<Json>),
-    /// Keys, none of them twice, and values.
-    Map(Vec<(String, Json)>),
+/// How a value is written.
+struct Json {
+    ascii: bool,
+    indent: Option<String>,
+    item: String,
+    key: String,
+    sort: bool,
 }
 
 impl Json {
-    /// As a template sees it.
-    pub(super) fn value(&self) -> Outcome<Value> {
-        Ok(match self {
-            Self::Null => Value::None,
-            Self::Bool(b) => Value::Bool(*b),
-            Self::Int(n) => Value::Int(*n),
-            Self::Float(n) => Value::Float(*n),
-            Self::Text(text) => Value::str(text.as_str()),
-            Self::List(items) => {
-                Value::list(items.iter().map(Self::value).collect::<Outcome<_>>()?)?
+    fn write(&self, value: &Value, depth: usize, out: &mut String) -> Outcome<()> {
+        match value.kind() {
+            ValueKind::None => out.push_str("null"),
+            ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
+            ValueKind::Number => out.push_str(&value.to_string()),
+            ValueKind::String => self.text(value.as_str().unwrap_or_default(), out),
+            ValueKind::Seq => {
+                let items = value.try_iter()?.collect::<Vec<_>>();
+                self.list('[', ']', &items, depth, out, |item, out| {
+                    self.write(item, depth + 1, out)
+                })?;
             }
-            Self::Map(pairs) => {
-                let pairs = pairs.iter().map(|(key, json)| Ok((key.clone(), json.value()?)));
-                Value::Dict(Rc::new(Dict::of(pairs.collect::<Outcome<_>>()?)?))
+            ValueKind::Map => {
+                let mut keys = value.try_iter()?.collect::<Vec<_>>();
+                if self.sort {
+                    keys.sort();
+                }
+                self.list('{', '}', &keys, depth, out, |key, out| {
+                    match key.as_str() {
+                        Some(text) => self.text(text, out),
+                        None => self.text(&key.to_string(), out),
+                    }
+                    out.push_str(&self.key);
+                    self.write(&value.get_item(key)?, depth + 1, out)
+                })?;
             }
-        })
+            other => return Err(refused(format!("tojson of {other} is not supported here"))),
+        }
+        Ok(())
     }
-}
 
-impl Serialize for Json {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => serializer.serialize_unit(),
-            Self::Bool(b) => serializer.serialize_bool(*b),
-            Self::Int(n) => serializer.serialize_i128(*n),
-            Self::Float(n) => serializer.serialize_f64(*n),
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::List(items) => serializer.collect_seq(items),
-            Self::Map(pairs) => serializer.collect_map(pairs.iter().map(|(k, v)| (k, v))),
+    fn list(
+        &self,
+        open: char,
+        close: char,
+        items: &[Value],
+        depth: usize,
+        out: &mut String,
+        mut write: impl FnMut(&Value, &mut String) -> Outcome<()>,
+    ) -> Outcome<()> {
+        out.push(open);
+        for (i, item) in items.iter().enumerate() {
+            if i > 0 {
+                out.push_str(&self.item);
+            }
+            self.line(depth + 1, out);
+            write(item, out)?;
+        }
+        if !items.is_empty() {
+            self.line(depth, out);
+        }
+        out.push(close);
+        Ok(())
+    }
+
+    fn line(&self, depth: usize, out: &mut String) {
+        if let Some(indent) = &self.indent {
+            out.push('\n');
+            out.extend(std::iter::repeat_n(indent.as_str(), depth));
         }
     }
-}
 
-impl fmt::Display for Json {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
-    }
-}
-
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader)
-    }
-}
-
-struct Reader;
-
-impl<'de> Visitor<'de> for Reader {
-    type Value = Json;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Json, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E: Error>(self, b: bool) -> Result<Json, E> {
-        Ok(Json::Bool(b))
-    }
-
-    fn visit_i64<E: Error>(self, n: i64) -> Result<Json, E> {
-        Ok(Json::Int(n.into()))
-    }
-
-    fn visit_u64<E: Error>(self, n: u64) -> Result<Json, E> {
-        Ok(Json::Int(n.into()))
-    }
-
-    fn visit_f64<E: Error>(self, n: f64) -> Result<Json, E> {
-        Ok(Json::Float(n))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Json, E> {
-        Ok(Json::Text(text.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Json::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Json, A::Error> {
-        let mut map: Vec<(String, Json)> = Vec::new();
-        while let Some((key, value)) = pairs.next_entry::<String, Json>()? {
-            match map.iter_mut().find(|(k, _)| *k == key) {
-                // As in Python, the last value of a key counts.
-                Some(pair) => pair.1 = value,
-                None => map.push((key, value)),
+    fn text(&self, text: &str, out: &mut String) {
+        out.push('"');
+        for c in text.chars() {
+            match c {
+                '"' => out.push_str("\\\""),
+                '\\' => out.push_str("\\\\"),
+                '\n' => out.push_str("\\n"),
+                '\r' => out.push_str("\\r"),
+                '\t' => out.push_str("\\t"),
+                '\u{8}' => out.push_str("\\b"),
+                '\u{c}' => out.push_str("\\f"),
+                c if c < ' ' || (self.ascii && !c.is_ascii()) => {
+                    for unit in c.encode_utf16(&mut [0; 2]) {
+                        out.push_str(&format!("\\u{unit:04x}"));
+                    }
+                }
+                c => out.push(c),
             }
         }
-        Ok(Json::Map(map))
+        out.push('"');
     }
 }
+

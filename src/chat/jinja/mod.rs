@@ -1,89 +1,97 @@
-//! Jinja, as transformers renders chat templates with it.
+//! Jinja, as transformers renders chat templates with it: minijinja, with what Python's jinja2 and
+//! transformers have and it has not, or has otherwise.
 //!
-//! ```text
-//! source ─► lexer ─► tokens ─► parser, expression ─► tree ─► exec (statements), eval ─► text
-//! ```
-//!
-//! Templates are written for jinja2 in Python, with `trim_blocks`, `lstrip_blocks`, loop controls,
-//! the immutable sandbox and transformers' own `tojson`. Here a template comes out as there, or is
-//! an error: what Python refuses is refused, and what is not supported is named. Never does it come
-//! out otherwise. Values are those of Python (`value`), so are their operators (`arithmetic`,
-//! `compare`), attributes (`access`) and how they are written (`text`).
+//! Where minijinja and jinja2 are known to differ is in docs/chat.md.
 
-mod access;
-mod arithmetic;
-mod ast;
-mod braces;
-mod compare;
-mod date;
-mod eval;
-mod exec;
-mod expression;
-mod fault;
-mod filters;
-mod format;
 mod functions;
-mod getter;
-mod given;
-mod is;
 mod json;
-mod letters;
-mod lexer;
-mod list_filters;
-mod number_filters;
-mod order_filters;
-mod parser;
-mod percent;
-mod postfix;
-mod str_methods;
-mod targets;
-mod text;
-mod text_filters;
-mod value;
+mod methods;
 
-#[cfg(test)]
-mod tests;
+use std::collections::{BTreeMap, BTreeSet};
 
-pub use fault::Fault;
-pub use json::Json;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
-use std::collections::BTreeSet;
+use super::template::ChatOptions;
+use crate::system::panics::caught;
+use crate::system::text::universal_newlines;
 
-use fault::{Fuel, Outcome};
+/// Steps of a template; real ones take a few hundred.
+const FUEL: u64 = 1_000_000;
 
-/// Bytes of stack for a template that is nested as deeply as it may be.
-const STACK: usize = 64 << 20;
+type Outcome<T> = Result<T, Error>;
+
+fn refused(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidOperation, what)
+}
 
 /// What `source` prints where it is told `context`.
 ///
 /// # Errors
-/// [`Fault`] where jinja2 fails, where more than a template needs is asked for, and for what is not
-/// supported.
-pub fn render(source: &str, context: &[(String, Json)]) -> Result<String, Fault> {
-    deeply(|| {
-        let parsed = parser::parse(source)?;
-        let fuel = Fuel::new();
-        let values = context.iter().map(|(name, json)| Ok((name.clone(), json.value()?)));
-        let mut interpreter = eval::Interpreter::new(values.collect::<Outcome<Vec<_>>>()?, &fuel);
-        let mut out = String::new();
-        interpreter.run(&parsed.statements, eval::ROOT, &mut out)?;
-        Ok(out)
-    })
+/// Why it does not render, with the line.
+pub(super) fn render(source: &str, context: &ChatOptions) -> Result<String, String> {
+    let env = environment().map_err(told)?;
+    let source = prepared(source);
+    let template = env.template_from_str(&source).map_err(told)?;
+    let context = context.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let context: Value = context.collect::<BTreeMap<_, _>>().into();
+    // minijinja panics where a template does what none does: `loop.cycle()`.
+    caught(|| template.render(context))?.map_err(told)
 }
 
 /// The names that `source` reads.
 ///
 /// # Errors
-/// [`Fault`] where it is no template.
-pub fn names(source: &str) -> Result<BTreeSet<String>, Fault> {
-    deeply(|| Ok(parser::parse(source)?.names))
+/// Why it is no template.
+pub(super) fn names(source: &str) -> Result<BTreeSet<String>, String> {
+    let env = environment().map_err(told)?;
+    let source = prepared(source);
+    let template = env.template_from_str(&source).map_err(told)?;
+    Ok(template.undeclared_variables(false).into_iter().collect())
 }
 
-/// Runs `run` where the stack has room for it.
-fn deeply<T: Send>(run: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run);
-        let thread = thread.map_err(|e| Fault::raised(format!("no thread for a template: {e}")))?;
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+fn environment() -> Outcome<Environment<'static>> {
+    let mut env = Environment::new();
+    env.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    env.set_undefined_behavior(UndefinedBehavior::Lenient);
+    env.set_fuel(Some(FUEL));
+    functions::add_to(&mut env);
+    Ok(env)
 }
+
+fn told(e: Error) -> String {
+    match e.line() {
+        Some(line) => format!("{e:#} (line {line})"),
+        None => format!("{e:#}"),
+    }
+}
+
+/// `source` with one kind of line ends, which jinja2 sees to, and without the tags that
+/// transformers adds to Jinja.
+fn prepared(source: &str) -> String {
+    without_generation_marks(&universal_newlines(source))
+}
+
+/// `source` with blocks that do nothing in the place of `{% generation %}` and `{% endgeneration
+/// %}`, with which transformers marks what an assistant says. Blocks, since a tag may also take the
+/// spaces beside it away.
+fn without_generation_marks(source: &str) -> String {
+    let mut text = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(at) = rest.find("{%") {
+        let tag = rest[at..].find("%}").map(|end| &rest[at..at + end + 2]);
+        let Some(tag) = tag else { break };
+        let name = tag.trim_matches(['{', '}', '%', '-', '+']).trim();
+        text.push_str(&rest[..at]);
+        text.push_str(&match name {
+            "generation" => tag.replace(name, "if true"),
+            "endgeneration" => tag.replace(name, "endif"),
+            _ => tag.to_owned(),
+        });
+        rest = &rest[at + tag.len()..];
+    }
+    text + rest
+}
+
+#[cfg(test)]
+mod tests;
