@@ -2,6 +2,7 @@
 
 mod inputs;
 mod memory;
+mod placing;
 mod provenance;
 mod session;
 mod source;
@@ -10,6 +11,8 @@ mod tokenised;
 pub use inputs::{Inputs, ModelFiles};
 pub use memory::MemoryEstimate;
 pub(crate) use memory::{check as check_memory, further_bytes};
+pub(crate) use placing::check_ids;
+pub use placing::{FarFromDepth, Placing};
 pub(crate) use provenance::{
     ChatMeta, HaystackMeta, ModelMeta, Provenance, TokenizerMeta, text_sha256,
 };
@@ -85,7 +88,10 @@ pub struct Job {
     pub context_lengths: Vec<usize>,
     /// Ids that end an answer, ascending.
     pub stop_ids: Vec<u32>,
-    /// What is left out, and why.
+    /// How many places of the grid have prompts of their own, and how near needles stand to where
+    /// they were asked to be.
+    pub placing: Placing,
+    /// What is left out or falls together, and why.
     pub notes: Vec<String>,
     around: Around,
     needles: Vec<TokenisedText>,
@@ -93,11 +99,13 @@ pub struct Job {
 }
 
 impl Job {
-    /// Plans the probes of `config` and checks that each can be run.
+    /// Plans the probes of `config` and puts each prompt together once: those that are the same are
+    /// one probe.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a context too short for a needle or too long for the model, and the
-    /// errors of [`Plan::new`] and of the tokenizer.
+    /// [`Error::Usage`] for a context too short for a needle or too long for the model,
+    /// [`Error::Data`] for a prompt with an id that the model has not, and the errors of
+    /// [`Plan::new`] and of the tokenizer.
     pub fn new(config: &ProbeConfig, inputs: &Inputs, spans: NeedleSpans) -> Result<Self> {
         let tokenizer = &inputs.model.tokenizer;
         let around = Around {
@@ -134,7 +142,10 @@ impl Job {
         };
         let stop_ids = config.stop.ids(&inputs.model.config.eos, tokenizer);
         let span_rule = config.span_rule;
-        Ok(Self { plan, context_lengths, stop_ids, notes, around, needles, span_rule })
+        let prompt = |probe: &Probe| needles[probe.needle].prompt(probe, &around);
+        let (plan, placing) = placing::place(plan, inputs.model.config.vocab, prompt)?;
+        notes.extend(placing.notes());
+        Ok(Self { plan, context_lengths, stop_ids, placing, notes, around, needles, span_rule })
     }
 
     /// The prompt of one probe.

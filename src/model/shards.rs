@@ -9,6 +9,7 @@ use safetensors::tensor::Dtype;
 
 use super::weights_file::WeightsFile;
 use crate::error::{Error, Result};
+use crate::system::text::without_bom;
 
 /// The files of weights in `dir`, with their headers.
 pub(super) fn opened(dir: &Path) -> Result<Vec<WeightsFile>> {
@@ -55,8 +56,8 @@ fn shard_files(dir: &Path, index: &Path) -> Result<Vec<PathBuf>> {
 /// [`Error::Model`] at `place`.
 pub(crate) fn shard_names(text: &[u8], place: &str) -> Result<Vec<String>> {
     let wrong = |what: &str| Error::model(what.to_owned()).at(place);
-    let json: serde_json::Value =
-        serde_json::from_slice(text).map_err(|e| wrong("the index is not JSON").got(e))?;
+    let json: serde_json::Value = serde_json::from_slice(without_bom(text))
+        .map_err(|e| wrong("the index is not JSON").got(e))?;
     let map = json.get("weight_map").and_then(|m| m.as_object());
     let map = map.ok_or_else(|| wrong("the index has no weight_map").expected("an object"))?;
     let mut names = BTreeSet::new();

@@ -15,8 +15,10 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::needle::ProbeText;
 
+mod distinct;
 mod grid;
 
+pub use distinct::{Placed, Twin};
 pub use grid::{
     Grid, MOST_TOKENS, check_tokens, default_depths, even_lengths, parse_depths, parse_lengths,
 };
@@ -81,6 +83,8 @@ pub struct Probe {
     pub repeat: u32,
     /// Decides where in the haystack the probe begins; 0 for its beginning.
     pub seed: u64,
+    /// The other places of the grid whose prompt is the same.
+    pub twins: Vec<Twin>,
 }
 
 impl Probe {
@@ -102,7 +106,8 @@ impl Probe {
 /// All probes of a run, in the order needle, context length, depth, repeat.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// The probes; `probes[i].index == i`, and no two have the same id.
+    /// The probes; `probes[i].index == i`, no two have the same id, and after [`Plan::distinct`] no
+    /// two of one needle the same prompt.
     pub probes: Vec<Probe>,
 }
 
@@ -160,7 +165,8 @@ impl Plan {
     ) -> Result<Self> {
         let probe = |(index, &(needle, context_length)): (usize, &(usize, usize))| {
             let id = probe_id(inputs, &needles[needle], context_length, None, 0);
-            Probe { index, id, needle, context_length, depth: None, repeat: 0, seed: 0 }
+            let twins = Vec::new();
+            Probe { index, id, needle, context_length, depth: None, repeat: 0, seed: 0, twins }
         };
         let probes: Vec<Probe> = rows.iter().enumerate().map(probe).collect();
         unique(&probes, needles)?;
@@ -219,6 +225,7 @@ impl Sides<'_> {
                             depth,
                             repeat,
                             seed,
+                            twins: Vec::new(),
                         });
                     }
                 }

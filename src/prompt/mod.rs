@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::haystack::{HaystackTokens, SentenceStart};
+use crate::haystack::{Border, BorderKind, Gap, HaystackTokens};
 use crate::needle::{NeedleTokens, PlacedNeedle, Placement};
 use crate::tokenizer::Tokenizer;
 
@@ -152,6 +152,12 @@ pub struct PromptParts<'a> {
     pub question: &'a [u32],
 }
 
+/// Tokens within which a border is near a place in `m` tokens of haystack: a long sentence, or a
+/// hundredth of the haystack, where that is more.
+fn near_tokens(m: usize) -> usize {
+    (m / 100).max(32)
+}
+
 /// Where the needle goes: after `before` tokens of haystack.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
@@ -165,22 +171,20 @@ impl PromptParts<'_> {
     /// The smallest context length that has room for BOS, prefix, needle, question part and one
     /// token of haystack at any depth.
     pub fn smallest_context_length(&self) -> usize {
-        let needle = [Placement::Start, Placement::Line, Placement::Sentence]
-            .map(|p| self.needle.placed(p).ids.len())
-            .into_iter()
-            .max()
-            .unwrap_or(0);
+        let needle = Placement::ALL.map(|p| self.needle.placed(p).ids.len());
+        let needle = needle.into_iter().max().unwrap_or(0);
         self.around() + needle + self.needle.blank_line.len() + 1
     }
 
     /// The prompt of `context_length` tokens with the needle at `depth` (0 to 1).
     ///
-    /// The haystack begins with the first sentence at or after token `offset` of its stream. At
-    /// depth 0 the needle is the first thing after BOS and prefix, at depth 1 the last before the
-    /// question part; in between it stands at the sentence border nearest to `depth · m` (`m`
-    /// tokens of haystack; of two as near, the earlier). If no sentence begins within these `m`
-    /// tokens, it stands exactly there, inside a sentence. Where the needle is put before a word
-    /// without a space, a blank line follows it and counts as haystack.
+    /// The haystack begins where [`HaystackTokens::beginning`] says for `offset`. At depth 0 the
+    /// needle is the first thing after BOS and prefix, at depth 1 the last before the question part;
+    /// in between it stands at the border between two sentences that is nearest to `depth · m` (`m`
+    /// tokens of haystack; of two as near, the earlier). Where none is [near](near_tokens), it stands
+    /// between two lines, or else two words, and exactly at its depth where none of these is near
+    /// either. Where the needle is put before a word without a space, a blank line follows it and
+    /// counts as haystack.
     ///
     /// # Errors
     /// [`Error::Usage`] if `context_length` is below [`PromptParts::smallest_context_length`], or
@@ -203,7 +207,7 @@ impl PromptParts<'_> {
                 .got(depth)
                 .expected("a number from 0 (start) to 1 (end)"));
         }
-        let start = self.haystack.next_sentence_start(offset);
+        let start = self.haystack.beginning(offset);
         let slot = self.slot(context_length, depth, start);
         let placed = self.needle.placed(slot.placement);
         let blank_line: &[u32] = if slot.blank_line { &self.needle.blank_line } else { &[] };
@@ -244,33 +248,47 @@ impl PromptParts<'_> {
         let m = self.region(context_length, Placement::Sentence);
         // What stands before the haystack ends in a line break where it is well made.
         let first = if self.prefix.is_empty() { Placement::Start } else { Placement::Line };
-        let at_border = |s: SentenceStart| match (s.token, s.spaced) {
-            (0, spaced) => Slot { before: 0, placement: first, blank_line: !spaced },
-            (before, true) => Slot { before, placement: Placement::Sentence, blank_line: false },
-            (before, false) => Slot { before, placement: Placement::Line, blank_line: true },
+        let at_border = |b: Border| match (b.token, b.gap) {
+            (0, gap) => Slot { before: 0, placement: first, blank_line: gap == Gap::Before },
+            (before, Gap::Own) => {
+                Slot { before, placement: Placement::Sentence, blank_line: false }
+            }
+            (before, Gap::Before) => Slot { before, placement: Placement::Line, blank_line: true },
+            (before, Gap::None) => Slot { before, placement: Placement::Joined, blank_line: false },
         };
         let exactly = |before| Slot { before, placement: Placement::Sentence, blank_line: false };
         if depth == 1.0 {
             return exactly(m);
+        }
+        let exact = (depth * m as f64).round() as usize;
+        if exact == 0 {
+            let kinds = BorderKind::ALL.into_iter();
+            let border = kinds.flat_map(|k| self.haystack.borders_in(k, start, 0..=0)).next();
+            let blank_line = border.is_some_and(|b| b.gap == Gap::Before);
+            return Slot { before: 0, placement: first, blank_line };
         }
         // `m` differs by a token or two between the placements, hence the check of each.
         let fits = |slot: &Slot| {
             let blank_line = if slot.blank_line { self.needle.blank_line.len() } else { 0 };
             slot.before + blank_line <= self.region(context_length, slot.placement)
         };
-        let borders = || self.haystack.sentence_starts_in(start, m).map(at_border).filter(fits);
-        let inside = borders().any(|s| (1..m).contains(&s.before));
-        let exact = (depth * m as f64).round() as usize;
-        if !inside && exact > 0 {
-            return exactly(exact);
-        }
         let distance = |s: &Slot| {
             let m = self.region(context_length, s.placement) as f64;
             (s.before as f64 - depth * m).abs()
         };
+        let near = near_tokens(m);
+        let window = exact.saturating_sub(near)..=(exact + near).min(m);
         // `min_by` keeps the first of equals: the earlier border.
-        let nearest = borders().min_by(|a, b| distance(a).total_cmp(&distance(b)));
-        nearest.unwrap_or_else(|| exactly(exact))
+        let nearest = |kind| {
+            let borders = self.haystack.borders_in(kind, start, window.clone());
+            borders.map(at_border).filter(fits).min_by(|a, b| distance(a).total_cmp(&distance(b)))
+        };
+        let mut kinds = BorderKind::ALL.into_iter().filter(|kind| match kind {
+            // Both ends of the haystack are borders of sentences, but not of any use alone.
+            BorderKind::Sentence => self.haystack.has_sentences(start, m),
+            BorderKind::Line | BorderKind::Word => true,
+        });
+        kinds.find_map(nearest).unwrap_or_else(|| exactly(exact))
     }
 
     /// The invariants of [`Prompt`], on what came out.

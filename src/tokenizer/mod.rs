@@ -12,6 +12,7 @@ use tokenizers::PostProcessorWrapper;
 
 use crate::error::{Error, Result};
 use crate::system::digest::sha256;
+use crate::system::text::without_bom;
 
 #[cfg(test)]
 pub(crate) mod samples;
@@ -65,7 +66,7 @@ impl Tokenizer {
                 .expected("a tokenizer.json in Hugging Face's format")
                 .advice("save it again with `AutoTokenizer.save_pretrained`")
         };
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes)
+        let mut inner = tokenizers::Tokenizer::from_bytes(without_bom(bytes))
             .map_err(|e| bad("this is not a tokenizer", e.to_string()))?;
         // Left by some training runs; a silently truncated haystack would not be noticed.
         inner

@@ -159,7 +159,10 @@ enum Kind {
 impl Kind {
     fn has(&self, record: &ProbeRecord) -> bool {
         match self {
-            Self::Depth(depth) => record.depth_asked == Some(*depth),
+            Self::Depth(depth) => {
+                let twins = record.same_prompt.iter().map(|twin| twin.depth);
+                std::iter::once(record.depth_asked).chain(twins).any(|d| d == Some(*depth))
+            }
             Self::Task(task) => record.task == Some(*task),
         }
     }

@@ -7,6 +7,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAcces
 
 use crate::error::{Error, Result};
 use crate::model::ModelConfig;
+use crate::system::text::without_bom;
 
 /// The contents of `golden.json`; `T` prompt tokens, `S + 1` rows. Every length and every id fits
 /// the model, every number is finite.
@@ -46,7 +47,7 @@ impl Golden {
 
     /// Parses the file's bytes; `place` names it in errors.
     pub fn parse(bytes: &[u8], config: &ModelConfig, place: &str) -> Result<Self> {
-        let parts: Parts = serde_json::from_slice(bytes).map_err(|e| {
+        let parts: Parts = serde_json::from_slice(without_bom(bytes)).map_err(|e| {
             Error::data("the golden file does not have the layout of scripts/make_golden.py")
                 .at(place)
                 .got(e)

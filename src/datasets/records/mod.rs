@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::arrow;
 use crate::error::{Error, Result, json_kind};
-use crate::haystack::utf8_text;
+use crate::system::text::utf8_text;
 
 /// What is read, for errors.
 const FORMATS: &str = "JSON lines, a JSON list of objects, {\"data\": [...]}, or an Arrow stream";
@@ -47,7 +47,7 @@ pub(super) fn parse(bytes: &[u8], place: &str) -> Result<Vec<Record>> {
     }
     let rows = match arrow::is_arrow(bytes) {
         true => numbered(arrow::read(bytes).map_err(|e| e.within(place))?, place),
-        false => json_rows(utf8_text(bytes, place)?, place)?,
+        false => json_rows(&utf8_text(bytes, place)?, place)?,
     };
     if rows.is_empty() {
         return Err(Error::data("a data file has no rows")

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::shards;
 use crate::error::{Error, Result};
 use crate::heads::{CacheHeads, Granularity};
+use crate::system::text::without_bom;
 
 mod keys;
 mod window;
@@ -168,7 +169,7 @@ impl ModelConfig {
     /// # Errors
     /// [`Error::Model`] naming the key.
     pub fn parse(config: &[u8], generation: Option<&[u8]>, place: &str) -> Result<Self> {
-        let root: Value = serde_json::from_slice(config)
+        let root: Value = serde_json::from_slice(without_bom(config))
             .map_err(|e| Error::model("config.json is not JSON").at(place).got(e))?;
         let Value::Object(root) = root else {
             return Err(Error::model("config.json is not a JSON object").at(place));
@@ -205,7 +206,7 @@ impl ModelConfig {
         keys.refuse_other_number("partial_rotary_factor", 1.0)?;
         let attention_bias = keys.flag("attention_bias", false)?;
         let eos = match generation {
-            Some(bytes) => match serde_json::from_slice::<Value>(bytes) {
+            Some(bytes) => match serde_json::from_slice::<Value>(without_bom(bytes)) {
                 Ok(Value::Object(map)) if map.contains_key("eos_token_id") => {
                     Keys { map: &map, place: "generation_config.json" }.ids("eos_token_id")?
                 }

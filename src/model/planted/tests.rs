@@ -8,7 +8,7 @@ use burn::tensor::DType;
 use super::codes::SplitMix64;
 use super::*;
 use crate::generate::{Generation, Question, Settings, generate};
-use crate::haystack::Haystack;
+use crate::haystack::{BorderKind, Haystack};
 use crate::heads::HeadMatrix;
 use crate::model::KvCache;
 use crate::model::{NoRows, RowSink};
@@ -293,7 +293,7 @@ fn a_saved_folder_is_profiled_from_text() {
     std::fs::create_dir(&haystack_dir).unwrap();
     std::fs::write(haystack_dir.join("a.txt"), haystack_text(3, 800)).unwrap();
     let haystack = Haystack::load_dir(&haystack_dir, false).unwrap().tokenise(&tokenizer).unwrap();
-    assert!(haystack.sentence_starts_in(0, haystack.ids().len()).count() > 30);
+    assert!(haystack.borders_in(BorderKind::Sentence, 0, 0..=haystack.ids().len()).count() > 30);
     let (beginning, rest) = needle_text(3);
     let needle = Needle {
         id: "planted".into(),

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::dataset::LongBenchDataset;
 use crate::error::{Error, Result};
-use crate::haystack::utf8_text;
+use crate::system::text::utf8_text;
 use crate::tasks::longbench::rows::LongBenchRow;
 
 const CONTEXT: &str = "{context}";
@@ -43,7 +43,7 @@ impl LongBenchPrompts {
         let bytes = std::fs::read(path).map_err(|e| {
             Error::data("the prompts cannot be read").at(&place).got(e).expected("a JSON file")
         })?;
-        let mut prompts = Self::parse(utf8_text(&bytes, &place)?).map_err(|e| e.within(&place))?;
+        let mut prompts = Self::parse(&utf8_text(&bytes, &place)?).map_err(|e| e.within(&place))?;
         let named = prompts.templates.keys().map(|name| (name.clone(), place.clone()));
         prompts.sources = named.collect();
         Ok(prompts)
