@@ -8,8 +8,6 @@ use headprof::generate::{Question, Settings, generate};
 use headprof::model::NoRows;
 use headprof::model::full_rows::FullRows;
 use headprof::model::{Compute, Llama};
-use headprof::tokenizer::Tokenizer;
-use serde_json::json;
 
 #[path = "hostile_checkpoint/config.rs"]
 mod config;
@@ -212,24 +210,11 @@ fn queries_that_overflow_never_become_a_generation() {
 }
 
 #[test]
-fn ids_and_tokenizers_beyond_the_embedding_are_refused() {
+fn ids_beyond_the_embedding_are_refused() {
     let dir = Tiny::default().folder();
     let model = load(dir.path()).unwrap();
     let result = model.run(&[1, 10], &mut model.new_cache(2), 8, 0, &mut NoRows);
     refused(result, &["beyond the model's vocabulary", "10", "vocab_size = 10"]);
     let result = model.each_logits(&[u32::MAX], 8, &mut |_, _| Ok(()));
     refused(result, &["4294967295", "vocab_size = 10"]);
-
-    let vocab: serde_json::Map<_, _> = (0..12).map(|i| (format!("t{i}"), json!(i))).collect();
-    let file = json!({
-        "version": "1.0", "added_tokens": [], "normalizer": null, "decoder": null,
-        "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null,
-        "model": {"type": "WordLevel", "vocab": vocab, "unk_token": "t0"},
-    });
-    let path = dir.path().join("tokenizer.json");
-    std::fs::write(&path, file.to_string()).unwrap();
-    let tokenizer = Tokenizer::from_file(&path).unwrap();
-    let result = tokenizer.check_against(model.config().vocab);
-    refused(result, &["more ids than the embedding", "up to 11", "below 10", "vocab_size"]);
-    assert!(tokenizer.check_against(12).is_ok());
 }

@@ -78,7 +78,7 @@ impl ModelFiles {
     /// # Errors
     /// [`Error::Model`] naming the file.
     pub fn open(choice: &ModelChoice) -> Result<Self> {
-        let files = match choice {
+        Ok(match choice {
             ModelChoice::NeedleLlama => Self {
                 name: embedded::NAME.to_owned(),
                 dir: None,
@@ -100,9 +100,7 @@ impl ModelFiles {
                 let files = Self::in_folder(&dir, dir.clone(), model.id.name())?;
                 Self { hub: Some(origin), ..files }
             }
-        };
-        files.tokenizer.check_against(files.config.vocab)?;
-        Ok(files)
+        })
     }
 
     /// Reads what is in `dir`, which is recorded as `full`.
@@ -124,16 +122,39 @@ impl ModelFiles {
         Chat::open(mode, self.dir.as_deref(), &self.tokenizer)
     }
 
-    /// What is odd about a tokenizer that has far fewer ids than the embedding has rows. Padding
-    /// makes a difference of some percent; more, and it may be another model's tokenizer.
+    /// What is odd about a tokenizer that has more ids than the embedding has rows, such as one that
+    /// was added for padding, or far fewer. Padding of the embedding makes a difference of some
+    /// percent; more, and it may be another model's tokenizer.
     pub fn tokenizer_warning(&self) -> Option<String> {
         let (ids, rows) = (self.tokenizer.vocab_size(), self.config.vocab);
+        if ids > rows {
+            return Some(format!(
+                "the tokenizer has {ids} ids and the embedding {rows} rows: a prompt with an id from \
+                 {rows} on is refused"
+            ));
+        }
         (ids.saturating_mul(100) < rows.saturating_mul(FEWEST_IDS)).then(|| {
             format!(
                 "the tokenizer has {ids} ids and the embedding {rows} rows: does tokenizer.json \
                  belong to this checkpoint?"
             )
         })
+    }
+
+    /// Refuses a prompt with an id that the embedding has no row for: the tokenizer has more ids than
+    /// that, and the text spells one of them.
+    ///
+    /// # Errors
+    /// [`Error::Data`] naming the id.
+    pub fn check_ids(&self, ids: &[u32]) -> Result<()> {
+        let rows = self.config.vocab;
+        match ids.iter().position(|&id| id as usize >= rows) {
+            None => Ok(()),
+            Some(at) => Err(Error::data("a prompt has a token that the model does not know")
+                .got(format!("id {} (token {at})", ids[at]))
+                .expected(format!("ids below {rows} (vocab_size in config.json)"))
+                .advice("the tokenizer.json of this checkpoint, or a text without that token")),
+        }
     }
 
     /// Reads the weights.
@@ -201,6 +222,23 @@ mod tests {
         files.config.vocab = ids * 10 / 9 + 1;
         let told = files.tokenizer_warning().unwrap();
         assert!(told.contains(&format!("{ids} ids")), "{told}");
+    }
+
+    #[test]
+    fn an_id_without_a_row_is_told_and_refused_where_a_prompt_has_it() {
+        let mut files = ModelFiles::open(&ModelChoice::NeedleLlama).unwrap();
+        let ids = files.tokenizer.vocab_size();
+        files.config.vocab = ids;
+        assert_eq!(files.tokenizer_warning(), None);
+        assert!(files.check_ids(&[0, ids as u32 - 1]).is_ok());
+        files.config.vocab = ids - 1;
+        let told = files.tokenizer_warning().unwrap();
+        assert!(told.contains(&format!("{ids} ids and the embedding {}", ids - 1)), "{told}");
+        let e = files.check_ids(&[0, ids as u32 - 1]).unwrap_err();
+        assert_eq!(e.exit_code(), 3);
+        for part in [format!("id {} (token 1)", ids - 1), format!("ids below {}", ids - 1)] {
+            assert!(e.to_string().contains(&part), "{e}");
+        }
     }
 
     #[test]

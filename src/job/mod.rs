@@ -11,7 +11,6 @@ mod tokenised;
 pub use inputs::{Inputs, ModelFiles};
 pub use memory::MemoryEstimate;
 pub(crate) use memory::{check as check_memory, further_bytes};
-pub(crate) use placing::check_ids;
 pub use placing::{FarFromDepth, Placing};
 pub(crate) use provenance::{
     ChatMeta, HaystackMeta, ModelMeta, Provenance, TokenizerMeta, text_sha256,
@@ -142,8 +141,13 @@ impl Job {
         };
         let stop_ids = config.stop.ids(&inputs.model.config.eos, tokenizer);
         let span_rule = config.span_rule;
-        let prompt = |probe: &Probe| needles[probe.needle].prompt(probe, &around);
-        let (plan, placing) = placing::place(plan, inputs.model.config.vocab, prompt)?;
+        let prompt = |probe: &Probe| {
+            let prompt = needles[probe.needle].prompt(probe, &around)?;
+            let refused = |e: Error| e.at(format!("needle {}", texts[probe.needle].id()));
+            inputs.model.check_ids(&prompt.ids).map_err(refused)?;
+            Ok(prompt)
+        };
+        let (plan, placing) = placing::place(plan, prompt)?;
         notes.extend(placing.notes());
         Ok(Self { plan, context_lengths, stop_ids, placing, notes, around, needles, span_rule })
     }

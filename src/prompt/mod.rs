@@ -155,7 +155,7 @@ pub struct PromptParts<'a> {
 /// Tokens within which a border is near a place in `m` tokens of haystack: a long sentence, or a
 /// hundredth of the haystack, where that is more.
 fn near_tokens(m: usize) -> usize {
-    (m / 100).max(32)
+    (m / 100).max(64)
 }
 
 /// Where the needle goes: after `before` tokens of haystack.

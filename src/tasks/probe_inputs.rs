@@ -85,7 +85,7 @@ impl<'a> ProbeCases<'a> {
             group,
             part: by_length.then(|| Part::Tokens(self.job.length_group(probe.context_length))),
             prompt: prompt.ids,
-            depth: probe.depth,
+            depths: probe.depths().collect(),
             gold: self.text(index).answer().to_owned(),
             max_new_tokens: self.job.max_new_tokens(probe),
             stop_ids: self.job.stop_ids.clone(),

@@ -53,8 +53,9 @@ pub struct Case {
     pub part: Option<Part>,
     /// Token ids, `[T]`.
     pub prompt: Vec<u32>,
-    /// Where in the context the answer stands, 0 to 1, if there is one such place.
-    pub depth: Option<f64>,
+    /// The depths that were asked for and lead to this prompt, 0 to 1, the nearest first; none where
+    /// the answer does not stand at one place.
+    pub depths: Vec<f64>,
     /// The expected answer.
     pub gold: String,
     /// How often the haystack was used up for this prompt, from 1; 0 where there is none.

@@ -192,22 +192,6 @@ impl Tokenizer {
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
-
-    /// Checks that every id has a row in an embedding of `vocab_rows` rows. Fewer ids than rows is
-    /// normal: embeddings are padded.
-    ///
-    /// # Errors
-    /// [`Error::Model`] if there are more ids than rows.
-    pub fn check_against(&self, vocab_rows: usize) -> Result<()> {
-        if self.vocab_size() <= vocab_rows {
-            return Ok(());
-        }
-        Err(Error::model("tokenizer has more ids than the embedding")
-            .at("tokenizer.json")
-            .got(format!("ids up to {}", self.max_id))
-            .expected(format!("ids below {vocab_rows} (vocab_size in config.json)"))
-            .advice("use the tokenizer.json that belongs to this checkpoint"))
-    }
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -362,18 +346,6 @@ mod tests {
         }
         let t = llama2();
         assert_eq!(t.newline_ids().iter().copied().collect::<Vec<_>>(), [3 + 10]);
-    }
-
-    #[test]
-    fn more_ids_than_embedding_rows_is_an_error() {
-        let t = llama2();
-        let n = t.vocab_size();
-        assert!(t.check_against(n).is_ok() && t.check_against(n + 64).is_ok());
-        let e = t.check_against(n - 1).unwrap_err();
-        assert_eq!(e.exit_code(), 4);
-        let text = e.to_string();
-        assert!(text.contains("tokenizer has more ids than the embedding"), "{text}");
-        assert!(text.contains(&format!("ids up to {}", n - 1)), "{text}");
     }
 
     #[test]

@@ -115,6 +115,9 @@ struct AnswerLine<'a> {
     part: Option<Part>,
     prompt_tokens: usize,
     depth: Option<f64>,
+    /// Other depths that lead to the same prompt.
+    #[serde(skip_serializing_if = "<[f64]>::is_empty")]
+    same_prompt_depths: &'a [f64],
     method: &'static str,
     budget_tokens: Option<usize>,
     answer: &'a str,
@@ -146,6 +149,9 @@ struct FailedLine<'a> {
     part: Option<Part>,
     prompt_tokens: usize,
     depth: Option<f64>,
+    /// Other depths that lead to the same prompt.
+    #[serde(skip_serializing_if = "<[f64]>::is_empty")]
+    same_prompt_depths: &'a [f64],
     failed: &'a str,
 }
 
@@ -271,13 +277,24 @@ fn evaluation<'a>(
 fn answers(made: &EvaluateRun) -> Result<Vec<u8>> {
     let mut lines = Vec::new();
     for record in made.records {
-        let PromptRecord { id, group, part, prompt_tokens, depth, .. } = record;
-        let (part, prompt_tokens, depth) = (*part, *prompt_tokens, *depth);
+        let PromptRecord { id, group, part, prompt_tokens, depths, .. } = record;
+        let (part, prompt_tokens, depth) = (*part, *prompt_tokens, depths.first().copied());
+        let same_prompt_depths = depths.get(1..).unwrap_or_default();
         let outcomes = match &record.outcomes {
             Ok(outcomes) => outcomes,
             Err(failed) => {
-                let line = FailedLine { id, group, part, prompt_tokens, depth, failed };
-                push_line(&mut lines, &line)?;
+                push_line(
+                    &mut lines,
+                    &FailedLine {
+                        id,
+                        group,
+                        part,
+                        prompt_tokens,
+                        depth,
+                        same_prompt_depths,
+                        failed,
+                    },
+                )?;
                 continue;
             }
         };
@@ -289,6 +306,7 @@ fn answers(made: &EvaluateRun) -> Result<Vec<u8>> {
                 part,
                 prompt_tokens,
                 depth,
+                same_prompt_depths,
                 method: setting.method.name(),
                 budget_tokens: setting.budget_tokens,
                 answer: &outcome.answer,

@@ -52,6 +52,7 @@ pub fn run(config: &ObserveConfig) -> Result<Observed> {
     let shape = &files.config;
     config.check_head(shape)?;
     let ids = context(&files.tokenizer, config.context.as_deref(), config.most_tokens(shape))?;
+    files.check_ids(&ids)?;
     config.check_tokens(ids.len(), shape)?;
     session.tell_window(&files, ids.len());
     check_memory(shape, &session.compute, ids.len())?;

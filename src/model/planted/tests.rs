@@ -286,7 +286,7 @@ fn a_saved_folder_is_profiled_from_text() {
     assert!(model.warnings().is_empty(), "{:?}", model.warnings());
     assert_eq!(model.sha256(), planted.load(&Compute::cpu()).unwrap().sha256());
     let tokenizer = Tokenizer::from_file(&folder.join("tokenizer.json")).unwrap();
-    tokenizer.check_against(model.config().vocab).unwrap();
+    assert!(tokenizer.vocab_size() <= model.config().vocab);
     assert_eq!((tokenizer.bos(), &model.config().eos), (Some(BOS), &vec![STOP]));
 
     let haystack_dir = dir.path().join("haystack");

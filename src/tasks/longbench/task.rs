@@ -158,7 +158,7 @@ impl Task for LongBenchTask<'_> {
                 &self.prompts.render(dataset, row),
                 dataset.chat_template,
             )?,
-            depth: None,
+            depths: Vec::new(),
             gold: row.answers.join(" | "),
             haystack_cycles: 0,
             max_new_tokens: self.prompts.max_new_tokens(dataset),

@@ -118,7 +118,7 @@ impl Task for RulerTask<'_> {
             group: set.task.clone(),
             part: set.tokens.map(Part::Tokens),
             prompt: self.limits.prompt(self.tokenizer, &row.input, false)?,
-            depth: None,
+            depths: Vec::new(),
             gold: row.outputs.join(" | "),
             haystack_cycles: 0,
             max_new_tokens: self.max_new_tokens.unwrap_or_else(|| ruler::max_new_tokens(&set.task)),

@@ -73,8 +73,8 @@ pub struct PromptRecord {
     pub part: Option<Part>,
     /// Tokens of the prompt, `T`.
     pub prompt_tokens: usize,
-    /// Where the answer stands, 0 to 1.
-    pub depth: Option<f64>,
+    /// The depths that lead to this prompt, 0 to 1, the nearest first.
+    pub depths: Vec<f64>,
     /// The expected answer.
     pub gold: String,
     /// How often the prompt used its haystack up.
@@ -129,7 +129,7 @@ impl Runner<'_> {
                 group: case.group.clone(),
                 part: case.part,
                 prompt_tokens: case.prompt.len(),
-                depth: case.depth,
+                depths: case.depths.clone(),
                 gold: case.gold.clone(),
                 haystack_cycles: case.haystack_cycles,
                 prefill_secs: 0.0,
