@@ -83,6 +83,68 @@ fn unknown_tensors_are_one_warning() {
     assert!(warning.contains("6 tensors") && warning.contains("extra.0"), "{warning}");
 }
 
+/// As `AutoModel` saves a decoder: without the output layer, and without `model.` before names.
+#[test]
+fn names_without_their_prefix_are_the_same_tensors() {
+    let logits = |tiny: &Tiny| {
+        let model = load(tiny.folder().path()).unwrap();
+        assert!(model.warnings().is_empty(), "{:?}", model.warnings());
+        model.run(&[1, 2, 3], &mut model.new_cache(3), 8, 1, &mut NoRows).unwrap()
+    };
+    let bare = |tiny: &mut Tiny| {
+        for tensor in &mut tiny.tensors {
+            let name = tensor.name.strip_prefix("model.").unwrap_or(&tensor.name);
+            tensor.name = name.to_owned();
+        }
+    };
+    let mut tiny = Tiny::default();
+    let expected = logits(&tiny);
+    bare(&mut tiny);
+    assert_eq!(logits(&tiny), expected);
+    // Without an output layer that is the embedding's.
+    let mut tied = Tiny::default();
+    tied.remove("lm_head.weight");
+    tied.config["tie_word_embeddings"] = true.into();
+    let expected = logits(&tied);
+    bare(&mut tied);
+    assert_eq!(logits(&tied), expected);
+    tied.config["tie_word_embeddings"] = false.into();
+    refused(load(tied.folder().path()), &["lacks 1 tensors", "lm_head.weight"]);
+    // An odd one is still told by the name that it has.
+    tied.config["tie_word_embeddings"] = true.into();
+    tied.tensors.push(Tensor::new("extra", &[2], 1));
+    let model = load(tied.folder().path()).unwrap();
+    assert!(model.warnings()[0].contains("extra") && !model.warnings()[0].contains("model.extra"));
+}
+
+/// What transformers 5 does where `tie_word_embeddings` is true: a second matrix that is equal is the
+/// same; one that differs is used; one alone is both.
+#[test]
+fn an_output_layer_beside_a_tied_embedding_is_used_if_it_differs() {
+    let run = |tiny: &Tiny| {
+        let model = load(tiny.folder().path()).unwrap();
+        let logits = model.run(&[1, 2, 3], &mut model.new_cache(3), 8, 1, &mut NoRows).unwrap();
+        (logits, model.config().tied, model.warnings().to_vec())
+    };
+    let untied = Tiny::default();
+    let mut differs = untied.clone();
+    differs.config["tie_word_embeddings"] = true.into();
+    let (logits, tied, warnings) = run(&differs);
+    assert_eq!((logits, tied), (run(&untied).0, false));
+    assert!(warnings[0].contains("tie_word_embeddings") && warnings.len() == 1, "{warnings:?}");
+
+    let mut equal = differs.clone();
+    equal.tensor("lm_head.weight").values =
+        equal.tensor("model.embed_tokens.weight").values.clone();
+    let mut alone = equal.clone();
+    alone.remove("model.embed_tokens.weight");
+    let mut usual = equal.clone();
+    usual.remove("lm_head.weight");
+    let expected = run(&usual);
+    assert_eq!(expected.1, true);
+    assert_eq!((expected.2.len(), run(&equal), run(&alone)), (0, expected.clone(), expected));
+}
+
 #[test]
 fn a_wrong_shape_names_the_keys_it_should_come_from() {
     for (tensor, shape, named) in [

@@ -105,13 +105,10 @@ impl ModelFiles {
 
     /// Reads what is in `dir`, which is recorded as `full`.
     fn in_folder(dir: &Path, full: PathBuf, name: &str) -> Result<Self> {
-        Ok(Self {
-            name: file_name_part(name),
-            dir: Some(full),
-            hub: None,
-            config: ModelConfig::from_dir(dir)?,
-            tokenizer: Tokenizer::from_file(&dir.join("tokenizer.json"))?,
-        })
+        let config = ModelConfig::from_dir(dir)?;
+        let mut tokenizer = Tokenizer::from_file(&dir.join("tokenizer.json"))?;
+        tokenizer.keep_from_text(&config.eos)?;
+        Ok(Self { name: file_name_part(name), dir: Some(full), hub: None, config, tokenizer })
     }
 
     /// Its chat template, if `mode` allows one.

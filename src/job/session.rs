@@ -119,5 +119,12 @@ impl Session<'_> {
 
     fn tell_model(&self, files: &ModelFiles) {
         files.tokenizer_warning().iter().for_each(|text| self.reporter.warning(text));
+        let (assumed, family) = (&files.config.assumed, files.config.family.name());
+        if !assumed.is_empty() {
+            let assumed = assumed.join(", ");
+            self.reporter.note(&format!(
+                "config.json does not say everything; as transformers does for {family}: {assumed}"
+            ));
+        }
     }
 }

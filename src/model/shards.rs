@@ -65,7 +65,7 @@ pub(crate) fn shard_names(text: &[u8], place: &str) -> Result<Vec<String>> {
         let name = file.as_str().ok_or_else(|| {
             wrong("a shard has no file name").at(format!("{place}: weight_map.{tensor}")).got(file)
         })?;
-        names.insert(name);
+        names.insert(name.trim_start_matches("./"));
     }
     if names.is_empty() {
         return Err(wrong("the index names no file").expected("at least one shard"));
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn every_shard_is_named_once() {
-        let index = br#"{"weight_map": {"a": "2.safetensors", "b": "1.safetensors", "c": "2.safetensors"}}"#;
+        let index = br#"{"weight_map": {"a": "2.safetensors", "b": "./1.safetensors", "c": "./2.safetensors"}}"#;
         assert_eq!(shard_names(index, "i").unwrap(), ["1.safetensors", "2.safetensors"]);
     }
 }

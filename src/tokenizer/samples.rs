@@ -83,7 +83,7 @@ pub(crate) fn llama2() -> &'static Tokenizer {
     SAMPLE.get_or_init(|| load(&llama2_json()).expect("the sample loads"))
 }
 
-fn llama2_json() -> Value {
+pub(crate) fn llama2_json() -> Value {
     let mut tokens: Vec<String> = ["<unk>", "<s>", "</s>"].map(str::to_owned).to_vec();
     tokens.extend((0..=255u8).map(|b| format!("<0x{b:02X}>")));
     tokens.push("▁".to_owned());

@@ -4,6 +4,7 @@
 //! (transformers 5). Whatever would change the arithmetic and is not implemented is an error;
 //! nothing that matters is silently ignored.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use burn::tensor::DType;
@@ -95,6 +96,9 @@ pub struct ModelConfig {
     /// The widest type that its matrices were saved in; where they are not here, or cannot be read,
     /// the one that `config.json` says, or f32.
     pub saved: DType,
+    /// Keys that `config.json` does not have, with what transformers takes them to be in models of
+    /// this family: `num_key_value_heads = 8`.
+    pub assumed: Vec<String>,
 }
 
 /// Upper bound of any one dimension; far above every real model, far below an overflow.
@@ -142,14 +146,23 @@ impl ModelConfig {
         let keys = Keys { map: &root, place };
         let family = keys.family()?;
         let defaults = family.defaults();
-        let dimension = |key: &str, default| keys.size(key, Some(default), MAX_DIMENSION);
-        let layers = keys.size("num_hidden_layers", Some(defaults.layers), MAX_LAYERS)?;
-        let hidden = dimension("hidden_size", defaults.hidden)?;
-        let heads = dimension("num_attention_heads", defaults.heads)?;
+        let assumed = RefCell::new(Vec::new());
         // Of a key that is absent, not null, the family's own default applies.
         let absent = |key: &str| !root.contains_key(key);
-        let kv_default = defaults.kv_heads.filter(|_| absent("num_key_value_heads"));
-        let kv_heads = dimension("num_key_value_heads", kv_default.unwrap_or(heads))?;
+        let size = |key: &str, default: usize, limit| {
+            if absent(key) {
+                assumed.borrow_mut().push(format!("{key} = {default}"));
+            }
+            keys.size(key, Some(default), limit)
+        };
+        let dimension = |key: &str, default| size(key, default, MAX_DIMENSION);
+        let layers = size("num_hidden_layers", defaults.layers, MAX_LAYERS)?;
+        let hidden = dimension("hidden_size", defaults.hidden)?;
+        let heads = dimension("num_attention_heads", defaults.heads)?;
+        let kv_heads = match defaults.kv_heads.filter(|_| absent("num_key_value_heads")) {
+            Some(kv_heads) => dimension("num_key_value_heads", kv_heads)?,
+            None => keys.size("num_key_value_heads", Some(heads), MAX_DIMENSION)?,
+        };
         if heads % kv_heads != 0 {
             return Err(Error::model("query heads cannot be shared evenly by key/value heads")
                 .at(keys.at("num_key_value_heads"))
@@ -159,7 +172,7 @@ impl ModelConfig {
         let dim_default = defaults.head_dim.filter(|_| absent("head_dim"));
         let head_dim = match (keys.get("head_dim"), dim_default) {
             (Some(_), _) => keys.size("head_dim", None, MAX_DIMENSION)?,
-            (None, Some(dim)) => dim,
+            (None, Some(dim)) => dimension("head_dim", dim)?,
             (None, None) if hidden % heads == 0 => hidden / heads,
             (None, None) => {
                 return Err(Error::model("the head dimension is not a whole number")
@@ -214,17 +227,14 @@ impl ModelConfig {
             qk_norm: family == Family::Qwen3,
             tied: keys.flag("tie_word_embeddings", false)?,
             sliding_window: keys.sliding_window(family, layers)?,
-            max_positions: keys.size(
-                "max_position_embeddings",
-                Some(defaults.max_positions),
-                1 << 32,
-            )?,
+            max_positions: size("max_position_embeddings", defaults.max_positions, 1 << 32)?,
             eos,
             saved: match keys.get("dtype").or(keys.get("torch_dtype")).and_then(Value::as_str) {
                 Some("bfloat16") => DType::BF16,
                 Some("float16") => DType::F16,
                 _ => DType::F32,
             },
+            assumed: assumed.take(),
         };
         if config.rms_eps < 0.0 {
             return Err(Error::model("the norm's epsilon is negative")
@@ -343,7 +353,11 @@ impl Keys<'_> {
             // Its class in transformers does not read the key: every layer has a window.
             let all = |list: &Vec<Value>| list.iter().all(|kind| kind == "sliding_attention");
             if family == Family::Mistral && !value.as_array().is_some_and(all) {
-                return Err(self.wrong("layer_types", value, "windows in every layer of a mistral"));
+                return Err(self.wrong(
+                    "layer_types",
+                    value,
+                    "windows in every layer of a mistral",
+                ));
             }
             let kinds = value.as_array().filter(|list| list.len() == layers);
             let kinds = kinds.ok_or_else(|| {
