@@ -46,7 +46,7 @@ fn everywhere() -> Vec<PathBuf> {
 /// The checkpoint in `dir` against what transformers computed for it, on the processor.
 fn verify(dir: &Path, golden: Option<&Path>) -> Result<Verification> {
     let reporter = Reporter::default();
-    verify::verify(dir, golden, &Session { compute: Compute::cpu(), reporter: &reporter })
+    verify::verify(dir, golden, &Session::new(Compute::cpu(), &reporter))
 }
 
 fn prompt(model: &Llama, tokens: usize) -> Vec<u32> {

@@ -103,6 +103,14 @@ pub enum MaxNewTokens {
 }
 
 impl MaxNewTokens {
+    /// The limit for whatever needle, at least.
+    pub fn least(self) -> usize {
+        match self {
+            Self::Fixed(n) => n,
+            Self::OfReferences(_) => 1,
+        }
+    }
+
     /// The limit for a needle whose expected answer has `answer_tokens` tokens.
     pub fn of(self, answer_tokens: usize) -> usize {
         match self {

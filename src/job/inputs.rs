@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::lengths::check_lengths;
 use super::source::{ProbeSource, ProbeTexts};
 use crate::chat::{Chat, ChatMode};
 use crate::config::{ModelChoice, ProbeConfig};
@@ -16,6 +17,19 @@ use crate::tokenizer::Tokenizer;
 
 /// Percentage of an embedding's rows that a tokenizer of the same model has ids for, at least.
 const FEWEST_IDS: usize = 90;
+
+/// What is known of a model without its tokenizer, which may take seconds to read, and weights.
+#[derive(Debug, Clone)]
+pub struct ModelShape {
+    /// Its name in file names: the last part of its path.
+    pub name: String,
+    /// Its folder; `None` for the embedded model.
+    pub dir: Option<PathBuf>,
+    /// What it is on the hub, if it is from there.
+    pub hub: Option<Origin>,
+    /// Its shape.
+    pub config: ModelConfig,
+}
 
 /// A model without its weights.
 pub struct ModelFiles {
@@ -52,13 +66,17 @@ impl Inputs {
         of_task.unwrap_or(&config.template)
     }
 
-    /// Reads texts first, then what the gate needs, then the model: of several mistakes the
-    /// cheapest is told.
+    /// Reads texts first, then what the gate needs, then the model, its configuration before its
+    /// tokenizer: of several mistakes the cheapest is told.
     ///
     /// # Errors
     /// [`Error::Data`] for haystack and texts, [`Error::Model`] for the model and for that of the
-    /// gate.
-    pub fn load(config: &ProbeConfig, source: &dyn ProbeSource) -> Result<Self> {
+    /// gate, [`Error::Usage`] for lengths that the model is not made for.
+    pub fn load(
+        config: &ProbeConfig,
+        source: &dyn ProbeSource,
+        shape: impl FnOnce() -> Result<ModelShape>,
+    ) -> Result<Self> {
         let haystack = config.haystack()?;
         let probes = source.read(config)?;
         let gate = config.gate.open()?;
@@ -66,14 +84,16 @@ impl Inputs {
             // Fails where no answer could pass, before any is generated.
             gate.check(&Expected::from(text)).map_err(|e| e.at(text.place()))?;
         }
-        let model = ModelFiles::open(&config.model)?;
+        let shape = shape()?;
+        check_lengths(config, &shape, config.max_new_tokens.least())?;
+        let model = shape.files()?;
         let chat = model.chat(config.chat)?;
         Ok(Self { haystack, probes, gate, chat, model })
     }
 }
 
-impl ModelFiles {
-    /// Reads configuration and tokenizer.
+impl ModelShape {
+    /// Reads the configuration.
     ///
     /// # Errors
     /// [`Error::Model`] naming the file.
@@ -84,7 +104,6 @@ impl ModelFiles {
                 dir: None,
                 hub: None,
                 config: embedded::needle_llama_config()?,
-                tokenizer: embedded::needle_llama_tokenizer()?,
             },
             ModelChoice::Dir(dir) => {
                 if !dir.is_dir() {
@@ -97,8 +116,8 @@ impl ModelFiles {
             }
             ModelChoice::Hub(model) => {
                 let Snapshot { dir, origin } = hub::fetch(model)?;
-                let files = Self::in_folder(&dir, dir.clone(), model.id.name())?;
-                Self { hub: Some(origin), ..files }
+                let shape = Self::in_folder(&dir, dir.clone(), model.id.name())?;
+                Self { hub: Some(origin), ..shape }
             }
         })
     }
@@ -106,9 +125,31 @@ impl ModelFiles {
     /// Reads what is in `dir`, which is recorded as `full`.
     fn in_folder(dir: &Path, full: PathBuf, name: &str) -> Result<Self> {
         let config = ModelConfig::from_dir(dir)?;
-        let mut tokenizer = Tokenizer::from_file(&dir.join("tokenizer.json"))?;
+        Ok(Self { name: file_name_part(name), dir: Some(full), hub: None, config })
+    }
+
+    /// Reads the tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Model`] naming the file.
+    pub fn files(self) -> Result<ModelFiles> {
+        let Self { name, dir, hub, config } = self;
+        let mut tokenizer = match &dir {
+            None => embedded::needle_llama_tokenizer()?,
+            Some(dir) => Tokenizer::from_file(&dir.join("tokenizer.json"))?,
+        };
         tokenizer.keep_from_text(&config.eos)?;
-        Ok(Self { name: file_name_part(name), dir: Some(full), hub: None, config, tokenizer })
+        Ok(ModelFiles { name, dir, hub, config, tokenizer })
+    }
+}
+
+impl ModelFiles {
+    /// Reads configuration and tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Model`] naming the file.
+    pub fn open(choice: &ModelChoice) -> Result<Self> {
+        ModelShape::open(choice)?.files()
     }
 
     /// Its chat template, if `mode` allows one.

@@ -1,6 +1,7 @@
 //! [`Job`]: the plan and all that its prompts are made of. Nothing here needs the weights.
 
 mod inputs;
+mod lengths;
 mod memory;
 mod placing;
 mod provenance;
@@ -8,7 +9,8 @@ mod session;
 mod source;
 mod tokenised;
 
-pub use inputs::{Inputs, ModelFiles};
+pub use inputs::{Inputs, ModelFiles, ModelShape};
+pub(crate) use lengths::context_lengths;
 pub use memory::MemoryEstimate;
 pub(crate) use memory::{check as check_memory, further_bytes};
 pub use placing::{FarFromDepth, Placing};
@@ -20,7 +22,7 @@ pub use source::{ProbeSource, ProbeTexts, RowsFile, TextsOrigin};
 
 use std::ops::Range;
 
-use crate::config::{Lengths, ProbeConfig};
+use crate::config::ProbeConfig;
 use crate::error::{Error, Result};
 use crate::needle::ProbeText;
 use crate::plan::{Plan, Probe};
@@ -284,48 +286,6 @@ fn fingerprint(config: &ProbeConfig, inputs: &Inputs) -> String {
     let chat = inputs.chat.as_ref().map(|chat| &chat.template);
     let chat = chat.into_iter().flat_map(|t| [t.before(), t.after()]);
     files.chain(others).chain(prompts).chain(chat).collect::<Vec<_>>().join("\n")
-}
-
-/// The lengths to run: those asked for, or of the default ones those that the model is made for.
-///
-/// # Errors
-/// [`Error::Usage`] for one that leaves no room for `longest_answer` tokens.
-pub(crate) fn context_lengths(
-    config: &ProbeConfig,
-    model: &ModelFiles,
-    longest_answer: usize,
-) -> Result<Vec<usize>> {
-    let positions = model.config.max_positions;
-    let fits = |length: usize| {
-        config.allow_extrapolation || length.saturating_add(longest_answer) <= positions
-    };
-    match &config.lengths {
-        Lengths::Asked(lengths) => match lengths.iter().rev().find(|&&length| !fits(length)) {
-            None => Ok(lengths.clone()),
-            Some(length) => Err(Error::usage("the context is longer than the model is made for")
-                .at(format!("context length {length}"))
-                .got(format!("{length} tokens of prompt and up to {longest_answer} of answer"))
-                .expected(format!(
-                    "at most max_position_embeddings = {positions} of {}",
-                    model.name
-                ))
-                .advice(format!(
-                    "lengths up to {}, or --allow-extrapolation",
-                    positions.saturating_sub(longest_answer)
-                ))),
-        },
-        Lengths::Default(lengths) => {
-            let kept: Vec<usize> = lengths.iter().copied().filter(|&l| fits(l)).collect();
-            match (kept.is_empty(), positions.saturating_sub(longest_answer)) {
-                (false, _) => Ok(kept),
-                (true, 0) => Err(Error::usage("the model has no room for a prompt")
-                    .at("--max-new-tokens")
-                    .got(longest_answer)
-                    .expected(format!("less than max_position_embeddings = {positions}"))),
-                (true, most) => Ok(vec![most]),
-            }
-        }
-    }
 }
 
 /// Refuses a window that leaves nothing of the shortest prompt to choose from.

@@ -207,7 +207,7 @@ fn where_the_next_sentence_is_far_a_line_or_a_word_is_nearer() {
         check_invariants(&case, &p, length);
         // No farther than a sentence may be; where none is near, no farther than a word.
         let off = (p.depth_reached - depth).abs() * m as f64;
-        assert!(off < if (0.1..0.4).contains(&depth) { 5.0 } else { 70.0 }, "{depth}: {off}");
+        assert!(off < if i == 2 { 2.0 } else { 70.0 }, "{depth}: {off}");
         let span = p.needle[0].clone();
         let (before, after) = (case.text(&p.ids[..span.start]), case.text(&p.ids[span.end..]));
         seen.push((before.ends_with('\n'), after.starts_with("boat"), before));

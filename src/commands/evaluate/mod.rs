@@ -119,11 +119,12 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
     let probes = &config.probes;
     let session = job::open(&probes.compute, &config.notes, &config.reporter)?;
     let out = outputs::EvaluateDir::prepare(&config.out, config.plots)?;
+    let evidence = Evidence::read(config, &session.shape(&probes.model)?)?;
     let inputs = config.task.load(probes, &session)?;
+    evidence.tell_seen(config, inputs.common().probe_texts());
     let files = inputs.common().model();
     let shape = &files.config;
     let heads = shape.cache_heads(config.granularity);
-    let evidence = Evidence::read(config, inputs.common(), &heads)?;
     let mut task = inputs.task()?;
     session.notes(&task.notes());
     session.tell_window(files, task.extent().longest_prompt);
@@ -191,9 +192,10 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
 /// All that [`run`] refuses before it reads the weights, except for too little memory and the files
 /// to write.
 pub fn workload(config: &EvaluateConfig, session: &Session) -> Result<(ModelFiles, Workload)> {
+    let evidence = Evidence::read(config, &session.shape(&config.probes.model)?)?;
     let inputs = config.task.load(&config.probes, session)?;
+    evidence.tell_seen(config, inputs.common().probe_texts());
     let shape = &inputs.common().model().config;
-    Evidence::read(config, inputs.common(), &shape.cache_heads(config.granularity))?;
     let prompts = {
         let task = inputs.task()?;
         session.notes(&task.notes());

@@ -19,6 +19,13 @@ use crate::system::machine;
 use crate::system::terminal::json_line;
 use crate::tasks::{Common, Metric, Part, Task, TaskProvenance};
 
+const ANSWERS: &str = "answers.jsonl";
+const CSV: &str = "evaluate.csv";
+const MARKDOWN: &str = "evaluate.md";
+const JSON: &str = "evaluate.json";
+/// The files in the output folder, pictures left out.
+pub(super) const FILES: [&str; 4] = [ANSWERS, CSV, MARKDOWN, JSON];
+
 /// What a comparison was made of and what came out.
 pub(super) struct EvaluateRun<'a> {
     pub config: &'a EvaluateConfig,
@@ -186,10 +193,10 @@ impl EvaluateDir {
         let mut json = serde_json::to_vec_pretty(&evaluation(made, seconds, peak_rss_bytes))
             .map_err(not_json)?;
         json.push(b'\n');
-        files.push((self.root.join("answers.jsonl"), answers(made)?));
-        files.push((self.root.join("evaluate.csv"), report::csv(made.rows).into_bytes()));
-        files.push((self.root.join("evaluate.md"), markdown(made).into_bytes()));
-        files.push((self.root.join("evaluate.json"), json));
+        files.push((self.root.join(ANSWERS), answers(made)?));
+        files.push((self.root.join(CSV), report::csv(made.rows).into_bytes()));
+        files.push((self.root.join(MARKDOWN), markdown(made).into_bytes()));
+        files.push((self.root.join(JSON), json));
         for (path, bytes) in &files {
             atomic::write(path, bytes)?;
         }

@@ -258,7 +258,7 @@ mod tests {
     fn a_report_in_16_bits_says_how_many_ids_are_equal() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/qwen3");
         let reporter = Reporter::default();
-        let mut session = Session { compute: Compute::cpu(), reporter: &reporter };
+        let mut session = Session::new(Compute::cpu(), &reporter);
         let line = "greedy ids without ties";
         let report = verify(&dir, None, &session).unwrap();
         assert!(report.passed() && !report.to_string().contains(line), "{report}");

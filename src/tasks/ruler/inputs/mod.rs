@@ -57,7 +57,7 @@ impl RulerInputs {
         session: &Session,
     ) -> Result<Self> {
         let haystack = session.haystack(config)?;
-        let model = session.model(&config.model)?;
+        let model = session.model_for_lengths(config)?;
         let answers =
             source.kinds.iter().map(|k| asked.unwrap_or_else(|| max_new_tokens(k.name())));
         let lengths = context_lengths(config, &model, answers.max().unwrap_or(0))?;
