@@ -121,6 +121,22 @@ fn verify_notices_what_differs() {
     let bad = check("/attention/3/1/2/4", &|v| v + 1e-4);
     assert!(!bad.passed());
     assert_eq!(bad.attention.place, "row 3, layer 1, head 2, key 43");
+    // What rounding explains where scores are sums of large products: 2e-4 of a score of 1000.
+    let mut large = golden.clone();
+    let slot = large.pointer_mut("/attention/3/1/2/4").unwrap();
+    *slot = json!(slot.as_f64().unwrap() + 1e-4);
+    *large.pointer_mut("/score_size/3/1/2").unwrap() = json!(1000.0);
+    std::fs::write(&path, large.to_string()).unwrap();
+    let good = verify(&dir, Some(&path)).unwrap();
+    assert!(good.passed() && good.attention.tolerance > 2e-4, "{good}");
+    assert!(good.to_string().contains("transformers in f32"), "{good}");
+    // The head beside it is judged as before.
+    *large.pointer_mut("/score_size/3/1/2").unwrap() = json!(10.0);
+    *large.pointer_mut("/score_size/3/1/1").unwrap() = json!(1000.0);
+    std::fs::write(&path, large.to_string()).unwrap();
+    let bad = verify(&dir, Some(&path)).unwrap();
+    assert!(!bad.passed() && bad.attention.tolerance == 1e-5, "{bad}");
+
     let bad = check("/generated/4", &|v| (v + 1.0) % 96.0);
     assert!(!bad.passed());
     assert_eq!((bad.greedy.equal, bad.greedy.tied, bad.greedy.total), (4, 0, 5));

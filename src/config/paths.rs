@@ -1,5 +1,5 @@
-//! [`Paths`]: what a run reads and writes, by its options. A file that it would write twice, or over
-//! one that it reads, is refused before anything is read.
+//! [`Paths`]: what a run reads and writes, by its options. A file that it would write twice, or
+//! over one that it reads, is refused before anything is read.
 
 use std::path::{Path, PathBuf};
 

@@ -160,9 +160,9 @@ impl ModelFiles {
         Chat::open(mode, self.dir.as_deref(), &self.tokenizer)
     }
 
-    /// What is odd about a tokenizer that has more ids than the embedding has rows, such as one that
-    /// was added for padding, or far fewer. Padding of the embedding makes a difference of some
-    /// percent; more, and it may be another model's tokenizer.
+    /// What is odd about a tokenizer that has more ids than the embedding has rows, such as one
+    /// that was added for padding, or far fewer. Padding of the embedding makes a difference of
+    /// some percent; more, and it may be another model's tokenizer.
     pub fn tokenizer_warning(&self) -> Option<String> {
         let (ids, rows) = (self.tokenizer.vocab_size(), self.config.vocab);
         if ids > rows {
@@ -179,16 +179,16 @@ impl ModelFiles {
         })
     }
 
-    /// Refuses a prompt with an id that the embedding has no row for: the tokenizer has more ids than
-    /// that, and the text spells one of them.
+    /// Refuses a prompt with an id that the embedding has no row for: the tokenizer has more ids
+    /// than that, and the text spells one of them.
     ///
     /// # Errors
-    /// [`Error::Data`] naming the id.
+    /// [`Error::Model`] naming the id.
     pub fn check_ids(&self, ids: &[u32]) -> Result<()> {
         let rows = self.config.vocab;
         match ids.iter().position(|&id| id as usize >= rows) {
             None => Ok(()),
-            Some(at) => Err(Error::data("a prompt has a token that the model does not know")
+            Some(at) => Err(Error::model("a prompt has a token that the model does not know")
                 .got(format!("id {} (token {at})", ids[at]))
                 .expected(format!("ids below {rows} (vocab_size in config.json)"))
                 .advice("the tokenizer.json of this checkpoint, or a text without that token")),
@@ -273,7 +273,7 @@ mod tests {
         let told = files.tokenizer_warning().unwrap();
         assert!(told.contains(&format!("{ids} ids and the embedding {}", ids - 1)), "{told}");
         let e = files.check_ids(&[0, ids as u32 - 1]).unwrap_err();
-        assert_eq!(e.exit_code(), 3);
+        assert_eq!(e.exit_code(), 4);
         for part in [format!("id {} (token 1)", ids - 1), format!("ids below {}", ids - 1)] {
             assert!(e.to_string().contains(&part), "{e}");
         }

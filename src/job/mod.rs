@@ -105,7 +105,7 @@ impl Job {
     ///
     /// # Errors
     /// [`Error::Usage`] for a context too short for a needle or too long for the model,
-    /// [`Error::Data`] for a prompt with an id that the model has not, and the errors of
+    /// [`Error::Model`] for a prompt with an id that the model has not, and the errors of
     /// [`Plan::new`] and of the tokenizer.
     pub fn new(config: &ProbeConfig, inputs: &Inputs, spans: NeedleSpans) -> Result<Self> {
         let tokenizer = &inputs.model.tokenizer;

@@ -71,6 +71,15 @@ impl FarFromDepth {
 }
 
 impl Placing {
+    /// For a picture's caption, where some places fell together: a prompt stands in the cell of
+    /// every place that leads to it.
+    pub fn caption(&self) -> String {
+        match self.places - self.prompts {
+            0 => String::new(),
+            n => format!(" · {n} of {} depths fell together", self.places),
+        }
+    }
+
     /// What the user should know.
     pub(super) fn notes(&self) -> Vec<String> {
         let Self { places, prompts, far_from_depth } = self;
@@ -138,11 +147,13 @@ mod tests {
         assert!(notes[0].starts_with("4 places of the grid make 2 different prompts"), "{notes:?}");
         assert!(notes[1].starts_with("1 of 4 needles stand more than 5 %"), "{notes:?}");
         assert!(notes[1].contains("at most 25 % (at 64 tokens)"), "{notes:?}");
+        assert_eq!(placing.caption(), " · 2 of 4 depths fell together");
     }
 
     #[test]
     fn nothing_is_told_of_a_grid_as_asked() {
         let plan = Plan::new("in", &[needle()], &[64], &[0.25, 0.75], 1, 0).unwrap();
-        assert_eq!(place(plan, prompt).unwrap().1.notes(), Vec::<String>::new());
+        let placing = place(plan, prompt).unwrap().1;
+        assert_eq!((placing.notes(), placing.caption()), (Vec::new(), String::new()));
     }
 }

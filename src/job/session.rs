@@ -72,8 +72,8 @@ impl<'a> Session<'a> {
     /// The same for prompts that are made to the lengths of `config`.
     ///
     /// # Errors
-    /// As [`ModelFiles::open`]; [`crate::Error::Usage`] for a length asked for that the model is not
-    /// made for.
+    /// As [`ModelFiles::open`]; [`crate::Error::Usage`] for a length asked for that the model is
+    /// not made for.
     pub fn model_for_lengths(&self, config: &ProbeConfig) -> Result<ModelFiles> {
         check_lengths(config, &self.shape(&config.model)?, 1)?;
         self.model(&config.model)

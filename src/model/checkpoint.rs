@@ -106,7 +106,8 @@ impl Checkpoint {
 
     /// `config` with the output layer that the checkpoint really has, and what is odd about that.
     /// As in transformers 5: a model that says `tie_word_embeddings` and also holds an output layer
-    /// has one of its own if the two differ; if it holds nothing but that, it is the embedding, too.
+    /// has one of its own if the two differ; if it holds nothing but that, it is the embedding,
+    /// too.
     ///
     /// # Errors
     /// [`Error::Model`] if the two have to be compared and cannot be read.

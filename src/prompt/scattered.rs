@@ -1,7 +1,8 @@
 //! Reason in a haystack: the facts of a story, scattered over the haystack in their order.
 //!
 //! ```text
-//! [BOS] prefix haystack fact haystack fact fact haystack question part      T = context_length tokens
+//! [BOS] prefix haystack fact haystack fact fact haystack question part      T = context_length
+//! tokens
 //! ```
 //!
 //! BABILong (Kuratov et al. 2024, arXiv 2406.10149) strews the facts of a bAbI story among the
@@ -116,8 +117,8 @@ impl ScatteredParts<'_> {
             let exact = (wanted.round() as usize).max(1);
             let window = exact.saturating_sub(near).max(1)..=(exact + near).min(m - 1);
             let nearest = |kind| {
-                // Only where the next sentence brings its own space, or has none: a fact brings one,
-                // so that neither paragraphs nor words run together.
+                // Only where the next sentence brings its own space, or has none: a fact brings
+                // one, so that neither paragraphs nor words run together.
                 let borders = self.haystack.borders_in(kind, start, window.clone());
                 let borders = borders.filter(|b| b.gap != Gap::Before).map(|b| b.token);
                 let ends = sentences && kind == BorderKind::Sentence && m - exact <= near;

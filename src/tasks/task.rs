@@ -53,8 +53,8 @@ pub struct Case {
     pub part: Option<Part>,
     /// Token ids, `[T]`.
     pub prompt: Vec<u32>,
-    /// The depths that were asked for and lead to this prompt, 0 to 1, the nearest first; none where
-    /// the answer does not stand at one place.
+    /// The depths that were asked for and lead to this prompt, 0 to 1, the nearest first; none
+    /// where the answer does not stand at one place.
     pub depths: Vec<f64>,
     /// The expected answer.
     pub gold: String,

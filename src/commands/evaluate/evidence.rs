@@ -15,6 +15,7 @@ use crate::needle::ProbeText;
 use crate::system::digest;
 
 /// Head scores and utility curves, where the user named such files.
+#[derive(Default)]
 pub(super) struct Evidence {
     scores: Option<HeadMatrix>,
     utility: Option<UtilityCurves>,
@@ -32,11 +33,19 @@ pub(super) struct EvidenceFile {
 }
 
 impl Evidence {
-    /// Reads what `config` names for a model of `shape`; warns of what does not suit it.
+    /// Reads what `config` names for a model of `shape`, which is asked for if there is anything;
+    /// warns of what does not suit it.
     ///
     /// # Errors
-    /// [`Error::Data`] naming the file.
-    pub fn read(config: &EvaluateConfig, shape: &ModelShape) -> Result<Self> {
+    /// [`Error::Data`] naming the file; those of `shape`.
+    pub fn read(
+        config: &EvaluateConfig,
+        shape: impl FnOnce() -> Result<ModelShape>,
+    ) -> Result<Self> {
+        if config.head_score.is_none() && config.utility.is_none() {
+            return Ok(Self::default());
+        }
+        let shape = &shape()?;
         let heads = shape.config.cache_heads(config.granularity);
         Ok(Self {
             scores: head_scores(config, shape)?,

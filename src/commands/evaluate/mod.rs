@@ -119,7 +119,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
     let probes = &config.probes;
     let session = job::open(&probes.compute, &config.notes, &config.reporter)?;
     let out = outputs::EvaluateDir::prepare(&config.out, config.plots)?;
-    let evidence = Evidence::read(config, &session.shape(&probes.model)?)?;
+    let evidence = Evidence::read(config, || session.shape(&probes.model))?;
     let inputs = config.task.load(probes, &session)?;
     evidence.tell_seen(config, inputs.common().probe_texts());
     let files = inputs.common().model();
@@ -192,7 +192,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
 /// All that [`run`] refuses before it reads the weights, except for too little memory and the files
 /// to write.
 pub fn workload(config: &EvaluateConfig, session: &Session) -> Result<(ModelFiles, Workload)> {
-    let evidence = Evidence::read(config, &session.shape(&config.probes.model)?)?;
+    let evidence = Evidence::read(config, || session.shape(&config.probes.model))?;
     let inputs = config.task.load(&config.probes, session)?;
     evidence.tell_seen(config, inputs.common().probe_texts());
     let shape = &inputs.common().model().config;

@@ -11,7 +11,7 @@ use crate::plot::{
     DepthLengthCell, Line, LinePoint, LinesCaption, Panel, PanelsCaption, Picture, RowAxis, lines,
     panels,
 };
-use crate::tasks::Part;
+use crate::tasks::{Common, Part};
 
 /// Every picture with the stem of its file name.
 pub(super) fn draw(made: &EvaluateRun) -> Result<Vec<(String, Picture)>> {
@@ -65,8 +65,12 @@ fn maps(made: &EvaluateRun, budget: usize, settings: &[usize]) -> Result<Picture
         settings.iter().map(|&i| cells(made, i, &groups)).collect();
     let list: Vec<Panel> =
         titles.iter().zip(&cells).map(|(title, cells)| Panel { title, cells }).collect();
-    let subtitle =
-        format!("{} · {} prompts", made.task.metrics()[0].title, made.rows[settings[0]].prompts);
+    let together = match made.inputs {
+        Common::Probes(_, job) => job.placing.caption(),
+        Common::Texts(_) => String::new(),
+    };
+    let prompts = made.rows[settings[0]].prompts;
+    let subtitle = format!("{} · {prompts} prompts{together}", made.task.metrics()[0].title);
     let title = format!(
         "{} at {budget} tokens per head — {}",
         made.config.task.info().name,
@@ -106,8 +110,8 @@ fn columns(records: &[PromptRecord]) -> Vec<usize> {
     }
 }
 
-/// The accuracy of one setting by depth, or by the place among `groups`, and length. A prompt counts
-/// at every depth that leads to it.
+/// The accuracy of one setting by depth, or by the place among `groups`, and length. A prompt
+/// counts at every depth that leads to it.
 fn cells(made: &EvaluateRun, setting: usize, groups: &[String]) -> Vec<DepthLengthCell> {
     let mut cells: Vec<(f64, usize, Vec<f64>)> = Vec::new();
     for (record, column) in made.records.iter().zip(columns(made.records)) {

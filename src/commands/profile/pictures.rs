@@ -136,10 +136,11 @@ fn answers(made: &ProfileRun) -> Result<Picture> {
         &DepthLengthCaption {
             title: &format!("answers — {}", whose(made, None)),
             subtitle: &format!(
-                "{} · {} of {} probes passed",
+                "{} · {} of {} probes passed{}",
                 probed.gate_rule.clone(),
                 probed.count(Status::Accepted),
-                probed.records.len()
+                probed.records.len(),
+                made.job.placing.caption()
             ),
             value_label: "mean gate value",
             rows: match have_depths {

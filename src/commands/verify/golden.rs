@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::model::ModelConfig;
@@ -26,6 +27,20 @@ pub(super) struct Golden {
     pub attention: Vec<Vec<Vec<Vec<f32>>>>,
     /// Greedy id after every token of the prompt, `[T]`.
     pub logits_all_argmax: Vec<u32>,
+    /// What rounding of a score is relative to: the largest `Σ |q_i k_i| / √D` of any key,
+    /// `[S + 1][L][H]`. Files written before 2026-11 have none.
+    pub score_size: Option<Vec<Vec<Vec<f32>>>>,
+    /// How far transformers in f32 is from these numbers, which are of f64.
+    pub torch_f32: Option<TorchError>,
+}
+
+/// How far transformers in f32 is from itself in f64.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TorchError {
+    /// Logits, relative to the largest |logit|.
+    pub logits: f32,
+    /// Attention weights, absolute.
+    pub attention: f32,
 }
 
 impl Golden {
@@ -67,6 +82,8 @@ impl Golden {
             logits_all_argmax: parts
                 .logits_all_argmax
                 .ok_or_else(|| missing("logits_all_argmax"))?,
+            score_size: parts.score_size,
+            torch_f32: parts.torch_f32,
         };
         golden.check(config, place)?;
         Ok(golden)
@@ -114,7 +131,19 @@ impl Golden {
                 }
             }
         }
-        Ok(())
+        for (s, layers) in self.score_size.iter().flatten().enumerate() {
+            let key = format!("score_size[{s}]");
+            check.equal(&key, layers.len(), config.layers, "num_hidden_layers")?;
+            for (l, heads) in layers.iter().enumerate() {
+                let key = format!("{key}[{l}]");
+                check.equal(&key, heads.len(), config.heads, "num_attention_heads")?;
+                check.finite(&key, heads)?;
+            }
+        }
+        match &self.score_size {
+            Some(sizes) => check.equal("score_size", sizes.len(), rows, "generated"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -169,6 +198,8 @@ struct Parts {
     logits_last: Option<Vec<Vec<f32>>>,
     attention: Option<Vec<Vec<Vec<Vec<f32>>>>>,
     logits_all_argmax: Option<Vec<u32>>,
+    score_size: Option<Vec<Vec<Vec<f32>>>>,
+    torch_f32: Option<TorchError>,
 }
 
 impl<'de> serde::Deserialize<'de> for Parts {
@@ -196,6 +227,8 @@ impl<'de> Visitor<'de> for PartsVisitor {
                 "logits_last" => value(&mut map, &key, &mut parts.logits_last)?,
                 "attention" => value(&mut map, &key, &mut parts.attention)?,
                 "logits_all_argmax" => value(&mut map, &key, &mut parts.logits_all_argmax)?,
+                "score_size" => value(&mut map, &key, &mut parts.score_size)?,
+                "torch_f32" => value(&mut map, &key, &mut parts.torch_f32)?,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }

@@ -21,7 +21,7 @@ mod report;
 
 use golden::Golden;
 use report::enough_equal;
-pub use report::{Agreement, Difference, Tolerances, Verification};
+pub use report::{Agreement, Difference, Tolerances, TorchError, Verification};
 
 /// Prompt tokens per prefill pass.
 const CHUNK: usize = 512;
@@ -115,6 +115,7 @@ pub fn verify(dir: &Path, golden: Option<&Path>, session: &Session) -> Result<Ve
         rows: golden.generated.len(),
         logits: comparison.logits,
         attention: comparison.attention,
+        torch_f32: golden.torch_f32,
         greedy: comparison.greedy,
         argmax: comparison.argmax,
         tolerances,
@@ -137,14 +138,13 @@ struct Comparison<'a> {
 impl<'a> Comparison<'a> {
     fn new(golden: &'a Golden, tolerances: Tolerances) -> Self {
         let largest = golden.logits_last.iter().flatten().fold(0f32, |m, v| m.max(v.abs()));
-        let none = Difference { largest: 0.0, place: "nowhere".to_owned() };
         let agreement = Agreement { total: 0, equal: 0, tied: 0 };
         Self {
             golden,
             tolerances,
             scale: if largest > 0.0 { largest } else { 1.0 },
-            logits: none.clone(),
-            attention: none,
+            logits: Difference::none(tolerances.logits),
+            attention: Difference::none(tolerances.attention),
             greedy: agreement,
             argmax: agreement,
         }
@@ -187,10 +187,8 @@ impl<'a> Comparison<'a> {
     fn compare_logits(&mut self, row: usize, ours: &[f32]) {
         for (id, (ours, theirs)) in ours.iter().zip(&self.golden.logits_last[row]).enumerate() {
             let difference = (ours - theirs).abs() / self.scale;
-            if difference > self.logits.largest {
-                let place = format!("row {row}, token id {id}");
-                self.logits = Difference { largest: difference, place };
-            }
+            let place = || format!("row {row}, token id {id}");
+            self.logits.add(difference, self.tolerances.logits, place);
         }
     }
 
@@ -204,21 +202,20 @@ impl<'a> Comparison<'a> {
         for (head, theirs) in theirs.iter().enumerate() {
             let ours = ours.row(head, 0);
             let hidden = ours.len() - theirs.len();
+            let size = self.golden.score_size.as_ref().map_or(0.0, |sizes| sizes[row][layer][head]);
+            let tolerance = self.tolerances.attention_of(size);
             for (key, ours) in ours.iter().enumerate() {
                 let theirs = key.checked_sub(hidden).map_or(0.0, |key| theirs[key]);
-                let difference = (ours - theirs).abs();
-                if difference > self.attention.largest {
-                    let place = format!("row {row}, layer {layer}, head {head}, key {key}");
-                    self.attention = Difference { largest: difference, place };
-                }
+                let place = || format!("row {row}, layer {layer}, head {head}, key {key}");
+                self.attention.add((ours - theirs).abs(), tolerance, place);
             }
         }
         Ok(())
     }
 
     fn passed(&self) -> bool {
-        self.logits.largest <= self.tolerances.logits
-            && self.attention.largest <= self.tolerances.attention
+        self.logits.is_within()
+            && self.attention.is_within()
             && self.greedy.complete()
             && self.argmax.complete()
             && enough_equal(self.greedy, self.argmax, self.tolerances)

@@ -5,12 +5,14 @@ use std::fmt;
 use burn::tensor::DType;
 use serde::Serialize;
 
+pub use super::golden::TorchError;
+
 /// How far apart two computations of the same model may be.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Tolerances {
     /// Logits, relative to the largest |logit| of the golden.
     pub logits: f32,
-    /// Attention weights, absolute.
+    /// Attention weights, absolute, where scores are of moderate size.
     pub attention: f32,
     /// Share of greedy ids, of the answer and in the prompt together, that must be equal and not
     /// merely as good.
@@ -27,13 +29,25 @@ impl Tolerances {
             _ => Self { logits: 5e-2, attention: 2e-2, equal_ids: 0.9 },
         }
     }
+
+    /// For attention weights of a head whose scores are sums of products that are `size` large,
+    /// `max Σ |q_i k_i| / √D`. Each of the two vectors and their product are rounded to f32, half a
+    /// unit of 2⁻²³ each time, which moves a score by some `size · 2⁻²³`; a weight moves by at most
+    /// half as much as the difference of two scores. Queries and keys have errors of their own, of
+    /// all layers before: hence twice that. Up to a size of some forty this allows less than
+    /// [`Tolerances::attention`].
+    pub fn attention_of(&self, size: f32) -> f32 {
+        self.attention.max(2.0 * f32::EPSILON * size)
+    }
 }
 
-/// A largest difference and where it is.
+/// A difference, the largest against its tolerance, and where it is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
     /// The difference.
     pub largest: f32,
+    /// What is allowed there.
+    pub tolerance: f32,
     /// Where: row, and token id or layer, head and key.
     pub place: String,
 }
@@ -47,6 +61,25 @@ pub struct Agreement {
     pub equal: usize,
     /// Ids that differ, but whose logits here are equal within the tolerance.
     pub tied: usize,
+}
+
+impl Difference {
+    /// Nothing was compared yet.
+    pub(super) fn none(tolerance: f32) -> Self {
+        Self { largest: 0.0, tolerance, place: "nowhere".to_owned() }
+    }
+
+    /// Takes note of another difference.
+    pub(super) fn add(&mut self, difference: f32, tolerance: f32, place: impl FnOnce() -> String) {
+        if difference / tolerance > self.largest / self.tolerance {
+            *self = Self { largest: difference, tolerance, place: place() };
+        }
+    }
+
+    /// Whether all are within their tolerances.
+    pub fn is_within(&self) -> bool {
+        self.largest <= self.tolerance
+    }
 }
 
 impl Agreement {
@@ -83,6 +116,8 @@ pub struct Verification {
     pub logits: Difference,
     /// Largest difference of attention weights.
     pub attention: Difference,
+    /// How far transformers in f32 is from the same golden, where that is in f64.
+    pub torch_f32: Option<TorchError>,
     /// Greedy ids after each compared row.
     pub greedy: Agreement,
     /// Greedy ids after each token of the prompt.
@@ -128,13 +163,19 @@ impl fmt::Display for Verification {
         writeln!(f)?;
         writeln!(f, "{:<28} {:>12} {:>12}", "largest difference", "measured", "tolerance")?;
         let t = self.tolerances;
-        for (what, difference, tolerance) in [
-            ("logits / largest |logit|", &self.logits, t.logits),
-            ("attention weights", &self.attention, t.attention),
-        ] {
-            let verdict = verdict(difference.largest <= tolerance);
-            let (largest, place) = (difference.largest, &difference.place);
+        for (what, difference) in
+            [("logits / largest |logit|", &self.logits), ("attention weights", &self.attention)]
+        {
+            let verdict = verdict(difference.is_within());
+            let Difference { largest, tolerance, place } = difference;
             writeln!(f, "{what:<28} {largest:>12.1e} {tolerance:>12.0e}  {verdict:<6}  {place}")?;
+        }
+        if let Some(TorchError { logits, attention }) = self.torch_f32 {
+            writeln!(
+                f,
+                "transformers in f32, against the same golden in f64: logits {logits:.1e}, attention \
+                 {attention:.1e}"
+            )?;
         }
         for (what, agreement) in
             [("greedy ids of the answer", self.greedy), ("greedy ids in the prompt", self.argmax)]
