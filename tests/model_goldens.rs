@@ -31,7 +31,7 @@ fn folders(root: &Path) -> Vec<PathBuf> {
 
 fn ours() -> Vec<PathBuf> {
     let all = folders(&fixtures());
-    assert_eq!(all.len(), 10, "the fixtures are not all there: {all:?}");
+    assert_eq!(all.len(), 12, "the fixtures are not all there: {all:?}");
     all
 }
 

@@ -131,7 +131,7 @@ impl Job {
             rounded.dedup();
             let rows: Vec<(usize, usize)> =
                 chosen.into_iter().map(|row| (row, lengths[row])).collect();
-            (Plan::of_contexts(&common, texts, &rows)?, rounded)
+            (Plan::of_contexts(&common, texts, &rows), rounded)
         } else {
             let lengths = context_lengths(config, &inputs.model, longest_answer)?;
             let plan = match inputs.probes.have_depths() {

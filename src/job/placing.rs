@@ -83,10 +83,14 @@ impl Placing {
     /// What the user should know.
     pub(super) fn notes(&self) -> Vec<String> {
         let Self { places, prompts, far_from_depth } = self;
+        let why = match far_from_depth {
+            Some(_) => "some depths lead to the same place in the text",
+            None => "some are there twice",
+        };
         let same = (prompts < places).then(|| {
             format!(
-                "{places} places of the grid make {prompts} different prompts: some depths or \
-                 repetitions lead to the same place in the text. Each prompt is run and counted once"
+                "{places} places of the grid make {prompts} different prompts, since {why}. Each \
+                 prompt is run and counted once"
             )
         });
         let far = far_from_depth.filter(|far| far.places > 0).map(|far| {

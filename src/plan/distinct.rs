@@ -41,11 +41,10 @@ impl Plan {
             match kept.get_mut(group) {
                 None => kept.push((probe, off)),
                 Some((first, nearest)) if off < *nearest => {
-                    let mut twins = std::mem::take(&mut first.twins);
-                    twins.push(first.as_twin());
+                    let twins = first.and_twins().chain(probe.twins.iter().copied()).collect();
                     (*first, *nearest) = (Probe { twins, ..probe }, off);
                 }
-                Some((first, _)) => first.twins.push(probe.as_twin()),
+                Some((first, _)) => first.twins.extend(probe.and_twins()),
             }
         }
         let numbered = |(index, (probe, _)): (usize, (Probe, f64))| Probe { index, ..probe };
@@ -59,8 +58,10 @@ impl Plan {
 }
 
 impl Probe {
-    fn as_twin(&self) -> Twin {
-        Twin { depth: self.depth, repeat: self.repeat }
+    /// Itself and its twins, as twins of another.
+    fn and_twins(&self) -> impl Iterator<Item = Twin> + '_ {
+        let own = Twin { depth: self.depth, repeat: self.repeat };
+        self.twins.iter().copied().chain([own])
     }
 
     /// All depths that lead to this prompt, its own first.

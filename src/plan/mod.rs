@@ -154,23 +154,31 @@ impl Plan {
         )
     }
 
-    /// Every one of `rows`, `(index of the needle, tokens of its prompt)`, once.
-    ///
-    /// # Errors
-    /// [`Error::Data`] if two rows are the same.
-    pub fn of_contexts(
-        inputs: &str,
-        needles: &[ProbeText],
-        rows: &[(usize, usize)],
-    ) -> Result<Self> {
-        let probe = |(index, &(needle, context_length)): (usize, &(usize, usize))| {
+    /// Every one of `rows`, `(index of the needle, tokens of its prompt)`, once; a row that is there
+    /// again is a twin of the first.
+    pub fn of_contexts(inputs: &str, needles: &[ProbeText], rows: &[(usize, usize)]) -> Self {
+        let (mut probes, mut first) = (Vec::<Probe>::new(), BTreeMap::new());
+        for &(needle, context_length) in rows {
             let id = probe_id(inputs, &needles[needle], context_length, None, 0);
-            let twins = Vec::new();
-            Probe { index, id, needle, context_length, depth: None, repeat: 0, seed: 0, twins }
-        };
-        let probes: Vec<Probe> = rows.iter().enumerate().map(probe).collect();
-        unique(&probes, needles)?;
-        Ok(Self { probes })
+            let index = *first.entry(id).or_insert(probes.len());
+            match probes.get_mut(index) {
+                Some(probe) => {
+                    let repeat = probe.twins.len() as u32 + 1;
+                    probe.twins.push(Twin { depth: None, repeat });
+                }
+                None => probes.push(Probe {
+                    index,
+                    id,
+                    needle,
+                    context_length,
+                    depth: None,
+                    repeat: 0,
+                    seed: 0,
+                    twins: Vec::new(),
+                }),
+            }
+        }
+        Self { probes }
     }
 }
 
