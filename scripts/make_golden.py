@@ -16,7 +16,8 @@ too large. In the file (T = length of the prompt, S = steps, V = vocabulary, L =
     score_size         [S+1][L][H]     largest sum over a key's |q_i k_i| / sqrt(D): what rounding of a
                                        score is relative to
     logits_all_argmax  [T]             greedy id after every token of the prompt
-    torch_f32          logits, relative to the largest |logit|, and attention: how far f32 is off
+    torch_f32          how far f32 is off at most: logits, relative to the largest |logit|, and
+                       attention [L]
 
 The tables of rotary angles are in f32 in both, as transformers has them. Needs torch and transformers.
 """
@@ -112,6 +113,11 @@ def largest(a, b):
     return abs(a - b)
 
 
+def by_layer(out):
+    """Attention as [L][S+1][H][t]."""
+    return [list(layer) for layer in zip(*out["attention"])]
+
+
 def golden(directory, prompt_ids, steps, f32=False):
     """The contents of golden.json for the checkpoint in `directory`."""
     import torch
@@ -132,7 +138,9 @@ def golden(directory, prompt_ids, steps, f32=False):
         scale = max(abs(logit) for row in out["logits_last"] for logit in row) or 1.0
         contents["torch_f32"] = rounded({
             "logits": largest(out["logits_last"], single["logits_last"]) / scale,
-            "attention": largest(out["attention"], single["attention"]),
+            "attention": [
+                largest(*layers) for layers in zip(by_layer(out), by_layer(single))
+            ],
         })
     return contents
 

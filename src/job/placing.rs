@@ -96,8 +96,7 @@ impl Placing {
         let far = far_from_depth.filter(|far| far.places > 0).map(|far| {
             format!(
                 "{} of {places} needles stand more than {:.0} % of the haystack away from the depth \
-                 asked, at most {:.0} % (at {} tokens): no place between two sentences, lines or \
-                 words is nearer",
+                 asked, at most {:.0} % (at {} tokens): they stand between two sentences",
                 far.places,
                 100.0 * far.more_than,
                 100.0 * far.largest,

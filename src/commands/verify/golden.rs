@@ -34,16 +34,30 @@ pub(super) struct Golden {
     pub torch_f32: Option<TorchError>,
 }
 
-/// How far transformers in f32 is from itself in f64.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// How far transformers in f32 is from itself in f64, at most.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TorchError {
     /// Logits, relative to the largest |logit|.
     pub logits: f32,
-    /// Attention weights, absolute.
-    pub attention: f32,
+    /// Attention weights of each layer, absolute, `[L]`.
+    pub attention: Vec<f32>,
 }
 
 impl Golden {
+    /// The largest [`Golden::score_size`] up to each layer, `[L]`: what rounding there is hands on.
+    pub fn largest_scores(&self) -> Vec<f32> {
+        let mut sizes = vec![0f32; self.attention.first().map_or(0, Vec::len)];
+        for row in self.score_size.iter().flatten() {
+            for (size, heads) in sizes.iter_mut().zip(row) {
+                *size = heads.iter().fold(*size, |m, v| m.max(*v));
+            }
+        }
+        for layer in 1..sizes.len() {
+            sizes[layer] = sizes[layer].max(sizes[layer - 1]);
+        }
+        sizes
+    }
+
     /// Reads and checks the file for a model of shape `config`.
     ///
     /// # Errors
@@ -139,6 +153,12 @@ impl Golden {
                 check.equal(&key, heads.len(), config.heads, "num_attention_heads")?;
                 check.finite(&key, heads)?;
             }
+        }
+        if let Some(error) = &self.torch_f32 {
+            let key = "torch_f32.attention";
+            check.equal(key, error.attention.len(), config.layers, "num_hidden_layers")?;
+            check.finite(key, &error.attention)?;
+            check.finite("torch_f32.logits", &[error.logits])?;
         }
         match &self.score_size {
             Some(sizes) => check.equal("score_size", sizes.len(), rows, "generated"),

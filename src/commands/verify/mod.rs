@@ -101,7 +101,7 @@ pub fn verify(dir: &Path, golden: Option<&Path>, session: &Session) -> Result<Ve
     let mut comparison = Comparison::new(&golden, tolerances);
     comparison.rows(&model)?;
     comparison.prompt(&model)?;
-    let passed = comparison.passed();
+    let (passed, large_scores) = (comparison.passed(), comparison.large_scores());
     Ok(Verification {
         model: dir.display().to_string(),
         golden: path.display().to_string(),
@@ -115,7 +115,8 @@ pub fn verify(dir: &Path, golden: Option<&Path>, session: &Session) -> Result<Ve
         rows: golden.generated.len(),
         logits: comparison.logits,
         attention: comparison.attention,
-        torch_f32: golden.torch_f32,
+        large_scores,
+        torch_f32: golden.torch_f32.clone(),
         greedy: comparison.greedy,
         argmax: comparison.argmax,
         tolerances,
@@ -129,6 +130,8 @@ struct Comparison<'a> {
     tolerances: Tolerances,
     /// Largest |logit| of the golden.
     scale: f32,
+    /// [`Golden::largest_scores`].
+    sizes: Vec<f32>,
     logits: Difference,
     attention: Difference,
     greedy: Agreement,
@@ -139,11 +142,16 @@ impl<'a> Comparison<'a> {
     fn new(golden: &'a Golden, tolerances: Tolerances) -> Self {
         let largest = golden.logits_last.iter().flatten().fold(0f32, |m, v| m.max(v.abs()));
         let agreement = Agreement { total: 0, equal: 0, tied: 0 };
+        let sizes = golden.largest_scores();
+        let largest_size = sizes.last().copied().unwrap_or(0.0);
+        let torch = golden.torch_f32.as_ref().map(|error| error.logits);
+        let logits = tolerances.or_as_torch(tolerances.logits, largest_size, torch);
         Self {
             golden,
             tolerances,
             scale: if largest > 0.0 { largest } else { 1.0 },
-            logits: Difference::none(tolerances.logits),
+            sizes,
+            logits: Difference::none(logits),
             attention: Difference::none(tolerances.attention),
             greedy: agreement,
             argmax: agreement,
@@ -188,7 +196,7 @@ impl<'a> Comparison<'a> {
         for (id, (ours, theirs)) in ours.iter().zip(&self.golden.logits_last[row]).enumerate() {
             let difference = (ours - theirs).abs() / self.scale;
             let place = || format!("row {row}, token id {id}");
-            self.logits.add(difference, self.tolerances.logits, place);
+            self.logits.add(difference, self.logits.tolerance, place);
         }
     }
 
@@ -199,11 +207,12 @@ impl<'a> Comparison<'a> {
             return Err(Error::bug("attention rows have an unexpected shape")
                 .got(format!("{} heads, {} queries", ours.heads, ours.queries)));
         }
+        let torch = self.golden.torch_f32.as_ref().map(|error| error.attention[layer]);
+        let t = self.tolerances;
+        let tolerance = t.or_as_torch(t.attention, self.sizes[layer], torch);
         for (head, theirs) in theirs.iter().enumerate() {
             let ours = ours.row(head, 0);
             let hidden = ours.len() - theirs.len();
-            let size = self.golden.score_size.as_ref().map_or(0.0, |sizes| sizes[row][layer][head]);
-            let tolerance = self.tolerances.attention_of(size);
             for (key, ours) in ours.iter().enumerate() {
                 let theirs = key.checked_sub(hidden).map_or(0.0, |key| theirs[key]);
                 let place = || format!("row {row}, layer {layer}, head {head}, key {key}");
@@ -211,6 +220,11 @@ impl<'a> Comparison<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The largest size of a score, where rounding alone explains more than the tolerance.
+    fn large_scores(&self) -> Option<f32> {
+        self.sizes.last().copied().filter(|size| self.tolerances.is_explained_by_rounding(*size))
     }
 
     fn passed(&self) -> bool {
