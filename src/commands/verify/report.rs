@@ -40,11 +40,11 @@ impl Tolerances {
         2.0 * f32::EPSILON * size > self.attention
     }
 
-    /// `tolerance`, or, after scores as large as `size`, [`WITHIN`] times what another computation
-    /// in f32 is off.
+    /// `tolerance`; or [`WITHIN`] times what another computation in f32 is off, after scores as
+    /// large as `size`, and where that one uses up half of the tolerance itself.
     pub(super) fn or_as_torch(&self, tolerance: f32, size: f32, torch: Option<f32>) -> f32 {
-        let torch = torch.filter(|_| self.is_explained_by_rounding(size));
-        torch.map_or(tolerance, |off| tolerance.max(WITHIN * off))
+        let ill = |off: &f32| self.is_explained_by_rounding(size) || *off > tolerance / 2.0;
+        torch.filter(ill).map_or(tolerance, |off| tolerance.max(WITHIN * off))
     }
 }
 
