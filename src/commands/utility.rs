@@ -128,7 +128,7 @@ pub fn run(config: &UtilityConfig, interrupt: &Interrupt) -> Result<Recorded> {
     atomic::usable_folder(&folder)?;
     let inputs = session.inputs(probes, &config.needles)?;
     let job = session.job(probes, &inputs, NeedleSpans::Any)?;
-    check_window(job.extent(), config.options.budget.window_tokens)?;
+    check_window(job.extent(), &job.shortest_probe(), config.options.budget.window_tokens)?;
     let shape = &inputs.model.config;
     session.tell_window(&inputs.model, job.extent().longest_prompt);
     let heads = shape.cache_heads(config.granularity);

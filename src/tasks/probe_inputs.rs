@@ -66,6 +66,11 @@ impl<'a> ProbeCases<'a> {
         self.job.plan.probes.len()
     }
 
+    /// The name of the shortest prompt, the first of equal ones.
+    pub fn shortest(&self) -> String {
+        self.job.shortest_probe()
+    }
+
     /// What a probe hides and asks for.
     pub fn text(&self, index: usize) -> &'a ProbeText {
         &self.texts[self.job.plan.probes[index].needle]

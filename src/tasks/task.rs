@@ -86,6 +86,9 @@ pub trait Task {
     /// Whether the groups are tasks or data sets, whose scores are reported one by one.
     fn has_reported_groups(&self) -> bool;
 
+    /// Where the shortest prompt is from: its row, or its name.
+    fn shortest(&self) -> String;
+
     /// What the user should know about the prompts.
     fn notes(&self) -> Vec<String> {
         Vec::new()

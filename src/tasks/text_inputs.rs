@@ -1,6 +1,6 @@
 //! [`TextInputs`]: what tasks whose prompts are whole texts read before the weights.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -154,6 +154,16 @@ pub(super) fn no_rows(path: &Path, which: &str) -> Error {
         .got(format!("no row {which}"))
         .expected("at least one")
         .advice("another name behind the colon of --task, or another --task-data")
+}
+
+/// What the user should know of `files` of a folder that are not read because their paths do not
+/// have the name that says what they are.
+pub(super) fn without_name(files: &[PathBuf], name: &str) -> Option<String> {
+    let first = files.first()?.display();
+    Some(match files.len() {
+        1 => format!("{first} is left out: its path has no name {name}"),
+        n => format!("{n} files are left out, such as {first}: their paths have no name {name}"),
+    })
 }
 
 /// What holds for prompts that are shortened: `asked` tokens, or as many as the model has room for

@@ -13,7 +13,7 @@ use crate::tasks::longbench::{
     LENGTH_GROUPS, LongBenchDataset, LongBenchMetric, LongBenchPrompts, Suite, group_of_length,
     score,
 };
-use crate::tasks::{Case, Measured, Metric, Part, Task, TextPromptLimits};
+use crate::tasks::{Case, Measured, Metric, Part, PromptText, Task, TextPromptLimits};
 use crate::tokenizer::Tokenizer;
 
 const METRICS: &[Metric] = &[Metric {
@@ -61,8 +61,9 @@ impl<'a> LongBenchTask<'a> {
         let mut measured = Measured::default();
         for (row, dataset) in rows.iter().zip(&datasets) {
             let text = prompts.render(dataset, row);
-            let prompt = (&text[..], dataset.chat_template);
-            measured.add(tokenizer, prompt, &limits, prompts.max_new_tokens(dataset))?;
+            let prompt = PromptText::whole(&text, dataset.chat_template);
+            let answer = prompts.max_new_tokens(dataset);
+            measured.add(tokenizer, prompt, &limits, answer, &row.place)?;
         }
         Ok(Self { rows, datasets, ids, prompts, tokenizer, limits, similarity, measured })
     }
@@ -141,6 +142,10 @@ impl Task for LongBenchTask<'_> {
         self.measured.notes()
     }
 
+    fn shortest(&self) -> String {
+        self.measured.shortest_place().to_owned()
+    }
+
     fn case(&self, index: usize) -> Result<Case> {
         let (row, dataset) = (&self.rows[index], self.datasets[index]);
         let mut stop_ids = self.limits.stop_ids.clone();
@@ -149,15 +154,13 @@ impl Task for LongBenchTask<'_> {
             stop_ids.sort_unstable();
             stop_ids.dedup();
         }
+        let text = self.prompts.render(dataset, row);
+        let prompt = PromptText::whole(&text, dataset.chat_template);
         Ok(Case {
             id: self.ids[index].clone(),
             group: group(row),
             part: row.in_e.then(|| length_part(row.length)),
-            prompt: self.limits.prompt(
-                self.tokenizer,
-                &self.prompts.render(dataset, row),
-                dataset.chat_template,
-            )?,
+            prompt: self.limits.prompt(self.tokenizer, prompt)?,
             depth: None,
             gold: row.answers.join(" | "),
             haystack_cycles: 0,

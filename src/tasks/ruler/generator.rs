@@ -143,9 +143,14 @@ impl<'a> RulerGenerator<'a> {
             }
             None => self.largest(kind, &word_counts::frequent(&mut rng))?,
         };
-        let length = (self.count)(&made.input)?;
-        let place = format!("{}, row {index}, made here", kind.name());
-        Ok(RulerRow { index, input: made.input, outputs: made.outputs, length, place })
+        Ok(RulerRow {
+            line: index,
+            input: made.input,
+            joint: "",
+            answer_prefix: String::new(),
+            outputs: made.outputs,
+            place: format!("{}, row {index}, made here", kind.name()),
+        })
     }
 
     /// The longest prompt that fits.

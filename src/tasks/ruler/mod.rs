@@ -9,6 +9,7 @@ mod generator;
 mod inputs;
 mod names;
 mod needles;
+mod templated;
 mod variables;
 mod word_counts;
 mod words;
