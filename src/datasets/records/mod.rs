@@ -56,7 +56,9 @@ pub(super) fn parse(bytes: &[u8], place: &str) -> Result<Vec<Record>> {
             .at(place)
             .got(format!("{} bytes", bytes.len()))
             .expected(FORMATS)
-            .advice("take it out of the folder, or name what is asked behind the colon of --task"));
+            .advice(
+                "take it out of the folder, or name what is asked behind the colon of --task",
+            ));
     }
     Ok(rows)
 }
@@ -89,11 +91,8 @@ fn foreign_format(bytes: &[u8]) -> Option<&'static str> {
 }
 
 fn numbered(rows: Vec<Map<String, Value>>, place: &str) -> Vec<Record> {
-    let record = |(i, fields)| Record {
-        fields,
-        place: format!("{place}: row {}", i + 1),
-        line: i + 1,
-    };
+    let record =
+        |(i, fields)| Record { fields, place: format!("{place}: row {}", i + 1), line: i + 1 };
     rows.into_iter().enumerate().map(record).collect()
 }
 
@@ -179,7 +178,9 @@ impl Record {
     /// As [`Record::text`]; [`Error::Data`] if there is nothing but white space in it.
     pub fn filled_text(&self, column: &str) -> Result<&str> {
         match self.text(column)? {
-            blank if blank.trim().is_empty() => Err(self.nothing(column, "an empty text", "a text")),
+            blank if blank.trim().is_empty() => {
+                Err(self.nothing(column, "an empty text", "a text"))
+            }
             text => Ok(text),
         }
     }

@@ -79,7 +79,10 @@ fn columns_that_are_missing_or_wrong_are_named() {
         e.to_string()
     };
     let missing = message(row.text("b").unwrap_err());
-    assert!(missing.contains("no column b") && missing.contains("a, blank, half, list"), "{missing}");
+    assert!(
+        missing.contains("no column b") && missing.contains("a, blank, half, list"),
+        "{missing}"
+    );
     for (text, parts) in [
         (message(row.text("n").unwrap_err()), ["rows:1: n", "the number 3"]),
         (message(row.number("half").unwrap_err()), ["rows:1: half", "1.5"]),

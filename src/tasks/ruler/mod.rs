@@ -4,6 +4,7 @@
 pub mod rows;
 pub mod task;
 
+mod filling;
 mod fit;
 mod generator;
 mod inputs;
