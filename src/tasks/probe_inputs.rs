@@ -5,6 +5,7 @@ use super::{Case, Common, Part, Task, TaskInputs};
 use crate::config::ProbeConfig;
 use crate::error::Result;
 use crate::gate::{AnswerGate, Expected};
+use crate::generate::Stop;
 use crate::job::{Inputs, Job, ModelFiles, NeedleSpans, ProbeSource, Session};
 use crate::needle::ProbeText;
 
@@ -93,7 +94,7 @@ impl<'a> ProbeCases<'a> {
             depth: probe.depth,
             gold: self.text(index).answer().to_owned(),
             max_new_tokens: self.job.max_new_tokens(probe),
-            stop_ids: self.job.stop_ids.clone(),
+            stop: Stop::at(self.job.stop_ids.clone()),
         })
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::error::Result;
+use crate::generate::Stop;
 use crate::job::Extent;
 
 /// A number that a task gives every answer.
@@ -61,8 +62,8 @@ pub struct Case {
     pub haystack_cycles: usize,
     /// Most tokens of an answer.
     pub max_new_tokens: usize,
-    /// Ids that end an answer.
-    pub stop_ids: Vec<u32>,
+    /// Where an answer ends.
+    pub stop: Stop,
 }
 
 /// Prompts with a measure of their answers.

@@ -240,6 +240,18 @@ impl Record {
             .ok_or_else(|| self.wrong(column, value, "a whole number from 0"))
     }
 
+    /// A text or a whole number as a text: what something is called.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there is no such column, or something else in it.
+    pub fn label(&self, column: &str) -> Result<String> {
+        match self.value(column)? {
+            Value::String(text) => Ok(text.clone()),
+            Value::Number(number) if !number.is_f64() => Ok(number.to_string()),
+            other => Err(self.wrong(column, other, "a text or a whole number")),
+        }
+    }
+
     /// The value of a column, whatever it is.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use crate::tasks::babilong::babi::BabiTask;
 use crate::tasks::babilong::babi::facts;
 use crate::tasks::babilong::babi::facts::find_facts;
 use crate::tasks::babilong::rows::BabilongRow;
+use crate::tasks::text_inputs::{no_rows, without_name};
 
 /// Files with rows, by their extension.
 const EXTENSIONS: [&str; 3] = ["json", "jsonl", "arrow"];
@@ -26,6 +27,8 @@ pub struct Published {
     pub contexts: Vec<PublishedContext>,
     /// The files.
     pub files: Vec<PublishedFile>,
+    /// What the user should know of them.
+    told: Vec<String>,
 }
 
 /// A file with rows.
@@ -62,14 +65,18 @@ impl Published {
             true => vec![path.to_owned()],
             false => files_below(path, &has_rows)?,
         };
-        let mut published = Self { contexts: Vec::new(), files: Vec::new() };
+        let mut published = Self { contexts: Vec::new(), files: Vec::new(), told: Vec::new() };
+        let mut of_no_task = Vec::new();
         for file in files {
             let task = match task_of(&file) {
                 Some(task) => task,
                 None if given_file && tasks.is_some_and(|t| t.len() == 1) => {
                     tasks.unwrap_or(&[])[0]
                 }
-                None if !given_file => continue,
+                None if !given_file => {
+                    of_no_task.push(file);
+                    continue;
+                }
                 None => {
                     return Err(Error::data("the file does not say which task its rows are of")
                         .at(file.display())
@@ -82,10 +89,17 @@ impl Published {
                 published.add(&file, task, most)?;
             }
         }
+        published.told.extend(without_name(&of_no_task, "of a task of BABILong"));
+        let has = |task: &&BabiTask| {
+            published.contexts.iter().any(|context| context.task == task.sub_task())
+        };
+        if let Some(missing) = tasks.unwrap_or(&[]).iter().find(|task| !has(task)) {
+            return Err(no_rows(path, &format!("of {}", missing.name())));
+        }
         if published.contexts.is_empty() {
             return Err(Error::data("there are no rows of BABILong")
                 .at(path.display())
-                .got("no file of the tasks asked for")
+                .got("no file of a task")
                 .expected(
                     "files such as qa1/1k.json, 1k_qa1.jsonl or qa1/data-00000-of-00001.arrow",
                 ));
@@ -102,12 +116,12 @@ impl Published {
                 file.rows
             )
         };
-        self.files.iter().map(of).collect()
+        self.told.iter().cloned().chain(self.files.iter().map(of)).collect()
     }
 
     /// Adds the rows of a file.
     fn add(&mut self, file: &Path, task: BabiTask, most: Option<usize>) -> Result<()> {
-        let rows = BabilongRow::read(file)?;
+        let rows = BabilongRow::read(file, &mut self.told)?;
         let name = name_of(file);
         let (mut count, mut unknown) = (0, 0);
         for (number, row) in rows.into_iter().take(most.unwrap_or(usize::MAX)).enumerate() {
@@ -223,8 +237,20 @@ mod tests {
         );
         let one = Published::load(dir.path(), Some(&[BabiTask::Qa1]), Some(1)).unwrap();
         assert_eq!(one.contexts.len(), 1);
-        let e = Published::load(dir.path(), Some(&[BabiTask::Qa2]), None).unwrap_err();
-        assert_eq!(e.exit_code(), 3);
+        let both = [BabiTask::Qa1, BabiTask::Qa2];
+        for tasks in [&both[..], &both[1..]] {
+            let e = Published::load(dir.path(), Some(tasks), None).unwrap_err();
+            assert_eq!(e.exit_code(), 3);
+            assert!(e.to_string().contains("no row of qa2"), "{e}");
+        }
+        // Nothing is read of a task that is not asked; of what has no task, that is told.
+        std::fs::write(dir.path().join("qa2.json"), "").unwrap();
+        std::fs::write(dir.path().join("other.json"), "").unwrap();
+        let one = Published::load(dir.path(), Some(&both[..1]), None).unwrap();
+        assert_eq!(one.contexts.len(), 2);
+        assert!(one.notes()[0].contains("other.json is left out"), "{:?}", one.notes());
+        let e = Published::load(dir.path(), None, None).unwrap_err();
+        assert!(e.to_string().contains("qa2.json"), "{e}");
     }
 
     #[test]

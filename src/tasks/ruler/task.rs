@@ -2,6 +2,7 @@
 //! prompts.
 
 use crate::error::{Error, Result};
+use crate::generate::Stop;
 use crate::job::Extent;
 use crate::metrics::string_match::{
     string_match_all, string_match_any, without_control_characters,
@@ -134,7 +135,7 @@ impl Task for RulerTask<'_> {
             gold: row.outputs.join(" | "),
             haystack_cycles: 0,
             max_new_tokens: self.max_new_tokens.unwrap_or_else(|| ruler::max_new_tokens(&set.task)),
-            stop_ids: self.limits.stop_ids.clone(),
+            stop: Stop::at(self.limits.stop_ids.clone()),
         })
     }
 
