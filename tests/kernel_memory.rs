@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use burn::tensor::DType;
-use headprof::generate::{Question, Settings, generate_batch};
+use headprof::generate::{Question, Settings, Stop, generate_batch};
 use headprof::model::NoRows;
 use headprof::model::{Compute, Devices, Llama};
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use headprof::Result;
-use headprof::generate::{Question, Settings, generate, generate_batch};
+use headprof::generate::{Question, Settings, Stop, generate, generate_batch};
 use headprof::model::{Compute, KvCache, Llama, embedded};
 
 use super::ids;

@@ -36,9 +36,9 @@ impl BabilongRow {
 
     fn from_record(record: &Record) -> Result<Self> {
         Ok(Self {
+            target: record.filled_text("target")?.to_owned(),
             input: record.filled_text("input")?.to_owned(),
             question: record.filled_text("question")?.to_owned(),
-            target: record.filled_text("target")?.to_owned(),
             place: record.place().to_owned(),
         })
     }
