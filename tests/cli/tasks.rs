@@ -225,7 +225,7 @@ fn rules_of_a_data_set_about_ends_are_recorded() {
     let data = dir.path().join("samsum.jsonl");
     write_rows(&data, &[row("samsum", "1")]);
     let lengths = dir.path().join("lengths.json");
-    fs::write(&lengths, r#"{"samsum": 4}"#).unwrap();
+    fs::write(&lengths, r#"{"samsum": 2}"#).unwrap();
     let (data, lengths) = (text(&data).to_owned(), text(&lengths).to_owned());
     let args = ["--task", "longbench", "--task-data", &data, "--prompts", &lengths];
     let run = Evaluated::new(dir, &args);
@@ -234,8 +234,10 @@ fn rules_of_a_data_set_about_ends_are_recorded() {
     let samsum = json!(["samsum"]);
     assert_eq!((&prompt["line_break_ends"], &prompt["never_empty"]), (&samsum, &samsum));
     assert!(longbench().results()["prompt"].get("never_empty").is_none());
-    // No answer is a token that ends it and nothing else.
-    assert!(run.answers().iter().all(|a| a["new_tokens"] != 1), "{:?}", run.answers());
+    // The most likely first token is a line break. What transformers answers with min_length:
+    let full = run.answers().into_iter().find(|a| a["method"] == "full").unwrap();
+    assert_eq!(full["answer"].as_str().unwrap().trim(), "travelled from");
+    run.wide_budgets_change_nothing(1);
 }
 
 /// Told before the weights are read: the model has none.

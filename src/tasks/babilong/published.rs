@@ -1,6 +1,7 @@
 //! Published rows of BABILong (Kuratov et al. 2024, arXiv 2406.10149) as probes: contexts that come
 //! with their facts in them, which have to be found.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -42,15 +43,18 @@ pub struct PublishedFile {
     pub rows: usize,
     /// How many of them have no known supporting facts.
     pub unknown: usize,
+    /// Rows left out, which another has been before.
+    pub repeated: usize,
 }
 
 impl Published {
     /// Reads `path`, a file or a folder of such; of each file at most `most` rows, and only files
     /// of `tasks` if any are named. The task is what the path says: `qa1/1k.json`, `1k_qa1.jsonl`.
+    /// Of rows that are the same word for word, as some published ones are, the first is taken.
     ///
     /// # Errors
     /// [`Error::Data`] naming the file and the row, if a file says no task, and if there are no
-    /// rows.
+    /// rows, also of one of `tasks` alone.
     pub fn load(path: &Path, tasks: Option<&[BabiTask]>, most: Option<usize>) -> Result<Self> {
         if !path.exists() {
             return Err(Error::data("there is no such file or folder")
@@ -66,7 +70,7 @@ impl Published {
             false => files_below(path, &has_rows)?,
         };
         let mut published = Self { contexts: Vec::new(), files: Vec::new(), told: Vec::new() };
-        let mut of_no_task = Vec::new();
+        let (mut of_no_task, mut seen) = (Vec::new(), BTreeSet::new());
         for file in files {
             let task = match task_of(&file) {
                 Some(task) => task,
@@ -86,7 +90,7 @@ impl Published {
                 }
             };
             if tasks.is_none_or(|tasks| tasks.contains(&task)) {
-                published.add(&file, task, most)?;
+                published.add(&file, task, most, &mut seen)?;
             }
         }
         published.told.extend(without_name(&of_no_task, "of a task of BABILong"));
@@ -111,21 +115,36 @@ impl Published {
     pub fn notes(&self) -> Vec<String> {
         let of = |file: &PublishedFile| {
             let (path, found) = (file.path.display(), file.rows - file.unknown);
+            let repeated = match file.repeated {
+                0 => String::new(),
+                n => format!("; {n} more are left out, which repeat rows before them"),
+            };
             format!(
-                "{path}: the facts behind the answer were found in {found} of {} rows",
+                "{path}: the facts behind the answer were found in {found} of {} rows{repeated}",
                 file.rows
             )
         };
         self.told.iter().cloned().chain(self.files.iter().map(of)).collect()
     }
 
-    /// Adds the rows of a file.
-    fn add(&mut self, file: &Path, task: BabiTask, most: Option<usize>) -> Result<()> {
+    /// Adds the rows of a file that are not `seen` yet.
+    fn add(
+        &mut self,
+        file: &Path,
+        task: BabiTask,
+        most: Option<usize>,
+        seen: &mut BTreeSet<String>,
+    ) -> Result<()> {
         let rows = BabilongRow::read(file, &mut self.told)?;
         let name = name_of(file);
-        let (mut count, mut unknown) = (0, 0);
+        let (mut count, mut unknown, mut repeated) = (0, 0, 0);
         for (number, row) in rows.into_iter().take(most.unwrap_or(usize::MAX)).enumerate() {
             let context = found(task, row, format!("{name}-{}", number + 1));
+            let (text, question) = (&context.text, &context.question);
+            if !seen.insert(sha256([text, "\0", question, "\0", &context.answer].concat())) {
+                repeated += 1;
+                continue;
+            }
             count += 1;
             unknown += usize::from(context.supporting.is_empty());
             self.contexts.push(context);
@@ -133,7 +152,8 @@ impl Published {
         let bytes = std::fs::read(file)
             .map_err(|e| Error::data("the file cannot be read again").at(file.display()).got(e))?;
         let sha256 = sha256(bytes);
-        self.files.push(PublishedFile { path: file.to_owned(), sha256, rows: count, unknown });
+        let path = file.to_owned();
+        self.files.push(PublishedFile { path, sha256, rows: count, unknown, repeated });
         Ok(())
     }
 }
@@ -251,6 +271,21 @@ mod tests {
         assert!(one.notes()[0].contains("other.json is left out"), "{:?}", one.notes());
         let e = Published::load(dir.path(), None, None).unwrap_err();
         assert!(e.to_string().contains("qa2.json"), "{e}");
+    }
+
+    /// Ids of probes are by content: a row that is another one word for word is asked once.
+    #[test]
+    fn rows_that_repeat_are_asked_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let line = |name: &str| row("Mary went to the office.", "Where is Mary?", name);
+        let lines = [line("office"), line("kitchen"), line("office")];
+        std::fs::write(dir.path().join("qa1.json"), lines.join("\n")).unwrap();
+        std::fs::write(dir.path().join("qa1_more.json"), line("kitchen")).unwrap();
+        let published = Published::load(dir.path(), None, None).unwrap();
+        let of: Vec<_> = published.files.iter().map(|f| (f.rows, f.repeated)).collect();
+        assert_eq!((published.contexts.len(), of), (2, vec![(2, 1), (0, 1)]));
+        let notes = published.notes();
+        assert!(notes[0].contains("1 of 2 rows; 1 more are left out"), "{notes:?}");
     }
 
     #[test]
