@@ -319,7 +319,7 @@ pub(crate) fn context_lengths(
     }
 }
 
-/// Refuses a window that leaves nothing of the shortest prompt, which is from `row`, to choose from.
+/// Refuses a window that leaves nothing to choose from of the shortest prompt, that of `row`.
 ///
 /// # Errors
 /// [`Error::Usage`] with both numbers and the row.

@@ -117,7 +117,7 @@ impl Published {
             let (path, found) = (file.path.display(), file.rows - file.unknown);
             let repeated = match file.repeated {
                 0 => String::new(),
-                n => format!("; {n} more are left out, which repeat rows before them"),
+                n => format!("; left out because they repeat rows before them: {n}"),
             };
             format!(
                 "{path}: the facts behind the answer were found in {found} of {} rows{repeated}",
@@ -285,7 +285,7 @@ mod tests {
         let of: Vec<_> = published.files.iter().map(|f| (f.rows, f.repeated)).collect();
         assert_eq!((published.contexts.len(), of), (2, vec![(2, 1), (0, 1)]));
         let notes = published.notes();
-        assert!(notes[0].contains("1 of 2 rows; 1 more are left out"), "{notes:?}");
+        assert!(notes[0].contains("1 of 2 rows; left out because"), "{notes:?}");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! LongBench (Y. Bai et al., "LongBench: A Bilingual, Multitask Benchmark for Long Context
 //! Understanding", 2024): its data sets, their prompts, and how answers are scored. LooGLE's are
-//! asked and scored in the same way: [`crate::tasks::loogle`]. LongBench v2 is a data set of its own
-//! here.
+//! asked and scored in the same way: [`crate::tasks::loogle`]. LongBench v2 is a data set here.
 
 pub mod prompts;
 pub mod rows;

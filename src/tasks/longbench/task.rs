@@ -39,8 +39,8 @@ impl<'a> LongBenchTask<'a> {
     ///
     /// # Errors
     /// [`Error::Data`] if there are no rows, if a row is of a data set that is not known or cannot
-    /// be scored, if a classification has no classes or a row no question where there should be one,
-    /// and if two rows of a data set have one id; as [`Tokenizer::encode`].
+    /// be scored, if a classification has no classes or a row lacks the question that is asked, and
+    /// if two rows of a data set have one id; as [`Tokenizer::encode`].
     pub fn new(
         suite: &'static Suite,
         rows: &'a [LongBenchRow],

@@ -46,7 +46,7 @@ const KNOWN: [&str; 18] = [
 /// goes to `notes`.
 ///
 /// Read as LooGLE distributes them, a document per row with its questions in `qa_pairs` (a list, or
-/// the text that Python prints for one, of `Q`, `A`, `S` and `type`) or a `question` per row; and as
+/// the text that Python prints for one, of `Q`, `A`, `S` and `type`) or a question per row; and as
 /// HeadKV has them, a row of LongBench's form per question. There the data set is the file's name
 /// where `dataset` does not name one of the `suite`.
 ///

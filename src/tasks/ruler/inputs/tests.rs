@@ -6,11 +6,10 @@ fn rows_of(path: PathBuf, tasks: Option<Vec<&'static str>>) -> PublishedRulerRow
     PublishedRulerRows { path, tasks, samples: None, max_prompt_tokens: None }
 }
 
+type Read = Result<(Vec<RulerSet>, Vec<DataFile>)>;
+
 /// What is read, and what the user is told.
-fn read(
-    path: PathBuf,
-    tasks: Option<Vec<&'static str>>,
-) -> (Result<(Vec<RulerSet>, Vec<DataFile>)>, Vec<String>) {
+fn read(path: PathBuf, tasks: Option<Vec<&'static str>>) -> (Read, Vec<String>) {
     let mut notes = Vec::new();
     (published(&rows_of(path, tasks), &mut notes), notes)
 }
