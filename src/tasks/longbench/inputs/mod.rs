@@ -106,10 +106,12 @@ pub(super) fn rows(
         let mut told = Vec::new();
         let read = match (source.suite.read)(&file, source.suite, &mut told) {
             Err(e) if !may_be_asked(source, &file) => {
-                notes.push(format!(
-                    "nothing is asked of a file that cannot be read: {}",
-                    e.one_line()
-                ));
+                let why = match is_blank(&file) {
+                    true => "there is nothing in it".to_owned(),
+                    false => e.one_line(),
+                };
+                notes
+                    .push(format!("{} is left out, nothing of it is asked: {why}", file.display()));
                 continue;
             }
             read => read?,
