@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use headprof::Error;
-use headprof::generate::{Question, Settings, generate};
+use headprof::generate::{Question, Settings, Stop, generate};
 use headprof::model::NoRows;
 use headprof::model::full_rows::FullRows;
 use headprof::model::{Compute, Llama};
@@ -264,7 +264,7 @@ fn queries_that_overflow_never_become_a_generation() {
     query.values.iter_mut().for_each(|v| *v = f32::MAX.copysign(*v));
     let dir = tiny.folder();
     let model = load(dir.path()).unwrap();
-    let settings = Settings { stop: vec![], chunk: 4, top_k: 2 };
+    let settings = Settings { stop: Stop::default(), chunk: 4, top_k: 2 };
     let (prompt, needle) = (&[1, 2, 3, 4, 5], &[1..3]);
     let question = Question { prompt, shared: 0, needle, max_new_tokens: 3 };
     let result = generate(&model, &mut model.new_cache(8), question, &settings);

@@ -191,6 +191,12 @@ impl Job {
         }
     }
 
+    /// The name of the shortest probe, the first of equal ones.
+    pub fn shortest_probe(&self) -> String {
+        let shortest = self.plan.probes.iter().min_by_key(|p| p.context_length);
+        shortest.map(|probe| probe.id.to_string()).unwrap_or_default()
+    }
+
     /// Tokens of the haystack, before it repeats.
     pub fn haystack_tokens(&self) -> usize {
         self.around.haystack.ids().len()
@@ -288,17 +294,18 @@ fn fingerprint(config: &ProbeConfig, inputs: &Inputs) -> String {
     files.chain(others).chain(prompts).chain(chat).collect::<Vec<_>>().join("\n")
 }
 
-/// Refuses a window that leaves nothing of the shortest prompt to choose from.
+/// Refuses a window that leaves nothing to choose from of the shortest prompt, that of `row`.
 ///
 /// # Errors
-/// [`Error::Usage`] with both numbers.
-pub(crate) fn check_window(extent: Extent, window_tokens: usize) -> Result<()> {
+/// [`Error::Usage`] with both numbers and the row.
+pub(crate) fn check_window(extent: Extent, row: &str, window_tokens: usize) -> Result<()> {
     let shortest = extent.shortest_prompt;
     match window_tokens < shortest {
         true => Ok(()),
         false => Err(Error::usage("the window leaves no token to choose")
-            .at("--window-size")
+            .at(format!("--window-size, and {row}"))
             .got(window_tokens)
-            .expected(format!("less than {shortest}, the length of the shortest prompt"))),
+            .expected(format!("less than {shortest}, the length of the shortest prompt"))
+            .advice("a smaller --window-size, or longer prompts")),
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::error::Result;
+use crate::generate::Stop;
 use crate::job::Extent;
 
 /// A number that a task gives every answer.
@@ -62,8 +63,8 @@ pub struct Case {
     pub haystack_cycles: usize,
     /// Most tokens of an answer.
     pub max_new_tokens: usize,
-    /// Ids that end an answer.
-    pub stop_ids: Vec<u32>,
+    /// Where an answer ends.
+    pub stop: Stop,
 }
 
 /// Prompts with a measure of their answers.
@@ -86,6 +87,9 @@ pub trait Task {
 
     /// Whether the groups are tasks or data sets, whose scores are reported one by one.
     fn has_reported_groups(&self) -> bool;
+
+    /// Where the shortest prompt is from: its row, or its name.
+    fn shortest(&self) -> String;
 
     /// What the user should know about the prompts.
     fn notes(&self) -> Vec<String> {

@@ -1,6 +1,8 @@
 //! Prompts that are one text: their tokens, shortened in the middle where there are too many, as
 //! LongBench and RULER shorten them.
 
+use std::borrow::Cow;
+
 use crate::chat::Chat;
 use crate::error::Result;
 use crate::job::Extent;
@@ -18,35 +20,77 @@ pub struct TextPromptLimits {
     pub chat: Option<(Chat, bool)>,
 }
 
+/// A prompt as a benchmark gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PromptText<'a> {
+    /// The prompt without [`PromptText::answer_prefix`].
+    pub text: &'a str,
+    /// Whether chat models get it as a chat message.
+    pub is_message: bool,
+    /// How the answer begins; the model goes on from there. It is no part of a chat message, but
+    /// stands behind what the template puts behind one.
+    pub answer_prefix: &'a str,
+    /// What stands between the two where there is no message.
+    pub joint: &'static str,
+}
+
+impl<'a> PromptText<'a> {
+    /// One that has the begin of the answer, if there is one, in itself.
+    pub fn whole(text: &'a str, is_message: bool) -> Self {
+        Self { text, is_message, answer_prefix: "", joint: "" }
+    }
+
+    /// All of it, where there is no template.
+    fn plain(&self) -> Cow<'a, str> {
+        match self.answer_prefix {
+            "" => Cow::Borrowed(self.text),
+            prefix => Cow::Owned([self.text, self.joint, prefix].concat()),
+        }
+    }
+}
+
+/// A prompt in three: only the middle is shortened.
+struct Assembled {
+    before: Vec<u32>,
+    middle: Vec<u32>,
+    after: Vec<u32>,
+}
+
 impl TextPromptLimits {
-    /// The tokens of a prompt: BOS where the tokenizer has one, then `text`; at most
+    /// The tokens of a prompt: BOS where the tokenizer has one, then its text; at most
     /// `max_prompt_tokens` of them, by [`middle_truncate`]. Where the benchmark gives it as a chat
-    /// message (`is_message`) and there is a template, that is around it and is not shortened.
+    /// message and there is a template, that and the begin of the answer are not shortened.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub fn prompt(&self, tokenizer: &Tokenizer, text: &str, is_message: bool) -> Result<Vec<u32>> {
-        let most = self.max_prompt_tokens;
-        Ok(match self.chat(is_message) {
-            None => middle_truncate(&whole_prompt(tokenizer, text)?, most),
-            Some(chat) => {
-                let message = tokenizer.encode(message(chat, text))?;
-                let message = middle_truncate(&message, most.saturating_sub(chat.tokens()));
-                [chat.bos.as_slice(), &chat.before, &message, &chat.after].concat()
-            }
-        })
+    pub fn prompt(&self, tokenizer: &Tokenizer, prompt: PromptText) -> Result<Vec<u32>> {
+        let Assembled { before, middle, after } = self.assemble(tokenizer, prompt)?;
+        let room = self.max_prompt_tokens.saturating_sub(before.len() + after.len());
+        Ok([before, middle_truncate(&middle, room), after].concat())
     }
 
     /// Tokens of the prompt before it is shortened.
-    fn whole_tokens(&self, tokenizer: &Tokenizer, text: &str, is_message: bool) -> Result<usize> {
-        Ok(match self.chat(is_message) {
-            None => whole_prompt(tokenizer, text)?.len(),
-            Some(chat) => tokenizer.encode(message(chat, text))?.len() + chat.tokens(),
+    fn whole_tokens(&self, tokenizer: &Tokenizer, prompt: PromptText) -> Result<usize> {
+        let Assembled { before, middle, after } = self.assemble(tokenizer, prompt)?;
+        Ok(before.len() + middle.len() + after.len())
+    }
+
+    fn assemble(&self, tokenizer: &Tokenizer, prompt: PromptText) -> Result<Assembled> {
+        let Some(chat) = self.chat(prompt.is_message) else {
+            let mut middle: Vec<u32> = tokenizer.bos().into_iter().collect();
+            middle.extend(tokenizer.encode(&prompt.plain())?);
+            return Ok(Assembled { before: Vec::new(), middle, after: Vec::new() });
+        };
+        let begun = tokenizer.encode_after(chat.template.after(), prompt.answer_prefix)?.ids;
+        Ok(Assembled {
+            before: chat.bos.into_iter().chain(chat.before.iter().copied()).collect(),
+            middle: tokenizer.encode(message(chat, prompt.text))?,
+            after: [&chat.after[..], &begun].concat(),
         })
     }
 
     /// What stands around a prompt.
-    fn chat(&self, is_message: bool) -> Option<&Chat> {
+    pub(super) fn chat(&self, is_message: bool) -> Option<&Chat> {
         self.chat.as_ref().filter(|(_, all)| *all || is_message).map(|(chat, _)| chat)
     }
 }
@@ -54,13 +98,6 @@ impl TextPromptLimits {
 /// `text` as the template shows it.
 fn message<'a>(chat: &Chat, text: &'a str) -> &'a str {
     if chat.template.trims() { text.trim() } else { text }
-}
-
-/// The tokens of a prompt that is no message and is not shortened.
-fn whole_prompt(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
-    let mut ids: Vec<u32> = tokenizer.bos().into_iter().collect();
-    ids.extend(tokenizer.encode(text)?);
-    Ok(ids)
 }
 
 /// How long the prompts of a task are together.
@@ -72,29 +109,35 @@ pub struct Measured {
     pub prompt_tokens: u64,
     /// Number of prompts.
     prompts: usize,
+    /// The row of the shortest prompt.
+    shortest_place: String,
     /// How many of them are shortened, and to how many tokens.
     shortened: (usize, usize),
 }
 
 impl Measured {
-    /// Adds a prompt, with whether it is a chat message, whose answer has at most `answer` tokens.
+    /// Adds the prompt of the row at `place`, whose answer has at most `answer` tokens.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn add(
         &mut self,
         tokenizer: &Tokenizer,
-        (text, is_message): (&str, bool),
+        prompt: PromptText,
         limits: &TextPromptLimits,
         answer: usize,
+        place: &str,
     ) -> Result<()> {
         let most = limits.max_prompt_tokens;
-        let whole = limits.whole_tokens(tokenizer, text, is_message)?;
+        let whole = limits.whole_tokens(tokenizer, prompt)?;
         let tokens = whole.min(most);
         let Extent { shortest_prompt, longest_prompt, longest_answer } = self.extent;
-        let shortest = if self.prompts == 0 { tokens } else { shortest_prompt };
+        let is_shortest = self.prompts == 0 || tokens < shortest_prompt;
+        if is_shortest {
+            place.clone_into(&mut self.shortest_place);
+        }
         self.extent = Extent {
-            shortest_prompt: shortest.min(tokens),
+            shortest_prompt: if is_shortest { tokens } else { shortest_prompt },
             longest_prompt: longest_prompt.max(tokens),
             longest_answer: longest_answer.max(answer),
         };
@@ -102,6 +145,11 @@ impl Measured {
         self.prompts += 1;
         self.shortened = (self.shortened.0 + usize::from(whole > most), most);
         Ok(())
+    }
+
+    /// The row of the shortest prompt.
+    pub fn shortest_place(&self) -> &str {
+        &self.shortest_place
     }
 
     /// What the user should know.
@@ -145,7 +193,7 @@ mod tests {
         let text = "one two three four five six seven";
         let of = |max_prompt_tokens| {
             let limits = TextPromptLimits { max_prompt_tokens, stop_ids: Vec::new(), chat: None };
-            limits.prompt(tokenizer, text, true).unwrap()
+            limits.prompt(tokenizer, PromptText::whole(text, true)).unwrap()
         };
         let whole = of(1000);
         assert_eq!(whole[0], bos);
@@ -172,17 +220,33 @@ mod tests {
         let limits = chat(false);
         let around = limits.chat.as_ref().unwrap().0.clone();
         let message = tokenizer.encode(text.trim()).unwrap();
-        let ids = limits.prompt(tokenizer, text, true).unwrap();
+        let (asked, plainly) = (PromptText::whole(text, true), PromptText::whole(text, false));
+        let ids = limits.prompt(tokenizer, asked).unwrap();
         assert_eq!(ids.len(), 20);
         let inner = &ids[1 + around.before.len()..20 - around.after.len()];
         assert_eq!(inner, middle_truncate(&message, 20 - around.tokens()));
         assert_eq!((ids[0], ids.ends_with(&around.after)), (tokenizer.bos().unwrap(), true));
         let plain = [&[ids[0]][..], &tokenizer.encode(text).unwrap()].concat();
-        assert_eq!(limits.prompt(tokenizer, text, false).unwrap(), middle_truncate(&plain, 20));
-        assert_eq!(chat(true).prompt(tokenizer, text, false).unwrap(), ids);
+        assert_eq!(limits.prompt(tokenizer, plainly).unwrap(), middle_truncate(&plain, 20));
+        assert_eq!(chat(true).prompt(tokenizer, plainly).unwrap(), ids);
         let mut measured = Measured::default();
-        measured.add(tokenizer, (text, true), &limits, 1).unwrap();
+        measured.add(tokenizer, asked, &limits, 1, "a").unwrap();
         assert_eq!((measured.prompt_tokens, measured.shortened.0), (20, 1));
+
+        // The begin of the answer is behind all of it, and whole.
+        let begun = PromptText { answer_prefix: " It is", joint: " ", ..asked };
+        let behind = tokenizer.encode_after(". bot:", " It is").unwrap().ids;
+        let ids = limits.prompt(tokenizer, begun).unwrap();
+        assert_eq!((ids.len(), ids.ends_with(&behind)), (20, true));
+        assert_eq!(ids[..20 - behind.len()], {
+            let most = 20 - behind.len();
+            let shorter = TextPromptLimits { max_prompt_tokens: most, ..limits.clone() };
+            shorter.prompt(tokenizer, asked).unwrap()
+        });
+        // Where there is no template, it is a part of the text, which is shortened as a whole.
+        let limits = TextPromptLimits { max_prompt_tokens: 100, chat: None, ..limits };
+        let joined = PromptText::whole(" one two three four five six seven   It is", true);
+        assert_eq!(limits.prompt(tokenizer, begun), limits.prompt(tokenizer, joined));
     }
 
     #[test]
@@ -190,13 +254,17 @@ mod tests {
         let tokenizer = samples::byte_level();
         let mut measured = Measured::default();
         let limits = TextPromptLimits { max_prompt_tokens: 6, stop_ids: Vec::new(), chat: None };
-        for (text, answer) in [("one two three four five six seven", 3), ("x", 9)] {
-            measured.add(tokenizer, (text, false), &limits, answer).unwrap();
+        for (text, answer, place) in
+            [("one two three four five six seven", 3, "rows:1"), ("x", 9, "rows:2"), ("y", 1, "")]
+        {
+            let prompt = PromptText::whole(text, false);
+            measured.add(tokenizer, prompt, &limits, answer, place).unwrap();
         }
         // BOS and one letter.
         let extent = Extent { shortest_prompt: 2, longest_prompt: 6, longest_answer: 9 };
-        assert_eq!((measured.extent, measured.prompt_tokens), (extent, 8));
-        assert!(measured.notes()[0].contains("1 of 2 prompts"), "{:?}", measured.notes());
+        assert_eq!((measured.extent, measured.prompt_tokens), (extent, 10));
+        assert_eq!(measured.shortest_place(), "rows:2");
+        assert!(measured.notes()[0].contains("1 of 3 prompts"), "{:?}", measured.notes());
     }
 
     #[test]

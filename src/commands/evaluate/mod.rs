@@ -42,6 +42,7 @@ use crate::model::ModelConfig;
 use crate::system::interrupt::Interrupt;
 use crate::system::machine;
 use crate::system::terminal::wrapped;
+use crate::tasks::Task;
 
 /// What a comparison tells.
 #[derive(Debug, Serialize)]
@@ -128,7 +129,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
     let mut task = inputs.task()?;
     session.notes(&task.notes());
     session.tell_window(files, task.extent().longest_prompt);
-    check_window(task.extent(), config.settings[0].options.budget.window_tokens)?;
+    check_windows(config, task.as_ref())?;
     let extra = extra_bytes(shape, config);
     check_memory(probes, files, &session.compute, task.extent(), extra)?;
 
@@ -199,7 +200,7 @@ pub fn workload(config: &EvaluateConfig, session: &Session) -> Result<(ModelFile
     let prompts = {
         let task = inputs.task()?;
         session.notes(&task.notes());
-        check_window(task.extent(), config.settings[0].options.budget.window_tokens)?;
+        check_windows(config, task.as_ref())?;
         let prompt = |index| {
             let case = task.case(index)?;
             let (tokens, new_tokens) = (case.prompt.len(), case.max_new_tokens);
@@ -218,6 +219,16 @@ pub fn workload(config: &EvaluateConfig, session: &Session) -> Result<(ModelFile
         followed: wanted.row_sums.contains(&QueryRows::All),
     };
     Ok((inputs.into_model(), work))
+}
+
+/// Refuses a window of a setting that chooses tokens, if it leaves nothing of a prompt to choose.
+/// FullKV has none.
+fn check_windows(config: &EvaluateConfig, task: &dyn Task) -> Result<()> {
+    let choosing = config.settings.iter().filter(|setting| setting.budget_tokens.is_some());
+    match choosing.map(|setting| setting.options.budget.window_tokens).max() {
+        Some(window) => check_window(task.extent(), &task.shortest(), window),
+        None => Ok(()),
+    }
 }
 
 /// Bytes per prompt token beside the model's own: statistics, and the compressed cache.

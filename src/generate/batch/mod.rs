@@ -11,7 +11,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use super::{Generation, Question, Settings, argmax};
+use super::{Generation, Question, Settings, Stop};
 use crate::error::{Error, Result};
 use crate::model::capture::StatsCapture;
 use crate::model::llama::not_finite;
@@ -109,11 +109,11 @@ struct OpenQuestion<'a> {
 
 impl OpenQuestion<'_> {
     /// Takes the logits after the last token that was run.
-    fn next(&mut self, logits: &[f32], stop: &[u32]) -> Result<()> {
+    fn next(&mut self, logits: &[f32], stop: &Stop) -> Result<()> {
         self.capture.finish_row()?;
-        let id = argmax(logits);
+        let (id, stopped) = stop.next(logits, &self.generated);
         self.generated.push(id);
-        self.stopped = stop.contains(&id);
+        self.stopped = stopped;
         Ok(())
     }
 

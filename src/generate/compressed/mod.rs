@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::argmax;
+use super::Stop;
 use crate::error::{Error, Result};
 use crate::eviction::{DecodeEviction, ValueNorm};
 use crate::heads::GroupReduce;
@@ -13,8 +13,8 @@ use crate::model::{Llama, NewValue, RaggedCache, RaggedRows, RaggedStep};
 pub struct AnswerLimits {
     /// Most tokens of an answer.
     pub max_new_tokens: usize,
-    /// Ids after which the answer ends; the stop token itself is generated.
-    pub stop: Vec<u32>,
+    /// Where the answer ends; the stop token itself is generated.
+    pub stop: Stop,
 }
 
 /// What was generated.
@@ -155,8 +155,8 @@ pub fn continue_batch(
             .got(format!("room for {} tokens", answer.cache.room()))
             .expected(needed));
     }
-    let first = argmax(first_logits);
-    let begun = Continuation { ids: vec![first], stopped: limits.stop.contains(&first), secs: 0.0 };
+    let (first, stopped) = limits.stop.next(first_logits, &[]);
+    let begun = Continuation { ids: vec![first], stopped, secs: 0.0 };
     let begin = |Continuing { cache, evictor }| {
         let observed = EvictorRows(evictor);
         OpenAnswer { cache, observed, most: limits.max_new_tokens, so_far: begun.clone() }
@@ -177,9 +177,9 @@ pub fn continue_batch(
                 evict(answer.cache, &mut **evictor)?;
             }
             *own += evicting.elapsed().as_secs_f64();
-            let next = argmax(logits);
+            let (next, stopped) = limits.stop.next(logits, &answer.so_far.ids);
             answer.so_far.ids.push(next);
-            answer.so_far.stopped = limits.stop.contains(&next);
+            answer.so_far.stopped = stopped;
         }
         // What was done for all at once is shared evenly.
         let share = (start.elapsed().as_secs_f64() - own.iter().sum::<f64>()) / own.len() as f64;

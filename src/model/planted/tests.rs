@@ -7,7 +7,7 @@ use burn::tensor::DType;
 
 use super::codes::SplitMix64;
 use super::*;
-use crate::generate::{Generation, Question, Settings, generate};
+use crate::generate::{Generation, Question, Settings, Stop, generate};
 use crate::haystack::{BorderKind, Haystack};
 use crate::heads::HeadMatrix;
 use crate::model::KvCache;
@@ -77,6 +77,7 @@ fn probes(length: usize, depths: &[f64], seed: u64) -> Vec<Probe> {
 }
 
 fn settings(stop: Vec<u32>) -> Settings {
+    let stop = Stop::at(stop);
     Settings { stop, chunk: 256, top_k: 10 }
 }
 

@@ -306,8 +306,7 @@ impl Runner<'_> {
             decode_secs: 0.0,
         };
         let mut outcomes: Vec<Outcome> = group.iter().map(begin).collect();
-        let limits =
-            AnswerLimits { max_new_tokens: case.max_new_tokens, stop: case.stop_ids.clone() };
+        let limits = AnswerLimits { max_new_tokens: case.max_new_tokens, stop: case.stop.clone() };
         let answers = group.iter_mut().map(|Compressed { cache, eviction, .. }| Continuing {
             cache,
             evictor: eviction.as_mut().map(|e| e as &mut dyn Evictor),

@@ -1,6 +1,7 @@
 use super::*;
 use crate::budget::BudgetOptions;
 use crate::eviction::{EvictionOptions, by_name};
+use crate::generate::Stop;
 use crate::heads::Granularity;
 use crate::model::{Compute, embedded};
 
@@ -23,7 +24,7 @@ fn case() -> Case {
         gold: String::new(),
         haystack_cycles: 0,
         max_new_tokens: ANSWER,
-        stop_ids: vec![],
+        stop: Stop::default(),
     }
 }
 
