@@ -47,7 +47,7 @@ impl Paths {
 
     /// Adds what a task reads.
     pub fn and_of_task(self, args: &TaskArgs) -> Self {
-        let rows = self.reads("--task-data", args.task_data.as_deref(), ("jsonl", Depth::Below));
+        let rows = self.reads("--task-data", args.task_data.as_deref(), ("jsonl", Depth::In));
         let prompts = args.prompts.iter().map(|path| Some(path.as_path()));
         prompts.fold(rows, |all, path| all.reads("--prompts", path, ("json", Depth::In)))
     }

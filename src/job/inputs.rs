@@ -179,20 +179,12 @@ impl ModelFiles {
         })
     }
 
-    /// Refuses a prompt with an id that the embedding has no row for: the tokenizer has more ids
-    /// than that, and the text spells one of them.
+    /// As [`check_ids`], for prompts of this model.
     ///
     /// # Errors
-    /// [`Error::Model`] naming the id.
+    /// As [`check_ids`].
     pub fn check_ids(&self, ids: &[u32]) -> Result<()> {
-        let rows = self.config.vocab;
-        match ids.iter().position(|&id| id as usize >= rows) {
-            None => Ok(()),
-            Some(at) => Err(Error::model("a prompt has a token that the model does not know")
-                .got(format!("id {} (token {at})", ids[at]))
-                .expected(format!("ids below {rows} (vocab_size in config.json)"))
-                .advice("the tokenizer.json of this checkpoint, or a text without that token")),
-        }
+        check_ids(ids, self.config.vocab)
     }
 
     /// Reads the weights.
@@ -204,6 +196,21 @@ impl ModelFiles {
             None => embedded::needle_llama(compute),
             Some(dir) => Llama::from_dir(dir, compute),
         }
+    }
+}
+
+/// Refuses a prompt with an id for which an embedding of `rows` rows has none: the tokenizer has more
+/// ids than that, and the text spells one of them.
+///
+/// # Errors
+/// [`Error::Model`] naming the id.
+pub(crate) fn check_ids(ids: &[u32], rows: usize) -> Result<()> {
+    match ids.iter().position(|&id| id as usize >= rows) {
+        None => Ok(()),
+        Some(at) => Err(Error::model("a prompt has a token that the model does not know")
+            .got(format!("id {} (token {at})", ids[at]))
+            .expected(format!("ids below {rows} (vocab_size in config.json)"))
+            .advice("the tokenizer.json of this checkpoint, or a text without that token")),
     }
 }
 

@@ -9,6 +9,7 @@ mod session;
 mod source;
 mod tokenised;
 
+pub(crate) use inputs::check_ids;
 pub use inputs::{Inputs, ModelFiles, ModelShape};
 pub(crate) use lengths::context_lengths;
 pub use memory::MemoryEstimate;

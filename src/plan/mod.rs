@@ -154,8 +154,8 @@ impl Plan {
         )
     }
 
-    /// Every one of `rows`, `(index of the needle, tokens of its prompt)`, once; a row that is there
-    /// again is a twin of the first.
+    /// Every one of `rows`, `(index of the needle, tokens of its prompt)`, once; a row that is
+    /// there again is a twin of the first.
     pub fn of_contexts(inputs: &str, needles: &[ProbeText], rows: &[(usize, usize)]) -> Self {
         let (mut probes, mut first) = (Vec::<Probe>::new(), BTreeMap::new());
         for &(needle, context_length) in rows {

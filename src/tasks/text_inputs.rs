@@ -206,7 +206,12 @@ pub(super) fn limits(
             .advice("fewer tokens, or --allow-extrapolation"));
     }
     let stop_ids = probes.stop.ids(&model.config.eos, &model.tokenizer);
-    Ok(TextPromptLimits { max_prompt_tokens: most, stop_ids, chat: chat(probes, model)? })
+    Ok(TextPromptLimits {
+        vocab: model.config.vocab,
+        max_prompt_tokens: most,
+        stop_ids,
+        chat: chat(probes, model)?,
+    })
 }
 
 /// What makes prompts chat messages, and whether all of them are.

@@ -5,12 +5,14 @@ use std::borrow::Cow;
 
 use crate::chat::Chat;
 use crate::error::Result;
-use crate::job::Extent;
+use crate::job::{Extent, check_ids};
 use crate::tokenizer::Tokenizer;
 
 /// What holds for every prompt of such a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextPromptLimits {
+    /// Rows of the embedding: a prompt with an id beyond them is refused.
+    pub vocab: usize,
     /// Most tokens of a prompt, BOS included.
     pub max_prompt_tokens: usize,
     /// Ids that end an answer.
@@ -64,15 +66,12 @@ impl TextPromptLimits {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn prompt(&self, tokenizer: &Tokenizer, prompt: PromptText) -> Result<Vec<u32>> {
-        let Assembled { before, middle, after } = self.assemble(tokenizer, prompt)?;
-        let room = self.max_prompt_tokens.saturating_sub(before.len() + after.len());
-        Ok([before, middle_truncate(&middle, room), after].concat())
+        Ok(self.shortened(self.assemble(tokenizer, prompt)?))
     }
 
-    /// Tokens of the prompt before it is shortened.
-    fn whole_tokens(&self, tokenizer: &Tokenizer, prompt: PromptText) -> Result<usize> {
-        let Assembled { before, middle, after } = self.assemble(tokenizer, prompt)?;
-        Ok(before.len() + middle.len() + after.len())
+    fn shortened(&self, Assembled { before, middle, after }: Assembled) -> Vec<u32> {
+        let room = self.max_prompt_tokens.saturating_sub(before.len() + after.len());
+        [before, middle_truncate(&middle, room), after].concat()
     }
 
     fn assemble(&self, tokenizer: &Tokenizer, prompt: PromptText) -> Result<Assembled> {
@@ -119,7 +118,8 @@ impl Measured {
     /// Adds the prompt of the row at `place`, whose answer has at most `answer` tokens.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`].
+    /// As [`Tokenizer::encode`]; [`crate::Error::Model`] naming the row for an id that the model has
+    /// not.
     pub fn add(
         &mut self,
         tokenizer: &Tokenizer,
@@ -129,7 +129,9 @@ impl Measured {
         place: &str,
     ) -> Result<()> {
         let most = limits.max_prompt_tokens;
-        let whole = limits.whole_tokens(tokenizer, prompt)?;
+        let assembled = limits.assemble(tokenizer, prompt)?;
+        let whole = assembled.before.len() + assembled.middle.len() + assembled.after.len();
+        check_ids(&limits.shortened(assembled), limits.vocab).map_err(|e| e.at(place))?;
         let tokens = whole.min(most);
         let Extent { shortest_prompt, longest_prompt, longest_answer } = self.extent;
         let is_shortest = self.prompts == 0 || tokens < shortest_prompt;
@@ -192,7 +194,12 @@ mod tests {
         let bos = tokenizer.bos().unwrap();
         let text = "one two three four five six seven";
         let of = |max_prompt_tokens| {
-            let limits = TextPromptLimits { max_prompt_tokens, stop_ids: Vec::new(), chat: None };
+            let limits = TextPromptLimits {
+                vocab: usize::MAX,
+                max_prompt_tokens,
+                stop_ids: Vec::new(),
+                chat: None,
+            };
             limits.prompt(tokenizer, PromptText::whole(text, true)).unwrap()
         };
         let whole = of(1000);
@@ -212,6 +219,7 @@ mod tests {
             let template = "<|bos|>user:{{ messages[0].content.strip() }}. bot:";
             let chat = Chat::new(ChatTemplate::of_source(template).unwrap(), tokenizer).unwrap();
             TextPromptLimits {
+                vocab: usize::MAX,
                 max_prompt_tokens: 20,
                 stop_ids: Vec::new(),
                 chat: Some((chat, all)),
@@ -240,11 +248,13 @@ mod tests {
         assert_eq!((ids.len(), ids.ends_with(&behind)), (20, true));
         assert_eq!(ids[..20 - behind.len()], {
             let most = 20 - behind.len();
-            let shorter = TextPromptLimits { max_prompt_tokens: most, ..limits.clone() };
+            let shorter =
+                TextPromptLimits { vocab: usize::MAX, max_prompt_tokens: most, ..limits.clone() };
             shorter.prompt(tokenizer, asked).unwrap()
         });
         // Where there is no template, it is a part of the text, which is shortened as a whole.
-        let limits = TextPromptLimits { max_prompt_tokens: 100, chat: None, ..limits };
+        let limits =
+            TextPromptLimits { vocab: usize::MAX, max_prompt_tokens: 100, chat: None, ..limits };
         let joined = PromptText::whole(" one two three four five six seven   It is", true);
         assert_eq!(limits.prompt(tokenizer, begun), limits.prompt(tokenizer, joined));
     }
@@ -253,7 +263,12 @@ mod tests {
     fn lengths_are_those_of_the_prompts_as_they_are_asked() {
         let tokenizer = samples::byte_level();
         let mut measured = Measured::default();
-        let limits = TextPromptLimits { max_prompt_tokens: 6, stop_ids: Vec::new(), chat: None };
+        let limits = TextPromptLimits {
+            vocab: usize::MAX,
+            max_prompt_tokens: 6,
+            stop_ids: Vec::new(),
+            chat: None,
+        };
         for (text, answer, place) in
             [("one two three four five six seven", 3, "rows:1"), ("x", 9, "rows:2"), ("y", 1, "")]
         {
@@ -265,6 +280,16 @@ mod tests {
         assert_eq!((measured.extent, measured.prompt_tokens), (extent, 10));
         assert_eq!(measured.shortest_place(), "rows:2");
         assert!(measured.notes()[0].contains("1 of 3 prompts"), "{:?}", measured.notes());
+
+        // A letter without a row in the embedding, in the part that is asked and in that which is
+        // cut out.
+        let z = tokenizer.encode("z").unwrap()[0];
+        let limits = TextPromptLimits { vocab: z as usize, ..limits };
+        let mut add =
+            |text| measured.add(tokenizer, PromptText::whole(text, false), &limits, 1, "rows:4");
+        let e = add("z").unwrap_err();
+        assert!(e.exit_code() == 4 && e.to_string().contains("rows:4"), "{e}");
+        add("1 2 3 4 5 z 6 7 8 9 0").unwrap();
     }
 
     #[test]

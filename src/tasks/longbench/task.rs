@@ -202,7 +202,12 @@ mod tests {
         rows: &'a [LongBenchRow],
         prompts: &'a LongBenchPrompts,
     ) -> Result<LongBenchTask<'a>> {
-        let limits = TextPromptLimits { max_prompt_tokens: 60, stop_ids: vec![1], chat: None };
+        let limits = TextPromptLimits {
+            vocab: usize::MAX,
+            max_prompt_tokens: 60,
+            stop_ids: vec![1],
+            chat: None,
+        };
         LongBenchTask::new(&LONGBENCH, rows, prompts, tokenizer, limits, Similarity::default())
     }
 

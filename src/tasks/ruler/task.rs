@@ -173,7 +173,12 @@ mod tests {
     }
 
     fn task<'a>(tokenizer: &'a Tokenizer, sets: &'a [RulerSet]) -> Result<RulerTask<'a>> {
-        let limits = TextPromptLimits { max_prompt_tokens: 10, stop_ids: vec![1], chat: None };
+        let limits = TextPromptLimits {
+            vocab: usize::MAX,
+            max_prompt_tokens: 10,
+            stop_ids: vec![1],
+            chat: None,
+        };
         RulerTask::new(sets, tokenizer, limits, None)
     }
 
@@ -206,7 +211,12 @@ mod tests {
         let sets = [set("vt", "vt", vec![RulerRow { input: input.to_owned(), ..begun }])];
         let whole = [set("vt", "vt", vec![row(1)])];
         let ids = |sets: &[RulerSet], chat| {
-            let limits = TextPromptLimits { max_prompt_tokens: 99, stop_ids: vec![], chat };
+            let limits = TextPromptLimits {
+                vocab: usize::MAX,
+                max_prompt_tokens: 99,
+                stop_ids: vec![],
+                chat,
+            };
             RulerTask::new(sets, tokenizer, limits, None).unwrap().case(0).unwrap().prompt
         };
         assert_eq!(ids(&sets, None), ids(&whole, None));

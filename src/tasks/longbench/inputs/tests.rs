@@ -132,8 +132,12 @@ fn gold_answers_have_the_full_score_by_every_metric() {
     for suite in [&LONGBENCH, &LOOGLE] {
         let rows: Vec<LongBenchRow> = suite.datasets.iter().map(row).collect();
         for similarity in [Similarity::Levenshtein, Similarity::Difflib] {
-            let limits =
-                TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new(), chat: None };
+            let limits = TextPromptLimits {
+                vocab: usize::MAX,
+                max_prompt_tokens: 64,
+                stop_ids: Vec::new(),
+                chat: None,
+            };
             let mut task =
                 LongBenchTask::new(suite, &rows, &prompts, tokenizer, limits, similarity).unwrap();
             for (i, row) in rows.iter().enumerate() {
@@ -207,7 +211,12 @@ fn gold_answers_of_published_rows_have_the_full_score() {
     ]);
     let Some(paths) = found else { return };
     let tokenizer = crate::tokenizer::samples::byte_level();
-    let limits = TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new(), chat: None };
+    let limits = TextPromptLimits {
+        vocab: usize::MAX,
+        max_prompt_tokens: 64,
+        stop_ids: Vec::new(),
+        chat: None,
+    };
     let prompts = LongBenchPrompts::own();
     let mut checked = 0;
     for path in paths {

@@ -62,7 +62,12 @@ fn gold_answers_of_published_rows_have_the_full_score() {
     let found = crate::goldens::find(["../data/ruler/niah_multikey_3_4096_20.jsonl"]);
     let Some([path]) = found else { return };
     let tokenizer = crate::tokenizer::samples::byte_level();
-    let limits = TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new(), chat: None };
+    let limits = TextPromptLimits {
+        vocab: usize::MAX,
+        max_prompt_tokens: 64,
+        stop_ids: Vec::new(),
+        chat: None,
+    };
     let (sets, _) = read(path, None).0.unwrap();
     let mut task = RulerTask::new(&sets, tokenizer, limits, None).unwrap();
     for (i, row) in sets[0].rows.iter().enumerate() {
