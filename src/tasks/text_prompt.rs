@@ -281,15 +281,17 @@ mod tests {
         assert_eq!(measured.shortest_place(), "rows:2");
         assert!(measured.notes()[0].contains("1 of 3 prompts"), "{:?}", measured.notes());
 
-        // A letter without a row in the embedding, in the part that is asked and in that which is
-        // cut out.
-        let z = tokenizer.encode("z").unwrap()[0];
-        let limits = TextPromptLimits { vocab: z as usize, ..limits };
-        let mut add =
-            |text| measured.add(tokenizer, PromptText::whole(text, false), &limits, 1, "rows:4");
-        let e = add("z").unwrap_err();
+        // A word without a row in the embedding, in the part that is asked and in that which is cut
+        // out.
+        let word = samples::a_word_that_is_one_token(tokenizer);
+        let limits =
+            TextPromptLimits { vocab: tokenizer.encode(&word).unwrap()[0] as usize, ..limits };
+        let mut add = |text: &str| {
+            measured.add(tokenizer, PromptText::whole(text, false), &limits, 1, "rows:4")
+        };
+        let e = add(&word).unwrap_err();
         assert!(e.exit_code() == 4 && e.to_string().contains("rows:4"), "{e}");
-        add("1 2 3 4 5 z 6 7 8 9 0").unwrap();
+        add(&format!("111111{word}111111")).unwrap();
     }
 
     #[test]
