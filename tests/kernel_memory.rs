@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use burn::tensor::DType;
-use headprof::generate::{Question, Settings, generate_batch};
+use headprof::generate::{Question, Settings, Stop, generate_batch};
 use headprof::model::NoRows;
 use headprof::model::{Compute, Devices, Llama};
 
@@ -53,7 +53,7 @@ fn kernel_devices_take_no_more_than_they_need() {
 /// Prompts of all lengths, alone and together, with their rows.
 fn probes_take_nothing_more(model: &Llama) {
     let mut caches = [model.new_cache(200), model.new_cache(200)];
-    let settings = Settings { stop: vec![], thinking: None, chunk: 32, top_k: 5 };
+    let settings = Settings { stop: Stop::default(), chunk: 32, top_k: 5 };
     let mut ask = |i: usize| {
         let prompt: Vec<u32> = (0..40 + i % 20 * 7).map(|t| ((t * 31 + i) % 96) as u32).collect();
         let needle = [3..7];

@@ -31,7 +31,7 @@ fn folders(root: &Path) -> Vec<PathBuf> {
 
 fn ours() -> Vec<PathBuf> {
     let all = folders(&fixtures());
-    assert_eq!(all.len(), 10, "the fixtures are not all there: {all:?}");
+    assert_eq!(all.len(), 12, "the fixtures are not all there: {all:?}");
     all
 }
 
@@ -46,7 +46,7 @@ fn everywhere() -> Vec<PathBuf> {
 /// The checkpoint in `dir` against what transformers computed for it, on the processor.
 fn verify(dir: &Path, golden: Option<&Path>) -> Result<Verification> {
     let reporter = Reporter::default();
-    verify::verify(dir, golden, &Session { compute: Compute::cpu(), reporter: &reporter })
+    verify::verify(dir, golden, &Session::new(Compute::cpu(), &reporter))
 }
 
 fn prompt(model: &Llama, tokens: usize) -> Vec<u32> {
@@ -121,6 +121,33 @@ fn verify_notices_what_differs() {
     let bad = check("/attention/3/1/2/4", &|v| v + 1e-4);
     assert!(!bad.passed());
     assert_eq!(bad.attention.place, "row 3, layer 1, head 2, key 43");
+    // After scores that are sums of large products, by what torch is off in f32; before, as ever.
+    let judged = |size: f64, torch: f64| {
+        let mut large = golden.clone();
+        let slot = large.pointer_mut("/attention/3/1/2/4").unwrap();
+        *slot = json!(slot.as_f64().unwrap() + 1e-4);
+        *large.pointer_mut("/score_size/0/0/3").unwrap() = json!(size);
+        *large.pointer_mut("/torch_f32/attention/1").unwrap() = json!(torch);
+        std::fs::write(&path, large.to_string()).unwrap();
+        verify(&dir, Some(&path)).unwrap()
+    };
+    let good = judged(1000.0, 3e-5);
+    assert!(good.passed() && (good.attention.tolerance - 1.2e-4).abs() < 1e-9, "{good}");
+    assert!(good.to_string().contains("transformers in f32 is off by"), "{good}");
+    for (size, torch, tolerance) in [(40.0, 4e-6, 1e-5), (1000.0, 2e-5, 8e-5), (40.0, 6e-6, 2.4e-5)]
+    {
+        let bad = judged(size, torch);
+        assert!(!bad.passed() && (bad.attention.tolerance - tolerance).abs() < 1e-9, "{bad}");
+    }
+    // A golden in f32 cannot say how far f32 is off.
+    let mut single = golden.clone();
+    single.as_object_mut().unwrap().remove("torch_f32");
+    *single.pointer_mut("/score_size/0/0/3").unwrap() = json!(1000.0);
+    *single.pointer_mut("/attention/3/1/2/4").unwrap() = json!(0.5);
+    std::fs::write(&path, single.to_string()).unwrap();
+    let bad = verify(&dir, Some(&path)).unwrap();
+    assert!(!bad.passed() && bad.to_string().contains("as large as 1000"), "{bad}");
+
     let bad = check("/generated/4", &|v| (v + 1.0) % 96.0);
     assert!(!bad.passed());
     assert_eq!((bad.greedy.equal, bad.greedy.tied, bad.greedy.total), (4, 0, 5));

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use headprof::Result;
-use headprof::generate::{Question, Settings, generate, generate_batch};
+use headprof::generate::{Question, Settings, Stop, generate, generate_batch};
 use headprof::model::{Compute, KvCache, Llama, embedded};
 
 use super::ids;
@@ -53,7 +53,7 @@ fn answers(
     let shared = prompt.len() - 1;
     caches.iter_mut().for_each(|cache| cache.rewind(shared));
     let question = Question { prompt, shared, needle: &[3..9], max_new_tokens: ANSWER };
-    let settings = Settings { stop: vec![], thinking: None, chunk: 256, top_k: 10 };
+    let settings = Settings { stop: Stop::default(), chunk: 256, top_k: 10 };
     let all = match together {
         true => {
             let questions = vec![question; caches.len()];

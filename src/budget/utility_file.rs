@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::UtilityCurves;
 use crate::error::{Error, Result};
 use crate::heads::Granularity;
+use crate::system::text::without_bom;
 
 const FORMAT: &str = "headprof-utility";
 const VERSION: u32 = 1;
@@ -62,7 +63,7 @@ impl UtilityFile {
 
     fn parse(bytes: &[u8]) -> Result<Self> {
         let wrong = |what: &str| Error::data(format!("a file of utility curves {what}"));
-        let document: Document = serde_json::from_slice(bytes).map_err(|e| {
+        let document: Document = serde_json::from_slice(without_bom(bytes)).map_err(|e| {
             wrong("is not of the format").got(e).expected(format!("JSON, \"format\": \"{FORMAT}\""))
         })?;
         if (document.format.as_str(), document.version) != (FORMAT, VERSION) {

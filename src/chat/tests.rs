@@ -210,7 +210,8 @@ fn options_are_told_and_an_unread_one_is_refused() {
     let off = open(&[]).unwrap().unwrap();
     assert_eq!((off.after(), off.thinks()), ("\n<think>\n\n</think>\n", false));
     assert_eq!(*off.options(), options(&[("enable_thinking", TemplateValue::from(false))]));
-    let on = [("enable_thinking", TemplateValue::from(true)), ("mood", TemplateValue::from("good"))];
+    let on =
+        [("enable_thinking", TemplateValue::from(true)), ("mood", TemplateValue::from("good"))];
     let on = open(&on).unwrap().unwrap();
     assert_eq!((on.after(), on.thinks()), ("\ngood", true));
     assert_eq!(on.options().len(), 2);

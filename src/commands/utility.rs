@@ -23,7 +23,7 @@ use crate::eviction::{
 };
 use crate::gate::Expected;
 use crate::generate::compressed::{AnswerLimits, Evictor, continue_from};
-use crate::generate::guarded;
+use crate::generate::{Stop, guarded};
 use crate::heads::{CacheHeads, Granularity, GroupReduce};
 use crate::job::{self, Inputs, Job, NeedleSpans, check_memory, check_window};
 use crate::model::{Llama, NewValue, RaggedCache};
@@ -129,7 +129,7 @@ pub fn run(config: &UtilityConfig, interrupt: &Interrupt) -> Result<Recorded> {
     atomic::usable_folder(&folder)?;
     let inputs = session.inputs(probes, &config.needles)?;
     let job = session.job(probes, &inputs, NeedleSpans::Any)?;
-    check_window(job.extent(), config.options.budget.window_tokens)?;
+    check_window(job.extent(), &job.shortest_probe(), config.options.budget.window_tokens)?;
     let shape = &inputs.model.config;
     session.tell_window(&inputs.model, job.extent().longest_prompt);
     let heads = shape.cache_heads(config.granularity);
@@ -219,10 +219,11 @@ impl Recorder<'_> {
         let chunk = self.config.probes.chunk_tokens(compute);
         let (logits, stats) = self.model.prefill(&prompt, &mut cache, chunk, &wanted)?;
         let tokenizer = &self.inputs.model.tokenizer;
+        let stop = Stop { thinking: Marks::of(tokenizer), ..Stop::at(self.job.stop_ids.clone()) };
         let limits = AnswerLimits {
             max_new_tokens: self.job.max_new_tokens(probe),
-            stop: self.job.stop_ids.clone(),
-            thinking: Marks::of(tokenizer).map(|marks| (marks.clone(), marks.is_open(&prompt))),
+            open: stop.is_open(&prompt),
+            stop,
         };
         let kept = Kept::all(self.heads, prompt.len());
         let room = limits.max_new_tokens;

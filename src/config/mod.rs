@@ -9,10 +9,12 @@ use crate::hub::Environment;
 mod chat;
 mod compute;
 mod gate;
+mod paths;
 mod probes;
 mod selection;
 
 pub use compute::ComputeConfig;
+pub(crate) use paths::{Depth, Paths};
 pub use probes::{
     AnswerDefaults, Lengths, MaxNewTokens, ModelChoice, ProbeConfig, StopRule, default_chunk_tokens,
 };

@@ -109,6 +109,15 @@ pub enum MaxNewTokens {
 }
 
 impl MaxNewTokens {
+    /// The limit for whatever needle, at least.
+    pub fn least(self) -> usize {
+        match self {
+            Self::Fixed(n) => n,
+            Self::Default => DEFAULT_MAX_NEW_TOKENS,
+            Self::OfReferences(_) => 1,
+        }
+    }
+
     /// The limit for a needle whose expected answer has `answer_tokens` tokens. `thinks`: whether
     /// the model thinks before it answers.
     pub fn of(self, answer_tokens: usize, thinks: bool) -> usize {

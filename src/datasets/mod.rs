@@ -14,5 +14,5 @@ mod flatbuffer;
 mod records;
 
 pub use files::{data_files, files_below};
-pub(crate) use records::unique;
 pub use records::{Record, read_records};
+pub(crate) use records::{is_blank, unique, unread_columns};

@@ -30,13 +30,45 @@ pub struct Question<'a> {
     pub max_new_tokens: usize,
 }
 
+/// Where answers end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stop {
+    /// Ids after which an answer ends.
+    pub ids: Vec<u32>,
+    /// Whether the first token of an answer is none of them, however likely: no answer is empty.
+    /// This is what transformers makes of a `min_length` of one more than the prompt.
+    pub not_first: bool,
+    /// Within what a model thinks, a line break ends nothing.
+    pub thinking: Option<Marks>,
+}
+
+impl Stop {
+    /// At these ids, wherever they come.
+    pub fn at(ids: Vec<u32>) -> Self {
+        Self { ids, ..Self::default() }
+    }
+
+    /// Whether `prompt` ends within what the model thinks.
+    pub fn is_open(&self, prompt: &[u32]) -> bool {
+        self.thinking.as_ref().is_some_and(|marks| marks.is_open(prompt))
+    }
+
+    /// Adds the next id by its `logits` to an answer that has `generated` so far, and says whether
+    /// it ends there; `open`: [`Stop::is_open`] of its prompt. Equal logits: lower id.
+    pub fn take(&self, logits: &[f32], open: bool, generated: &mut Vec<u32>) -> bool {
+        let barred = if self.not_first && generated.is_empty() { &self.ids[..] } else { &[] };
+        let id = largest(logits, barred);
+        generated.push(id);
+        let held = || self.thinking.as_ref().is_some_and(|marks| marks.hold(open, generated));
+        self.ids.contains(&id) && !held()
+    }
+}
+
 /// How to generate and what to look at.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Ids after which the answer ends; the stop token itself is generated and scored.
-    pub stop: Vec<u32>,
-    /// Within what a model thinks, a line break ends nothing.
-    pub thinking: Option<Marks>,
+    /// Where the answer ends; the stop token itself is generated and scored.
+    pub stop: Stop,
     /// Tokens per prefill pass.
     pub chunk: usize,
     /// The `k` of the scores' `Top_k`.
@@ -77,21 +109,20 @@ pub fn generate(
     one.pop().ok_or_else(|| Error::bug("a question was not answered"))
 }
 
-/// Whether an answer ends with the last of `generated`. `begun`: its prompt ends within the thinking.
-fn ends(stop: &[u32], thinking: Option<&Marks>, begun: bool, generated: &[u32]) -> bool {
-    let stops = generated.last().is_some_and(|id| stop.contains(id));
-    stops && !thinking.is_some_and(|marks| marks.hold(begun, generated))
-}
-
 /// The position of the largest value; the first of equal ones.
 pub fn argmax(values: &[f32]) -> u32 {
-    let mut best = 0;
-    for (i, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = i;
+    largest(values, &[])
+}
+
+/// The same of the positions that are not `barred`; 0 if there is none.
+fn largest(values: &[f32], barred: &[u32]) -> u32 {
+    let mut best: Option<(usize, f32)> = None;
+    for (i, &value) in values.iter().enumerate() {
+        if best.is_none_or(|(_, most)| value > most) && !barred.contains(&(i as u32)) {
+            best = Some((i, value));
         }
     }
-    best as u32
+    best.map_or(0, |(i, _)| i as u32)
 }
 
 /// Runs `body`; on a GPU a panic, as of a library that finds no memory left, is an error of this
@@ -129,7 +160,7 @@ mod tests {
     fn asked(model: &Llama, cache: &mut KvCache, n: usize, stop: &[u32]) -> Result<Generation> {
         let (prompt, needle, shared) = (&prompt()[..], &[10..14, 20..22][..], cache.len());
         let question = Question { prompt, shared, needle, max_new_tokens: n };
-        let settings = Settings { stop: stop.to_vec(), thinking: None, chunk: 16, top_k: 5 };
+        let settings = Settings { stop: Stop::at(stop.to_vec()), chunk: 16, top_k: 5 };
         generate(model, cache, question, &settings)
     }
 
@@ -206,5 +237,43 @@ mod tests {
         assert_eq!(argmax(&[0.5, 2.0, -1.0, 2.0]), 1);
         assert_eq!(argmax(&[-3.0, -3.0]), 0);
         assert_eq!(argmax(&[-2.0, -1.0, f32::MIN]), 1);
+    }
+
+    #[test]
+    fn a_first_token_that_may_not_end_the_answer_is_the_next_best() {
+        let logits = [0.5, 3.0, 2.0, 2.0];
+        let next = |stop: &Stop, so_far: &[u32]| {
+            let mut generated = so_far.to_vec();
+            let stopped = stop.take(&logits, false, &mut generated);
+            (generated[so_far.len()], stopped)
+        };
+        let stop = Stop::at(vec![1, 3]);
+        assert_eq!((next(&stop, &[]), next(&stop, &[2])), ((1, true), (1, true)));
+        let stop = Stop { not_first: true, ..stop };
+        assert_eq!((next(&stop, &[]), next(&stop, &[2])), ((2, false), (1, true)));
+        assert_eq!(largest(&logits, &[0, 1, 2, 3]), 0);
+    }
+
+    /// What would end the answer at once is not taken; further on it ends the answer as ever.
+    #[test]
+    fn no_answer_is_empty_where_the_first_token_is_barred() {
+        let model = model();
+        let first = answer(&model, &mut model.new_cache(45), 1, &[]).observation.generated[0];
+        let settings = |stop| Settings { stop, chunk: 16, top_k: 5 };
+        let asked = |stop: Stop| {
+            let (prompt, needle) = (&prompt()[..], &[10..14, 20..22][..]);
+            let question = Question { prompt, shared: 0, needle, max_new_tokens: 6 };
+            let mut cache = model.new_cache(45);
+            generate(&model, &mut cache, question, &settings(stop)).unwrap().observation
+        };
+        let barred = asked(Stop { not_first: true, ..Stop::at(vec![first]) });
+        let id = barred.generated[0];
+        assert!(id != first && asked(Stop::at(vec![first])).generated == [first]);
+        let both = asked(Stop { not_first: true, ..Stop::at(vec![first, id]) });
+        assert!(![first, id].contains(&both.generated[0]));
+        // The same answer if the token that it begins with ends it only later.
+        let place = barred.generated.iter().position(|&i| i == first);
+        assert_eq!(barred.stopped, place == Some(barred.generated.len() - 1));
+        assert_eq!(barred.rows.len(), barred.generated.len());
     }
 }

@@ -5,9 +5,10 @@
 //! `T he` behind a blank line, and the space of `[INST] ` goes into it.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use super::tokens::BETWEEN_FILES;
-use super::{Haystack, HaystackTokens, SentenceStart};
+use super::{Border, BorderKind, Haystack, HaystackTokens};
 use crate::error::Result;
 use crate::tokenizer::{Encoded, Lead, Tokenizer};
 
@@ -30,7 +31,7 @@ struct Head {
 pub struct Heads(BTreeMap<usize, Head>);
 
 impl Heads {
-    /// Of haystacks that begin at `starts`, sentence starts of `tokens`, behind `lead`.
+    /// Of haystacks that begin at `starts`, tokens of the stream, behind `lead`.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
@@ -60,25 +61,32 @@ impl Heads {
         (ids.iter().copied().chain(rest).take(n).collect(), cycles)
     }
 
-    /// As [`HaystackTokens::sentence_starts_in`], of such a haystack.
-    pub fn sentence_starts_in<'a>(
+    /// As [`HaystackTokens::borders_in`], of such a haystack.
+    pub fn borders_in<'a>(
         &'a self,
         tokens: &'a HaystackTokens,
+        kind: BorderKind,
         start: usize,
-        n: usize,
-    ) -> impl Iterator<Item = SentenceStart> + 'a {
-        let none = Head::default();
-        let (more, replaces) = match self.0.get(&start) {
-            Some(head) => (head.ids.len(), head.replaces),
-            None => (none.ids.len(), none.replaces),
-        };
-        let all = tokens.sentence_starts_in(start, n + replaces);
-        let moved = move |s: SentenceStart| match s.token {
-            0 => Some(s),
+        range: RangeInclusive<usize>,
+    ) -> impl Iterator<Item = Border> + 'a {
+        let (more, replaces) =
+            self.0.get(&start).map_or((0, 0), |head| (head.ids.len(), head.replaces));
+        // Token 0 is where the haystack begins, and the others stand behind its head.
+        let moved = move |b: Border| match b.token {
+            0 => Some(b),
             token if token < replaces => None,
-            token => Some(SentenceStart { token: token - replaces + more, ..s }),
+            token => Some(Border { token: token - replaces + more, ..b }),
         };
-        all.filter_map(moved).take_while(move |s| s.token <= n)
+        let (from, to) = (*range.start(), *range.end());
+        let seen = if from == 0 { 0 } else { (from + replaces).saturating_sub(more) };
+        let all = tokens.borders_in(kind, start, seen..=to + replaces);
+        all.filter_map(moved).filter(move |b| range.contains(&b.token))
+    }
+
+    /// Whether a sentence begins among the first `m` tokens of such a haystack, the first left out.
+    pub fn has_sentences(&self, tokens: &HaystackTokens, start: usize, m: usize) -> bool {
+        let inside = 1..=m.saturating_sub(1);
+        self.borders_in(tokens, BorderKind::Sentence, start, inside).next().is_some()
     }
 }
 
@@ -170,7 +178,8 @@ mod tests {
             // beginning.
             assert_eq!(heads.take(&tokens, 5, 2).0, [id("▁The"), id("▁boat")]);
             let starts = |start| -> Vec<usize> {
-                heads.sentence_starts_in(&tokens, start, 9).map(|s| s.token).collect()
+                let borders = heads.borders_in(&tokens, BorderKind::Sentence, start, 0..=9);
+                borders.map(|b| b.token).collect()
             };
             assert_eq!(starts(0), [0, 3, 6, 8]);
             assert_eq!(starts(5), [0, 3, 5]);
@@ -187,7 +196,7 @@ mod tests {
         let t = byte_level();
         let haystack = haystack("The wall. The boat lies there.");
         let tokens = haystack.tokenise(t).unwrap();
-        let start = tokens.next_sentence_start(1);
+        let start = tokens.beginning(1);
         let lead = Lead::new(t, "", "").unwrap();
         let heads = Heads::new(&haystack, &tokens, [start], &lead, t).unwrap();
         let n = tokens.ids().len() - start;

@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::system::digest::sha256;
+use crate::system::text::utf8_text;
 
+mod borders;
 mod head;
 mod tokens;
 
+pub use borders::{Border, BorderKind, Gap};
 pub use head::Heads;
+pub use tokens::HaystackTokens;
 pub(crate) use tokens::pieces;
-pub use tokens::{HaystackTokens, SentenceStart};
 
 /// The essays that come with headprof, in the order of their names.
 const BUNDLED: [(&str, &str); 15] = [
@@ -145,7 +148,8 @@ impl Haystack {
 
 /// Checks the bytes of one file and makes a text of them; `place` names it in errors.
 fn file(name: &str, bytes: &[u8], place: &str) -> Result<HaystackFile> {
-    let text = utf8_text(bytes, place)?.trim();
+    let text = utf8_text(bytes, place)?;
+    let text = text.trim();
     let words = text.split_whitespace().count();
     if words == 0 {
         return Err(Error::data("a haystack file is empty")
@@ -155,27 +159,6 @@ fn file(name: &str, bytes: &[u8], place: &str) -> Result<HaystackFile> {
     }
     let sha256 = sha256(bytes);
     Ok(HaystackFile { name: name.to_owned(), sha256, words, text: text.to_owned() })
-}
-
-/// The text of a file: UTF-8 without NUL; a BOM is dropped.
-///
-/// # Errors
-/// [`Error::Data`] with the first bad byte's offset in the file.
-pub(crate) fn utf8_text<'a>(bytes: &'a [u8], place: &str) -> Result<&'a str> {
-    let text = std::str::from_utf8(bytes).map_err(|e| {
-        let at = e.valid_up_to();
-        Error::data("a file is not UTF-8")
-            .at(format!("{place}: byte {at}"))
-            .got(format!("byte 0x{:02x}", bytes[at]))
-            .expected("UTF-8 text")
-    })?;
-    if let Some(at) = text.find('\0') {
-        return Err(Error::data("a file is not plain text")
-            .at(format!("{place}: byte {at}"))
-            .got("NUL")
-            .expected("UTF-8 text"));
-    }
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// Puts every `*.txt` under `dir` into `paths`. `seen` has the real paths of the folders that
@@ -304,6 +287,13 @@ mod tests {
         assert_eq!(h.files()[0].text(), "One two.");
         assert_eq!(h.files()[0].words, 2);
         assert_eq!(h.files()[0].sha256, sha256(bytes));
+    }
+
+    #[test]
+    fn line_ends_of_every_system_are_one() {
+        let dir = folder(&[("a.txt", b"one\r\ntwo\rthree\nfour\r\n\r\nfive")]);
+        let h = Haystack::load_dir(dir.path(), false).unwrap();
+        assert_eq!(h.files()[0].text(), "one\ntwo\nthree\nfour\n\nfive");
     }
 
     #[cfg(unix)]

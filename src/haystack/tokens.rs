@@ -1,11 +1,12 @@
-//! [`HaystackTokens`]: the haystack as token ids, with the places where sentences begin.
+//! [`HaystackTokens`]: the haystack as token ids, with the places where it may be cut.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::haystack::Haystack;
+use crate::haystack::borders::{Border, BorderKind, Borders, Gap, borders};
 use crate::tokenizer::{Encoded, Tokenizer};
 
 /// What stands between two files, and between the last file and the first where the text repeats.
@@ -15,15 +16,9 @@ pub(super) const BETWEEN_FILES: &str = "\n\n";
 /// memory of its text.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// A token at which a sentence begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SentenceStart {
-    /// Index of the token.
-    pub token: usize,
-    /// Whether the token itself brings the whitespace that separates it from what stands before
-    /// it (`" The"`). If not (`"The"` after `".\n\n"`), the token before it does.
-    pub spaced: bool,
-}
+/// Tokens within which a prompt that begins somewhere in the haystack looks for a better beginning:
+/// a long sentence.
+const NEAR_START: usize = 64;
 
 /// The haystack as an endless stream of token ids: the files, joined by blank lines, over and
 /// over.
@@ -31,17 +26,18 @@ pub struct SentenceStart {
 pub struct HaystackTokens {
     /// One cycle, `[n]`; not empty. Ends with a blank line, so that it continues with itself.
     ids: Vec<u32>,
-    /// Ascending; the first is token 0.
-    sentence_starts: Vec<SentenceStart>,
-    /// Where each of them is in the text: the file, and the byte in it.
-    places: Vec<(usize, usize)>,
+    /// Of one cycle. Sentences have at least one, token 0.
+    borders: Borders,
+    /// Where each token begins in the text: the file, and the byte in it, `[n]`.
+    places: Vec<(u32, u32)>,
 }
 
 impl Haystack {
     /// Encodes every file once, as it stands after a blank line.
     ///
-    /// A sentence begins where the text so far ends in `.`, `!` or `?`, perhaps with closing
-    /// quotes or brackets behind it, and whitespace follows; and at the beginning of each file.
+    /// A sentence begins where the text so far ends in a mark such as `.`, `!` or `?`, perhaps with
+    /// closing quotes or brackets behind it, and whitespace follows; behind `。` also without; and
+    /// at the beginning of each file.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`]; [`Error::Data`] if no token comes out.
@@ -53,18 +49,19 @@ impl Haystack {
             .enumerate()
             .flat_map(|(file, text)| pieces(text, PIECE_BYTES).map(move |r| (file, r)))
             .collect();
-        let encoded: Vec<(Encoded, Vec<SentenceStart>)> = pieces
+        let encoded: Vec<(Encoded, Borders)> = pieces
             .par_iter()
             .map(|(file, range)| encode_piece(tokenizer, &files[*file], range.clone()))
             .collect::<Result<_>>()?;
 
-        let (mut ids, mut sentence_starts, mut places) = (Vec::new(), Vec::new(), Vec::new());
-        for ((file, range), (Encoded { ids: piece, offsets }, starts)) in pieces.iter().zip(encoded)
+        let (mut ids, mut borders, mut places) = (Vec::new(), Borders::default(), Vec::new());
+        for ((file, range), (Encoded { ids: piece, offsets }, of_piece)) in
+            pieces.iter().zip(encoded)
         {
-            let base = ids.len();
-            places.extend(starts.iter().map(|s| (*file, range.start + offsets[s.token].0)));
-            sentence_starts
-                .extend(starts.iter().map(|s| SentenceStart { token: base + s.token, ..*s }));
+            for (all, own) in borders.iter_mut().zip(of_piece) {
+                all.extend(own.iter().map(|b| Border { token: ids.len() + b.token, ..*b }));
+            }
+            places.extend(offsets.iter().map(|o| (*file as u32, (range.start + o.0) as u32)));
             ids.extend(piece);
         }
         if ids.is_empty() {
@@ -72,7 +69,7 @@ impl Haystack {
                 .got(format!("{} words and not one token", self.words()))
                 .expected("text that the tokenizer has tokens for"));
         }
-        Ok(HaystackTokens { ids, sentence_starts, places })
+        Ok(HaystackTokens { ids, borders, places })
     }
 }
 
@@ -90,38 +87,40 @@ impl HaystackTokens {
         (ids, n.div_ceil(self.ids.len()).max(1))
     }
 
-    /// The sentence starts among the `n` tokens from `start` on and just behind them, ascending;
-    /// `token` counts from `start`, 0 to `n`.
-    pub fn sentence_starts_in(
+    /// The borders of one kind among the tokens `range` from `start` on, ascending; `token` counts
+    /// from `start`.
+    pub fn borders_in(
         &self,
+        kind: BorderKind,
         start: usize,
-        n: usize,
-    ) -> impl Iterator<Item = SentenceStart> + '_ {
-        let start = start % self.ids.len();
-        let first = self.sentence_starts.partition_point(|s| s.token < start);
-        (0..)
+        range: RangeInclusive<usize>,
+    ) -> impl Iterator<Item = Border> + '_ {
+        let n = self.ids.len();
+        let start = start % n;
+        let (from, to) = (start + range.start(), start + range.end());
+        let borders = &self.borders[kind as usize];
+        let first = borders.partition_point(|b| b.token < from % n);
+        (from / n..=to / n)
             .flat_map(move |cycle| {
-                let from = if cycle == 0 { first } else { 0 };
-                let base = cycle * self.ids.len();
-                self.sentence_starts[from..]
-                    .iter()
-                    .map(move |s| SentenceStart { token: base + s.token - start, ..*s })
+                let skipped = if cycle == from / n { first } else { 0 };
+                borders[skipped..].iter().map(move |b| Border { token: cycle * n + b.token, ..*b })
             })
-            .take_while(move |s| s.token <= n)
+            .take_while(move |b| b.token <= to)
+            .map(move |b| Border { token: b.token - start, ..b })
     }
 
-    /// Where the sentence that begins at token `start` is in the text: the file, and the byte in it.
+    /// Where token `start` begins in the text: the file, and the byte in it.
     pub(super) fn place(&self, start: usize) -> Option<(usize, usize)> {
-        let at = self.sentence_starts.binary_search_by_key(&start, |s| s.token).ok()?;
-        self.places.get(at).copied()
+        self.places.get(start).map(|&(file, byte)| (file as usize, byte as usize))
     }
 
-    /// The first sentence start at or after token `offset` of the stream, as an index into one
-    /// cycle.
-    pub fn next_sentence_start(&self, offset: usize) -> usize {
-        let offset = offset % self.ids.len();
-        let next = self.sentence_starts.partition_point(|s| s.token < offset);
-        self.sentence_starts.get(next).map_or(0, |s| s.token)
+    /// Where a prompt begins that is to begin at token `offset` of the stream, as an index into one
+    /// cycle: at the first sentence from there on, or line, or word, if one begins within
+    /// [`NEAR_START`] tokens; else at `offset`.
+    pub fn beginning(&self, offset: usize) -> usize {
+        let near = |kind| self.borders_in(kind, offset, 0..=NEAR_START).next();
+        let found = BorderKind::ALL.into_iter().find_map(near);
+        (offset + found.map_or(0, |border| border.token)) % self.ids.len()
     }
 }
 
@@ -149,52 +148,23 @@ pub(crate) fn pieces(text: &str, bytes: usize) -> impl Iterator<Item = Range<usi
     })
 }
 
-/// The tokens of one piece of a file's text as they stand after what precedes them, and the
-/// sentences that begin in it.
+/// The tokens of one piece of a file's text as they stand after what precedes them, and the borders
+/// among them.
 fn encode_piece(
     tokenizer: &Tokenizer,
     text: &str,
     piece: Range<usize>,
-) -> Result<(Encoded, Vec<SentenceStart>)> {
+) -> Result<(Encoded, Borders)> {
     let first = piece.start == 0;
     // What stands before a later piece is a word; any will do.
     let anchor = if first { BETWEEN_FILES } else { "." };
     let encoded = tokenizer.encode_after(anchor, &text[piece.clone()])?;
-    let mut starts = sentence_starts(text, piece.start, &encoded);
-    if first && starts.first().is_none_or(|s| s.token > 0) && !encoded.ids.is_empty() {
-        starts.insert(0, SentenceStart { token: 0, spaced: false });
+    let mut borders = borders(text, piece.start, &encoded);
+    let sentences = &mut borders[BorderKind::Sentence as usize];
+    if first && sentences.first().is_none_or(|s| s.token > 0) && !encoded.ids.is_empty() {
+        sentences.insert(0, Border { token: 0, gap: Gap::Before });
     }
-    Ok((encoded, starts))
-}
-
-/// The tokens at which sentences begin, of a piece that starts at byte `base` of `text`.
-fn sentence_starts(text: &str, base: usize, encoded: &Encoded) -> Vec<SentenceStart> {
-    let mut starts = Vec::new();
-    // Where the sentence ended that the last start follows: a run of whitespace between two
-    // sentences may be several tokens, and counts once.
-    let mut last_end = None;
-    for (token, &(begin, end)) in encoded.offsets.iter().enumerate() {
-        let (Some(head), Some(own)) =
-            (text.get(..base + begin), text.get(base + begin..base + end))
-        else {
-            continue;
-        };
-        let said = head.trim_end();
-        let spaced = own.starts_with(char::is_whitespace);
-        if (spaced || said.len() < head.len())
-            && last_end != Some(said.len())
-            && ends_sentence(said)
-        {
-            last_end = Some(said.len());
-            starts.push(SentenceStart { token, spaced });
-        }
-    }
-    starts
-}
-
-/// Whether a text ends in `.`, `!` or `?`, perhaps with closing quotes or brackets behind it.
-fn ends_sentence(text: &str) -> bool {
-    text.trim_end_matches(['"', '\'', '”', '’', '»', ')', ']', '}']).ends_with(['.', '!', '?'])
+    Ok((encoded, borders))
 }
 
 #[cfg(test)]
@@ -210,10 +180,14 @@ mod tests {
         Haystack::load_dir(dir.path(), false).unwrap()
     }
 
-    /// The first two letters of what each sentence start begins with.
+    fn sentences(h: &HaystackTokens) -> &[Border] {
+        &h.borders[BorderKind::Sentence as usize]
+    }
+
+    /// The first two letters of what each sentence begins with.
     fn begins(t: &Tokenizer, h: &HaystackTokens) -> Vec<String> {
-        let text = |s: &SentenceStart| t.decode(&h.ids()[s.token..]).unwrap();
-        h.sentence_starts.iter().map(|s| text(s).trim_start().chars().take(2).collect()).collect()
+        let text = |b: &Border| t.decode(&h.ids()[b.token..]).unwrap();
+        sentences(h).iter().map(|b| text(b).trim_start().chars().take(2).collect()).collect()
     }
 
     #[test]
@@ -232,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn spaced_says_who_brings_the_whitespace() {
+    fn the_gap_says_who_brings_the_whitespace() {
         let t = llama2();
         let tokens = haystack(&["The wall. The boat."]).tokenise(t).unwrap();
         let id = |s: &str| t.token_id(s).unwrap();
@@ -252,11 +226,11 @@ mod tests {
         ];
         assert_eq!(tokens.ids(), expected);
         assert_eq!(
-            tokens.sentence_starts,
+            sentences(&tokens),
             [
-                SentenceStart { token: 0, spaced: false },
-                SentenceStart { token: 5, spaced: true },
-                SentenceStart { token: 8, spaced: true },
+                Border { token: 0, gap: Gap::Before },
+                Border { token: 5, gap: Gap::Own },
+                Border { token: 8, gap: Gap::Own },
             ]
         );
     }
@@ -267,8 +241,8 @@ mod tests {
         let tokens = haystack(&["The wall.\n\nThe boat."]).tokenise(t).unwrap();
         let end = t.token_id(".ĊĊ").unwrap();
         let at = tokens.ids().iter().position(|&id| id == end).unwrap() + 1;
-        assert_eq!(tokens.sentence_starts[1], SentenceStart { token: at, spaced: false });
-        assert_eq!(tokens.sentence_starts.len(), 2);
+        assert_eq!(sentences(&tokens)[1], Border { token: at, gap: Gap::Before });
+        assert_eq!(sentences(&tokens).len(), 2);
     }
 
     #[test]
@@ -284,10 +258,14 @@ mod tests {
             // Starts 0, 5 and 8 of each cycle, seen from `start`, up to n.
             let expected: Vec<usize> =
                 (0..=n).filter(|i| [0, 5, 8].contains(&((start + i) % 10))).collect();
-            let found: Vec<usize> = tokens.sentence_starts_in(start, n).map(|s| s.token).collect();
-            assert_eq!(found, expected, "{start} {n}");
+            let found = |range| -> Vec<usize> {
+                tokens.borders_in(BorderKind::Sentence, start, range).map(|b| b.token).collect()
+            };
+            assert_eq!(found(0..=n), expected, "{start} {n}");
+            let later: Vec<usize> = expected.into_iter().filter(|&i| i >= n / 2).collect();
+            assert_eq!(found(n / 2..=n), later, "{start} {n}");
         }
-        let next: Vec<usize> = (0..12).map(|o| tokens.next_sentence_start(o)).collect();
+        let next: Vec<usize> = (0..12).map(|o| tokens.beginning(o)).collect();
         assert_eq!(next, [0, 5, 5, 5, 5, 5, 8, 8, 8, 0, 0, 5]);
     }
 
@@ -298,7 +276,7 @@ mod tests {
         let text: String = bundled.files().iter().map(|f| format!("{}\n\n", f.text())).collect();
         assert_eq!(byte_level().decode(tokens.ids()).unwrap(), text);
         // Prose has a sentence every 10 to 40 words.
-        let per_start = bundled.words() / tokens.sentence_starts.len();
+        let per_start = bundled.words() / sentences(&tokens).len();
         assert!((10..40).contains(&per_start), "{per_start}");
     }
 
@@ -319,20 +297,54 @@ mod tests {
         let decoded = byte_level().decode(tokens.ids()).unwrap();
         assert!(decoded == format!("{}\n\n", long.trim()), "the pieces do not join");
         // Two sentences per repetition; the end may count as one more.
-        let sentences = 2 * long.len() / sentence.len();
-        let found = tokens.sentence_starts.len();
-        assert!((sentences..=sentences + 1).contains(&found), "{found} of {sentences}");
+        let all = 2 * long.len() / sentence.len();
+        let found = sentences(&tokens).len();
+        assert!((all..=all + 1).contains(&found), "{found} of {all}");
         // No whitespace at all: one piece.
         assert_eq!(pieces(&"é".repeat(PIECE_BYTES), PIECE_BYTES).count(), 1);
     }
 
+    /// What stands behind each border of one kind, up to the next.
+    fn cut(t: &Tokenizer, h: &HaystackTokens, kind: BorderKind) -> Vec<String> {
+        let ends = h.borders[kind as usize].iter().skip(1).map(|b| b.token).chain([h.ids().len()]);
+        let begins = h.borders[kind as usize].iter().map(|b| b.token);
+        begins.zip(ends).map(|(b, e)| t.decode(&h.ids()[b..e]).unwrap()).collect()
+    }
+
     #[test]
-    fn ends_of_sentences() {
-        for yes in ["a.", "a!", "a?", "a.\"", "a?')", "a.”", "a...", "(a.)]"] {
-            assert!(ends_sentence(yes), "{yes}");
-        }
-        for no in ["", "a", "a,", "a:\"", "\"", ")", "a. b"] {
-            assert!(!ends_sentence(no), "{no}");
-        }
+    fn chinese_sentences_begin_without_whitespace() {
+        let t = byte_level();
+        let h = haystack(&["春天来了。他说：「去吧！」夏天呢？3.5 米。"]).tokenise(t).unwrap();
+        let found = cut(t, &h, BorderKind::Sentence);
+        assert_eq!(found[..3], ["春天来了。", "他说：「去吧！」", "夏天呢？"]);
+        assert!(found[3].starts_with("3.5 米。"), "{found:?}");
+        assert_eq!(sentences(&h)[1].gap, Gap::None);
+    }
+
+    #[test]
+    fn lines_and_words_are_borders_where_there_are_no_sentences() {
+        let t = llama2();
+        let h = haystack(&["the wall\nthe boat of\n\nthe wall"]).tokenise(t).unwrap();
+        assert_eq!(sentences(&h), [Border { token: 0, gap: Gap::Before }]);
+        let lines = cut(t, &h, BorderKind::Line);
+        assert_eq!(lines.iter().map(|l| l.trim()).collect::<Vec<_>>(), ["the boat of", "the wall"]);
+        assert!(h.borders[BorderKind::Line as usize].iter().all(|b| b.gap == Gap::Before));
+        let words = cut(t, &h, BorderKind::Word);
+        assert_eq!(words.len(), 4, "{words:?}");
+        assert!(words[0].starts_with("wall") && words[2].starts_with("of"), "{words:?}");
+    }
+
+    #[test]
+    fn a_prompt_begins_at_the_next_border_or_where_it_was_asked_to() {
+        let words = "boat wall and the of ".repeat(40);
+        let h = haystack(&[&words]).tokenise(llama2()).unwrap();
+        // Words are tokens: it begins where it was asked to, unless the text soon begins anew.
+        assert_eq!(h.beginning(0), 0);
+        assert_eq!(h.beginning(100), 100);
+        assert_eq!(h.beginning(h.ids().len() - NEAR_START), 0);
+        // One word without end: no border at all.
+        let h = haystack(&[&"boat".repeat(400)]).tokenise(llama2()).unwrap();
+        assert!(h.ids().len() > 2 * NEAR_START);
+        assert_eq!(h.beginning(7), 7);
     }
 }

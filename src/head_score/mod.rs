@@ -20,6 +20,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::heads::HeadMatrix;
+use crate::system::text::utf8_text;
 
 /// The values of one score, for every head one per accepted probe.
 ///
@@ -98,14 +99,8 @@ impl HeadScoreFile {
         let bytes = std::fs::read(path).map_err(|e| {
             Error::data("a head_score file cannot be read").at(path.display()).got(e)
         })?;
-        let text = std::str::from_utf8(&bytes).map_err(|e| {
-            Error::data("a head_score file is not UTF-8").at(format!(
-                "{}: byte {}",
-                path.display(),
-                e.valid_up_to()
-            ))
-        })?;
-        parse::parse(text, &path.display().to_string(), expected)
+        let place = path.display().to_string();
+        parse::parse(&utf8_text(&bytes, &place)?, &place, expected)
     }
 
     /// Number of layers, `L`.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::system::text::without_bom;
 
 /// Where the sidecar of the scores in `path` is: `x_heads.json` → `x_heads.meta.json`.
 pub fn path_of(path: &Path) -> PathBuf {
@@ -55,7 +56,7 @@ pub fn kv_heads(
             return Ok(None);
         }
     };
-    let model = match serde_json::from_slice::<Sidecar>(&bytes) {
+    let model = match serde_json::from_slice::<Sidecar>(without_bom(&bytes)) {
         Ok(sidecar) => sidecar.model,
         Err(_) if force => {
             notes.push(format!("{} cannot be read and is left out", beside.display()));
@@ -88,7 +89,7 @@ pub fn kv_heads(
 /// The hash of the weights that a head_score file was made with, where the file beside it says so.
 pub fn model_sha256(path: &Path) -> Option<String> {
     let bytes = std::fs::read(path_of(path)).ok()?;
-    let sidecar: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    let sidecar: serde_json::Value = serde_json::from_slice(without_bom(&bytes)).ok()?;
     sidecar["model"]["sha256"].as_str().map(str::to_owned)
 }
 
@@ -96,7 +97,8 @@ pub fn model_sha256(path: &Path) -> Option<String> {
 /// none where it does not.
 pub fn needles(path: &Path) -> HashSet<String> {
     let bytes = std::fs::read(path_of(path)).unwrap_or_default();
-    let sidecar: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let sidecar: serde_json::Value =
+        serde_json::from_slice(without_bom(&bytes)).unwrap_or_default();
     let list = sidecar["needles"]["needles"].as_array().cloned().unwrap_or_default();
     list.iter().filter_map(|needle| needle["sha256"].as_str().map(str::to_owned)).collect()
 }

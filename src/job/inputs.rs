@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::lengths::check_lengths;
 use super::source::{ProbeSource, ProbeTexts};
 use crate::chat::Chat;
 use crate::config::{ModelChoice, ProbeConfig};
@@ -16,6 +17,19 @@ use crate::tokenizer::Tokenizer;
 
 /// Percentage of an embedding's rows that a tokenizer of the same model has ids for, at least.
 const FEWEST_IDS: usize = 90;
+
+/// What is known of a model without its tokenizer, which may take seconds to read, and weights.
+#[derive(Debug, Clone)]
+pub struct ModelShape {
+    /// Its name in file names: the last part of its path.
+    pub name: String,
+    /// Its folder; `None` for the embedded model.
+    pub dir: Option<PathBuf>,
+    /// What it is on the hub, if it is from there.
+    pub hub: Option<Origin>,
+    /// Its shape.
+    pub config: ModelConfig,
+}
 
 /// A model without its weights.
 pub struct ModelFiles {
@@ -57,13 +71,17 @@ impl Inputs {
         self.chat.as_ref().map_or(self.model.tokenizer.bos(), |chat| chat.bos)
     }
 
-    /// Reads texts first, then what the gate needs, then the model: of several mistakes the
-    /// cheapest is told.
+    /// Reads texts first, then what the gate needs, then the model, its configuration before its
+    /// tokenizer: of several mistakes the cheapest is told.
     ///
     /// # Errors
     /// [`Error::Data`] for haystack and texts, [`Error::Model`] for the model and for that of the
-    /// gate.
-    pub fn load(config: &ProbeConfig, source: &dyn ProbeSource) -> Result<Self> {
+    /// gate, [`Error::Usage`] for lengths that the model is not made for.
+    pub fn load(
+        config: &ProbeConfig,
+        source: &dyn ProbeSource,
+        shape: impl FnOnce() -> Result<ModelShape>,
+    ) -> Result<Self> {
         let haystack = config.haystack()?;
         let probes = source.read(config)?;
         let gate = config.gate.open()?;
@@ -71,25 +89,26 @@ impl Inputs {
             // Fails where no answer could pass, before any is generated.
             gate.check(&Expected::from(text)).map_err(|e| e.at(text.place()))?;
         }
-        let model = ModelFiles::open(&config.model)?;
+        let shape = shape()?;
+        check_lengths(config, &shape, config.max_new_tokens.least())?;
+        let model = shape.files()?;
         let chat = model.chat(config)?;
         Ok(Self { haystack, probes, gate, chat, model })
     }
 }
 
-impl ModelFiles {
-    /// Reads configuration and tokenizer.
+impl ModelShape {
+    /// Reads the configuration.
     ///
     /// # Errors
     /// [`Error::Model`] naming the file.
     pub fn open(choice: &ModelChoice) -> Result<Self> {
-        let files = match choice {
+        Ok(match choice {
             ModelChoice::NeedleLlama => Self {
                 name: embedded::NAME.to_owned(),
                 dir: None,
                 hub: None,
                 config: embedded::needle_llama_config()?,
-                tokenizer: embedded::needle_llama_tokenizer()?,
             },
             ModelChoice::Dir(dir) => {
                 if !dir.is_dir() {
@@ -102,23 +121,40 @@ impl ModelFiles {
             }
             ModelChoice::Hub(model) => {
                 let Snapshot { dir, origin } = hub::fetch(model)?;
-                let files = Self::in_folder(&dir, dir.clone(), model.id.name())?;
-                Self { hub: Some(origin), ..files }
+                let shape = Self::in_folder(&dir, dir.clone(), model.id.name())?;
+                Self { hub: Some(origin), ..shape }
             }
-        };
-        files.tokenizer.check_against(files.config.vocab)?;
-        Ok(files)
+        })
     }
 
     /// Reads what is in `dir`, which is recorded as `full`.
     fn in_folder(dir: &Path, full: PathBuf, name: &str) -> Result<Self> {
-        Ok(Self {
-            name: file_name_part(name),
-            dir: Some(full),
-            hub: None,
-            config: ModelConfig::from_dir(dir)?,
-            tokenizer: Tokenizer::from_file(&dir.join("tokenizer.json"))?,
-        })
+        let config = ModelConfig::from_dir(dir)?;
+        Ok(Self { name: file_name_part(name), dir: Some(full), hub: None, config })
+    }
+
+    /// Reads the tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Model`] naming the file.
+    pub fn files(self) -> Result<ModelFiles> {
+        let Self { name, dir, hub, config } = self;
+        let mut tokenizer = match &dir {
+            None => embedded::needle_llama_tokenizer()?,
+            Some(dir) => Tokenizer::from_file(&dir.join("tokenizer.json"))?,
+        };
+        tokenizer.keep_from_text(&config.eos)?;
+        Ok(ModelFiles { name, dir, hub, config, tokenizer })
+    }
+}
+
+impl ModelFiles {
+    /// Reads configuration and tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Model`] naming the file.
+    pub fn open(choice: &ModelChoice) -> Result<Self> {
+        ModelShape::open(choice)?.files()
     }
 
     /// Its chat template, if `config` allows one.
@@ -129,16 +165,31 @@ impl ModelFiles {
         Chat::open(config.chat, &config.chat_options, self.dir.as_deref(), &self.tokenizer)
     }
 
-    /// What is odd about a tokenizer that has far fewer ids than the embedding has rows. Padding
-    /// makes a difference of some percent; more, and it may be another model's tokenizer.
+    /// What is odd about a tokenizer that has more ids than the embedding has rows, such as one
+    /// that was added for padding, or far fewer. Padding of the embedding makes a difference of
+    /// some percent; more, and it may be another model's tokenizer.
     pub fn tokenizer_warning(&self) -> Option<String> {
         let (ids, rows) = (self.tokenizer.vocab_size(), self.config.vocab);
+        if ids > rows {
+            return Some(format!(
+                "the tokenizer has {ids} ids and the embedding {rows} rows: a prompt with an id from \
+                 {rows} on is refused"
+            ));
+        }
         (ids.saturating_mul(100) < rows.saturating_mul(FEWEST_IDS)).then(|| {
             format!(
                 "the tokenizer has {ids} ids and the embedding {rows} rows: does tokenizer.json \
                  belong to this checkpoint?"
             )
         })
+    }
+
+    /// As [`check_ids`], for prompts of this model.
+    ///
+    /// # Errors
+    /// As [`check_ids`].
+    pub fn check_ids(&self, ids: &[u32]) -> Result<()> {
+        check_ids(ids, self.config.vocab)
     }
 
     /// Reads the weights.
@@ -150,6 +201,21 @@ impl ModelFiles {
             None => embedded::needle_llama(compute),
             Some(dir) => Llama::from_dir(dir, compute),
         }
+    }
+}
+
+/// Refuses a prompt with an id for which an embedding of `rows` rows has none: the tokenizer has more
+/// ids than that, and the text spells one of them.
+///
+/// # Errors
+/// [`Error::Model`] naming the id.
+pub(crate) fn check_ids(ids: &[u32], rows: usize) -> Result<()> {
+    match ids.iter().position(|&id| id as usize >= rows) {
+        None => Ok(()),
+        Some(at) => Err(Error::model("a prompt has a token that the model does not know")
+            .got(format!("id {} (token {at})", ids[at]))
+            .expected(format!("ids below {rows} (vocab_size in config.json)"))
+            .advice("the tokenizer.json of this checkpoint, or a text without that token")),
     }
 }
 
@@ -206,6 +272,23 @@ mod tests {
         files.config.vocab = ids * 10 / 9 + 1;
         let told = files.tokenizer_warning().unwrap();
         assert!(told.contains(&format!("{ids} ids")), "{told}");
+    }
+
+    #[test]
+    fn an_id_without_a_row_is_told_and_refused_where_a_prompt_has_it() {
+        let mut files = ModelFiles::open(&ModelChoice::NeedleLlama).unwrap();
+        let ids = files.tokenizer.vocab_size();
+        files.config.vocab = ids;
+        assert_eq!(files.tokenizer_warning(), None);
+        assert!(files.check_ids(&[0, ids as u32 - 1]).is_ok());
+        files.config.vocab = ids - 1;
+        let told = files.tokenizer_warning().unwrap();
+        assert!(told.contains(&format!("{ids} ids and the embedding {}", ids - 1)), "{told}");
+        let e = files.check_ids(&[0, ids as u32 - 1]).unwrap_err();
+        assert_eq!(e.exit_code(), 4);
+        for part in [format!("id {} (token 1)", ids - 1), format!("ids below {}", ids - 1)] {
+            assert!(e.to_string().contains(&part), "{e}");
+        }
     }
 
     #[test]

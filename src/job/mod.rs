@@ -1,7 +1,9 @@
 //! [`Job`]: the plan and all that its prompts are made of. Nothing here needs the weights.
 
 mod inputs;
+mod lengths;
 mod memory;
+mod placing;
 mod provenance;
 mod session;
 mod source;
@@ -10,9 +12,12 @@ mod tokenised;
 #[cfg(test)]
 mod message_tests;
 
-pub use inputs::{Inputs, ModelFiles};
+pub(crate) use inputs::check_ids;
+pub use inputs::{Inputs, ModelFiles, ModelShape};
+pub(crate) use lengths::context_lengths;
 pub use memory::MemoryEstimate;
 pub(crate) use memory::{check as check_memory, further_bytes};
+pub use placing::{FarFromDepth, Placing};
 pub(crate) use provenance::{
     ChatMeta, HaystackMeta, ModelMeta, Provenance, TokenizerMeta, text_sha256,
 };
@@ -21,7 +26,7 @@ pub use source::{ProbeSource, ProbeTexts, RowsFile, TextsOrigin};
 
 use std::ops::Range;
 
-use crate::config::{Lengths, MaxNewTokens, ProbeConfig};
+use crate::config::{MaxNewTokens, ProbeConfig};
 use crate::error::{Error, Result};
 use crate::needle::ProbeText;
 use crate::plan::{Plan, Probe};
@@ -88,7 +93,10 @@ pub struct Job {
     pub context_lengths: Vec<usize>,
     /// Ids that end an answer, ascending.
     pub stop_ids: Vec<u32>,
-    /// What is left out, and why.
+    /// How many places of the grid have prompts of their own, and how near needles stand to where
+    /// they were asked to be.
+    pub placing: Placing,
+    /// What is left out or falls together, and why.
     pub notes: Vec<String>,
     around: Around,
     needles: Vec<TokenisedText>,
@@ -96,11 +104,13 @@ pub struct Job {
 }
 
 impl Job {
-    /// Plans the probes of `config` and checks that each can be run.
+    /// Plans the probes of `config` and puts each prompt together once: those that are the same are
+    /// one probe.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a context too short for a needle or too long for the model, and the
-    /// errors of [`Plan::new`] and of the tokenizer.
+    /// [`Error::Usage`] for a context too short for a needle or too long for the model,
+    /// [`Error::Model`] for a prompt with an id that the model has not, and the errors of
+    /// [`Plan::new`] and of the tokenizer.
     pub fn new(config: &ProbeConfig, inputs: &Inputs, spans: NeedleSpans) -> Result<Self> {
         let tokenizer = &inputs.model.tokenizer;
         let around = Around { bos: inputs.bos(), haystack: inputs.haystack.tokenise(tokenizer)? };
@@ -122,7 +132,7 @@ impl Job {
             rounded.dedup();
             let rows: Vec<(usize, usize)> =
                 chosen.into_iter().map(|row| (row, lengths[row])).collect();
-            (Plan::of_contexts(&common, texts, &rows)?, rounded)
+            (Plan::of_contexts(&common, texts, &rows), rounded)
         } else {
             let lengths = context_lengths(config, &inputs.model, longest_answer)?;
             let plan = match inputs.probes.have_depths() {
@@ -137,7 +147,15 @@ impl Job {
         }
         let stop_ids = config.stop.ids(&inputs.model.config.eos, tokenizer);
         let span_rule = config.span_rule;
-        Ok(Self { plan, context_lengths, stop_ids, notes, around, needles, span_rule })
+        let prompt = |probe: &Probe| {
+            let prompt = needles[probe.needle].prompt(probe, &around)?;
+            let refused = |e: Error| e.at(format!("needle {}", texts[probe.needle].id()));
+            inputs.model.check_ids(&prompt.ids).map_err(refused)?;
+            Ok(prompt)
+        };
+        let (plan, placing) = placing::place(plan, prompt)?;
+        notes.extend(placing.notes());
+        Ok(Self { plan, context_lengths, stop_ids, placing, notes, around, needles, span_rule })
     }
 
     /// The prompt of one probe.
@@ -175,6 +193,12 @@ impl Job {
             longest_prompt: lengths().max().unwrap_or(0),
             longest_answer: self.needles.iter().map(|n| n.max_new_tokens).max().unwrap_or(0),
         }
+    }
+
+    /// The name of the shortest probe, the first of equal ones.
+    pub fn shortest_probe(&self) -> String {
+        let shortest = self.plan.probes.iter().min_by_key(|p| p.context_length);
+        shortest.map(|probe| probe.id.to_string()).unwrap_or_default()
     }
 
     /// Tokens of the haystack, before it repeats.
@@ -289,59 +313,18 @@ fn fingerprint(config: &ProbeConfig, inputs: &Inputs) -> String {
     files.chain(others).chain(spaces).chain(prompts).chain(chat).collect::<Vec<_>>().join("\n")
 }
 
-/// The lengths to run: those asked for, or of the default ones those that the model is made for.
+/// Refuses a window that leaves nothing to choose from of the shortest prompt, that of `row`.
 ///
 /// # Errors
-/// [`Error::Usage`] for one that leaves no room for `longest_answer` tokens.
-pub(crate) fn context_lengths(
-    config: &ProbeConfig,
-    model: &ModelFiles,
-    longest_answer: usize,
-) -> Result<Vec<usize>> {
-    let positions = model.config.max_positions;
-    let fits = |length: usize| {
-        config.allow_extrapolation || length.saturating_add(longest_answer) <= positions
-    };
-    match &config.lengths {
-        Lengths::Asked(lengths) => match lengths.iter().rev().find(|&&length| !fits(length)) {
-            None => Ok(lengths.clone()),
-            Some(length) => Err(Error::usage("the context is longer than the model is made for")
-                .at(format!("context length {length}"))
-                .got(format!("{length} tokens of prompt and up to {longest_answer} of answer"))
-                .expected(format!(
-                    "at most max_position_embeddings = {positions} of {}",
-                    model.name
-                ))
-                .advice(format!(
-                    "lengths up to {}, or --allow-extrapolation",
-                    positions.saturating_sub(longest_answer)
-                ))),
-        },
-        Lengths::Default(lengths) => {
-            let kept: Vec<usize> = lengths.iter().copied().filter(|&l| fits(l)).collect();
-            match (kept.is_empty(), positions.saturating_sub(longest_answer)) {
-                (false, _) => Ok(kept),
-                (true, 0) => Err(Error::usage("the model has no room for a prompt")
-                    .at("--max-new-tokens")
-                    .got(longest_answer)
-                    .expected(format!("less than max_position_embeddings = {positions}"))),
-                (true, most) => Ok(vec![most]),
-            }
-        }
-    }
-}
-
-/// Refuses a window that leaves nothing of the shortest prompt to choose from.
-///
-/// # Errors
-/// [`Error::Usage`] with both numbers.
-pub(crate) fn check_window(extent: Extent, window_tokens: usize) -> Result<()> {
+/// [`Error::Usage`] with both numbers and the row.
+pub(crate) fn check_window(extent: Extent, row: &str, window_tokens: usize) -> Result<()> {
     let shortest = extent.shortest_prompt;
     match window_tokens < shortest {
         true => Ok(()),
         false => Err(Error::usage("the window leaves no token to choose")
-            .at("--window-size")
+            .at(format!("--window-size, and {row}"))
             .got(window_tokens)
-            .expected(format!("less than {shortest}, the length of the shortest prompt"))),
+            .expected(format!("less than {shortest}, the length of the shortest prompt"))
+            .advice("a smaller --window-size, or longer prompts")),
     }
 }

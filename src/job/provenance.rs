@@ -10,7 +10,7 @@ use crate::config::{MaxNewTokens, ProbeConfig};
 use crate::gate::semantic::EmbeddingIdentity;
 use crate::haystack::Haystack;
 use crate::hub::Origin;
-use crate::job::Job;
+use crate::job::{Job, Placing};
 use crate::model::Llama;
 use crate::needle::ProbeText;
 use crate::system::digest::hex;
@@ -113,6 +113,8 @@ struct GridMeta<'a> {
     depths: &'a [f64],
     repeats: u32,
     seed: u64,
+    #[serde(flatten)]
+    placing: Placing,
 }
 
 #[derive(Debug, Serialize)]
@@ -205,6 +207,7 @@ impl<'a> Provenance<'a> {
                 depths: if inputs.probes.have_depths() { &config.depths } else { &[] },
                 repeats: config.repeats,
                 seed: config.seed,
+                placing: job.placing,
             },
             prompt: PromptMeta {
                 template: config.template.text(),

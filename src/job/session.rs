@@ -1,9 +1,11 @@
 //! [`Session`]: how every command opens what it works with. What the user should know about device,
 //! texts, model or weights is told here, so that no command can forget it.
 
+use std::cell::OnceCell;
 use std::path::Path;
 
-use super::inputs::{Inputs, ModelFiles};
+use super::inputs::{Inputs, ModelFiles, ModelShape};
+use super::lengths::check_lengths;
 use super::{Job, NeedleSpans, ProbeSource};
 use crate::config::{ComputeConfig, ModelChoice, ProbeConfig};
 use crate::error::Result;
@@ -17,6 +19,8 @@ pub struct Session<'a> {
     pub compute: Compute,
     /// Whom to tell.
     pub reporter: &'a Reporter,
+    /// What was found for the model chosen, which may be on the hub.
+    shape: OnceCell<(ModelChoice, ModelShape)>,
 }
 
 /// Opens the device of `config`, after the `notes` on the command's own options.
@@ -31,18 +35,48 @@ pub fn open<'a>(
     notes.iter().for_each(|text| reporter.note(text));
     let compute = config.open()?;
     compute.note.iter().for_each(|text| reporter.note(text));
-    Ok(Session { compute, reporter })
+    Ok(Session::new(compute, reporter))
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    /// On a device that is open.
+    pub fn new(compute: Compute, reporter: &'a Reporter) -> Self {
+        Self { compute, reporter, shape: OnceCell::new() }
+    }
+
+    /// What the model's configuration says; looked up once.
+    ///
+    /// # Errors
+    /// As [`ModelShape::open`].
+    pub fn shape(&self, choice: &ModelChoice) -> Result<ModelShape> {
+        match self.shape.get() {
+            Some((found, shape)) if found == choice => Ok(shape.clone()),
+            _ => {
+                let shape = ModelShape::open(choice)?;
+                self.shape.get_or_init(|| (choice.clone(), shape.clone()));
+                Ok(shape)
+            }
+        }
+    }
+
     /// The model without its weights.
     ///
     /// # Errors
     /// As [`ModelFiles::open`].
     pub fn model(&self, choice: &ModelChoice) -> Result<ModelFiles> {
-        let files = ModelFiles::open(choice)?;
+        let files = self.shape(choice)?.files()?;
         self.tell_model(&files);
         Ok(files)
+    }
+
+    /// The same for prompts that are made to the lengths of `config`.
+    ///
+    /// # Errors
+    /// As [`ModelFiles::open`]; [`crate::Error::Usage`] for a length asked for that the model is
+    /// not made for.
+    pub fn model_for_lengths(&self, config: &ProbeConfig) -> Result<ModelFiles> {
+        check_lengths(config, &self.shape(&config.model)?, 1)?;
+        self.model(&config.model)
     }
 
     /// The haystack that `config` names.
@@ -60,7 +94,7 @@ impl Session<'_> {
     /// # Errors
     /// As [`Inputs::load`].
     pub fn inputs(&self, config: &ProbeConfig, source: &dyn ProbeSource) -> Result<Inputs> {
-        let inputs = Inputs::load(config, source)?;
+        let inputs = Inputs::load(config, source, || self.shape(&config.model))?;
         self.notes(&inputs.probes.notes);
         self.tell_haystack(&inputs.haystack);
         self.tell_model(&inputs.model);
@@ -119,5 +153,12 @@ impl Session<'_> {
 
     fn tell_model(&self, files: &ModelFiles) {
         files.tokenizer_warning().iter().for_each(|text| self.reporter.warning(text));
+        let (assumed, family) = (&files.config.assumed, files.config.family.name());
+        if !assumed.is_empty() {
+            let assumed = assumed.join(", ");
+            self.reporter.note(&format!(
+                "config.json does not say everything; as transformers does for {family}: {assumed}"
+            ));
+        }
     }
 }

@@ -98,8 +98,7 @@ impl TokenisedText {
         inputs: &Inputs,
     ) -> Result<()> {
         let tokens = &around.haystack;
-        let starts =
-            probes.map(|probe| tokens.next_sentence_start(probe.offset(tokens.ids().len())));
+        let starts = probes.map(|probe| tokens.beginning(probe.offset(tokens.ids().len())));
         match &mut self.hidden {
             Hidden::Sentence { opening: Opening { lead, heads }, .. }
             | Hidden::Facts(_, _, Opening { lead, heads }) => {

@@ -17,6 +17,7 @@
 //! words, so that they say nothing about meaning: a wrong number or a missing "not" costs one word.
 
 pub mod babilong;
+pub mod choice;
 pub mod classification;
 pub mod code_sim;
 mod difflib;

@@ -28,8 +28,8 @@ use crate::system::digest::hex;
 /// All tensors of a checkpoint, read one at a time.
 pub struct Checkpoint {
     shards: Arc<Vec<WeightsFile>>,
-    /// Tensor name → shard.
-    index: BTreeMap<String, usize>,
+    /// Tensors by the names that [`layout`] has for them.
+    index: BTreeMap<String, Stored>,
     used: BTreeSet<String>,
     compute: Compute,
     /// Whether matrices may stay in the type that they were saved in.
@@ -38,6 +38,14 @@ pub struct Checkpoint {
     layers: usize,
     /// What tensor shapes are checked against, for messages.
     config_place: String,
+}
+
+/// Where a tensor is.
+#[derive(Debug, Clone)]
+struct Stored {
+    shard: usize,
+    /// Its name there.
+    name: String,
 }
 
 impl Checkpoint {
@@ -75,18 +83,70 @@ impl Checkpoint {
     }
 
     fn new(shards: Vec<WeightsFile>, compute: &Compute, config_place: String) -> Result<Self> {
-        let mut index = BTreeMap::new();
+        let names = || shards.iter().flat_map(|shard| shard.metadata.tensors().into_keys());
+        // A decoder that was saved without its output layer (`AutoModel`) has names of its own.
+        let bare = !names().any(|name| name.starts_with(layout::PREFIX));
+        let mut index: BTreeMap<String, Stored> = BTreeMap::new();
         for (i, shard) in shards.iter().enumerate() {
             for name in shard.metadata.tensors().into_keys() {
-                if let Some(other) = index.insert(name.clone(), i) {
+                let known = match bare && !name.starts_with(layout::OUTPUT) {
+                    true => format!("{}{name}", layout::PREFIX),
+                    false => name.clone(),
+                };
+                if let Some(other) = index.insert(known, Stored { shard: i, name: name.clone() }) {
                     return Err(Error::model(format!("tensor {name} is stored twice"))
-                        .at(format!("{} and {}", shards[other].place, shard.place)));
+                        .at(format!("{} and {}", shards[other.shard].place, shard.place)));
                 }
             }
         }
         let (shards, used) = (Arc::new(shards), BTreeSet::new());
         let compute = compute.clone();
         Ok(Self { shards, index, used, compute, as_saved: true, layers: 0, config_place })
+    }
+
+    /// `config` with the output layer that the checkpoint really has, and what is odd about that.
+    /// As in transformers 5: a model that says `tie_word_embeddings` and also holds an output layer
+    /// has one of its own if the two differ; if it holds nothing but that, it is the embedding,
+    /// too.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the two have to be compared and cannot be read.
+    pub fn output_layer(&mut self, config: ModelConfig) -> Result<(ModelConfig, Option<String>)> {
+        let output = format!("{}.weight", layout::OUTPUT);
+        if !config.tied {
+            return Ok((config, None));
+        }
+        let [embedded, own] =
+            [layout::EMBEDDING, &output].map(|name| self.index.get(name).cloned());
+        match (embedded, own) {
+            (None, Some(own)) => {
+                self.index.remove(&output);
+                self.index.insert(layout::EMBEDDING.to_owned(), own);
+                Ok((config, None))
+            }
+            (Some(embedded), Some(own)) => {
+                if self.values(&embedded)? == self.values(&own)? {
+                    self.used.insert(output);
+                    return Ok((config, None));
+                }
+                let warning = format!(
+                    "tie_word_embeddings is true and the checkpoint has another output layer than \
+                     its embedding: {} is used, as transformers 5 does; say \
+                     \"tie_word_embeddings\": false in {}",
+                    own.name, self.config_place
+                );
+                Ok((ModelConfig { tied: false, ..config }, Some(warning)))
+            }
+            (_, None) => Ok((config, None)),
+        }
+    }
+
+    fn values(&self, stored: &Stored) -> Result<Values> {
+        let shard = &self.shards[stored.shard];
+        match shard.metadata.info(&stored.name) {
+            Some(info) => shard.values(&stored.name, info),
+            None => Err(Error::bug(format!("tensor {} has no header entry", stored.name))),
+        }
     }
 
     /// Checks names and shapes of all tensors against `config` before any is read, and notes how
@@ -118,12 +178,12 @@ impl Checkpoint {
                 .at(self.place())
                 .got(present)
                 .expected(format!("also {listed}{more}, from {}", self.config_place))
-                .advice("take config.json and all weights from the same download"));
+                .advice(same_download(config)));
         }
         for (name, sizes) in expected {
-            let Some((place, info)) = self.index.get(&name).and_then(|shard| {
-                let shard = &self.shards[*shard];
-                Some((&shard.place, shard.metadata.info(&name)?))
+            let Some((place, info)) = self.index.get(&name).and_then(|stored| {
+                let shard = &self.shards[stored.shard];
+                Some((&shard.place, shard.metadata.info(&stored.name)?))
             }) else {
                 continue;
             };
@@ -138,7 +198,7 @@ impl Checkpoint {
                         self.config_place,
                         sources.join(", ")
                     ))
-                    .advice("take config.json and the weights from the same download"));
+                    .advice(same_download(config)));
             }
         }
         Ok(())
@@ -161,8 +221,8 @@ impl Checkpoint {
     /// Names of the tensors that no layer asked for.
     pub fn unused(&self) -> Vec<&str> {
         let old = |name: &str| name.ends_with("rotary_emb.inv_freq");
-        let names = self.index.keys().map(String::as_str);
-        names.filter(|name| !self.used.contains(*name) && !old(name)).collect()
+        let unused = self.index.iter().filter(|(known, _)| !self.used.contains(*known));
+        unused.map(|(_, stored)| stored.name.as_str()).filter(|name| !old(name)).collect()
     }
 
     fn tensor<const D: usize>(
@@ -171,13 +231,13 @@ impl Checkpoint {
         shape: [usize; D],
         transpose: bool,
     ) -> Result<TensorData> {
-        let Some(&shard) = self.index.get(name) else {
+        let Some(stored) = self.index.get(name) else {
             return Err(
                 Error::model(format!("the checkpoint lacks tensor {name}")).at(self.place())
             );
         };
-        let shard = &self.shards[shard];
-        let Some(info) = shard.metadata.info(name) else {
+        let shard = &self.shards[stored.shard];
+        let Some(info) = shard.metadata.info(&stored.name) else {
             return Err(Error::bug(format!("tensor {name} has no header entry")));
         };
         if info.shape != shape {
@@ -250,7 +310,8 @@ impl Checkpoint {
     }
 
     fn some_names(&self) -> String {
-        self.index.keys().take(3).cloned().collect::<Vec<_>>().join(", ")
+        let names = self.index.values().take(3).map(|stored| stored.name.as_str());
+        names.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -283,6 +344,18 @@ fn converted(data: TensorData, dtype: DType) -> TensorData {
     match values {
         Some(values) => TensorData::new(values, data.shape().clone()),
         None => data.convert_dtype(dtype),
+    }
+}
+
+/// What to do where names or shapes do not suit `config`.
+fn same_download(config: &ModelConfig) -> String {
+    let advice = "take config.json and all weights from the same download";
+    match config.assumed.is_empty() {
+        true => advice.to_owned(),
+        false => format!(
+            "{advice}; it does not say {}, which transformers assumes",
+            config.assumed.join(", ")
+        ),
     }
 }
 

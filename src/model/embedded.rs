@@ -51,7 +51,7 @@ mod tests {
     fn configuration_tokenizer_and_weights_belong_together() {
         let (config, tokenizer) =
             (needle_llama_config().unwrap(), needle_llama_tokenizer().unwrap());
-        tokenizer.check_against(config.vocab).unwrap();
+        assert!(tokenizer.vocab_size() <= config.vocab);
         let model = needle_llama(&Compute::cpu()).unwrap();
         assert_eq!(model.config(), &config);
         assert!(model.warnings().is_empty(), "{:?}", model.warnings());

@@ -51,6 +51,8 @@ impl Size {
     }
 }
 
+/// What all names but that of the output layer begin with.
+pub const PREFIX: &str = "model.";
 /// The embedding, `[V, hidden]`.
 pub const EMBEDDING: &str = "model.embed_tokens.weight";
 /// The norm behind the last layer, without `.weight`.

@@ -9,6 +9,7 @@ use safetensors::tensor::Dtype;
 
 use super::weights_file::WeightsFile;
 use crate::error::{Error, Result};
+use crate::system::text::without_bom;
 
 /// The files of weights in `dir`, with their headers.
 pub(super) fn opened(dir: &Path) -> Result<Vec<WeightsFile>> {
@@ -55,8 +56,8 @@ fn shard_files(dir: &Path, index: &Path) -> Result<Vec<PathBuf>> {
 /// [`Error::Model`] at `place`.
 pub(crate) fn shard_names(text: &[u8], place: &str) -> Result<Vec<String>> {
     let wrong = |what: &str| Error::model(what.to_owned()).at(place);
-    let json: serde_json::Value =
-        serde_json::from_slice(text).map_err(|e| wrong("the index is not JSON").got(e))?;
+    let json: serde_json::Value = serde_json::from_slice(without_bom(text))
+        .map_err(|e| wrong("the index is not JSON").got(e))?;
     let map = json.get("weight_map").and_then(|m| m.as_object());
     let map = map.ok_or_else(|| wrong("the index has no weight_map").expected("an object"))?;
     let mut names = BTreeSet::new();
@@ -64,7 +65,7 @@ pub(crate) fn shard_names(text: &[u8], place: &str) -> Result<Vec<String>> {
         let name = file.as_str().ok_or_else(|| {
             wrong("a shard has no file name").at(format!("{place}: weight_map.{tensor}")).got(file)
         })?;
-        names.insert(name);
+        names.insert(name.trim_start_matches("./"));
     }
     if names.is_empty() {
         return Err(wrong("the index names no file").expected("at least one shard"));
@@ -126,7 +127,7 @@ mod tests {
 
     #[test]
     fn every_shard_is_named_once() {
-        let index = br#"{"weight_map": {"a": "2.safetensors", "b": "1.safetensors", "c": "2.safetensors"}}"#;
+        let index = br#"{"weight_map": {"a": "2.safetensors", "b": "./1.safetensors", "c": "./2.safetensors"}}"#;
         assert_eq!(shard_names(index, "i").unwrap(), ["1.safetensors", "2.safetensors"]);
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, json_kind};
-use crate::haystack::utf8_text;
+use crate::system::text::utf8_text;
 use crate::tokenizer::{Encoded, Lead, Message, Tokenizer};
 
 mod probe_text;
@@ -49,6 +49,13 @@ pub enum Placement {
     Line,
     /// After the full stop of another sentence.
     Sentence,
+    /// After another sentence, without whitespace between the two, as Chinese is written.
+    Joined,
+}
+
+impl Placement {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Start, Self::Line, Self::Sentence, Self::Joined];
 }
 
 /// The tokens of a needle in one placement.
@@ -67,6 +74,7 @@ pub struct NeedleTokens {
     start: Placed,
     line: Placed,
     sentence: Placed,
+    joined: Placed,
 }
 
 /// A needle in one placement.
@@ -93,6 +101,7 @@ impl NeedleTokens {
             Placement::Start => &self.start,
             Placement::Line => &self.line,
             Placement::Sentence => &self.sentence,
+            Placement::Joined => &self.joined,
         }
     }
 }
@@ -132,7 +141,7 @@ impl Needle {
             let place = file.display().to_string();
             let bytes = std::fs::read(&file).map_err(|e| unreadable(&file, e))?;
             let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-            parse_lines(utf8_text(&bytes, &place)?, &place, &stem, &mut needles)?;
+            parse_lines(&utf8_text(&bytes, &place)?, &place, &stem, &mut needles)?;
         }
         if needles.is_empty() {
             return Err(empty("only blank lines"));
@@ -150,6 +159,7 @@ impl Needle {
             start: self.placed("", |text| lead.first(tokenizer, text))?,
             line: self.placed("", after("\n\n"))?,
             sentence: self.placed(" ", after("."))?,
+            joined: self.placed("", after("。"))?,
         })
     }
 

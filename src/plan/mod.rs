@@ -15,8 +15,10 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::needle::ProbeText;
 
+mod distinct;
 mod grid;
 
+pub use distinct::{Placed, Twin};
 pub use grid::{
     Grid, MOST_TOKENS, check_tokens, default_depths, even_lengths, parse_depths, parse_lengths,
 };
@@ -81,6 +83,8 @@ pub struct Probe {
     pub repeat: u32,
     /// Decides where in the haystack the probe begins; 0 for its beginning.
     pub seed: u64,
+    /// The other places of the grid whose prompt is the same.
+    pub twins: Vec<Twin>,
 }
 
 impl Probe {
@@ -102,7 +106,8 @@ impl Probe {
 /// All probes of a run, in the order needle, context length, depth, repeat.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// The probes; `probes[i].index == i`, and no two have the same id.
+    /// The probes; `probes[i].index == i`, no two have the same id, and after [`Plan::distinct`] no
+    /// two of one needle the same prompt.
     pub probes: Vec<Probe>,
 }
 
@@ -149,22 +154,31 @@ impl Plan {
         )
     }
 
-    /// Every one of `rows`, `(index of the needle, tokens of its prompt)`, once.
-    ///
-    /// # Errors
-    /// [`Error::Data`] if two rows are the same.
-    pub fn of_contexts(
-        inputs: &str,
-        needles: &[ProbeText],
-        rows: &[(usize, usize)],
-    ) -> Result<Self> {
-        let probe = |(index, &(needle, context_length)): (usize, &(usize, usize))| {
+    /// Every one of `rows`, `(index of the needle, tokens of its prompt)`, once; a row that is
+    /// there again is a twin of the first.
+    pub fn of_contexts(inputs: &str, needles: &[ProbeText], rows: &[(usize, usize)]) -> Self {
+        let (mut probes, mut first) = (Vec::<Probe>::new(), BTreeMap::new());
+        for &(needle, context_length) in rows {
             let id = probe_id(inputs, &needles[needle], context_length, None, 0);
-            Probe { index, id, needle, context_length, depth: None, repeat: 0, seed: 0 }
-        };
-        let probes: Vec<Probe> = rows.iter().enumerate().map(probe).collect();
-        unique(&probes, needles)?;
-        Ok(Self { probes })
+            let index = *first.entry(id).or_insert(probes.len());
+            match probes.get_mut(index) {
+                Some(probe) => {
+                    let repeat = probe.twins.len() as u32 + 1;
+                    probe.twins.push(Twin { depth: None, repeat });
+                }
+                None => probes.push(Probe {
+                    index,
+                    id,
+                    needle,
+                    context_length,
+                    depth: None,
+                    repeat: 0,
+                    seed: 0,
+                    twins: Vec::new(),
+                }),
+            }
+        }
+        Self { probes }
     }
 }
 
@@ -219,6 +233,7 @@ impl Sides<'_> {
                             depth,
                             repeat,
                             seed,
+                            twins: Vec::new(),
                         });
                     }
                 }

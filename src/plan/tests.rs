@@ -147,3 +147,12 @@ fn the_same_needle_under_two_ids_is_refused() {
     assert_eq!(e.exit_code(), 3);
     assert!(e.to_string().contains("needles a and b"), "{e}");
 }
+
+#[test]
+fn a_row_that_is_there_twice_is_one_probe() {
+    let rows = [needle("a", "one"), needle("b", "two"), needle("c", "one")];
+    let plan = Plan::of_contexts("in", &rows, &[(0, 64), (1, 80), (2, 64)]);
+    let found: Vec<_> = plan.probes.iter().map(|p| (p.index, p.needle, p.twins.len())).collect();
+    assert_eq!(found, [(0, 0, 1), (1, 1, 0)]);
+    assert_eq!(plan.places(), 3);
+}

@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::haystack::{HaystackTokens, Heads, SentenceStart};
+use crate::haystack::{Border, BorderKind, Gap, HaystackTokens, Heads};
 use crate::needle::{NeedleTokens, PlacedNeedle, Placement};
 use crate::tokenizer::{Lead, Tokenizer};
 
@@ -155,6 +155,12 @@ pub struct PromptParts<'a> {
     pub last: Option<&'a PlacedNeedle>,
 }
 
+/// Tokens within which a border is near a place in `m` tokens of haystack: a long sentence, or a
+/// hundredth of the haystack, where that is more.
+fn near_tokens(m: usize) -> usize {
+    (m / 100).max(64)
+}
+
 /// Where the needle goes: after `before` tokens of haystack.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
@@ -168,22 +174,19 @@ impl PromptParts<'_> {
     /// The smallest context length that has room for BOS, prefix, needle, question part and one
     /// token of haystack at any depth.
     pub fn smallest_context_length(&self) -> usize {
-        let needle = [Placement::Start, Placement::Line, Placement::Sentence]
-            .map(|p| self.needle.placed(p).ids.len() + self.blank_line(p))
-            .into_iter()
-            .max()
-            .unwrap_or(0);
-        self.around() + needle + 1
+        let needle = Placement::ALL.map(|p| self.needle.placed(p).ids.len() + self.blank_line(p));
+        self.around() + needle.into_iter().max().unwrap_or(0) + 1
     }
 
     /// The prompt of `context_length` tokens with the needle at `depth` (0 to 1).
     ///
-    /// The haystack begins with the first sentence at or after token `offset` of its stream. At
-    /// depth 0 the needle is the first thing after BOS and prefix, at depth 1 the last before the
-    /// question part; in between it stands at the sentence border nearest to `depth · m` (`m`
-    /// tokens of haystack; of two as near, the earlier). If no sentence begins within these `m`
-    /// tokens, it stands exactly there, inside a sentence. Where the needle is put before a word
-    /// without a space, a blank line follows it and counts as haystack.
+    /// The haystack begins where [`HaystackTokens::beginning`] says for `offset`. At depth 0 the
+    /// needle is the first thing after BOS and prefix, at depth 1 the last before the question
+    /// part; in between it stands at the border between two sentences that is nearest to `depth ·
+    /// m` (`m` tokens of haystack; of two as near, the earlier). Where none is [near](near_tokens),
+    /// it stands between two lines, or else two words, and exactly at its depth where none of these
+    /// is near either. Where the needle is put before a word without a space, a blank line follows
+    /// it and counts as haystack.
     ///
     /// # Errors
     /// [`Error::Usage`] if `context_length` is below [`PromptParts::smallest_context_length`], or
@@ -206,7 +209,7 @@ impl PromptParts<'_> {
                 .got(depth)
                 .expected("a number from 0 (start) to 1 (end)"));
         }
-        let start = self.haystack.next_sentence_start(offset);
+        let start = self.haystack.beginning(offset);
         if let (Some(last), true) = (self.last, depth == 1.0) {
             return self.assemble_at_the_end(context_length, start, last);
         }
@@ -284,34 +287,49 @@ impl PromptParts<'_> {
     /// Chooses where the needle goes in the haystack that begins at token `start`.
     fn slot(&self, context_length: usize, depth: f64, start: usize) -> Slot {
         let m = self.region(context_length, Placement::Sentence);
-        let at_border = |s: SentenceStart| match (s.token, s.spaced) {
-            (0, spaced) => Slot { before: 0, placement: Placement::Start, blank_line: !spaced },
-            (before, true) => Slot { before, placement: Placement::Sentence, blank_line: false },
-            (before, false) => Slot { before, placement: Placement::Line, blank_line: true },
+        let first = Placement::Start;
+        let borders_in = |kind, range| self.heads.borders_in(self.haystack, kind, start, range);
+        let at_border = |b: Border| match (b.token, b.gap) {
+            (0, gap) => Slot { before: 0, placement: first, blank_line: gap == Gap::Before },
+            (before, Gap::Own) => {
+                Slot { before, placement: Placement::Sentence, blank_line: false }
+            }
+            (before, Gap::Before) => Slot { before, placement: Placement::Line, blank_line: true },
+            (before, Gap::None) => Slot { before, placement: Placement::Joined, blank_line: false },
         };
         let exactly = |before| Slot { before, placement: Placement::Sentence, blank_line: false };
         if depth == 1.0 {
             return exactly(m);
+        }
+        let exact = (depth * m as f64).round() as usize;
+        if exact == 0 {
+            let kinds = BorderKind::ALL.into_iter();
+            let border = kinds.flat_map(|kind| borders_in(kind, 0..=0)).next();
+            let blank_line = border.is_some_and(|b| b.gap == Gap::Before);
+            return Slot { before: 0, placement: first, blank_line };
         }
         // `m` differs by a token or two between the placements, hence the check of each.
         let fits = |slot: &Slot| {
             let blank_line = if slot.blank_line { self.blank_line(slot.placement) } else { 0 };
             slot.before + blank_line <= self.region(context_length, slot.placement)
         };
-        let starts = || self.heads.sentence_starts_in(self.haystack, start, m);
-        let borders = || starts().map(at_border).filter(fits);
-        let inside = borders().any(|s| (1..m).contains(&s.before));
-        let exact = (depth * m as f64).round() as usize;
-        if !inside && exact > 0 {
-            return exactly(exact);
-        }
         let distance = |s: &Slot| {
             let m = self.region(context_length, s.placement) as f64;
             (s.before as f64 - depth * m).abs()
         };
+        let near = near_tokens(m);
+        let window = exact.saturating_sub(near)..=(exact + near).min(m);
         // `min_by` keeps the first of equals: the earlier border.
-        let nearest = borders().min_by(|a, b| distance(a).total_cmp(&distance(b)));
-        nearest.unwrap_or_else(|| exactly(exact))
+        let nearest = |kind| {
+            let borders = borders_in(kind, window.clone());
+            borders.map(at_border).filter(fits).min_by(|a, b| distance(a).total_cmp(&distance(b)))
+        };
+        let mut kinds = BorderKind::ALL.into_iter().filter(|kind| match kind {
+            // Both ends of the haystack are borders of sentences, but not of any use alone.
+            BorderKind::Sentence => self.heads.has_sentences(self.haystack, start, m),
+            BorderKind::Line | BorderKind::Word => true,
+        });
+        kinds.find_map(nearest).unwrap_or_else(|| exactly(exact))
     }
 
     /// The invariants of [`Prompt`], on what came out.

@@ -1,7 +1,8 @@
 //! Reason in a haystack: the facts of a story, scattered over the haystack in their order.
 //!
 //! ```text
-//! [BOS] prefix haystack fact haystack fact fact haystack question part      T = context_length tokens
+//! [BOS] prefix haystack fact haystack fact fact haystack question part      T = context_length
+//! tokens
 //! ```
 //!
 //! BABILong (Kuratov et al. 2024, arXiv 2406.10149) strews the facts of a bAbI story among the
@@ -10,9 +11,9 @@
 
 use std::ops::Range;
 
-use super::Prompt;
+use super::{Prompt, near_tokens};
 use crate::error::{Error, Result};
-use crate::haystack::{HaystackTokens, Heads};
+use crate::haystack::{BorderKind, Gap, HaystackTokens, Heads};
 
 /// The parts of a story's prompt, all in the ids of one tokenizer.
 #[derive(Debug, Clone, Copy)]
@@ -43,11 +44,11 @@ impl ScatteredParts<'_> {
     /// The prompt of `context_length` tokens whose fact `i` stands near depth `depths[i]` of the
     /// haystack.
     ///
-    /// The haystack begins with the first sentence at or after token `offset` of its stream. A
-    /// fact stands at the nearest border between two sentences of one paragraph, or at the
-    /// haystack's end; several facts at one border follow each other. Where there is no such
-    /// border, a fact stands exactly at its depth, inside a sentence. The story's order is kept:
-    /// `depths` ascend.
+    /// The haystack begins where [`HaystackTokens::beginning`] says for `offset`. A fact stands at
+    /// the nearest border between two sentences of one paragraph, or at the haystack's end; several
+    /// facts at one border follow each other. Where no such border is [near](near_tokens), a fact
+    /// stands between two words, and exactly at its depth where no word is near either. The story's
+    /// order is kept: `depths` ascend.
     ///
     /// # Errors
     /// [`Error::Usage`] if `context_length` is below
@@ -68,7 +69,7 @@ impl ScatteredParts<'_> {
             return Err(Error::bug("the depths of a story's facts are wrong")
                 .got(format!("{depths:?} for {} facts", self.facts.len())));
         }
-        let start = self.haystack.next_sentence_start(offset);
+        let start = self.haystack.beginning(offset);
         let m = context_length - self.around();
         let (haystack, haystack_cycles) = self.heads.take(self.haystack, start, m);
         let before = self.places(start, m, depths);
@@ -109,30 +110,32 @@ impl ScatteredParts<'_> {
         self.bos.as_slice().len() + self.prefix.len() + facts + self.question.len()
     }
 
-    /// How many of the `m` tokens of haystack from `start` on stand before each fact.
+    /// How many of the `m` tokens of haystack from `start` on stand before each fact; ascending, as
+    /// `depths` are.
     fn places(&self, start: usize, m: usize, depths: &[f64]) -> Vec<usize> {
-        // Only where the next sentence brings its own space: a fact does too, so that neither
-        // paragraphs nor words run together.
-        let inside = |token: &usize| (1..m).contains(token);
-        let starts = self.heads.sentence_starts_in(self.haystack, start, m).filter(|s| s.spaced);
-        let mut borders: Vec<usize> = starts.map(|s| s.token).filter(inside).collect();
-        let exact = borders.is_empty();
-        borders.push(m);
-        depths
-            .iter()
-            .map(|depth| {
-                let wanted = depth * m as f64;
-                if exact {
-                    return (wanted.round() as usize).max(1);
-                }
-                let right =
-                    borders.partition_point(|&b| (b as f64) < wanted).min(borders.len() - 1);
-                let left = right.saturating_sub(1);
-                let distance = |i: usize| (borders[i] as f64 - wanted).abs();
+        let (near, sentences) = (near_tokens(m), self.heads.has_sentences(self.haystack, start, m));
+        let place = |depth: &f64| {
+            let wanted = depth * m as f64;
+            let exact = (wanted.round() as usize).max(1);
+            let window = exact.saturating_sub(near).max(1)..=(exact + near).min(m - 1);
+            let nearest = |kind| {
+                // Only where the next sentence brings its own space, or has none: a fact brings
+                // one, so that neither paragraphs nor words run together.
+                let borders = self.heads.borders_in(self.haystack, kind, start, window.clone());
+                let borders = borders.filter(|b| b.gap != Gap::Before).map(|b| b.token);
+                let ends = sentences && kind == BorderKind::Sentence && m - exact <= near;
+                let distance = |token: &usize| (*token as f64 - wanted).abs();
                 // Of two as near, the earlier.
-                borders[if distance(left) <= distance(right) { left } else { right }]
-            })
-            .collect()
+                borders.chain(ends.then_some(m)).min_by(|a, b| distance(a).total_cmp(&distance(b)))
+            };
+            [BorderKind::Sentence, BorderKind::Word].into_iter().find_map(nearest).unwrap_or(exact)
+        };
+        let mut places: Vec<usize> = depths.iter().map(place).collect();
+        // One fact may find a sentence where the one before found but a word.
+        for i in 1..places.len() {
+            places[i] = places[i].max(places[i - 1]);
+        }
+        places
     }
 
     /// The invariants of [`Prompt`], on what came out.
@@ -197,7 +200,7 @@ mod tests {
         let p = parts(&haystack, &facts);
         // 1 + 5 + 2 around; 17 tokens of haystack, where sentences begin at 5, 8, 11 and 14.
         let starts: Vec<usize> =
-            haystack.sentence_starts_in(0, 17).filter(|s| s.spaced).map(|s| s.token).collect();
+            haystack.borders_in(BorderKind::Sentence, 0, 1..=17).map(|b| b.token).collect();
         assert_eq!(starts, [5, 8, 11, 14, 17]);
         // 0.1 * 17 = 1.7 → 5; 0.4 * 17 = 6.8 → 8; 0.99 * 17 = 16.8 → the end, 17.
         let prompt = p.assemble(25, &[0.1, 0.4, 0.99], 0).unwrap();
@@ -227,13 +230,16 @@ mod tests {
     }
 
     #[test]
-    fn without_a_border_facts_stand_where_they_were_asked_to() {
+    fn without_a_sentence_facts_stand_between_words_or_where_they_were_asked_to() {
         let haystack = haystack();
         let facts = [vec![500], vec![600], vec![700]];
-        // 1 + 3 + 2 around; 4 tokens of haystack are inside the first sentence.
+        // 1 + 3 + 2 around; 4 tokens of haystack, T h e ▁wall, are inside the first sentence.
         let prompt = parts(&haystack, &facts).assemble(10, &[0.0, 0.5, 1.0], 0).unwrap();
         let h = haystack.take(0, 4).0;
-        assert_eq!(prompt.ids, [1, h[0], 500, h[1], 600, h[2], h[3], 700, 900, 901]);
+        assert_eq!(prompt.ids, [1, h[0], h[1], h[2], 500, 600, 700, h[3], 900, 901]);
+        // 3 tokens are inside the first word.
+        let prompt = parts(&haystack, &facts).assemble(9, &[0.0, 0.5, 1.0], 0).unwrap();
+        assert_eq!(prompt.ids, [1, h[0], 500, h[1], 600, h[2], 700, 900, 901]);
     }
 
     #[test]

@@ -8,5 +8,6 @@ pub mod panics;
 pub mod progress;
 pub mod reporter;
 pub mod terminal;
+pub mod text;
 
 pub use reporter::Reporter;

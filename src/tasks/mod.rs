@@ -34,7 +34,7 @@ pub use source::{
 };
 pub use task::{Case, Metric, Part, Task, mean_score};
 pub use text_inputs::{DataFile, TextInputs};
-pub use text_prompt::{Measured, TextPromptLimits, middle_truncate};
+pub use text_prompt::{Measured, PromptText, TextPromptLimits, middle_truncate};
 
 /// Every benchmark, in the order in which they are listed; the first is what is asked where nothing
 /// else is said.

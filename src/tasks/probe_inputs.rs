@@ -5,6 +5,7 @@ use super::{Case, Common, Part, Task, TaskInputs};
 use crate::config::ProbeConfig;
 use crate::error::Result;
 use crate::gate::{AnswerGate, Expected};
+use crate::generate::Stop;
 use crate::job::{Inputs, Job, ModelFiles, NeedleSpans, ProbeSource, Session};
 use crate::needle::ProbeText;
 
@@ -66,6 +67,11 @@ impl<'a> ProbeCases<'a> {
         self.job.plan.probes.len()
     }
 
+    /// The name of the shortest prompt, the first of equal ones.
+    pub fn shortest(&self) -> String {
+        self.job.shortest_probe()
+    }
+
     /// What a probe hides and asks for.
     pub fn text(&self, index: usize) -> &'a ProbeText {
         &self.texts[self.job.plan.probes[index].needle]
@@ -85,10 +91,10 @@ impl<'a> ProbeCases<'a> {
             group,
             part: by_length.then(|| Part::Tokens(self.job.length_group(probe.context_length))),
             prompt: prompt.ids,
-            depth: probe.depth,
+            depths: probe.depths().collect(),
             gold: self.text(index).answer().to_owned(),
             max_new_tokens: self.job.max_new_tokens(probe),
-            stop_ids: self.job.stop_ids.clone(),
+            stop: Stop::at(self.job.stop_ids.clone()),
         })
     }
 

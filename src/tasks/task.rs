@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::error::Result;
+use crate::generate::Stop;
 use crate::job::Extent;
 
 /// A number that a task gives every answer.
@@ -53,16 +54,17 @@ pub struct Case {
     pub part: Option<Part>,
     /// Token ids, `[T]`.
     pub prompt: Vec<u32>,
-    /// Where in the context the answer stands, 0 to 1, if there is one such place.
-    pub depth: Option<f64>,
+    /// The depths that were asked for and lead to this prompt, 0 to 1, the nearest first; none
+    /// where the answer does not stand at one place.
+    pub depths: Vec<f64>,
     /// The expected answer.
     pub gold: String,
     /// How often the haystack was used up for this prompt, from 1; 0 where there is none.
     pub haystack_cycles: usize,
     /// Most tokens of an answer.
     pub max_new_tokens: usize,
-    /// Ids that end an answer.
-    pub stop_ids: Vec<u32>,
+    /// Where an answer ends.
+    pub stop: Stop,
 }
 
 /// Prompts with a measure of their answers.
@@ -85,6 +87,9 @@ pub trait Task {
 
     /// Whether the groups are tasks or data sets, whose scores are reported one by one.
     fn has_reported_groups(&self) -> bool;
+
+    /// Where the shortest prompt is from: its row, or its name.
+    fn shortest(&self) -> String;
 
     /// What the user should know about the prompts.
     fn notes(&self) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! [`TextInputs`]: what tasks whose prompts are whole texts read before the weights.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -33,6 +33,10 @@ pub struct TextInputs {
     pub max_new_tokens: Option<usize>,
     /// How code is compared, if that plays a part.
     pub code_similarity: Option<&'static str>,
+    /// Data sets whose answers end at a line break, too.
+    pub line_break_ends: Vec<&'static str>,
+    /// Data sets whose answers do not begin with what ends them.
+    pub never_empty: Vec<&'static str>,
 }
 
 /// A file that was read.
@@ -58,6 +62,8 @@ impl TextInputs {
             samples: None,
             max_new_tokens: None,
             code_similarity: None,
+            line_break_ends: Vec::new(),
+            never_empty: Vec::new(),
         }
     }
 }
@@ -112,6 +118,12 @@ struct TextPromptMeta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     code_similarity: Option<&'static str>,
     stop: &'static str,
+    /// Data sets whose answers end at a line break, too.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    line_break_ends: &'a [&'static str],
+    /// Data sets whose first token is none of those that end an answer.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    never_empty: &'a [&'static str],
     eos_ids: &'a [u32],
     chunk_tokens: usize,
 }
@@ -137,6 +149,8 @@ impl<'a> TextProvenance<'a> {
                 max_new_tokens: texts.max_new_tokens,
                 code_similarity: texts.code_similarity,
                 stop: probes.stop.name(),
+                line_break_ends: &texts.line_break_ends,
+                never_empty: &texts.never_empty,
                 eos_ids: &model.config().eos,
                 chunk_tokens: probes.chunk_tokens(compute),
             },
@@ -154,6 +168,16 @@ pub(super) fn no_rows(path: &Path, which: &str) -> Error {
         .got(format!("no row {which}"))
         .expected("at least one")
         .advice("another name behind the colon of --task, or another --task-data")
+}
+
+/// What the user should know of `files` of a folder that are not read because their paths do not
+/// have the name that says what they are.
+pub(super) fn without_name(files: &[PathBuf], name: &str) -> Option<String> {
+    let first = files.first()?.display();
+    Some(match files.len() {
+        1 => format!("{first} is left out: its path has no name {name}"),
+        n => format!("{n} files are left out, such as {first}: their paths have no name {name}"),
+    })
 }
 
 /// What holds for prompts that are shortened: `asked` tokens, or as many as the model has room for
@@ -182,7 +206,12 @@ pub(super) fn limits(
             .advice("fewer tokens, or --allow-extrapolation"));
     }
     let stop_ids = probes.stop.ids(&model.config.eos, &model.tokenizer);
-    Ok(TextPromptLimits { max_prompt_tokens: most, stop_ids, chat: chat(probes, model)? })
+    Ok(TextPromptLimits {
+        vocab: model.config.vocab,
+        max_prompt_tokens: most,
+        stop_ids,
+        chat: chat(probes, model)?,
+    })
 }
 
 /// What makes prompts chat messages, and whether all of them are.

@@ -120,12 +120,8 @@ impl Tokenizer {
 
     /// Whether a special token would be read from `text` as markup.
     pub fn spells_special(&self, text: &str) -> bool {
-        let specials = self.specials.get_or_init(|| {
-            let added = self.inner.get_added_tokens_decoder();
-            let specials = added.into_values().filter(|t| t.special && !t.content.is_empty());
-            specials.map(|token| token.content).collect()
-        });
-        specials.iter().any(|special| text.contains(special.as_str()))
+        let mut specials = self.special.values().filter(|special| !special.is_empty());
+        specials.any(|special| text.contains(special.as_str()))
     }
 }
 

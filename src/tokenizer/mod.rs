@@ -4,7 +4,7 @@
 //! text that merely looks like a special token (`<s>` in a haystack) is encoded as ordinary text.
 //! Spans come from the byte offsets of one encoding; token sequences are never searched for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -12,6 +12,7 @@ use tokenizers::PostProcessorWrapper;
 
 use crate::error::{Error, Result};
 use crate::system::digest::sha256;
+use crate::system::text::without_bom;
 
 mod llama_class;
 mod message;
@@ -37,11 +38,11 @@ pub struct Tokenizer {
     bos: Option<u32>,
     max_id: u32,
     sha256: String,
+    /// Special tokens: id → text.
+    special: BTreeMap<u32, String>,
     newline_ids: OnceLock<BTreeSet<u32>>,
     /// The same, with special tokens read from text.
     markup: OnceLock<tokenizers::Tokenizer>,
-    /// How special tokens are spelled.
-    specials: OnceLock<Vec<String>>,
     /// Where spaces go, if that is not as the file has it.
     spaces: Option<&'static str>,
 }
@@ -76,7 +77,7 @@ impl Tokenizer {
                 .expected("a tokenizer.json in Hugging Face's format")
                 .advice("save it again with `AutoTokenizer.save_pretrained`")
         };
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes)
+        let mut inner = tokenizers::Tokenizer::from_bytes(without_bom(bytes))
             .map_err(|e| bad("this is not a tokenizer", e.to_string()))?;
         // Left by some training runs; a silently truncated haystack would not be noticed.
         inner
@@ -101,8 +102,34 @@ impl Tokenizer {
 
         let sha256 = sha256(bytes);
         let (newline_ids, markup) = (OnceLock::new(), OnceLock::new());
-        let specials = OnceLock::new();
-        Ok(Self { inner, bos, max_id, sha256, newline_ids, markup, specials, spaces: None })
+        let special = BTreeMap::new();
+        let mut tokenizer =
+            Self { inner, bos, max_id, sha256, special, newline_ids, markup, spaces: None };
+        // A file that does not call its own BOS special calls nothing so.
+        let added = tokenizer.inner.get_added_tokens_decoder();
+        let flagged = bos.and_then(|bos| added.get(&bos)).is_none_or(|token| token.special);
+        let unflagged = added.keys().copied().filter(|_| !flagged).collect::<Vec<_>>();
+        tokenizer.keep_from_text(&unflagged).map_err(|e| e.at(place))?;
+        Ok(tokenizer)
+    }
+
+    /// Makes special tokens of those of `ids` that the file added and did not flag so: text that
+    /// spells them is text.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the tokenizer refuses it.
+    pub fn keep_from_text(&mut self, ids: &[u32]) -> Result<()> {
+        let added = self.inner.get_added_tokens_decoder();
+        let unflagged = ids.iter().filter_map(|id| added.get(id)).filter(|token| !token.special);
+        let flagged = unflagged.map(|token| token.clone().special(true)).collect::<Vec<_>>();
+        self.inner.add_special_tokens(flagged).map_err(|e| {
+            Error::model("a token of the tokenizer cannot be made a special one").got(e)
+        })?;
+        let added = self.inner.get_added_tokens_decoder();
+        let special = added.into_iter().filter(|(_, token)| token.special);
+        self.special = special.map(|(id, token)| (id, token.content)).collect();
+        self.markup = OnceLock::new();
+        Ok(())
     }
 
     /// The token ids of `text`, without special tokens.
@@ -118,7 +145,30 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn encode_with_offsets(&self, text: &str) -> Result<Encoded> {
-        encoded(&self.inner, text)
+        let encoded = encoded(&self.inner, text)?;
+        // Merges may lead to a special token, too, where all its parts are tokens.
+        let spells = |id: &u32, &(begin, end): &(usize, usize)| {
+            let own = self.special.get(id).filter(|own| own.chars().nth(1).is_some());
+            own.is_some_and(|own| text.get(begin..end) == Some(own.as_str()))
+        };
+        if !encoded.ids.iter().zip(&encoded.offsets).any(|(id, at)| spells(id, at)) {
+            return Ok(encoded);
+        }
+        let mut spelled = Encoded::default();
+        for (id, at) in encoded.ids.iter().zip(encoded.offsets) {
+            if !spells(id, &at) {
+                spelled.ids.push(*id);
+                spelled.offsets.push(at);
+                continue;
+            }
+            for (i, c) in text[at.0..at.1].char_indices() {
+                let of_char = self.encode_after(".", c.encode_utf8(&mut [0; 4]))?;
+                spelled.ids.extend(of_char.ids);
+                let begin = at.0 + i;
+                spelled.offsets.extend(of_char.offsets.iter().map(|o| (begin + o.0, begin + o.1)));
+            }
+        }
+        Ok(spelled)
     }
 
     /// The tokens that `text` has where it follows `anchor` in running text, offsets in `text`.
@@ -194,22 +244,6 @@ impl Tokenizer {
     /// SHA-256 of `tokenizer.json`, in hex.
     pub fn sha256(&self) -> &str {
         &self.sha256
-    }
-
-    /// Checks that every id has a row in an embedding of `vocab_rows` rows. Fewer ids than rows is
-    /// normal: embeddings are padded.
-    ///
-    /// # Errors
-    /// [`Error::Model`] if there are more ids than rows.
-    pub fn check_against(&self, vocab_rows: usize) -> Result<()> {
-        if self.vocab_size() <= vocab_rows {
-            return Ok(());
-        }
-        Err(Error::model("tokenizer has more ids than the embedding")
-            .at("tokenizer.json")
-            .got(format!("ids up to {}", self.max_id))
-            .expected(format!("ids below {vocab_rows} (vocab_size in config.json)"))
-            .advice("use the tokenizer.json that belongs to this checkpoint"))
     }
 }
 
@@ -295,6 +329,39 @@ mod tests {
         }
     }
 
+    /// A file may leave the flag out, and merges may lead to a special token.
+    #[test]
+    fn text_that_spells_a_special_token_is_text_whatever_the_file_says() {
+        let text = "a <s>b</s> <s> wall";
+        let spelled = llama2().encode_with_offsets(text).unwrap();
+        let mut json = samples::llama2_json();
+        for token in json["added_tokens"].as_array_mut().unwrap() {
+            token["special"] = false.into();
+        }
+        let unflagged = samples::load(&json).unwrap();
+        assert_eq!(unflagged.encode_with_offsets(text).unwrap(), spelled);
+        assert_eq!(unflagged.encode_markup("<s>").unwrap(), [1]);
+        assert_eq!(unflagged.decode(&[1]).unwrap(), "");
+
+        let mut json = samples::llama2_json();
+        let ids = json["model"]["vocab"].as_object().unwrap().len();
+        json["model"]["vocab"]["<s"] = ids.into();
+        let merges = json["model"]["merges"].as_array_mut().unwrap();
+        merges.extend([serde_json::json!(["<", "s"]), serde_json::json!(["<s", ">"])]);
+        let merging = samples::load(&json).unwrap();
+        assert_eq!(encoded(&merging.inner, "a <s>b").unwrap().ids.contains(&1), true);
+        let found = merging.encode_with_offsets("a <s>b").unwrap();
+        assert_eq!(found, llama2().encode_with_offsets("a <s>b").unwrap());
+
+        // An end-of-sequence token that the model names, and the file does not flag.
+        let mut json = samples::llama2_json();
+        json["added_tokens"][2]["special"] = false.into();
+        let mut trusting = samples::load(&json).unwrap();
+        assert!(trusting.encode(text).unwrap().contains(&2));
+        trusting.keep_from_text(&[2, 900]).unwrap();
+        assert_eq!(trusting.encode_with_offsets(text).unwrap(), spelled);
+    }
+
     #[test]
     fn truncation_and_padding_of_the_file_are_ignored() {
         let mut json = samples::byte_level_json();
@@ -365,18 +432,6 @@ mod tests {
         }
         let t = llama2();
         assert_eq!(t.newline_ids().iter().copied().collect::<Vec<_>>(), [3 + 10]);
-    }
-
-    #[test]
-    fn more_ids_than_embedding_rows_is_an_error() {
-        let t = llama2();
-        let n = t.vocab_size();
-        assert!(t.check_against(n).is_ok() && t.check_against(n + 64).is_ok());
-        let e = t.check_against(n - 1).unwrap_err();
-        assert_eq!(e.exit_code(), 4);
-        let text = e.to_string();
-        assert!(text.contains("tokenizer has more ids than the embedding"), "{text}");
-        assert!(text.contains(&format!("ids up to {}", n - 1)), "{text}");
     }
 
     #[test]

@@ -267,9 +267,9 @@ fn bad_checkpoints_are_exit_4_and_leave_no_scores() {
     let config = model.join("config.json");
     let good = fs::read_to_string(&config).unwrap();
     fs::write(&config, good.replace("hidden_size", "hidden_sice")).unwrap();
-    fails(&args, 4, &["config.json: hidden_size"]);
+    fails(&args, 4, &["hidden_size = 4096", "which transformers assumes"]);
     fs::write(&config, good.replace("\"vocab_size\": 2048", "\"vocab_size\": 100")).unwrap();
-    fails(&args, 4, &["more ids than the embedding"]);
+    fails(&args, 4, &["a token that the model does not know", "ids below 100"]);
     fs::write(&config, good).unwrap();
     fs::remove_file(model.join("tokenizer.json")).unwrap();
     fails(&args, 4, &["tokenizer.json"]);

@@ -13,6 +13,7 @@ mod claims;
 mod devices;
 mod dry_run;
 mod evaluate;
+mod foreign_files;
 #[cfg(feature = "hub")]
 mod hub;
 mod notes;

@@ -1,5 +1,6 @@
 //! `config.json` that is damaged, impossible or of a model that is not supported.
 
+use headprof::model::ModelConfig;
 use serde_json::{Value, json};
 
 use super::tiny::Tiny;
@@ -38,16 +39,81 @@ fn text_that_is_no_json_object_is_refused() {
 
 #[test]
 fn every_missing_key_is_named() {
-    for key in [
-        "model_type",
-        "num_hidden_layers",
-        "hidden_size",
-        "num_attention_heads",
-        "intermediate_size",
-        "vocab_size",
+    error_with(&[("model_type", Value::Null)], &["config.json: model_type", "lacks a key"]);
+    // Of the others transformers has defaults, which do not suit these weights.
+    for (key, assumed) in [
+        ("num_hidden_layers", "num_hidden_layers = 32"),
+        ("hidden_size", "hidden_size = 4096"),
+        ("num_attention_heads", "num_attention_heads = 32"),
+        ("intermediate_size", "intermediate_size = 11008"),
+        ("vocab_size", "vocab_size = 32000"),
     ] {
-        error_with(&[(key, Value::Null)], &[&format!("config.json: {key}"), "lacks a key"]);
+        error_with(&[(key, Value::Null)], &[assumed, "which transformers assumes"]);
     }
+}
+
+/// What transformers 5.24.0 has in `LlamaConfig()`, `MistralConfig()` and so on; there is nothing in
+/// the file but the family.
+#[test]
+fn absent_keys_are_what_transformers_takes_them_to_be() {
+    for (family, kv_heads, head_dim, ffn, vocab, positions, eos) in [
+        ("llama", 32, 128, 11_008, 32_000, 2048, vec![2]),
+        ("mistral", 8, 128, 14_336, 32_000, 131_072, vec![2]),
+        ("qwen2", 32, 128, 22_016, 151_936, 32_768, vec![]),
+        ("qwen3", 32, 128, 22_016, 151_936, 32_768, vec![]),
+    ] {
+        let config = json!({"model_type": family}).to_string();
+        let c = ModelConfig::parse(config.as_bytes(), None, "config.json").unwrap();
+        let sizes = (c.kv_heads, c.head_dim, c.intermediate, c.vocab, c.max_positions);
+        assert_eq!(sizes, (kv_heads, head_dim, ffn, vocab, positions), "{family}");
+        assert_eq!((c.layers, c.hidden, c.heads, c.rms_eps), (32, 4096, 32, 1e-6), "{family}");
+        assert_eq!((c.eos, c.tied, c.rope.theta), (eos, false, 10_000.0), "{family}");
+        assert!(c.assumed.contains(&format!("vocab_size = {vocab}")), "{:?}", c.assumed);
+        // A head dimension of its own has the last family alone.
+        let wide = json!({"model_type": family, "hidden_size": 2048}).to_string();
+        let c = ModelConfig::parse(wide.as_bytes(), None, "config.json").unwrap();
+        assert_eq!(c.head_dim, if family == "qwen3" { 128 } else { 64 }, "{family}");
+        // null is not absent.
+        let null = json!({"model_type": family, "num_key_value_heads": null, "eos_token_id": null});
+        let c = ModelConfig::parse(null.to_string().as_bytes(), None, "config.json").unwrap();
+        assert_eq!((c.kv_heads, c.eos), (32, vec![]), "{family}");
+    }
+}
+
+/// Their classes have no such biases, whatever the file says.
+#[test]
+fn keys_that_a_family_does_not_read_change_nothing() {
+    for (family, attention, mlp) in
+        [("llama", true, true), ("mistral", false, false), ("qwen3", true, false)]
+    {
+        let config = json!({"model_type": family, "attention_bias": true, "mlp_bias": true});
+        let c = ModelConfig::parse(config.to_string().as_bytes(), None, "config.json").unwrap();
+        assert_eq!(
+            (c.qkv_bias, c.output_bias, c.mlp_bias),
+            (attention, attention, mlp),
+            "{family}"
+        );
+    }
+}
+
+#[test]
+fn rope_that_is_said_twice_alike_is_read_once() {
+    let theta = json!({"rope_type": "default", "rope_theta": 500_000.0});
+    let scaled = json!({"rope_type": "linear", "factor": 2.0});
+    for (new, old) in [
+        (theta.clone(), theta.clone()),
+        (json!({"rope_type": "default"}), json!({"type": "default"})),
+        (json!({"rope_type": "linear", "factor": 2, "rope_theta": 10_000}), scaled.clone()),
+    ] {
+        let config = json!({"model_type": "llama", "rope_parameters": new, "rope_scaling": old});
+        ModelConfig::parse(config.to_string().as_bytes(), None, "config.json").unwrap();
+    }
+    // transformers 5 takes θ from beside `rope_scaling`, where it is 10000.
+    let named = ["rope_scaling", "twice", "rope_theta 10000", "500000"];
+    error_with(
+        &[("rope_parameters", theta), ("rope_scaling", json!({"rope_type": "default"}))],
+        &named,
+    );
 }
 
 #[test]
@@ -170,6 +236,12 @@ fn windows_that_make_no_sense_are_refused() {
         let changes = [&qwen[..], &[(key, value)]].concat();
         error_with(&changes, &[&format!("config.json: {key}")]);
     }
+    // A mistral has its window in every layer.
+    let kinds = json!(["full_attention", "sliding_attention"]);
+    error_with(
+        &[("model_type", json!("mistral")), ("layer_types", kinds)],
+        &["config.json: layer_types", "every layer of a mistral"],
+    );
 }
 
 #[test]

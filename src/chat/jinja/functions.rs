@@ -46,9 +46,7 @@ pub(super) fn add_to(env: &mut Environment) {
     let iterable = |value: &Value| {
         !matches!(value.kind(), ValueKind::Undefined | ValueKind::None) && value.try_iter().is_ok()
     };
-    env.add_test("iterable", move |value: &Value| {
-        value.is_undefined() || iterable(value)
-    });
+    env.add_test("iterable", move |value: &Value| value.is_undefined() || iterable(value));
     env.add_test("sequence", |value: &Value| {
         use ValueKind::{Map, Seq, String, Undefined};
         matches!(value.kind(), Map | Seq | String | Undefined)

@@ -1,7 +1,7 @@
 //! `tojson`, as transformers has it: Python's `json.dumps`, which does not escape for HTML.
 
-use minijinja::value::{Kwargs, ValueKind};
 use minijinja::Value;
+use minijinja::value::{Kwargs, ValueKind};
 
 use super::{Outcome, refused};
 
@@ -127,4 +127,3 @@ impl Json {
         out.push('"');
     }
 }
-

@@ -10,7 +10,12 @@ use super::{Outcome, refused};
 ///
 /// # Errors
 /// Where there is none, and where Python fails.
-pub(super) fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Outcome<Value> {
+pub(super) fn method(
+    state: &mut State,
+    value: &Value,
+    name: &str,
+    args: &[Value],
+) -> Outcome<Value> {
     let Some(text) = value.as_str() else {
         return unknown_method_callback(state, value, name, args);
     };
@@ -49,4 +54,3 @@ pub(super) fn method(state: &mut State, value: &Value, name: &str, args: &[Value
         _ => unknown_method_callback(state, value, name, args),
     }
 }
-

@@ -13,7 +13,7 @@ use crate::budget::lukv::{TABLE_ROWS, prune_table};
 use crate::budget::npy::npy;
 use crate::budget::{self, Allocator, Budget, BudgetOptions, Needs, Request, registry};
 use crate::cli::AllocateArgs;
-use crate::config::AtOption;
+use crate::config::{AtOption, Depth, Paths};
 use crate::error::{Error, Result};
 use crate::heads::Granularity;
 use crate::heads::HeadMatrix;
@@ -34,6 +34,11 @@ pub fn run(args: &AllocateArgs, reporter: &Reporter) -> Result<Allocation> {
     refuse_unusable(allocator, args)?;
     let options = options(allocator, args);
     options.check()?;
+    Paths::default()
+        .reads("--head-score", args.head_score.as_deref(), ("json", Depth::In))
+        .reads("--utility", args.utility.as_deref(), ("json", Depth::In))
+        .writes("--prune-table", args.prune_table.as_deref())
+        .check()?;
     args.out.as_deref().map_or(Ok(()), atomic::usable_folder)?;
     let inputs = AllocateInputs::read(allocator, args)?;
     inputs.notes.iter().for_each(|text| reporter.note(text));

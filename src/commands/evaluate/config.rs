@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::outputs;
 use super::setting::Setting;
 use crate::budget::BudgetOptions;
 use crate::cli::{EvaluateArgs, FormArg};
-use crate::config::{AtOption, ProbeConfig, Surroundings, batch, eviction_options};
+use crate::config::{AtOption, Depth, Paths, ProbeConfig, Surroundings, batch, eviction_options};
 use crate::error::{Error, Result};
 use crate::eviction::{self, Method};
 use crate::gate::GateKind;
@@ -60,6 +61,13 @@ impl EvaluateConfig {
             purpose: Purpose::Evaluate,
         })?;
         let (probes, notes) = ProbeConfig::new(&args.probes, task.answers(), compat, surroundings)?;
+        let paths = Paths::of_probes(&args.probes)
+            .and_of_task(&args.task)
+            .reads("--head-score", args.head_score.as_deref(), ("json", Depth::In))
+            .reads("--utility", args.utility.as_deref(), ("json", Depth::In))
+            .fills("--out", &args.out.join("plots"));
+        let files = outputs::FILES.iter().map(|name| args.out.join(name));
+        files.fold(paths, |all, file| all.writes("--out", Some(&file))).check()?;
         let budgets = budgets(&args.budgets)?;
         let budget = BudgetOptions {
             capacity_tokens: budgets[0],

@@ -10,11 +10,12 @@ use crate::error::{Error, Result};
 use crate::eviction::HeadEvidence;
 use crate::head_score::{HeadScoreFile, sidecar};
 use crate::heads::{CacheHeads, Granularity, HeadMatrix};
-use crate::job::text_sha256;
+use crate::job::{ModelShape, text_sha256};
+use crate::needle::ProbeText;
 use crate::system::digest;
-use crate::tasks::Common;
 
 /// Head scores and utility curves, where the user named such files.
+#[derive(Default)]
 pub(super) struct Evidence {
     scores: Option<HeadMatrix>,
     utility: Option<UtilityCurves>,
@@ -32,17 +33,41 @@ pub(super) struct EvidenceFile {
 }
 
 impl Evidence {
-    /// Reads what `config` names for a model with `heads`; warns of what does not suit `inputs`.
+    /// Reads what `config` names for a model of `shape`, which is asked for if there is anything;
+    /// warns of what does not suit it.
     ///
     /// # Errors
-    /// [`Error::Data`] naming the file.
-    pub fn read(config: &EvaluateConfig, inputs: Common, heads: &CacheHeads) -> Result<Self> {
+    /// [`Error::Data`] naming the file; those of `shape`.
+    pub fn read(
+        config: &EvaluateConfig,
+        shape: impl FnOnce() -> Result<ModelShape>,
+    ) -> Result<Self> {
+        if config.head_score.is_none() && config.utility.is_none() {
+            return Ok(Self::default());
+        }
+        let shape = &shape()?;
+        let heads = shape.config.cache_heads(config.granularity);
         Ok(Self {
-            scores: head_scores(config, inputs)?,
-            utility: utility(config, &inputs.model().name, heads)?,
+            scores: head_scores(config, shape)?,
+            utility: utility(config, &shape.name, &heads)?,
             head_score_file: EvidenceFile::of(&config.head_score),
             utility_file: EvidenceFile::of(&config.utility),
         })
+    }
+
+    /// Warns if the scores were made with needles that `texts` are evaluated with.
+    pub fn tell_seen(&self, config: &EvaluateConfig, texts: &[ProbeText]) {
+        let Some(path) = &config.head_score else { return };
+        let seen = sidecar::needles(path);
+        let evaluated = texts.iter().filter(|text| seen.contains(&text_sha256(text))).count();
+        if evaluated > 0 {
+            config.reporter.warning(&format!(
+                "{evaluated} of {} needles are those that the head scores were made with: methods \
+                 that follow the scores have seen them, the others have not. Better evaluate with \
+                 other --needles",
+                texts.len()
+            ));
+        }
     }
 
     /// What methods look at.
@@ -60,25 +85,13 @@ impl EvidenceFile {
 }
 
 /// The head scores of the file that `config` names.
-fn head_scores(config: &EvaluateConfig, inputs: Common) -> Result<Option<HeadMatrix>> {
+fn head_scores(config: &EvaluateConfig, shape: &ModelShape) -> Result<Option<HeadMatrix>> {
     let Some(path) = &config.head_score else { return Ok(None) };
-    let (model, texts) = (inputs.model(), inputs.probe_texts());
-    let shape = &model.config;
-    let read = HeadScoreFile::read(path, Some((shape.layers, shape.heads)))?;
+    let expected = (shape.config.layers, shape.config.heads);
+    let read = HeadScoreFile::read(path, Some(expected))?;
     let mut warnings: Vec<String> =
         read.warnings.iter().map(|text| format!("{}: {text}", path.display())).collect();
-    let expected = (shape.layers, shape.heads);
-    sidecar::kv_heads(path, expected, Some(&model.name), config.force, &mut warnings)?;
-    let seen = sidecar::needles(path);
-    let evaluated = texts.iter().filter(|text| seen.contains(&text_sha256(text))).count();
-    if evaluated > 0 {
-        warnings.push(format!(
-            "{evaluated} of {} needles are those that the head scores were made with: methods that \
-             follow the scores have seen them, the others have not. Better evaluate with other \
-             --needles",
-            texts.len()
-        ));
-    }
+    sidecar::kv_heads(path, expected, Some(&shape.name), config.force, &mut warnings)?;
     warnings.iter().for_each(|text| config.reporter.warning(text));
     let mean = read.file.mean();
     let advise = |e: Error| e.at(path.display()).advice("use the scores of another run");

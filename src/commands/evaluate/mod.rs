@@ -42,6 +42,7 @@ use crate::model::ModelConfig;
 use crate::system::interrupt::Interrupt;
 use crate::system::machine;
 use crate::system::terminal::wrapped;
+use crate::tasks::Task;
 
 /// What a comparison tells.
 #[derive(Debug, Serialize)]
@@ -119,15 +120,16 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
     let probes = &config.probes;
     let session = job::open(&probes.compute, &config.notes, &config.reporter)?;
     let out = outputs::EvaluateDir::prepare(&config.out, config.plots)?;
+    let evidence = Evidence::read(config, || session.shape(&probes.model))?;
     let inputs = config.task.load(probes, &session)?;
+    evidence.tell_seen(config, inputs.common().probe_texts());
     let files = inputs.common().model();
     let shape = &files.config;
     let heads = shape.cache_heads(config.granularity);
-    let evidence = Evidence::read(config, inputs.common(), &heads)?;
     let mut task = inputs.task()?;
     session.notes(&task.notes());
     session.tell_window(files, task.extent().longest_prompt);
-    check_window(task.extent(), config.settings[0].options.budget.window_tokens)?;
+    check_windows(config, task.as_ref())?;
     let extra = extra_bytes(shape, config);
     check_memory(probes, files, &session.compute, task.extent(), extra)?;
 
@@ -191,13 +193,14 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
 /// All that [`run`] refuses before it reads the weights, except for too little memory and the files
 /// to write.
 pub fn workload(config: &EvaluateConfig, session: &Session) -> Result<(ModelFiles, Workload)> {
+    let evidence = Evidence::read(config, || session.shape(&config.probes.model))?;
     let inputs = config.task.load(&config.probes, session)?;
+    evidence.tell_seen(config, inputs.common().probe_texts());
     let shape = &inputs.common().model().config;
-    Evidence::read(config, inputs.common(), &shape.cache_heads(config.granularity))?;
     let prompts = {
         let task = inputs.task()?;
         session.notes(&task.notes());
-        check_window(task.extent(), config.settings[0].options.budget.window_tokens)?;
+        check_windows(config, task.as_ref())?;
         let prompt = |index| {
             let case = task.case(index)?;
             let (tokens, new_tokens) = (case.prompt.len(), case.max_new_tokens);
@@ -216,6 +219,16 @@ pub fn workload(config: &EvaluateConfig, session: &Session) -> Result<(ModelFile
         followed: wanted.row_sums.contains(&QueryRows::All),
     };
     Ok((inputs.into_model(), work))
+}
+
+/// Refuses a window of a setting that chooses tokens, if it leaves nothing of a prompt to choose.
+/// FullKV has none.
+fn check_windows(config: &EvaluateConfig, task: &dyn Task) -> Result<()> {
+    let choosing = config.settings.iter().filter(|setting| setting.budget_tokens.is_some());
+    match choosing.map(|setting| setting.options.budget.window_tokens).max() {
+        Some(window) => check_window(task.extent(), &task.shortest(), window),
+        None => Ok(()),
+    }
 }
 
 /// Bytes per prompt token beside the model's own: statistics, and the compressed cache.

@@ -20,6 +20,13 @@ use crate::system::machine;
 use crate::system::terminal::json_line;
 use crate::tasks::{Common, Metric, Part, Task, TaskProvenance};
 
+const ANSWERS: &str = "answers.jsonl";
+const CSV: &str = "evaluate.csv";
+const MARKDOWN: &str = "evaluate.md";
+const JSON: &str = "evaluate.json";
+/// The files in the output folder, pictures left out.
+pub(super) const FILES: [&str; 4] = [ANSWERS, CSV, MARKDOWN, JSON];
+
 /// What a comparison was made of and what came out.
 pub(super) struct EvaluateRun<'a> {
     pub config: &'a EvaluateConfig,
@@ -116,6 +123,9 @@ struct AnswerLine<'a> {
     part: Option<Part>,
     prompt_tokens: usize,
     depth: Option<f64>,
+    /// Other depths that lead to the same prompt.
+    #[serde(skip_serializing_if = "<[f64]>::is_empty")]
+    same_prompt_depths: &'a [f64],
     method: &'static str,
     budget_tokens: Option<usize>,
     answer: &'a str,
@@ -152,6 +162,9 @@ struct FailedLine<'a> {
     part: Option<Part>,
     prompt_tokens: usize,
     depth: Option<f64>,
+    /// Other depths that lead to the same prompt.
+    #[serde(skip_serializing_if = "<[f64]>::is_empty")]
+    same_prompt_depths: &'a [f64],
     failed: &'a str,
 }
 
@@ -186,10 +199,10 @@ impl EvaluateDir {
         let mut json = serde_json::to_vec_pretty(&evaluation(made, seconds, peak_rss_bytes))
             .map_err(not_json)?;
         json.push(b'\n');
-        files.push((self.root.join("answers.jsonl"), answers(made)?));
-        files.push((self.root.join("evaluate.csv"), report::csv(made.rows).into_bytes()));
-        files.push((self.root.join("evaluate.md"), markdown(made).into_bytes()));
-        files.push((self.root.join("evaluate.json"), json));
+        files.push((self.root.join(ANSWERS), answers(made)?));
+        files.push((self.root.join(CSV), report::csv(made.rows).into_bytes()));
+        files.push((self.root.join(MARKDOWN), markdown(made).into_bytes()));
+        files.push((self.root.join(JSON), json));
         for (path, bytes) in &files {
             atomic::write(path, bytes)?;
         }
@@ -277,13 +290,24 @@ fn evaluation<'a>(
 fn answers(made: &EvaluateRun) -> Result<Vec<u8>> {
     let mut lines = Vec::new();
     for record in made.records {
-        let PromptRecord { id, group, part, prompt_tokens, depth, .. } = record;
-        let (part, prompt_tokens, depth) = (*part, *prompt_tokens, *depth);
+        let PromptRecord { id, group, part, prompt_tokens, depths, .. } = record;
+        let (part, prompt_tokens, depth) = (*part, *prompt_tokens, depths.first().copied());
+        let same_prompt_depths = depths.get(1..).unwrap_or_default();
         let outcomes = match &record.outcomes {
             Ok(outcomes) => outcomes,
             Err(failed) => {
-                let line = FailedLine { id, group, part, prompt_tokens, depth, failed };
-                push_line(&mut lines, &line)?;
+                push_line(
+                    &mut lines,
+                    &FailedLine {
+                        id,
+                        group,
+                        part,
+                        prompt_tokens,
+                        depth,
+                        same_prompt_depths,
+                        failed,
+                    },
+                )?;
                 continue;
             }
         };
@@ -295,6 +319,7 @@ fn answers(made: &EvaluateRun) -> Result<Vec<u8>> {
                 part,
                 prompt_tokens,
                 depth,
+                same_prompt_depths,
                 method: setting.method.name(),
                 budget_tokens: setting.budget_tokens,
                 answer: &outcome.answer,

@@ -11,7 +11,7 @@ use crate::plot::{
     DepthLengthCell, Line, LinePoint, LinesCaption, Panel, PanelsCaption, Picture, RowAxis, lines,
     panels,
 };
-use crate::tasks::Part;
+use crate::tasks::{Common, Part};
 
 /// Every picture with the stem of its file name.
 pub(super) fn draw(made: &EvaluateRun) -> Result<Vec<(String, Picture)>> {
@@ -55,7 +55,7 @@ fn maps(made: &EvaluateRun, budget: usize, settings: &[usize]) -> Result<Picture
         .iter()
         .map(|&i| format!("{} {:.2}", made.rows[i].method, made.rows[i].accuracy().mean))
         .collect();
-    let depths = made.records.iter().all(|r| r.depth.is_some());
+    let depths = made.records.iter().all(|r| !r.depths.is_empty());
     let groups = if depths { Vec::new() } else { groups(made.records) };
     let rows = match depths {
         true => RowAxis::Depths,
@@ -65,8 +65,12 @@ fn maps(made: &EvaluateRun, budget: usize, settings: &[usize]) -> Result<Picture
         settings.iter().map(|&i| cells(made, i, &groups)).collect();
     let list: Vec<Panel> =
         titles.iter().zip(&cells).map(|(title, cells)| Panel { title, cells }).collect();
-    let subtitle =
-        format!("{} · {} prompts", made.task.metrics()[0].title, made.rows[settings[0]].prompts);
+    let together = match made.inputs {
+        Common::Probes(_, job) => job.placing.caption(),
+        Common::Texts(_) => String::new(),
+    };
+    let prompts = made.rows[settings[0]].prompts;
+    let subtitle = format!("{} · {prompts} prompts{together}", made.task.metrics()[0].title);
     let title = format!(
         "{} at {budget} tokens per head — {}",
         made.config.task.info().name,
@@ -106,19 +110,22 @@ fn columns(records: &[PromptRecord]) -> Vec<usize> {
     }
 }
 
-/// The accuracy of one setting by depth, or by the place among `groups`, and length.
+/// The accuracy of one setting by depth, or by the place among `groups`, and length. A prompt
+/// counts at every depth that leads to it.
 fn cells(made: &EvaluateRun, setting: usize, groups: &[String]) -> Vec<DepthLengthCell> {
     let mut cells: Vec<(f64, usize, Vec<f64>)> = Vec::new();
     for (record, column) in made.records.iter().zip(columns(made.records)) {
         let group = groups.iter().position(|g| *g == record.group).unwrap_or(0) as f64;
-        let depth = if groups.is_empty() { record.depth.unwrap_or(0.0) } else { group };
-        let place = cells.iter().position(|c| c.0 == depth && c.1 == column);
-        let place = place.unwrap_or_else(|| {
-            cells.push((depth, column, Vec::new()));
-            cells.len() - 1
-        });
-        if let Ok(outcomes) = &record.outcomes {
-            cells[place].2.push(outcomes[setting].values[0]);
+        let rows = if groups.is_empty() { &record.depths[..] } else { &[group] };
+        for &row in rows {
+            let place = cells.iter().position(|c| c.0 == row && c.1 == column);
+            let place = place.unwrap_or_else(|| {
+                cells.push((row, column, Vec::new()));
+                cells.len() - 1
+            });
+            if let Ok(outcomes) = &record.outcomes {
+                cells[place].2.push(outcomes[setting].values[0]);
+            }
         }
     }
     let cell = |(depth, length, values): (f64, usize, Vec<f64>)| {

@@ -156,7 +156,7 @@ mod tests {
             group: "a".into(),
             part: None,
             prompt_tokens: 100,
-            depth: Some(0.5),
+            depths: vec![0.5],
             gold: "g".into(),
             prefill_secs: 3.0,
             kv_bytes_peak: 0,

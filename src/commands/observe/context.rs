@@ -5,7 +5,8 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::haystack::{Haystack, pieces, utf8_text};
+use crate::haystack::{Haystack, pieces};
+use crate::system::text::utf8_text;
 use crate::tokenizer::Tokenizer;
 
 /// Of a file no more is read than this for each token wanted; far more than tokens have on average.
@@ -32,7 +33,7 @@ pub fn context(tokenizer: &Tokenizer, path: Option<&Path>, most: usize) -> Resul
             let place = path.display().to_string();
             let bytes = beginning(path, wanted.saturating_mul(BYTES_PER_TOKEN))?;
             let text = utf8_text(&bytes, &place)?;
-            for piece in pieces(text, PIECE_BYTES) {
+            for piece in pieces(&text, PIECE_BYTES) {
                 // What stands before a later piece is a word; any will do.
                 let anchor = if piece.start == 0 { "" } else { "." };
                 ids.extend(tokenizer.encode_after(anchor, &text[piece])?.ids);

@@ -48,10 +48,16 @@ pub fn run(config: &ObserveConfig) -> Result<Observed> {
     atomic::usable_folder(&config.out)?;
     config.head.map_or(Ok(()), |_| atomic::usable_folder(&plots))?;
     atomic::usable_folder(&tables)?;
+    let shape = session.shape(&config.model)?.config;
+    config.check_head(&shape)?;
+    if let (Some(length), None) = (config.length, &config.context) {
+        // The essays are repeated; another text may be shorter.
+        config.check_tokens(length, &shape)?;
+    }
     let files = session.model(&config.model)?;
     let shape = &files.config;
-    config.check_head(shape)?;
     let ids = context(&files.tokenizer, config.context.as_deref(), config.most_tokens(shape))?;
+    files.check_ids(&ids)?;
     config.check_tokens(ids.len(), shape)?;
     session.tell_window(&files, ids.len());
     check_memory(shape, &session.compute, ids.len())?;

@@ -129,6 +129,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::generate::Stop;
     use crate::model::Compute;
     use crate::model::embedded::needle_llama;
     use crate::system::panics::caught;
@@ -169,7 +170,7 @@ mod tests {
         };
         let mut answering = Answering {
             model: &model,
-            settings: Settings { stop: vec![], thinking: None, chunk: 64, top_k: 5 },
+            settings: Settings { stop: Stop::default(), chunk: 64, top_k: 5 },
             caches: ProbeCaches::new(&model, 60),
             batch: 3,
             proceed: &proceed,

@@ -16,6 +16,9 @@ use crate::score::registry;
 use crate::system::atomic;
 use crate::tasks::BenchmarkInfo;
 
+/// One line per probe, in the output folder.
+pub(super) const PROBES_FILE: &str = "probes.jsonl";
+
 /// A folder that results can be written to.
 #[derive(Debug)]
 pub struct OutputDir {
@@ -49,7 +52,7 @@ impl OutputDir {
             serde_json::to_writer(&mut lines, record).map_err(not_json)?;
             lines.push(b'\n');
         }
-        atomic::write(&self.root.join("probes.jsonl"), &lines)
+        atomic::write(&self.root.join(PROBES_FILE), &lines)
     }
 
     /// Score files of all probes that an earlier run of the same kind left here.
@@ -87,7 +90,7 @@ impl OutputDir {
             atomic::write(path, bytes)?;
         }
         let mut paths: Vec<PathBuf> = files.into_iter().map(|(path, _)| path).collect();
-        paths.push(self.root.join("probes.jsonl"));
+        paths.push(self.root.join(PROBES_FILE));
         paths.sort();
         Ok(paths)
     }

@@ -136,10 +136,11 @@ fn answers(made: &ProfileRun) -> Result<Picture> {
         &DepthLengthCaption {
             title: &format!("answers — {}", whose(made, None)),
             subtitle: &format!(
-                "{} · {} of {} probes passed",
+                "{} · {} of {} probes passed{}",
                 probed.gate_rule.clone(),
                 probed.count(Status::Accepted),
-                probed.records.len()
+                probed.records.len(),
+                made.job.placing.caption()
             ),
             value_label: "mean gate value",
             rows: match have_depths {
@@ -159,7 +160,10 @@ enum Kind {
 impl Kind {
     fn has(&self, record: &ProbeRecord) -> bool {
         match self {
-            Self::Depth(depth) => record.depth_asked == Some(*depth),
+            Self::Depth(depth) => {
+                let twins = record.same_prompt.iter().map(|twin| twin.depth);
+                std::iter::once(record.depth_asked).chain(twins).any(|d| d == Some(*depth))
+            }
             Self::Task(task) => record.task == Some(*task),
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::chat::Thinking;
 use crate::error::Error;
 use crate::needle::{ProbeText, SubTask};
-use crate::plan::{Probe, ProbeId};
+use crate::plan::{Probe, ProbeId, Twin};
 use crate::prompt::Prompt;
 
 /// What became of a probe.
@@ -52,6 +52,9 @@ pub struct ProbeRecord {
     pub depth_reached: f64,
     /// Which of the repetitions, from 0.
     pub repeat: u32,
+    /// The other places of the grid whose prompt is the same; only where there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub same_prompt: Vec<Twin>,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
     /// How many of them the prompt that was run before began with, too, and were not run again.
@@ -102,6 +105,7 @@ impl ProbeRecord {
             depth_asked: prompt.depth_asked,
             depth_reached: prompt.depth_reached,
             repeat: probe.repeat,
+            same_prompt: probe.twins.clone(),
             prompt_tokens: prompt.ids.len(),
             reused_tokens: 0,
             needle_spans: spans(&prompt.needle),

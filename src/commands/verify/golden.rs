@@ -4,9 +4,11 @@ use std::fmt;
 use std::path::Path;
 
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::model::ModelConfig;
+use crate::system::text::without_bom;
 
 /// The contents of `golden.json`; `T` prompt tokens, `S + 1` rows. Every length and every id fits
 /// the model, every number is finite.
@@ -25,9 +27,37 @@ pub(super) struct Golden {
     pub attention: Vec<Vec<Vec<Vec<f32>>>>,
     /// Greedy id after every token of the prompt, `[T]`.
     pub logits_all_argmax: Vec<u32>,
+    /// What rounding of a score is relative to: the largest `Σ |q_i k_i| / √D` of any key,
+    /// `[S + 1][L][H]`. Files written before 2026-11 have none.
+    pub score_size: Option<Vec<Vec<Vec<f32>>>>,
+    /// How far transformers in f32 is from these numbers, which are of f64.
+    pub torch_f32: Option<TorchError>,
+}
+
+/// How far transformers in f32 is from itself in f64, at most.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TorchError {
+    /// Logits, relative to the largest |logit|.
+    pub logits: f32,
+    /// Attention weights of each layer, absolute, `[L]`.
+    pub attention: Vec<f32>,
 }
 
 impl Golden {
+    /// The largest [`Golden::score_size`] up to each layer, `[L]`: what rounding there is hands on.
+    pub fn largest_scores(&self) -> Vec<f32> {
+        let mut sizes = vec![0f32; self.attention.first().map_or(0, Vec::len)];
+        for row in self.score_size.iter().flatten() {
+            for (size, heads) in sizes.iter_mut().zip(row) {
+                *size = heads.iter().fold(*size, |m, v| m.max(*v));
+            }
+        }
+        for layer in 1..sizes.len() {
+            sizes[layer] = sizes[layer].max(sizes[layer - 1]);
+        }
+        sizes
+    }
+
     /// Reads and checks the file for a model of shape `config`.
     ///
     /// # Errors
@@ -46,7 +76,7 @@ impl Golden {
 
     /// Parses the file's bytes; `place` names it in errors.
     pub fn parse(bytes: &[u8], config: &ModelConfig, place: &str) -> Result<Self> {
-        let parts: Parts = serde_json::from_slice(bytes).map_err(|e| {
+        let parts: Parts = serde_json::from_slice(without_bom(bytes)).map_err(|e| {
             Error::data("the golden file does not have the layout of scripts/make_golden.py")
                 .at(place)
                 .got(e)
@@ -66,6 +96,8 @@ impl Golden {
             logits_all_argmax: parts
                 .logits_all_argmax
                 .ok_or_else(|| missing("logits_all_argmax"))?,
+            score_size: parts.score_size,
+            torch_f32: parts.torch_f32,
         };
         golden.check(config, place)?;
         Ok(golden)
@@ -113,7 +145,25 @@ impl Golden {
                 }
             }
         }
-        Ok(())
+        for (s, layers) in self.score_size.iter().flatten().enumerate() {
+            let key = format!("score_size[{s}]");
+            check.equal(&key, layers.len(), config.layers, "num_hidden_layers")?;
+            for (l, heads) in layers.iter().enumerate() {
+                let key = format!("{key}[{l}]");
+                check.equal(&key, heads.len(), config.heads, "num_attention_heads")?;
+                check.finite(&key, heads)?;
+            }
+        }
+        if let Some(error) = &self.torch_f32 {
+            let key = "torch_f32.attention";
+            check.equal(key, error.attention.len(), config.layers, "num_hidden_layers")?;
+            check.finite(key, &error.attention)?;
+            check.finite("torch_f32.logits", &[error.logits])?;
+        }
+        match &self.score_size {
+            Some(sizes) => check.equal("score_size", sizes.len(), rows, "generated"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -168,6 +218,8 @@ struct Parts {
     logits_last: Option<Vec<Vec<f32>>>,
     attention: Option<Vec<Vec<Vec<Vec<f32>>>>>,
     logits_all_argmax: Option<Vec<u32>>,
+    score_size: Option<Vec<Vec<Vec<f32>>>>,
+    torch_f32: Option<TorchError>,
 }
 
 impl<'de> serde::Deserialize<'de> for Parts {
@@ -195,6 +247,8 @@ impl<'de> Visitor<'de> for PartsVisitor {
                 "logits_last" => value(&mut map, &key, &mut parts.logits_last)?,
                 "attention" => value(&mut map, &key, &mut parts.attention)?,
                 "logits_all_argmax" => value(&mut map, &key, &mut parts.logits_all_argmax)?,
+                "score_size" => value(&mut map, &key, &mut parts.score_size)?,
+                "torch_f32" => value(&mut map, &key, &mut parts.torch_f32)?,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }

@@ -21,7 +21,7 @@ mod report;
 
 use golden::Golden;
 use report::enough_equal;
-pub use report::{Agreement, Difference, Tolerances, Verification};
+pub use report::{Agreement, Difference, Tolerances, TorchError, Verification};
 
 /// Prompt tokens per prefill pass.
 const CHUNK: usize = 512;
@@ -101,7 +101,7 @@ pub fn verify(dir: &Path, golden: Option<&Path>, session: &Session) -> Result<Ve
     let mut comparison = Comparison::new(&golden, tolerances);
     comparison.rows(&model)?;
     comparison.prompt(&model)?;
-    let passed = comparison.passed();
+    let (passed, large_scores) = (comparison.passed(), comparison.large_scores());
     Ok(Verification {
         model: dir.display().to_string(),
         golden: path.display().to_string(),
@@ -115,6 +115,8 @@ pub fn verify(dir: &Path, golden: Option<&Path>, session: &Session) -> Result<Ve
         rows: golden.generated.len(),
         logits: comparison.logits,
         attention: comparison.attention,
+        large_scores,
+        torch_f32: golden.torch_f32.clone(),
         greedy: comparison.greedy,
         argmax: comparison.argmax,
         tolerances,
@@ -128,6 +130,8 @@ struct Comparison<'a> {
     tolerances: Tolerances,
     /// Largest |logit| of the golden.
     scale: f32,
+    /// [`Golden::largest_scores`].
+    sizes: Vec<f32>,
     logits: Difference,
     attention: Difference,
     greedy: Agreement,
@@ -137,14 +141,18 @@ struct Comparison<'a> {
 impl<'a> Comparison<'a> {
     fn new(golden: &'a Golden, tolerances: Tolerances) -> Self {
         let largest = golden.logits_last.iter().flatten().fold(0f32, |m, v| m.max(v.abs()));
-        let none = Difference { largest: 0.0, place: "nowhere".to_owned() };
         let agreement = Agreement { total: 0, equal: 0, tied: 0 };
+        let sizes = golden.largest_scores();
+        let largest_size = sizes.last().copied().unwrap_or(0.0);
+        let torch = golden.torch_f32.as_ref().map(|error| error.logits);
+        let logits = tolerances.or_as_torch(tolerances.logits, largest_size, torch);
         Self {
             golden,
             tolerances,
             scale: if largest > 0.0 { largest } else { 1.0 },
-            logits: none.clone(),
-            attention: none,
+            sizes,
+            logits: Difference::none(logits),
+            attention: Difference::none(tolerances.attention),
             greedy: agreement,
             argmax: agreement,
         }
@@ -187,10 +195,8 @@ impl<'a> Comparison<'a> {
     fn compare_logits(&mut self, row: usize, ours: &[f32]) {
         for (id, (ours, theirs)) in ours.iter().zip(&self.golden.logits_last[row]).enumerate() {
             let difference = (ours - theirs).abs() / self.scale;
-            if difference > self.logits.largest {
-                let place = format!("row {row}, token id {id}");
-                self.logits = Difference { largest: difference, place };
-            }
+            let place = || format!("row {row}, token id {id}");
+            self.logits.add(difference, self.logits.tolerance, place);
         }
     }
 
@@ -201,24 +207,29 @@ impl<'a> Comparison<'a> {
             return Err(Error::bug("attention rows have an unexpected shape")
                 .got(format!("{} heads, {} queries", ours.heads, ours.queries)));
         }
+        let torch = self.golden.torch_f32.as_ref().map(|error| error.attention[layer]);
+        let t = self.tolerances;
+        let tolerance = t.or_as_torch(t.attention, self.sizes[layer], torch);
         for (head, theirs) in theirs.iter().enumerate() {
             let ours = ours.row(head, 0);
             let hidden = ours.len() - theirs.len();
             for (key, ours) in ours.iter().enumerate() {
                 let theirs = key.checked_sub(hidden).map_or(0.0, |key| theirs[key]);
-                let difference = (ours - theirs).abs();
-                if difference > self.attention.largest {
-                    let place = format!("row {row}, layer {layer}, head {head}, key {key}");
-                    self.attention = Difference { largest: difference, place };
-                }
+                let place = || format!("row {row}, layer {layer}, head {head}, key {key}");
+                self.attention.add((ours - theirs).abs(), tolerance, place);
             }
         }
         Ok(())
     }
 
+    /// The largest size of a score, where rounding alone explains more than the tolerance.
+    fn large_scores(&self) -> Option<f32> {
+        self.sizes.last().copied().filter(|size| self.tolerances.is_explained_by_rounding(*size))
+    }
+
     fn passed(&self) -> bool {
-        self.logits.largest <= self.tolerances.logits
-            && self.attention.largest <= self.tolerances.attention
+        self.logits.is_within()
+            && self.attention.is_within()
             && self.greedy.complete()
             && self.argmax.complete()
             && enough_equal(self.greedy, self.argmax, self.tolerances)
@@ -258,7 +269,7 @@ mod tests {
     fn a_report_in_16_bits_says_how_many_ids_are_equal() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/qwen3");
         let reporter = Reporter::default();
-        let mut session = Session { compute: Compute::cpu(), reporter: &reporter };
+        let mut session = Session::new(Compute::cpu(), &reporter);
         let line = "greedy ids without ties";
         let report = verify(&dir, None, &session).unwrap();
         assert!(report.passed() && !report.to_string().contains(line), "{report}");

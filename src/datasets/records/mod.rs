@@ -1,13 +1,13 @@
 //! A data file as records: named fields per row, whatever the file's format.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::arrow;
 use crate::error::{Error, Result, json_kind};
-use crate::haystack::utf8_text;
+use crate::system::text::utf8_text;
 
 /// What is read, for errors.
 const FORMATS: &str = "JSON lines, a JSON list of objects, {\"data\": [...]}, or an Arrow stream";
@@ -21,6 +21,8 @@ pub struct Record {
     fields: Map<String, Value>,
     /// The file and the row in it, or the line, from 1.
     place: String,
+    /// That line or row.
+    line: usize,
 }
 
 /// All rows of a file; at least one. The format is found by the file's first bytes.
@@ -47,15 +49,38 @@ pub(super) fn parse(bytes: &[u8], place: &str) -> Result<Vec<Record>> {
     }
     let rows = match arrow::is_arrow(bytes) {
         true => numbered(arrow::read(bytes).map_err(|e| e.within(place))?, place),
-        false => json_rows(utf8_text(bytes, place)?, place)?,
+        false => json_rows(&utf8_text(bytes, place)?, place)?,
     };
     if rows.is_empty() {
         return Err(Error::data("a data file has no rows")
             .at(place)
             .got(format!("{} bytes", bytes.len()))
-            .expected(FORMATS));
+            .expected(FORMATS)
+            .advice(
+                "take it out of the folder, or name what is asked behind the colon of --task",
+            ));
     }
     Ok(rows)
+}
+
+/// Whether there is nothing in a file but white space.
+pub(crate) fn is_blank(path: &Path) -> bool {
+    std::fs::read(path).is_ok_and(|bytes| bytes.iter().all(u8::is_ascii_whitespace))
+}
+
+/// What the user should know of columns that some of the rows of a file have and nobody reads:
+/// what stands in them may belong into the prompt.
+pub(crate) fn unread_columns(path: &Path, records: &[Record], read: &[&str]) -> Option<String> {
+    let columns: BTreeSet<&str> =
+        records.iter().flat_map(|record| record.fields.keys().map(String::as_str)).collect();
+    let unread: Vec<&str> = columns.into_iter().filter(|column| !read.contains(column)).collect();
+    (!unread.is_empty()).then(|| {
+        format!(
+            "{}: nothing is read from the columns {}; what stands in them is in no prompt",
+            path.display(),
+            unread.join(", ")
+        )
+    })
 }
 
 /// The name of a format that people have such data in, by its first bytes.
@@ -66,7 +91,8 @@ fn foreign_format(bytes: &[u8]) -> Option<&'static str> {
 }
 
 fn numbered(rows: Vec<Map<String, Value>>, place: &str) -> Vec<Record> {
-    let record = |(i, fields)| Record { fields, place: format!("{place}: row {}", i + 1) };
+    let record =
+        |(i, fields)| Record { fields, place: format!("{place}: row {}", i + 1), line: i + 1 };
     rows.into_iter().enumerate().map(record).collect()
 }
 
@@ -81,7 +107,9 @@ fn json_rows(text: &str, place: &str) -> Result<Vec<Record>> {
                 _ => Err(Error::bug("a list is gone").at(place)),
             }
         }
-        Ok(Value::Object(fields)) => Ok(vec![Record { fields, place: format!("{place}:1") }]),
+        Ok(Value::Object(fields)) => {
+            Ok(vec![Record { fields, place: format!("{place}:1"), line: 1 }])
+        }
         Ok(other) => Err(no_object(&other, place)),
         Err(e) if text.trim_start().starts_with('[') => Err(Error::data("a data file is not JSON")
             .at(format!("{place}:{}: column {}", e.line(), e.column()))
@@ -102,7 +130,7 @@ fn json_lines(text: &str, place: &str) -> Result<Vec<Record>> {
                 .expected(FORMATS)
         })?;
         match value {
-            Value::Object(fields) => rows.push(Record { fields, place }),
+            Value::Object(fields) => rows.push(Record { fields, place, line: i + 1 }),
             other => return Err(no_object(&other, &place)),
         }
     }
@@ -110,11 +138,12 @@ fn json_lines(text: &str, place: &str) -> Result<Vec<Record>> {
 }
 
 fn objects(rows: Vec<Value>, place: &str) -> Result<Vec<Record>> {
-    let object = |(i, row)| match row {
-        Value::Object(fields) => Ok(Record { fields, place: format!("{place}: row {}", i + 1) }),
-        other => Err(no_object(&other, &format!("{place}: row {}", i + 1))),
+    let object = |row| match row {
+        (_, Value::Object(fields)) => Ok(fields),
+        (i, other) => Err(no_object(&other, &format!("{place}: row {}", i + 1))),
     };
-    rows.into_iter().enumerate().map(object).collect()
+    let rows = rows.into_iter().enumerate().map(object).collect::<Result<_>>()?;
+    Ok(numbered(rows, place))
 }
 
 fn no_object(value: &Value, place: &str) -> Error {
@@ -127,6 +156,11 @@ impl Record {
         &self.place
     }
 
+    /// The number of its line in the file, or of the row where rows have no lines, from 1.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
     /// The text of a column.
     ///
     /// # Errors
@@ -135,6 +169,19 @@ impl Record {
         match self.value(column)? {
             Value::String(text) => Ok(text),
             other => Err(self.wrong(column, other, "a string")),
+        }
+    }
+
+    /// As [`Record::text`], and not blank.
+    ///
+    /// # Errors
+    /// As [`Record::text`]; [`Error::Data`] if there is nothing but white space in it.
+    pub fn filled_text(&self, column: &str) -> Result<&str> {
+        match self.text(column)? {
+            blank if blank.trim().is_empty() => {
+                Err(self.nothing(column, "an empty text", "a text"))
+            }
+            text => Ok(text),
         }
     }
 
@@ -162,13 +209,18 @@ impl Record {
     pub fn gold_texts(&self, column: &str) -> Result<Vec<String>> {
         match self.texts(column)? {
             none if none.is_empty() => {
-                Err(Error::data(format!("a row has nothing in its column {column}"))
-                    .at(&self.place)
-                    .got("an empty list")
-                    .expected("at least one expected answer"))
+                Err(self.nothing(column, "an empty list", "at least one expected answer"))
             }
             texts => Ok(texts),
         }
+    }
+
+    /// There is nothing in a column that needs something.
+    pub(crate) fn nothing(&self, column: &str, got: &str, expected: &str) -> Error {
+        Error::data(format!("a row has nothing in its column {column}"))
+            .at(&self.place)
+            .got(got)
+            .expected(expected)
     }
 
     /// Whether the column is there and not null.
@@ -186,6 +238,18 @@ impl Record {
             .as_u64()
             .and_then(|n| usize::try_from(n).ok())
             .ok_or_else(|| self.wrong(column, value, "a whole number from 0"))
+    }
+
+    /// A text or a whole number as a text: what something is called.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there is no such column, or something else in it.
+    pub fn label(&self, column: &str) -> Result<String> {
+        match self.value(column)? {
+            Value::String(text) => Ok(text.clone()),
+            Value::Number(number) if !number.is_f64() => Ok(number.to_string()),
+            other => Err(self.wrong(column, other, "a text or a whole number")),
+        }
     }
 
     /// The value of a column, whatever it is.

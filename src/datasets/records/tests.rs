@@ -27,6 +27,9 @@ fn the_format_is_found_by_content() {
     same(b"\xef\xbb\xbf{\"a\":\"x\"}\r\n\r\n{\"a\":\"y\"}\r\n", lines);
     // A single line is an object and a JSON text.
     assert_eq!(texts(b"{\"a\":\"x\"}\n"), [("x".to_owned(), "rows:1".to_owned())]);
+    let numbers: Vec<usize> =
+        parse(b"{\"a\":1}\n\n{\"a\":2}", "rows").unwrap().iter().map(Record::line).collect();
+    assert_eq!(numbers, [1, 3]);
     // One line whose column is called data, without a list in it.
     assert_eq!(texts(b"{\"a\":\"x\",\"data\":1}\n").len(), 1);
 }
@@ -64,7 +67,7 @@ fn bad_files_are_named_with_the_place() {
 #[test]
 fn columns_that_are_missing_or_wrong_are_named() {
     let line =
-        br#"{"a":"x","n":3,"half":1.5,"list":["p","q"],"mixed":["p",1],"none":[],"null":null}"#;
+        br#"{"a":"x","n":3,"half":1.5,"list":["p","q"],"mixed":["p",1],"none":[],"null":null,"blank":" \n"}"#;
     let row = &parse(line, "rows").unwrap()[0];
     assert_eq!(row.text("a").unwrap(), "x");
     assert_eq!(row.number("n").unwrap(), 3);
@@ -76,7 +79,10 @@ fn columns_that_are_missing_or_wrong_are_named() {
         e.to_string()
     };
     let missing = message(row.text("b").unwrap_err());
-    assert!(missing.contains("no column b") && missing.contains("a, half, list"), "{missing}");
+    assert!(
+        missing.contains("no column b") && missing.contains("a, blank, half, list"),
+        "{missing}"
+    );
     for (text, parts) in [
         (message(row.text("n").unwrap_err()), ["rows:1: n", "the number 3"]),
         (message(row.number("half").unwrap_err()), ["rows:1: half", "1.5"]),
@@ -85,6 +91,7 @@ fn columns_that_are_missing_or_wrong_are_named() {
         (message(row.texts("mixed").unwrap_err()), ["rows:1: mixed[1]", "the number 1"]),
         (message(row.gold_texts("none").unwrap_err()), ["column none", "an empty list"]),
         (message(row.text("null").unwrap_err()), ["rows:1: null", "null"]),
+        (message(row.filled_text("blank").unwrap_err()), ["column blank", "rows:1"]),
     ] {
         assert!(parts.iter().all(|p| text.contains(p)), "{text}");
     }
@@ -96,4 +103,13 @@ fn an_id_twice_names_both_rows() {
     let e = unique([("a", "f:1"), ("b", "f:2"), ("a", "f:3")].into_iter()).unwrap_err();
     assert_eq!(e.exit_code(), 3);
     assert!(e.to_string().contains("f:1 and f:3"), "{e}");
+}
+
+/// Columns of any row that are not read are told, those that are read are not.
+#[test]
+fn columns_that_nobody_reads_are_told_once() {
+    let rows = parse(b"{\"a\":1,\"b\":2}\n{\"a\":1,\"c\":2}\n{\"b\":3}", "rows").unwrap();
+    let told = unread_columns(Path::new("rows"), &rows, &["a"]).unwrap();
+    assert!(told.contains("rows: nothing is read from the columns b, c;"), "{told}");
+    assert_eq!(unread_columns(Path::new("rows"), &rows, &["a", "b", "c"]), None);
 }

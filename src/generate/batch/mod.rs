@@ -11,7 +11,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use super::{Generation, Question, Settings, argmax, ends};
+use super::{Generation, Question, Settings, Stop};
 use crate::error::{Error, Result};
 use crate::model::capture::StatsCapture;
 use crate::model::llama::not_finite;
@@ -109,13 +109,10 @@ struct OpenQuestion<'a> {
 
 impl OpenQuestion<'_> {
     /// Takes the logits after the last token that was run.
-    fn next(&mut self, logits: &[f32], settings: &Settings) -> Result<()> {
+    fn next(&mut self, logits: &[f32], stop: &Stop) -> Result<()> {
         self.capture.finish_row()?;
-        let id = argmax(logits);
-        self.generated.push(id);
-        let Settings { stop, thinking, .. } = settings;
-        let begun = thinking.as_ref().is_some_and(|marks| marks.is_open(self.question.prompt));
-        self.stopped = ends(stop, thinking.as_ref(), begun, &self.generated);
+        let open = stop.is_open(self.question.prompt);
+        self.stopped = stop.take(logits, open, &mut self.generated);
         Ok(())
     }
 
@@ -190,7 +187,7 @@ impl Batch<'_> {
         let of_questions: Vec<usize> = pieces.iter().map(|piece| piece.question).collect();
         let logits = self.sound(logits, &of_questions)?;
         for ((_, i), logits) in ending.iter().zip(logits) {
-            self.asked[*i].next(&logits, self.settings)?;
+            self.asked[*i].next(&logits, &self.settings.stop)?;
         }
         let secs = start.elapsed().as_secs_f64();
         for PromptPart { question, tokens } in pieces {
@@ -215,7 +212,7 @@ impl Batch<'_> {
         let logits = self.model.run_together(&mut sequences, &all);
         let logits = self.sound(logits, open)?;
         for (i, logits) in open.iter().zip(&logits) {
-            self.asked[*i].next(logits, self.settings)?;
+            self.asked[*i].next(logits, &self.settings.stop)?;
         }
         let share = start.elapsed().as_secs_f64() / open.len() as f64;
         open.iter().for_each(|&i| self.asked[i].decode_secs += share);

@@ -91,7 +91,7 @@ fn together(model: &Llama, chunk: usize, most: &[usize]) -> Vec<Observation> {
     // What caches hold from before is of no matter.
     let mut caches: Vec<KvCache> = prompts.iter().map(|_| model.new_cache(80)).collect();
     model.run(&[5; 60], &mut caches[2], 16, 0, &mut crate::model::NoRows).unwrap();
-    let settings = Settings { stop: vec![], thinking: None, chunk, top_k: 5 };
+    let settings = Settings { stop: Stop::default(), chunk, top_k: 5 };
     let mut passes = 0;
     let mut proceed = || {
         passes += 1;
@@ -125,7 +125,7 @@ fn equal_to_alone(name: &str, chunk: usize, compute: &Compute) {
     let model = load(name, &Compute::cpu());
     for ((prompt, most), got) in prompts().iter().zip(most).zip(&all) {
         let question = Question { prompt, shared: 0, needle: &[3..7, 9..11], max_new_tokens: most };
-        let settings = Settings { stop: vec![], thinking: None, chunk: 16, top_k: 5 };
+        let settings = Settings { stop: Stop::default(), chunk: 16, top_k: 5 };
         let alone = generate(&model, &mut model.new_cache(80), question, &settings).unwrap();
         let alone = alone.observation;
         assert_eq!((&got.prompt, &got.needle), (prompt, &alone.needle));
@@ -153,7 +153,7 @@ fn who_stops_leaves_and_the_others_go_on() {
         .map(|(prompt, shared)| Question { prompt, shared, needle: &[3..7], max_new_tokens: 6 })
         .collect();
     let mut caches: Vec<KvCache> = prompts.iter().map(|_| model.new_cache(80)).collect();
-    let settings = Settings { stop: vec![stop], thinking: None, chunk: 16, top_k: 5 };
+    let settings = Settings { stop: Stop::at(vec![stop]), chunk: 16, top_k: 5 };
     let stopped =
         generate_batch(&model, &mut caches, &questions, &settings, &mut || Ok(())).unwrap();
     for (got, free) in stopped.iter().zip(&free) {
@@ -178,7 +178,7 @@ fn what_cannot_be_right_is_refused_and_an_interruption_is_heeded() {
                 max_new_tokens: 2,
             };
             let questions = [question(0), question(1)];
-            let settings = Settings { stop: vec![], thinking: None, chunk: 16, top_k: 2 };
+            let settings = Settings { stop: Stop::default(), chunk: 16, top_k: 2 };
             generate_batch(&model, caches, &questions, &settings, proceed).map(|all| all.len())
         };
     let mut caches = [model.new_cache(5), model.new_cache(5)];

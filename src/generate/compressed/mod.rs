@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use super::{argmax, ends};
-use crate::chat::Marks;
+use super::Stop;
 use crate::error::{Error, Result};
 use crate::eviction::{DecodeEviction, ValueNorm};
 use crate::heads::GroupReduce;
@@ -14,18 +13,10 @@ use crate::model::{Llama, NewValue, RaggedCache, RaggedRows, RaggedStep};
 pub struct AnswerLimits {
     /// Most tokens of an answer.
     pub max_new_tokens: usize,
-    /// Ids after which the answer ends; the stop token itself is generated.
-    pub stop: Vec<u32>,
-    /// Within what a model thinks, a line break ends nothing; with it whether the prompt ends there.
-    pub thinking: Option<(Marks, bool)>,
-}
-
-impl AnswerLimits {
-    /// Whether an answer ends with the last of `generated`.
-    fn end(&self, generated: &[u32]) -> bool {
-        let begun = self.thinking.as_ref().is_some_and(|(_, begun)| *begun);
-        ends(&self.stop, self.thinking.as_ref().map(|(marks, _)| marks), begun, generated)
-    }
+    /// Where the answer ends; the stop token itself is generated.
+    pub stop: Stop,
+    /// [`Stop::is_open`] of the prompt.
+    pub open: bool,
 }
 
 /// What was generated.
@@ -166,8 +157,9 @@ pub fn continue_batch(
             .got(format!("room for {} tokens", answer.cache.room()))
             .expected(needed));
     }
-    let first = argmax(first_logits);
-    let begun = Continuation { ids: vec![first], stopped: limits.end(&[first]), secs: 0.0 };
+    let mut ids = Vec::new();
+    let stopped = limits.stop.take(first_logits, limits.open, &mut ids);
+    let begun = Continuation { ids, stopped, secs: 0.0 };
     let begin = |Continuing { cache, evictor }| {
         let observed = EvictorRows(evictor);
         OpenAnswer { cache, observed, most: limits.max_new_tokens, so_far: begun.clone() }
@@ -188,9 +180,8 @@ pub fn continue_batch(
                 evict(answer.cache, &mut **evictor)?;
             }
             *own += evicting.elapsed().as_secs_f64();
-            let next = argmax(logits);
-            answer.so_far.ids.push(next);
-            answer.so_far.stopped = limits.end(&answer.so_far.ids);
+            let Continuation { ids, stopped, .. } = &mut answer.so_far;
+            *stopped = limits.stop.take(logits, limits.open, ids);
         }
         // What was done for all at once is shared evenly.
         let share = (start.elapsed().as_secs_f64() - own.iter().sum::<f64>()) / own.len() as f64;

@@ -31,13 +31,13 @@ fn compressed(model: &Llama, n: usize, room: usize) -> (RaggedCache, Vec<f32>) {
 }
 
 fn limits(max_new_tokens: usize, stop: &[u32]) -> AnswerLimits {
-    AnswerLimits { max_new_tokens, stop: stop.to_vec(), thinking: None }
+    AnswerLimits { max_new_tokens, stop: Stop::at(stop.to_vec()), open: false }
 }
 
 #[test]
 fn with_everything_kept_the_answer_is_the_ordinary_one() {
     let model = model();
-    let settings = Settings { stop: vec![], thinking: None, chunk: 16, top_k: 5 };
+    let settings = Settings { stop: Stop::default(), chunk: 16, top_k: 5 };
     let mut cache = model.new_cache(TOKENS + 6);
     let (prompt, needle) = (&prompt()[..], &[10..14][..]);
     let question = Question { prompt, shared: 0, needle, max_new_tokens: 7 };
@@ -136,6 +136,32 @@ impl Evictor for Broken {
     fn evict(&mut self, _: usize, _: usize) -> Option<usize> {
         Some(self.slot)
     }
+}
+
+/// Of everything and of little, alone and together, as without compression: the first token is not
+/// one that ends the answer.
+#[test]
+fn no_answer_is_empty_where_the_first_token_is_barred() {
+    let model = model();
+    let (whole, logits) = compressed(&model, TOKENS, 6);
+    let few = compressed(&model, 8, 6).0;
+    let first = crate::generate::argmax(&logits);
+    let stop = Stop { not_first: true, ..Stop::at(vec![first]) };
+    let limits = AnswerLimits { max_new_tokens: 6, stop: stop.clone(), open: false };
+    let mut caches = [whole.clone(), few.clone()];
+    let together = caches.iter_mut().map(|cache| Continuing { cache, evictor: None }).collect();
+    let together = continue_batch(&model, together, &logits, &limits).unwrap();
+    for (cache, both) in [whole, few].iter_mut().zip(&together) {
+        let alone = continue_from(&model, cache, &logits, &limits, None).unwrap();
+        assert_eq!((&alone.ids, alone.stopped), (&both.ids, both.stopped));
+        assert!(alone.ids[0] != first && !alone.answer_ids().is_empty());
+    }
+    let settings = Settings { stop, chunk: 16, top_k: 5 };
+    let (prompt, needle) = (&prompt()[..], &[10..14][..]);
+    let question = Question { prompt, shared: 0, needle, max_new_tokens: 6 };
+    let mut cache = model.new_cache(TOKENS + 5);
+    let want = generate(&model, &mut cache, question, &settings).unwrap();
+    assert_eq!(want.observation.generated, together[0].ids);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! (transformers 5). Whatever would change the arithmetic and is not implemented is an error;
 //! nothing that matters is silently ignored.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use burn::tensor::DType;
@@ -12,48 +13,14 @@ use serde_json::Value;
 use super::shards;
 use crate::error::{Error, Result};
 use crate::heads::{CacheHeads, Granularity};
+use crate::system::text::without_bom;
 
+mod family;
 mod keys;
 mod window;
 
+pub use family::Family;
 use keys::Keys;
-
-/// Families of decoders that [`super::Llama`] computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// Llama 1, 2, 3, 3.1, 3.2 and what shares their `model_type`.
-    Llama,
-    /// Mistral: sliding-window attention.
-    Mistral,
-    /// Qwen2 and Qwen2.5: biases on query, key and value.
-    Qwen2,
-    /// Qwen3: RMS norm on each query and key head.
-    Qwen3,
-}
-
-impl Family {
-    const SUPPORTED: &str = "llama, mistral, qwen2, qwen3";
-
-    fn parse(model_type: &str) -> Option<Self> {
-        Some(match model_type {
-            "llama" => Self::Llama,
-            "mistral" => Self::Mistral,
-            "qwen2" => Self::Qwen2,
-            "qwen3" => Self::Qwen3,
-            _ => return None,
-        })
-    }
-
-    /// The `model_type` of `config.json`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Llama => "llama",
-            Self::Mistral => "mistral",
-            Self::Qwen2 => "qwen2",
-            Self::Qwen3 => "qwen3",
-        }
-    }
-}
 
 /// How rotary frequencies are stretched for long contexts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -129,6 +96,9 @@ pub struct ModelConfig {
     /// The widest type that its matrices were saved in; where they are not here, or cannot be read,
     /// the one that `config.json` says, or f32.
     pub saved: DType,
+    /// Keys that `config.json` does not have, with what transformers takes them to be in models of
+    /// this family: `num_key_value_heads = 8`.
+    pub assumed: Vec<String>,
 }
 
 /// Upper bound of any one dimension; far above every real model, far below an overflow.
@@ -168,27 +138,43 @@ impl ModelConfig {
     /// # Errors
     /// [`Error::Model`] naming the key.
     pub fn parse(config: &[u8], generation: Option<&[u8]>, place: &str) -> Result<Self> {
-        let root: Value = serde_json::from_slice(config)
+        let root: Value = serde_json::from_slice(without_bom(config))
             .map_err(|e| Error::model("config.json is not JSON").at(place).got(e))?;
         let Value::Object(root) = root else {
             return Err(Error::model("config.json is not a JSON object").at(place));
         };
         let keys = Keys { map: &root, place };
         let family = keys.family()?;
-        let layers = keys.size("num_hidden_layers", None, MAX_LAYERS)?;
-        let hidden = keys.size("hidden_size", None, MAX_DIMENSION)?;
-        let heads = keys.size("num_attention_heads", None, MAX_DIMENSION)?;
-        let kv_heads = keys.size("num_key_value_heads", Some(heads), MAX_DIMENSION)?;
+        let defaults = family.defaults();
+        let assumed = RefCell::new(Vec::new());
+        // Of a key that is absent, not null, the family's own default applies.
+        let absent = |key: &str| !root.contains_key(key);
+        let size = |key: &str, default: usize, limit| {
+            if absent(key) {
+                assumed.borrow_mut().push(format!("{key} = {default}"));
+            }
+            keys.size(key, Some(default), limit)
+        };
+        let dimension = |key: &str, default| size(key, default, MAX_DIMENSION);
+        let layers = size("num_hidden_layers", defaults.layers, MAX_LAYERS)?;
+        let hidden = dimension("hidden_size", defaults.hidden)?;
+        let heads = dimension("num_attention_heads", defaults.heads)?;
+        let kv_heads = match defaults.kv_heads.filter(|_| absent("num_key_value_heads")) {
+            Some(kv_heads) => dimension("num_key_value_heads", kv_heads)?,
+            None => keys.size("num_key_value_heads", Some(heads), MAX_DIMENSION)?,
+        };
         if heads % kv_heads != 0 {
             return Err(Error::model("query heads cannot be shared evenly by key/value heads")
                 .at(keys.at("num_key_value_heads"))
                 .got(kv_heads)
                 .expected(format!("a divisor of num_attention_heads = {heads}")));
         }
-        let head_dim = match keys.get("head_dim") {
-            Some(_) => keys.size("head_dim", None, MAX_DIMENSION)?,
-            None if hidden % heads == 0 => hidden / heads,
-            None => {
+        let dim_default = defaults.head_dim.filter(|_| absent("head_dim"));
+        let head_dim = match (keys.get("head_dim"), dim_default) {
+            (Some(_), _) => keys.size("head_dim", None, MAX_DIMENSION)?,
+            (None, Some(dim)) => dimension("head_dim", dim)?,
+            (None, None) if hidden % heads == 0 => hidden / heads,
+            (None, None) => {
                 return Err(Error::model("the head dimension is not a whole number")
                     .at(keys.at("hidden_size"))
                     .got(format!("hidden_size {hidden}, num_attention_heads {heads}"))
@@ -203,44 +189,52 @@ impl ModelConfig {
         keys.refuse_unless("hidden_act", &["silu", "swish"])?;
         keys.refuse_present("quantization_config", "quantised weights")?;
         keys.refuse_other_number("partial_rotary_factor", 1.0)?;
-        let attention_bias = keys.flag("attention_bias", false)?;
+        // Keys that the others' classes do not read.
+        let attention_bias = matches!(family, Family::Llama | Family::Qwen3)
+            && keys.flag("attention_bias", false)?;
+        let mlp_bias = family == Family::Llama && keys.flag("mlp_bias", false)?;
+        let of_config = || match absent("eos_token_id") {
+            true => Ok(defaults.eos.into_iter().collect()),
+            false => keys.ids("eos_token_id"),
+        };
         let eos = match generation {
-            Some(bytes) => match serde_json::from_slice::<Value>(bytes) {
+            Some(bytes) => match serde_json::from_slice::<Value>(without_bom(bytes)) {
                 Ok(Value::Object(map)) if map.contains_key("eos_token_id") => {
                     Keys { map: &map, place: "generation_config.json" }.ids("eos_token_id")?
                 }
-                Ok(Value::Object(_)) => keys.ids("eos_token_id")?,
+                Ok(Value::Object(_)) => of_config()?,
                 Ok(_) | Err(_) => {
                     return Err(Error::model("generation_config.json is not a JSON object")
                         .at(place.replace("config.json", "generation_config.json")));
                 }
             },
-            None => keys.ids("eos_token_id")?,
+            None => of_config()?,
         };
         let config = Self {
             family,
             layers,
             hidden,
-            intermediate: keys.size("intermediate_size", None, MAX_DIMENSION)?,
+            intermediate: dimension("intermediate_size", defaults.intermediate)?,
             heads,
             kv_heads,
             head_dim,
-            vocab: keys.size("vocab_size", None, MAX_DIMENSION)?,
+            vocab: dimension("vocab_size", defaults.vocab)?,
             rms_eps: keys.number("rms_norm_eps", Some(1e-6))?,
             rope: keys.rope()?,
             qkv_bias: attention_bias || family == Family::Qwen2,
-            output_bias: attention_bias && matches!(family, Family::Llama | Family::Qwen3),
-            mlp_bias: keys.flag("mlp_bias", false)?,
+            output_bias: attention_bias,
+            mlp_bias,
             qk_norm: family == Family::Qwen3,
             tied: keys.flag("tie_word_embeddings", false)?,
             sliding_window: keys.sliding_window(family, layers)?,
-            max_positions: keys.size("max_position_embeddings", Some(2048), 1 << 32)?,
+            max_positions: size("max_position_embeddings", defaults.max_positions, 1 << 32)?,
             eos,
             saved: match keys.get("dtype").or(keys.get("torch_dtype")).and_then(Value::as_str) {
                 Some("bfloat16") => DType::BF16,
                 Some("float16") => DType::F16,
                 _ => DType::F32,
             },
+            assumed: assumed.take(),
         };
         if config.rms_eps < 0.0 {
             return Err(Error::model("the norm's epsilon is negative")
@@ -268,22 +262,32 @@ impl Keys<'_> {
         })
     }
 
-    /// θ and scaling from either dialect.
+    /// θ and scaling from either dialect; from both where they mean the same.
     fn rope(&self) -> Result<RopeConfig> {
-        let theta = |keys: &Keys| keys.positive("rope_theta", Some(10_000.0));
-        let (new, old) = (self.get("rope_parameters"), self.get("rope_scaling"));
-        if let (Some(new), Some(old)) = (new, old)
-            && new != old
-        {
-            return Err(Error::model("the configuration describes RoPE twice, differently")
-                .at(self.at("rope_scaling"))
-                .got(old)
-                .expected(format!("nothing beside rope_parameters = {new}")));
+        let dialects = ["rope_parameters", "rope_scaling"];
+        match dialects.map(|name| self.get(name).map(|value| (name, value))) {
+            [None, None] => Ok(RopeConfig {
+                theta: self.positive("rope_theta", Some(10_000.0))?,
+                scaling: RopeScaling::Default,
+            }),
+            [Some(one), None] | [None, Some(one)] => self.rope_of(one),
+            [Some(new), Some(old)] => {
+                let (as_new, as_old) = (self.rope_of(new)?, self.rope_of(old)?);
+                if as_new == as_old {
+                    return Ok(as_new);
+                }
+                Err(Error::model("the configuration describes RoPE twice, differently")
+                    .at(self.at("rope_scaling"))
+                    .got(format!("{} (rope_theta {})", old.1, as_old.theta))
+                    .expected(format!("what rope_parameters says: {}", new.1))
+                    .advice("remove the one that is wrong; transformers 5 follows rope_scaling"))
+            }
         }
-        let nested = new.map(|v| ("rope_parameters", v)).or(old.map(|v| ("rope_scaling", v)));
-        let Some((name, value)) = nested else {
-            return Ok(RopeConfig { theta: theta(self)?, scaling: RopeScaling::Default });
-        };
+    }
+
+    /// θ and scaling from one of the two objects.
+    fn rope_of(&self, (name, value): (&str, &Value)) -> Result<RopeConfig> {
+        let theta = |keys: &Keys| keys.positive("rope_theta", Some(10_000.0));
         let Value::Object(map) = value else {
             return Err(self.wrong(name, value, "an object with rope_type"));
         };
@@ -346,6 +350,15 @@ impl Keys<'_> {
             return Ok(vec![None; layers]);
         };
         if let Some(value) = self.get("layer_types") {
+            // Its class in transformers does not read the key: every layer has a window.
+            let all = |list: &Vec<Value>| list.iter().all(|kind| kind == "sliding_attention");
+            if family == Family::Mistral && !value.as_array().is_some_and(all) {
+                return Err(self.wrong(
+                    "layer_types",
+                    value,
+                    "windows in every layer of a mistral",
+                ));
+            }
             let kinds = value.as_array().filter(|list| list.len() == layers);
             let kinds = kinds.ok_or_else(|| {
                 self.wrong("layer_types", value, format!("a list of {layers} names"))

@@ -46,6 +46,7 @@ impl Llama {
     /// # Errors
     /// [`Error::Model`] if tensors are missing or one has another shape.
     pub fn new(config: ModelConfig, mut checkpoint: Checkpoint, compute: &Compute) -> Result<Self> {
+        let (config, oddity) = checkpoint.output_layer(config)?;
         checkpoint.check(&config)?;
         let stop = AtomicBool::new(false);
         let hash = checkpoint.hasher(&stop);
@@ -57,15 +58,13 @@ impl Llama {
         });
         let (decoder, sha256) = (decoder?, sha256.map_err(|_| Error::bug("hashing failed"))??);
         let unused = checkpoint.unused();
-        let warnings = match unused.len() {
-            0 => vec![],
-            n => {
-                let names = unused[..n.min(4)].join(", ");
-                vec![format!(
-                    "the checkpoint holds {n} tensors that the model does not use: {names}"
-                )]
-            }
-        };
+        let mut warnings: Vec<String> = oddity.into_iter().collect();
+        if !unused.is_empty() {
+            let (n, names) = (unused.len(), unused[..unused.len().min(4)].join(", "));
+            warnings.push(format!(
+                "the checkpoint holds {n} tensors that the model does not use: {names}"
+            ));
+        }
         Ok(Self {
             decoder,
             rope: Rope::new(config.rope, config.head_dim),

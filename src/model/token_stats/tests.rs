@@ -13,7 +13,7 @@ fn fixtures() -> Vec<PathBuf> {
     let mut all: Vec<PathBuf> =
         std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
     all.sort();
-    assert_eq!(all.len(), 10);
+    assert_eq!(all.len(), 12);
     all
 }
 

@@ -175,7 +175,7 @@ impl ProbeSource for BabilongSource {
             StoryRows::Published { path, tasks, samples } => {
                 let published = Published::load(path, tasks.as_deref(), *samples)?;
                 let notes = published.notes();
-                let Published { contexts, files } = published;
+                let Published { contexts, files, .. } = published;
                 let files = files.into_iter().map(|file| file.rows_file()).collect();
                 let origin = TextsOrigin::Published { path: path.display().to_string(), files };
                 let texts = contexts.into_iter().map(ProbeText::Context).collect();

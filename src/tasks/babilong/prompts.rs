@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, json_kind};
-use crate::haystack::utf8_text;
 use crate::prompt::PromptTemplate;
 use crate::system::digest::sha256;
+use crate::system::text::utf8_text;
 use crate::tasks::babilong::babi::BabiTask;
 
 /// Where BABILong puts a task's texts (Kuratov et al. 2024, `babilong/prompts.py`).
@@ -50,7 +50,7 @@ impl TaskTemplates {
                 Error::data("the prompts cannot be read").at(&place).got(e).expected("a JSON file")
             })?;
             let text = utf8_text(&bytes, &place)?;
-            all.templates.extend(templates(text).map_err(|e| e.within(&place))?);
+            all.templates.extend(templates(&text).map_err(|e| e.within(&place))?);
             all.files.push((path.clone(), sha256(&bytes)));
         }
         Ok(all)

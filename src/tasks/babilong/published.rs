@@ -1,6 +1,7 @@
 //! Published rows of BABILong (Kuratov et al. 2024, arXiv 2406.10149) as probes: contexts that come
 //! with their facts in them, which have to be found.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use crate::tasks::babilong::babi::BabiTask;
 use crate::tasks::babilong::babi::facts;
 use crate::tasks::babilong::babi::facts::find_facts;
 use crate::tasks::babilong::rows::BabilongRow;
+use crate::tasks::text_inputs::{no_rows, without_name};
 
 /// Files with rows, by their extension.
 const EXTENSIONS: [&str; 3] = ["json", "jsonl", "arrow"];
@@ -26,6 +28,8 @@ pub struct Published {
     pub contexts: Vec<PublishedContext>,
     /// The files.
     pub files: Vec<PublishedFile>,
+    /// What the user should know of them.
+    told: Vec<String>,
 }
 
 /// A file with rows.
@@ -39,15 +43,18 @@ pub struct PublishedFile {
     pub rows: usize,
     /// How many of them have no known supporting facts.
     pub unknown: usize,
+    /// Rows left out, which another has been before.
+    pub repeated: usize,
 }
 
 impl Published {
     /// Reads `path`, a file or a folder of such; of each file at most `most` rows, and only files
     /// of `tasks` if any are named. The task is what the path says: `qa1/1k.json`, `1k_qa1.jsonl`.
+    /// Of rows that are the same word for word, as some published ones are, the first is taken.
     ///
     /// # Errors
     /// [`Error::Data`] naming the file and the row, if a file says no task, and if there are no
-    /// rows.
+    /// rows, also of one of `tasks` alone.
     pub fn load(path: &Path, tasks: Option<&[BabiTask]>, most: Option<usize>) -> Result<Self> {
         if !path.exists() {
             return Err(Error::data("there is no such file or folder")
@@ -62,14 +69,18 @@ impl Published {
             true => vec![path.to_owned()],
             false => files_below(path, &has_rows)?,
         };
-        let mut published = Self { contexts: Vec::new(), files: Vec::new() };
+        let mut published = Self { contexts: Vec::new(), files: Vec::new(), told: Vec::new() };
+        let (mut of_no_task, mut seen) = (Vec::new(), BTreeSet::new());
         for file in files {
             let task = match task_of(&file) {
                 Some(task) => task,
                 None if given_file && tasks.is_some_and(|t| t.len() == 1) => {
                     tasks.unwrap_or(&[])[0]
                 }
-                None if !given_file => continue,
+                None if !given_file => {
+                    of_no_task.push(file);
+                    continue;
+                }
                 None => {
                     return Err(Error::data("the file does not say which task its rows are of")
                         .at(file.display())
@@ -79,13 +90,20 @@ impl Published {
                 }
             };
             if tasks.is_none_or(|tasks| tasks.contains(&task)) {
-                published.add(&file, task, most)?;
+                published.add(&file, task, most, &mut seen)?;
             }
+        }
+        published.told.extend(without_name(&of_no_task, "of a task of BABILong"));
+        let has = |task: &&BabiTask| {
+            published.contexts.iter().any(|context| context.task == task.sub_task())
+        };
+        if let Some(missing) = tasks.unwrap_or(&[]).iter().find(|task| !has(task)) {
+            return Err(no_rows(path, &format!("of {}", missing.name())));
         }
         if published.contexts.is_empty() {
             return Err(Error::data("there are no rows of BABILong")
                 .at(path.display())
-                .got("no file of the tasks asked for")
+                .got("no file of a task")
                 .expected(
                     "files such as qa1/1k.json, 1k_qa1.jsonl or qa1/data-00000-of-00001.arrow",
                 ));
@@ -97,21 +115,36 @@ impl Published {
     pub fn notes(&self) -> Vec<String> {
         let of = |file: &PublishedFile| {
             let (path, found) = (file.path.display(), file.rows - file.unknown);
+            let repeated = match file.repeated {
+                0 => String::new(),
+                n => format!("; left out because they repeat rows before them: {n}"),
+            };
             format!(
-                "{path}: the facts behind the answer were found in {found} of {} rows",
+                "{path}: the facts behind the answer were found in {found} of {} rows{repeated}",
                 file.rows
             )
         };
-        self.files.iter().map(of).collect()
+        self.told.iter().cloned().chain(self.files.iter().map(of)).collect()
     }
 
-    /// Adds the rows of a file.
-    fn add(&mut self, file: &Path, task: BabiTask, most: Option<usize>) -> Result<()> {
-        let rows = BabilongRow::read(file)?;
+    /// Adds the rows of a file that are not `seen` yet.
+    fn add(
+        &mut self,
+        file: &Path,
+        task: BabiTask,
+        most: Option<usize>,
+        seen: &mut BTreeSet<String>,
+    ) -> Result<()> {
+        let rows = BabilongRow::read(file, &mut self.told)?;
         let name = name_of(file);
-        let (mut count, mut unknown) = (0, 0);
+        let (mut count, mut unknown, mut repeated) = (0, 0, 0);
         for (number, row) in rows.into_iter().take(most.unwrap_or(usize::MAX)).enumerate() {
             let context = found(task, row, format!("{name}-{}", number + 1));
+            let (text, question) = (&context.text, &context.question);
+            if !seen.insert(sha256([text, "\0", question, "\0", &context.answer].concat())) {
+                repeated += 1;
+                continue;
+            }
             count += 1;
             unknown += usize::from(context.supporting.is_empty());
             self.contexts.push(context);
@@ -119,7 +152,8 @@ impl Published {
         let bytes = std::fs::read(file)
             .map_err(|e| Error::data("the file cannot be read again").at(file.display()).got(e))?;
         let sha256 = sha256(bytes);
-        self.files.push(PublishedFile { path: file.to_owned(), sha256, rows: count, unknown });
+        let path = file.to_owned();
+        self.files.push(PublishedFile { path, sha256, rows: count, unknown, repeated });
         Ok(())
     }
 }
@@ -223,8 +257,35 @@ mod tests {
         );
         let one = Published::load(dir.path(), Some(&[BabiTask::Qa1]), Some(1)).unwrap();
         assert_eq!(one.contexts.len(), 1);
-        let e = Published::load(dir.path(), Some(&[BabiTask::Qa2]), None).unwrap_err();
-        assert_eq!(e.exit_code(), 3);
+        let both = [BabiTask::Qa1, BabiTask::Qa2];
+        for tasks in [&both[..], &both[1..]] {
+            let e = Published::load(dir.path(), Some(tasks), None).unwrap_err();
+            assert_eq!(e.exit_code(), 3);
+            assert!(e.to_string().contains("no row of qa2"), "{e}");
+        }
+        // Nothing is read of a task that is not asked; of what has no task, that is told.
+        std::fs::write(dir.path().join("qa2.json"), "").unwrap();
+        std::fs::write(dir.path().join("other.json"), "").unwrap();
+        let one = Published::load(dir.path(), Some(&both[..1]), None).unwrap();
+        assert_eq!(one.contexts.len(), 2);
+        assert!(one.notes()[0].contains("other.json is left out"), "{:?}", one.notes());
+        let e = Published::load(dir.path(), None, None).unwrap_err();
+        assert!(e.to_string().contains("qa2.json"), "{e}");
+    }
+
+    /// Ids of probes are by content: a row that is another one word for word is asked once.
+    #[test]
+    fn rows_that_repeat_are_asked_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let line = |name: &str| row("Mary went to the office.", "Where is Mary?", name);
+        let lines = [line("office"), line("kitchen"), line("office")];
+        std::fs::write(dir.path().join("qa1.json"), lines.join("\n")).unwrap();
+        std::fs::write(dir.path().join("qa1_more.json"), line("kitchen")).unwrap();
+        let published = Published::load(dir.path(), None, None).unwrap();
+        let of: Vec<_> = published.files.iter().map(|f| (f.rows, f.repeated)).collect();
+        assert_eq!((published.contexts.len(), of), (2, vec![(2, 1), (0, 1)]));
+        let notes = published.notes();
+        assert!(notes[0].contains("1 of 2 rows; left out because"), "{notes:?}");
     }
 
     #[test]

@@ -40,6 +40,10 @@ impl Task for BabilongTask<'_> {
         self.0.job.extent()
     }
 
+    fn shortest(&self) -> String {
+        self.0.shortest()
+    }
+
     fn has_reported_groups(&self) -> bool {
         true
     }

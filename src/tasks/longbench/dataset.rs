@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::rows::LongBenchRow;
+use super::version_2;
 use crate::error::{Error, Result};
 use crate::tasks::BenchmarkInfo;
 
@@ -19,8 +20,10 @@ pub struct Suite {
     /// Those of its data sets that are scored by words of a language that is written without
     /// spaces; the reference tells these apart with a segmenter.
     pub segmented: &'static [&'static str],
-    /// Reads the rows of one file.
-    pub read: fn(&Path, &Suite) -> Result<Vec<LongBenchRow>>,
+    /// What other files of the benchmark are called, whose rows are not asked.
+    pub foreign: &'static [&'static str],
+    /// Reads the rows of one file; what the user should know goes to the list.
+    pub read: fn(&Path, &Suite, &mut Vec<String>) -> Result<Vec<LongBenchRow>>,
     /// Whether there is code to be compared.
     pub has_code: bool,
 }
@@ -60,6 +63,11 @@ impl Suite {
         self.segmented.contains(&name)
     }
 
+    /// Whether a data set has that name, also one that cannot be scored.
+    pub fn knows(&self, name: &str) -> bool {
+        self.datasets.iter().any(|d| d.name == name) || self.needs_segmenter(name)
+    }
+
     fn named(&self, name: &str, error: fn(&str) -> Error) -> Result<&'static LongBenchDataset> {
         self.datasets.iter().find(|d| d.name == name).ok_or_else(|| {
             let what = match self.needs_segmenter(name) {
@@ -90,10 +98,12 @@ pub enum LongBenchMetric {
     Count,
     /// A line of code: [`crate::metrics::code_sim`].
     CodeSim,
+    /// One of four choices: [`crate::metrics::choice`].
+    Choice,
 }
 
 impl LongBenchMetric {
-    /// The reference's name of it.
+    /// The reference's name of it; that of choices has none.
     pub fn name(self) -> &'static str {
         match self {
             Self::QaF1 => "qa_f1_score",
@@ -103,6 +113,7 @@ impl LongBenchMetric {
             Self::RetrievalZh => "retrieval_zh_score",
             Self::Count => "count_score",
             Self::CodeSim => "code_sim_score",
+            Self::Choice => "choice_score",
         }
     }
 }
@@ -124,6 +135,8 @@ pub struct LongBenchDataset {
     pub first_line_only: bool,
     /// Whether a line break ends the answer while it is generated.
     pub stop_at_line_break: bool,
+    /// Whether the first token of an answer is none that ends it ([`crate::generate::Stop`]).
+    pub never_empty: bool,
     /// Whether LongBench-E has rows of it.
     pub in_longbench_e: bool,
 }
@@ -141,6 +154,7 @@ pub const fn dataset(
         chat_template: true,
         first_line_only: false,
         stop_at_line_break: false,
+        never_empty: false,
         in_longbench_e: true,
     }
 }
@@ -149,6 +163,11 @@ impl LongBenchDataset {
     /// The same; LongBench-E has no rows of it.
     pub const fn not_in_e(self) -> Self {
         Self { in_longbench_e: false, ..self }
+    }
+
+    /// The same; no answer is empty.
+    pub const fn never_empty(self) -> Self {
+        Self { never_empty: true, ..self }
     }
 
     const fn plain(self) -> Self {
@@ -163,11 +182,13 @@ impl LongBenchDataset {
 /// Scored by F1 or ROUGE of words that the reference segments with `jieba`.
 pub(super) const SEGMENTED: [&str; 3] = ["multifieldqa_zh", "dureader", "vcsum"];
 
-/// LongBench's English data sets in the order of the paper, then the Chinese ones that can be
-/// scored.
+/// LongBench's English data sets in the order of the paper, the Chinese ones that can be scored,
+/// and LongBench v2.
 pub(super) const DATASETS: &[LongBenchDataset] = {
-    use LongBenchMetric::{Classification, CodeSim, Count, QaF1, Retrieval, RetrievalZh, RougeL};
-    let mut samsum = dataset("samsum", RougeL, 128).plain().first_line();
+    use LongBenchMetric::{
+        Choice, Classification, CodeSim, Count, QaF1, Retrieval, RetrievalZh, RougeL,
+    };
+    let mut samsum = dataset("samsum", RougeL, 128).plain().first_line().never_empty();
     samsum.stop_at_line_break = true;
     &[
         dataset("narrativeqa", QaF1, 128).not_in_e(),
@@ -188,6 +209,7 @@ pub(super) const DATASETS: &[LongBenchDataset] = {
         dataset("repobench-p", CodeSim, 64).plain(),
         dataset("lsht", Classification, 64).not_in_e().plain().first_line(),
         dataset("passage_retrieval_zh", RetrievalZh, 32).not_in_e(),
+        dataset(version_2::NAME, Choice, 128).not_in_e(),
     ]
 };
 
@@ -201,7 +223,7 @@ mod tests {
 
     #[test]
     fn sixteen_english_sets_and_thirteen_of_longbench_e() {
-        assert_eq!((LONGBENCH.names().len(), LOOGLE.names().len()), (18, 4));
+        assert_eq!((LONGBENCH.names().len(), LOOGLE.names().len()), (19, 4));
         assert_eq!(DATASETS.iter().filter(|d| d.in_longbench_e).count(), 13);
         for suite in [&LONGBENCH, &LOOGLE] {
             let names: BTreeSet<&str> = suite.names().into_iter().collect();
@@ -237,13 +259,14 @@ mod tests {
         let listed = |key: &str, name: &str| {
             config[key].as_array().unwrap().iter().any(|v| v.as_str() == Some(name))
         };
-        for d in DATASETS {
+        let first = || DATASETS.iter().filter(|d| d.name != version_2::NAME);
+        for d in first() {
             assert_eq!(config["max_gen"][d.name].as_u64(), Some(d.max_new_tokens as u64), "{d:?}");
             assert_eq!(listed("no_chat_template", d.name), !d.chat_template, "{d:?}");
             assert_eq!(listed("first_line_only", d.name), d.first_line_only, "{d:?}");
         }
         let all = config["max_gen"].as_object().unwrap().len();
-        let ours = DATASETS.len();
+        let ours = first().count();
         assert_eq!(all, ours + SEGMENTED.len());
         println!("golden prompts_and_maxgen.json: {ours} of {ours} data sets agree");
     }

@@ -1,6 +1,6 @@
 //! LongBench (Y. Bai et al., "LongBench: A Bilingual, Multitask Benchmark for Long Context
 //! Understanding", 2024): its data sets, their prompts, and how answers are scored. LooGLE's are
-//! asked and scored in the same way: [`crate::tasks::loogle`].
+//! asked and scored in the same way: [`crate::tasks::loogle`]. LongBench v2 is a data set here.
 
 pub mod prompts;
 pub mod rows;
@@ -9,6 +9,7 @@ pub mod task;
 mod dataset;
 mod inputs;
 mod score;
+mod version_2;
 
 pub use dataset::{LongBenchDataset, LongBenchMetric, Suite, dataset};
 pub use inputs::LongBenchInputs;
@@ -52,13 +53,14 @@ static INFO: BenchmarkInfo = BenchmarkInfo {
     has_places: false,
 };
 
-/// LongBench and LongBench-E.
+/// LongBench, LongBench-E and LongBench v2.
 pub static LONGBENCH: Suite = Suite {
     info: &INFO,
     title: "LongBench",
     datasets: dataset::DATASETS,
     segmented: &dataset::SEGMENTED,
-    read: |path, _| rows::LongBenchRow::read(path),
+    foreign: &[],
+    read: rows::LongBenchRow::read,
     has_code: true,
 };
 

@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::dataset::LongBenchDataset;
+use super::version_2;
 use crate::error::{Error, Result};
-use crate::haystack::utf8_text;
+use crate::system::text::utf8_text;
 use crate::tasks::longbench::rows::LongBenchRow;
 
-const CONTEXT: &str = "{context}";
-const INPUT: &str = "{input}";
+/// The names of the places for a row's text and its question.
+const CONTEXT: &str = "context";
+const INPUT: &str = "input";
 
 /// Prompt templates, and lengths of answers, by the names of data sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,7 +45,7 @@ impl LongBenchPrompts {
         let bytes = std::fs::read(path).map_err(|e| {
             Error::data("the prompts cannot be read").at(&place).got(e).expected("a JSON file")
         })?;
-        let mut prompts = Self::parse(utf8_text(&bytes, &place)?).map_err(|e| e.within(&place))?;
+        let mut prompts = Self::parse(&utf8_text(&bytes, &place)?).map_err(|e| e.within(&place))?;
         let named = prompts.templates.keys().map(|name| (name.clone(), place.clone()));
         prompts.sources = named.collect();
         Ok(prompts)
@@ -98,14 +100,9 @@ impl LongBenchPrompts {
         for (name, value) in fields {
             let count = || value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
             match value {
-                Value::String(template) if template.contains(CONTEXT) => {
-                    self.templates.insert(name.clone(), template.clone());
-                }
                 Value::String(template) => {
-                    return Err(Error::data("a prompt template has no place for the text")
-                        .at(name)
-                        .got(format!("{template:?}"))
-                        .expected(format!("a text with {CONTEXT} in it")));
+                    check(template).map_err(|e| e.at(name))?;
+                    self.templates.insert(name.clone(), template.clone());
                 }
                 _ => {
                     let tokens = count().ok_or_else(|| {
@@ -123,23 +120,17 @@ impl LongBenchPrompts {
 
     /// The prompt of a row: the template of its data set with the row's text and question in it.
     pub fn render(&self, dataset: &LongBenchDataset, row: &LongBenchRow) -> String {
-        let template = self.template(dataset);
-        let mut prompt =
-            String::with_capacity(template.len() + row.context.len() + row.input.len());
-        let mut rest = template;
-        // From left to right: braces in the row's own text are text.
-        while let Some(at) = rest.find('{') {
-            prompt.push_str(&rest[..at]);
-            rest = &rest[at..];
-            let places = [(CONTEXT, &row.context), (INPUT, &row.input)];
-            let (place, text) = places
-                .into_iter()
-                .find(|(place, _)| rest.starts_with(place))
-                .map_or(("{", "{"), |(place, text)| (place, text.as_str()));
-            prompt.push_str(text);
-            rest = &rest[place.len()..];
-        }
-        prompt + rest
+        let text = |piece| match piece {
+            Piece::Place(CONTEXT) => row.context.as_str(),
+            Piece::Place(INPUT) => row.input.as_str(),
+            Piece::Text(text) | Piece::Place(text) => text,
+        };
+        pieces(self.template(dataset)).into_iter().map(text).collect()
+    }
+
+    /// Whether the prompts of a data set have a place for a row's `input`.
+    pub fn ask(&self, dataset: &LongBenchDataset) -> bool {
+        pieces(self.template(dataset)).contains(&Piece::Place(INPUT))
     }
 
     /// Most tokens of an answer.
@@ -154,6 +145,63 @@ impl LongBenchPrompts {
 
     fn template(&self, dataset: &LongBenchDataset) -> &str {
         self.templates.get(dataset.name).map_or_else(|| own(dataset.name), String::as_str)
+    }
+}
+
+/// A piece of a template.
+#[derive(Debug, PartialEq, Eq)]
+enum Piece<'a> {
+    Text(&'a str),
+    /// What stands here, by its name in braces.
+    Place(&'a str),
+}
+
+/// A template in pieces, read as Python's `str.format` reads it: doubled braces are text.
+fn pieces(template: &str) -> Vec<Piece<'_>> {
+    let (mut pieces, mut rest) = (Vec::new(), template);
+    while let Some(at) = rest.find(['{', '}']) {
+        pieces.push(Piece::Text(&rest[..at]));
+        rest = &rest[at..];
+        let name = rest.strip_prefix('{').and_then(|behind| behind.split_once('}'));
+        let is_name = |name: &str| name.chars().all(|c| c.is_alphanumeric() || c == '_');
+        match name.filter(|(name, _)| !name.is_empty() && is_name(name)) {
+            _ if rest.starts_with("{{") || rest.starts_with("}}") => {
+                pieces.push(Piece::Text(&rest[..1]));
+                rest = &rest[2..];
+            }
+            Some((name, behind)) => {
+                pieces.push(Piece::Place(name));
+                rest = behind;
+            }
+            None => {
+                pieces.push(Piece::Text(&rest[..1]));
+                rest = &rest[1..];
+            }
+        }
+    }
+    pieces.push(Piece::Text(rest));
+    pieces
+}
+
+/// Refuses a template without a place for the text, and one with a place that nothing goes to.
+fn check(template: &str) -> Result<()> {
+    let expected = format!("a text with {{{CONTEXT}}} in it, and {{{INPUT}}}");
+    let pieces = pieces(template);
+    let other = pieces.iter().find_map(|piece| match piece {
+        Piece::Place(name) if ![CONTEXT, INPUT].contains(name) => Some(name),
+        Piece::Place(_) | Piece::Text(_) => None,
+    });
+    match other {
+        Some(name) => Err(Error::data("a prompt template has a place that nothing goes to")
+            .got(format!("{{{name}}}"))
+            .expected(expected)
+            .advice("braces that are text are doubled: {{ and }}")),
+        None if !pieces.contains(&Piece::Place(CONTEXT)) => {
+            Err(Error::data("a prompt template has no place for the text")
+                .got(format!("{template:?}"))
+                .expected(expected))
+        }
+        None => Ok(()),
     }
 }
 
@@ -213,6 +261,11 @@ fn own(name: &str) -> &'static str {
             "以下段落均有编号。\n\n{context}\n\n这是其中一段的概要：\n\n{input}\n\n它属于哪一段？\
              请按此格式回答：段落7\n回答："
         }
+        version_2::NAME => {
+            "Below is a long text.\n\n{context}\n\nOf the choices under this question about the \
+             text, one is right.\n{input}\n\nSay which, in this form: The correct answer is (A)\n\
+             Reply:"
+        }
         "comprehension_and_reasoning"
         | "multiple_information_retrieval"
         | "timeline_reorder"
@@ -236,10 +289,10 @@ mod tests {
             input: input.to_owned(),
             context: context.to_owned(),
             answers: vec!["x".to_owned()],
-            length: 1,
             dataset: "lcc".to_owned(),
             all_classes: Vec::new(),
             in_e: false,
+            part: None,
             place: String::new(),
         }
     }
@@ -265,8 +318,9 @@ mod tests {
 
     #[test]
     fn files_of_all_three_forms_are_read() {
-        let prompts = LongBenchPrompts::parse(r#"{"lcc": "A {context} {b} {input}!"}"#).unwrap();
-        assert_eq!(prompts.render(set("lcc"), &row("{input}", "q")), "A {input} {b} q!");
+        let prompts =
+            LongBenchPrompts::parse(r#"{"lcc": "A {context} {{b}} {input}!{ }"}"#).unwrap();
+        assert_eq!(prompts.render(set("lcc"), &row("{input}", "q")), "A {input} {b} q!{ }");
         assert_eq!(prompts.max_new_tokens(set("lcc")), 64);
         let numbers = LongBenchPrompts::parse(r#"{"lcc": 7}"#).unwrap();
         assert_eq!(numbers.max_new_tokens(set("lcc")), 7);
@@ -284,6 +338,8 @@ mod tests {
             ("[]", ["not an object", "templates"]),
             ("{}", ["no prompts", "empty"]),
             (r#"{"lcc": "no place"}"#, ["lcc", "{context}"]),
+            (r#"{"lcc": "{{context}}"}"#, ["lcc", "no place"]),
+            (r#"{"lcc": "{context} {Q}"}"#, ["lcc", "{Q}"]),
             (r#"{"lcc": 0}"#, ["lcc", "above 0"]),
             (r#"{"prompts": {"lcc": null}}"#, ["prompts: lcc", "null"]),
         ] {

@@ -1,6 +1,7 @@
 //! What an answer to a row of LongBench is worth, and what is reported of many.
 
 use super::dataset::{LongBenchDataset, LongBenchMetric};
+use crate::metrics::choice::choice_score;
 use crate::metrics::classification::classification_score;
 use crate::metrics::code_sim::{Similarity, code_sim_score};
 use crate::metrics::f1::token_f1;
@@ -30,6 +31,7 @@ pub fn score(
         LongBenchMetric::RetrievalZh => retrieval_zh_score(answer, gold),
         LongBenchMetric::Count => count_score(answer, gold),
         LongBenchMetric::CodeSim => code_sim_score(answer, gold, similarity),
+        LongBenchMetric::Choice => choice_score(answer, gold),
     };
     row.answers.iter().map(one).fold(0.0, f64::max)
 }
@@ -69,10 +71,10 @@ mod tests {
             input: String::new(),
             context: String::new(),
             answers: owned(answers),
-            length: 1,
             dataset: String::new(),
             all_classes: owned(classes),
             in_e: false,
+            part: None,
             place: String::new(),
         }
     }
@@ -91,6 +93,7 @@ mod tests {
         assert_eq!(of("passage_retrieval_zh", "3 4", &row(&["段落3"], &[])), 0.5);
         assert_eq!(of("passage_count", "3 4", &row(&["3"], &[])), 0.5);
         assert_eq!(of("lcc", "# no\nx", &row(&["x"], &[])), 1.0);
+        assert_eq!(of("longbench-v2", "The correct answer is (C).", &row(&["C"], &[])), 1.0);
     }
 
     #[test]

@@ -6,14 +6,12 @@
 
 use crate::datasets::unique;
 use crate::error::{Error, Result};
+use crate::generate::Stop;
 use crate::job::Extent;
 use crate::metrics::code_sim::Similarity;
 use crate::tasks::longbench::rows::LongBenchRow;
-use crate::tasks::longbench::{
-    LENGTH_GROUPS, LongBenchDataset, LongBenchMetric, LongBenchPrompts, Suite, group_of_length,
-    score,
-};
-use crate::tasks::{Case, Measured, Metric, Part, Task, TextPromptLimits};
+use crate::tasks::longbench::{LongBenchDataset, LongBenchMetric, LongBenchPrompts, Suite, score};
+use crate::tasks::{Case, Measured, Metric, PromptText, Task, TextPromptLimits};
 use crate::tokenizer::Tokenizer;
 
 const METRICS: &[Metric] = &[Metric {
@@ -41,8 +39,8 @@ impl<'a> LongBenchTask<'a> {
     ///
     /// # Errors
     /// [`Error::Data`] if there are no rows, if a row is of a data set that is not known or cannot
-    /// be scored, if a classification has no classes, and if two rows of a data set have one id; as
-    /// [`Tokenizer::encode`].
+    /// be scored, if a classification has no classes or a row lacks the question that is asked, and
+    /// if two rows of a data set have one id; as [`Tokenizer::encode`].
     pub fn new(
         suite: &'static Suite,
         rows: &'a [LongBenchRow],
@@ -60,9 +58,17 @@ impl<'a> LongBenchTask<'a> {
         }
         let mut measured = Measured::default();
         for (row, dataset) in rows.iter().zip(&datasets) {
+            let may_lack = dataset.metric == LongBenchMetric::CodeSim || !prompts.ask(dataset);
+            if row.input.trim().is_empty() && !may_lack {
+                return Err(Error::data("a row has no question")
+                    .at(format!("{}: input", row.place))
+                    .got("an empty text")
+                    .expected(format!("what rows of {} ask", dataset.name)));
+            }
             let text = prompts.render(dataset, row);
-            let prompt = (&text[..], dataset.chat_template);
-            measured.add(tokenizer, prompt, &limits, prompts.max_new_tokens(dataset))?;
+            let prompt = PromptText::whole(&text, dataset.chat_template);
+            let answer = prompts.max_new_tokens(dataset);
+            measured.add(tokenizer, prompt, &limits, answer, &row.place)?;
         }
         Ok(Self { rows, datasets, ids, prompts, tokenizer, limits, similarity, measured })
     }
@@ -71,12 +77,6 @@ impl<'a> LongBenchTask<'a> {
 /// What a row is counted under: its data set, `hotpotqa_e` for those of LongBench-E.
 fn group(row: &LongBenchRow) -> String {
     format!("{}{}", row.dataset, if row.in_e { "_e" } else { "" })
-}
-
-/// The class of LongBench-E that a text of so many words is in.
-fn length_part(words: usize) -> Part {
-    let class = group_of_length(words);
-    Part::Class(class, LENGTH_GROUPS[class])
 }
 
 /// The data set of a row that can be scored.
@@ -141,28 +141,33 @@ impl Task for LongBenchTask<'_> {
         self.measured.notes()
     }
 
+    fn shortest(&self) -> String {
+        self.measured.shortest_place().to_owned()
+    }
+
     fn case(&self, index: usize) -> Result<Case> {
         let (row, dataset) = (&self.rows[index], self.datasets[index]);
-        let mut stop_ids = self.limits.stop_ids.clone();
+        let mut stop = Stop::at(self.limits.stop_ids.clone());
+        stop.not_first = dataset.never_empty;
         if dataset.stop_at_line_break {
-            stop_ids.extend(self.tokenizer.newline_ids());
-            stop_ids.sort_unstable();
-            stop_ids.dedup();
+            // As the reference: of a line break in several tokens the last, and no other token that
+            // has a line break in it.
+            stop.ids.extend(self.tokenizer.encode("\n")?.last());
+            stop.ids.sort_unstable();
+            stop.ids.dedup();
         }
+        let text = self.prompts.render(dataset, row);
+        let prompt = PromptText::whole(&text, dataset.chat_template);
         Ok(Case {
             id: self.ids[index].clone(),
             group: group(row),
-            part: row.in_e.then(|| length_part(row.length)),
-            prompt: self.limits.prompt(
-                self.tokenizer,
-                &self.prompts.render(dataset, row),
-                dataset.chat_template,
-            )?,
-            depth: None,
+            part: row.part,
+            prompt: self.limits.prompt(self.tokenizer, prompt)?,
+            depths: Vec::new(),
             gold: row.answers.join(" | "),
             haystack_cycles: 0,
             max_new_tokens: self.prompts.max_new_tokens(dataset),
-            stop_ids,
+            stop,
         })
     }
 
@@ -175,6 +180,8 @@ impl Task for LongBenchTask<'_> {
 mod tests {
     use super::super::LONGBENCH;
     use super::*;
+    use crate::tasks::Part;
+    use crate::tasks::longbench::LENGTH_GROUPS;
     use crate::tokenizer::samples;
 
     fn row(dataset: &str, id: &str) -> LongBenchRow {
@@ -183,10 +190,10 @@ mod tests {
             input: "Who left?".to_owned(),
             context: "Anna left the house. ".repeat(20),
             answers: vec!["Anna".to_owned(), "she".to_owned()],
-            length: 80,
             dataset: dataset.to_owned(),
             all_classes: Vec::new(),
             in_e: false,
+            part: None,
             place: format!("rows.jsonl:{id}"),
         }
     }
@@ -196,7 +203,12 @@ mod tests {
         rows: &'a [LongBenchRow],
         prompts: &'a LongBenchPrompts,
     ) -> Result<LongBenchTask<'a>> {
-        let limits = TextPromptLimits { max_prompt_tokens: 60, stop_ids: vec![1], chat: None };
+        let limits = TextPromptLimits {
+            vocab: usize::MAX,
+            max_prompt_tokens: 60,
+            stop_ids: vec![1],
+            chat: None,
+        };
         LongBenchTask::new(&LONGBENCH, rows, prompts, tokenizer, limits, Similarity::default())
     }
 
@@ -210,10 +222,11 @@ mod tests {
         assert_eq!((first.id.as_str(), first.group.as_str()), ("qasper-1", "qasper"));
         assert_eq!((first.max_new_tokens, first.gold.as_str()), (128, "Anna | she"));
         assert_eq!((first.prompt.len(), first.prompt[0]), (60, tokenizer.bos().unwrap()));
-        assert_eq!(first.stop_ids, [1]);
-        // samsum also ends at a line break.
-        assert!(tokenizer.newline_ids().iter().all(|id| second.stop_ids.contains(id)));
-        assert!(second.stop_ids.contains(&1) && second.stop_ids.len() > 1);
+        assert_eq!(first.stop, Stop::at(vec![1]));
+        // samsum also ends at a line break, and does not begin with an end.
+        let mut ids = vec![1, *tokenizer.encode("\n").unwrap().last().unwrap()];
+        ids.sort_unstable();
+        assert_eq!(second.stop, Stop { not_first: true, ..Stop::at(ids) });
         assert_eq!(task.prompt_tokens(), 120);
         let extent = Extent { shortest_prompt: 60, longest_prompt: 60, longest_answer: 128 };
         assert_eq!((task.extent(), first.part), (extent, None));
@@ -223,13 +236,15 @@ mod tests {
         assert!(judged.contains("qasper (qa_f1_score, headprof's own wording)"), "{judged}");
     }
 
-    /// 80 words are below 4000; a row of both benchmarks is two rows.
+    /// A row of both benchmarks is two rows.
     #[test]
     fn rows_of_longbench_e_are_counted_by_length() {
         let tokenizer = samples::byte_level();
-        let long = LongBenchRow { length: 8000, ..row("qasper", "2") };
-        let mut rows = [row("qasper", "1"), row("qasper", "1"), long];
-        rows[1..].iter_mut().for_each(|row| row.in_e = true);
+        let mut rows = [row("qasper", "1"), row("qasper", "1"), row("qasper", "2")];
+        for (row, class) in rows[1..].iter_mut().zip([0, 2]) {
+            row.in_e = true;
+            row.part = Some(Part::Class(class, LENGTH_GROUPS[class]));
+        }
         let prompts = LongBenchPrompts::own();
         let task = task(tokenizer, &rows, &prompts).unwrap();
         let of = |i: usize| task.case(i).map(|c| (c.id, c.group, c.part)).unwrap();
@@ -246,6 +261,7 @@ mod tests {
         for (rows, part) in [
             (vec![row("qasper", "1"), row("vcsum", "2")], "rows.jsonl:2"),
             (vec![row("trec", "1")], "rows.jsonl:1: all_classes"),
+            (vec![LongBenchRow { input: "\n".to_owned(), ..row("qasper", "1") }], "jsonl:1: input"),
             (vec![row("qasper", "1"), row("qasper", "1")], "qasper-1 twice"),
             (Vec::new(), "no rows"),
         ] {

@@ -49,6 +49,10 @@ impl Task for NeedleTask<'_> {
         self.0.job.extent()
     }
 
+    fn shortest(&self) -> String {
+        self.0.shortest()
+    }
+
     fn has_reported_groups(&self) -> bool {
         false
     }

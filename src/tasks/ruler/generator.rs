@@ -8,9 +8,10 @@
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::filling::Filling;
 use super::needles::{self, Niah};
 use super::rows::RulerRow;
-use super::{fit, variables, word_counts, words};
+use super::{fit, variables, word_counts};
 use crate::error::{Error, Result};
 
 /// A task that can be made.
@@ -96,8 +97,7 @@ pub(super) struct GeneratedPrompt {
 
 /// Makes rows of one length.
 pub struct RulerGenerator<'a> {
-    /// Sentences of the essays, in order; not empty.
-    sentences: Vec<&'a str>,
+    essays: Filling<'a>,
     seed: u64,
     target_tokens: usize,
     count: &'a dyn Fn(&str) -> Result<usize>,
@@ -115,10 +115,9 @@ impl<'a> RulerGenerator<'a> {
         target_tokens: usize,
         count: &'a dyn Fn(&str) -> Result<usize>,
     ) -> Result<Self> {
-        let sentences: Vec<&str> = essays.into_iter().flat_map(words::sentences).collect();
-        match sentences.is_empty() {
-            true => Err(Error::data("there is no sentence to fill prompts with")),
-            false => Ok(Self { sentences, seed, target_tokens, count }),
+        match Filling::new(essays) {
+            None => Err(Error::data("there is no sentence to fill prompts with")),
+            Some(essays) => Ok(Self { essays, seed, target_tokens, count }),
         }
     }
 
@@ -134,7 +133,7 @@ impl<'a> RulerGenerator<'a> {
         let seed = self.seed.wrapping_mul(1 << 8).wrapping_add(position);
         let mut rng = StdRng::seed_from_u64(seed.rotate_left(32) ^ index as u64);
         let made = match niah(kind) {
-            Some(niah) => self.largest(kind, &niah.draw(&mut rng, &self.sentences))?,
+            Some(niah) => self.largest(kind, &niah.draw(&mut rng, &self.essays))?,
             None if kind == RulerKind::VariableTracking => {
                 self.largest(kind, &variables::draw(&mut rng))?
             }
@@ -143,9 +142,14 @@ impl<'a> RulerGenerator<'a> {
             }
             None => self.largest(kind, &word_counts::frequent(&mut rng))?,
         };
-        let length = (self.count)(&made.input)?;
-        let place = format!("{}, row {index}, made here", kind.name());
-        Ok(RulerRow { index, input: made.input, outputs: made.outputs, length, place })
+        Ok(RulerRow {
+            line: index,
+            input: made.input,
+            joint: "",
+            answer_prefix: String::new(),
+            outputs: made.outputs,
+            place: format!("{}, row {index}, made here", kind.name()),
+        })
     }
 
     /// The longest prompt that fits.

@@ -4,11 +4,13 @@
 pub mod rows;
 pub mod task;
 
+mod filling;
 mod fit;
 mod generator;
 mod inputs;
 mod names;
 mod needles;
+mod templated;
 mod variables;
 mod word_counts;
 mod words;

@@ -7,15 +7,12 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
 use super::GeneratedPrompt;
+use super::filling::{Filling, Part, insert};
 use super::words;
 
 /// Sentences that are repeated.
-const REPEATED: [&str; 4] = [
-    "The river is wide here.",
-    "A boat comes down with the tide.",
-    "It turns at the pier.",
-    "Then it goes up again.",
-];
+const REPEATED: &str = "The river is wide here. A boat comes down with the tide. It turns at the \
+                        pier. Then it goes up again.";
 
 /// What stands around the needles.
 #[derive(Clone, Copy, PartialEq)]
@@ -60,11 +57,12 @@ pub(super) struct Niah {
 }
 
 impl Niah {
-    /// Draws needles and their places; the prompt with `n` sentences of filler follows from them.
+    /// Draws needles and their places; the prompt with `n` pieces of filler follows from them, with
+    /// `n` needles where these are the filler.
     pub(super) fn draw<'a>(
         &self,
         rng: &mut StdRng,
-        essays: &'a [&'a str],
+        essays: &'a Filling<'a>,
     ) -> Box<dyn Fn(usize) -> GeneratedPrompt + 'a> {
         let mut taken = BTreeSet::new();
         let mut needles = Vec::new();
@@ -81,24 +79,28 @@ impl Niah {
         keys.shuffle(rng);
         keys.truncate(self.asked);
         // More needles are drawn one by one from here on: the first n are the same for every n.
-        let (seed, first_essay) = (rng.random(), rng.random_range(0..essays.len()));
+        let (seed, first_essay) = (rng.random(), rng.random_range(0..essays.sentences()));
         let (filler, thing) = (self.filler, self.thing());
         let more = Self { ..*self };
+        let repeated = Filling::new([REPEATED]);
         Box::new(move |n| {
-            let filling: Vec<String> = match filler {
-                Filler::Repeated => owned(REPEATED.iter().cycle().take(n)),
-                Filler::Essays => owned(essays.iter().cycle().skip(first_essay).take(n)),
-                Filler::Needles => {
+            let context = match (filler, &repeated) {
+                (Filler::Repeated, Some(repeated)) => insert(&repeated.take(0, n), &needles, " "),
+                (Filler::Essays | Filler::Repeated, _) => {
+                    insert(&essays.take(first_essay, n), &needles, " ")
+                }
+                (Filler::Needles, _) => {
                     let (mut rng, mut taken) = (StdRng::seed_from_u64(seed), taken.clone());
                     let one = |_| {
                         let key = more.draw_key(&mut rng, &mut taken);
                         more.sentence(&key, &more.draw_value(&mut rng, &mut taken))
                     };
-                    (0..n).map(one).collect()
+                    let others: Vec<String> = (0..n).map(one).collect();
+                    let parts: Vec<Part> =
+                        others.iter().map(|text| Part { text, spaced: true }).collect();
+                    insert(&parts, &needles, "\n")
                 }
             };
-            let separator = if filler == Filler::Needles { "\n" } else { " " };
-            let context = insert(&filling, &needles).join(separator);
             let names: Vec<&str> = keys.iter().map(|(key, _)| key.as_str()).collect();
             let names = names.join(", ");
             let outputs: Vec<String> = keys.iter().flat_map(|(_, v)| v).cloned().collect();
@@ -139,22 +141,4 @@ impl Niah {
             Value::Code => "code",
         }
     }
-}
-
-fn owned<'a>(sentences: impl Iterator<Item = &'a &'a str>) -> Vec<String> {
-    sentences.map(|s| (*s).to_owned()).collect()
-}
-
-/// `filling` with the `needles` in it, each after its share of the filling; ascending.
-pub(super) fn insert(filling: &[String], needles: &[(f64, String)]) -> Vec<String> {
-    let mut text = Vec::with_capacity(filling.len() + needles.len());
-    let mut filled = 0;
-    for (share, needle) in needles {
-        let before = (share * (filling.len() + 1) as f64) as usize;
-        text.extend_from_slice(&filling[filled..before.clamp(filled, filling.len())]);
-        filled = before.clamp(filled, filling.len());
-        text.push(needle.clone());
-    }
-    text.extend_from_slice(&filling[filled..]);
-    text
 }

@@ -1,15 +1,16 @@
 //! RULER as a task: rows of its generator, or of [`super::RulerGenerator`], which are whole
 //! prompts.
 
-use crate::datasets::unique;
 use crate::error::{Error, Result};
+use crate::generate::Stop;
 use crate::job::Extent;
 use crate::metrics::string_match::{
     string_match_all, string_match_any, without_control_characters,
 };
 use crate::tasks::ruler;
 use crate::tasks::ruler::rows::RulerRow;
-use crate::tasks::{Case, Measured, Metric, Part, Task, TextPromptLimits};
+use crate::tasks::ruler::templated;
+use crate::tasks::{Case, Measured, Metric, Part, PromptText, Task, TextPromptLimits};
 use crate::tokenizer::Tokenizer;
 
 const METRICS: &[Metric] = &[
@@ -34,7 +35,7 @@ const ANY: &str = "qa";
 pub struct RulerSet {
     /// The task: `niah_multikey_3`.
     pub task: String,
-    /// What the ids of the rows begin with.
+    /// What the ids of the rows begin with, before their lines.
     pub name: String,
     /// The length that they were made to; `None` for published rows.
     pub tokens: Option<usize>,
@@ -57,8 +58,8 @@ impl<'a> RulerTask<'a> {
     /// KVCache-Factory takes 64 everywhere.
     ///
     /// # Errors
-    /// [`Error::Data`] if there are no rows, or if two rows of a set have one index; as
-    /// [`Tokenizer::encode`].
+    /// [`Error::Data`] if there are no rows, and naming a published row that has a chat template
+    /// in its text already; as [`Tokenizer::encode`].
     pub fn new(
         sets: &'a [RulerSet],
         tokenizer: &'a Tokenizer,
@@ -66,20 +67,28 @@ impl<'a> RulerTask<'a> {
         max_new_tokens: Option<usize>,
     ) -> Result<Self> {
         let of_set = |set: &'a RulerSet| {
-            set.rows.iter().map(move |row| (set, format!("{}-{}", set.name, row.index), row))
+            set.rows.iter().map(move |row| (set, format!("{}-{}", set.name, row.line), row))
         };
         let rows: Vec<_> = sets.iter().flat_map(of_set).collect();
         if rows.is_empty() {
             return Err(Error::data("there are no rows of RULER"));
         }
-        unique(rows.iter().map(|(_, id, row)| (id.as_str(), row.place.as_str())))?;
         let mut measured = Measured::default();
         for (set, _, row) in &rows {
             let answer = max_new_tokens.unwrap_or_else(|| ruler::max_new_tokens(&set.task));
-            measured.add(tokenizer, (&row.input, false), &limits, answer)?;
+            if set.tokens.is_none() {
+                templated::refuse(row, tokenizer, limits.chat(false))?;
+            }
+            measured.add(tokenizer, text(row), &limits, answer, &row.place)?;
         }
         Ok(Self { rows, tokenizer, limits, max_new_tokens, measured })
     }
+}
+
+/// Rows are no chat messages, unless all prompts are.
+fn text(row: &RulerRow) -> PromptText<'_> {
+    let (answer_prefix, joint) = (&row.answer_prefix, row.joint);
+    PromptText { answer_prefix, joint, ..PromptText::whole(&row.input, false) }
 }
 
 impl Task for RulerTask<'_> {
@@ -111,18 +120,22 @@ impl Task for RulerTask<'_> {
         self.measured.notes()
     }
 
+    fn shortest(&self) -> String {
+        self.measured.shortest_place().to_owned()
+    }
+
     fn case(&self, index: usize) -> Result<Case> {
         let (set, id, row) = &self.rows[index];
         Ok(Case {
             id: id.clone(),
             group: set.task.clone(),
             part: set.tokens.map(Part::Tokens),
-            prompt: self.limits.prompt(self.tokenizer, &row.input, false)?,
-            depth: None,
+            prompt: self.limits.prompt(self.tokenizer, text(row))?,
+            depths: Vec::new(),
             gold: row.outputs.join(" | "),
             haystack_cycles: 0,
             max_new_tokens: self.max_new_tokens.unwrap_or_else(|| ruler::max_new_tokens(&set.task)),
-            stop_ids: self.limits.stop_ids.clone(),
+            stop: Stop::at(self.limits.stop_ids.clone()),
         })
     }
 
@@ -141,15 +154,17 @@ impl Task for RulerTask<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::{Chat, ChatTemplate};
     use crate::tokenizer::samples;
 
-    fn row(index: usize) -> RulerRow {
+    fn row(line: usize) -> RulerRow {
         RulerRow {
-            index,
+            line,
             input: "The number is 12, and 34. Which numbers? They are".to_owned(),
+            joint: "",
+            answer_prefix: String::new(),
             outputs: vec!["12".to_owned(), "34".to_owned()],
-            length: 20,
-            place: format!("rows.jsonl:{index}"),
+            place: format!("rows.jsonl:{line}"),
         }
     }
 
@@ -158,7 +173,12 @@ mod tests {
     }
 
     fn task<'a>(tokenizer: &'a Tokenizer, sets: &'a [RulerSet]) -> Result<RulerTask<'a>> {
-        let limits = TextPromptLimits { max_prompt_tokens: 10, stop_ids: vec![1], chat: None };
+        let limits = TextPromptLimits {
+            vocab: usize::MAX,
+            max_prompt_tokens: 10,
+            stop_ids: vec![1],
+            chat: None,
+        };
         RulerTask::new(sets, tokenizer, limits, None)
     }
 
@@ -182,13 +202,35 @@ mod tests {
         assert_eq!(task.values(0, "34, 12").unwrap(), [1.0, 1.0, 1.0]);
     }
 
+    /// The begin of the answer is asked with the prompt, whether or not that is a chat message.
     #[test]
-    fn rows_with_one_index_are_refused() {
+    fn the_begin_of_the_answer_is_the_end_of_the_prompt() {
         let tokenizer = samples::byte_level();
-        let sets = [set("vt", "vt", vec![row(3), row(3)])];
-        let e = task(tokenizer, &sets).err().unwrap();
-        assert_eq!(e.exit_code(), 3);
-        assert!(e.to_string().contains("vt-3 twice"), "{e}");
-        assert_eq!(task(tokenizer, &[]).err().unwrap().exit_code(), 3);
+        let begun = RulerRow { answer_prefix: " They are".to_owned(), ..row(1) };
+        let input = "The number is 12, and 34. Which numbers?";
+        let sets = [set("vt", "vt", vec![RulerRow { input: input.to_owned(), ..begun }])];
+        let whole = [set("vt", "vt", vec![row(1)])];
+        let ids = |sets: &[RulerSet], chat| {
+            let limits = TextPromptLimits {
+                vocab: usize::MAX,
+                max_prompt_tokens: 99,
+                stop_ids: vec![],
+                chat,
+            };
+            RulerTask::new(sets, tokenizer, limits, None).unwrap().case(0).unwrap().prompt
+        };
+        assert_eq!(ids(&sets, None), ids(&whole, None));
+        let template = "<|bos|>user:{{ messages[0].content.strip() }}. bot:";
+        let template = ChatTemplate::of_source(template).unwrap();
+        let chat = Chat::new(template, tokenizer).unwrap();
+        let message = chat.message(tokenizer, input).unwrap();
+        let end = tokenizer.encode_after(". bot:", " They are").unwrap().ids;
+        let expected = [message.before, message.text.ids, message.after, end].concat();
+        assert_eq!(ids(&sets, Some((chat, true))), expected);
+    }
+
+    #[test]
+    fn no_rows_are_refused() {
+        assert_eq!(task(samples::byte_level(), &[]).err().unwrap().exit_code(), 3);
     }
 }

@@ -132,17 +132,69 @@ fn outputs_are_what_the_text_says() {
     }
 }
 
+/// Tasks whose filler is no text: it has parts that cannot be cut.
+const OF_PARTS: [RulerKind; 4] = [
+    RulerKind::NiahMultikey2,
+    RulerKind::NiahMultikey3,
+    RulerKind::CommonWords,
+    RulerKind::FrequentWords,
+];
+
 #[test]
 fn prompts_are_as_long_as_asked_for() {
     for kind in RulerKind::ALL {
+        // A word; or a needle of two codes, a word three times with its numbers, or what one more
+        // of the most frequent word brings with it.
+        let step = if OF_PARTS.contains(&kind) { 60 } else { 3 };
         for tokens in [700, 1000, 4096, 8192] {
-            let row = generator(1, tokens).row(kind, 0).unwrap();
-            assert_eq!(row.length, count(&row.input).unwrap());
-            // The largest part: a needle of two codes, a word three times with its numbers, or what
-            // one more of the most frequent word brings with it.
-            assert!(row.length <= tokens && row.length + 60 > tokens, "{kind:?}: {}", row.length);
+            let length = count(&generator(1, tokens).row(kind, 0).unwrap().input).unwrap();
+            assert!(length <= tokens && length + step > tokens, "{kind:?}: {length}");
         }
     }
+}
+
+/// Texts that have no short sentences in English fill a prompt as any other; a character is a token
+/// here.
+#[test]
+fn every_text_fills_a_prompt() {
+    let count: &dyn Fn(&str) -> Result<usize> = &|text| Ok(text.chars().count());
+    let long_sentence = format!("It {}went on. ", "and on and ".repeat(900));
+    let texts = [
+        "河上有船，船上有人。人在看水！水里有什么？没有人知道。".repeat(20),
+        "木".repeat(3000),
+        "ships come in at dawn and nobody asks why ".repeat(200),
+        "x".repeat(4000),
+        "नदी में नाव है। नाव में लोग हैं। ".repeat(40),
+        "ในแม่น้ำมีเรือ ".repeat(90),
+        long_sentence,
+        "One.".to_owned(),
+    ];
+    for text in &texts {
+        for kind in RulerKind::ALL.into_iter().filter(|kind| !OF_PARTS.contains(kind)) {
+            for tokens in [1500, 4096] {
+                let generator = RulerGenerator::new([&**text], 1, tokens, count).unwrap();
+                let row = generator.row(kind, 0).unwrap();
+                let length = row.input.chars().count();
+                // At most a word of nine letters with its space, of the longest of these texts.
+                assert!(length <= tokens && length + 10 >= tokens, "{kind:?}: {length}: {text}");
+            }
+        }
+    }
+}
+
+/// A text that is one sentence has needles at all depths, too.
+#[test]
+fn needles_stand_at_all_depths_of_a_text_without_sentences() {
+    let count: &dyn Fn(&str) -> Result<usize> = &|text| Ok(text.chars().count());
+    let text = "木".repeat(900);
+    let generator = RulerGenerator::new([&*text], 1, 4096, count).unwrap();
+    let mut quarters = [0; 4];
+    for index in 0..40 {
+        let row = generator.row(RulerKind::NiahSingle2, index).unwrap();
+        let [_, context, _] = parts(&row.input);
+        quarters[4 * context.find(&row.outputs[0]).unwrap() / context.len()] += 1;
+    }
+    assert!(quarters.iter().all(|n| *n >= 3), "{quarters:?}");
 }
 
 #[test]

@@ -7,20 +7,17 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::GeneratedPrompt;
-use super::needles::insert;
+use super::filling::{Filling, insert};
 use super::words;
 
 /// Steps from the first name to the last; RULER's default.
 const HOPS: usize = 4;
 
 /// Sentences that are repeated around the chain.
-const REPEATED: [&str; 3] = [
-    "The mill stands by the water.",
-    "Its wheel goes round.",
-    "The sacks are filled and carried off.",
-];
+const REPEATED: &str =
+    "The mill stands by the water. Its wheel goes round. The sacks are filled and carried off.";
 
-/// Draws a chain and its places; the prompt with `n` sentences of filler follows from them.
+/// Draws a chain and its places; the prompt with `n` words of filler follows from them.
 pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Fn(usize) -> GeneratedPrompt> {
     let mut taken = BTreeSet::new();
     let value = rng.random_range(10_000u32..100_000).to_string();
@@ -31,10 +28,10 @@ pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Fn(usize) -> GeneratedPrompt> {
     let source = |i: usize| if i == 0 { &value } else { &names[i - 1] };
     let lines = names.iter().enumerate().map(|(i, name)| format!("LET {name} = {}.", source(i)));
     let chain: Vec<(f64, String)> = shares.into_iter().zip(lines).collect();
+    let repeated = Filling::new([REPEATED]);
     Box::new(move |n| {
-        let filling: Vec<String> =
-            REPEATED.iter().cycle().take(n).map(|s| (*s).to_owned()).collect();
-        let context = insert(&filling, &chain).join(" ");
+        let filling = repeated.as_ref().map(|repeated| repeated.take(0, n)).unwrap_or_default();
+        let context = insert(&filling, &chain, " ");
         let input = format!(
             "The text below has sentences that begin with LET and give a name a value, or the value of \
              another name.\n\n{context}\n\nWhich {} names have the value {value} in the end? The \

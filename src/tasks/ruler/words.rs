@@ -1,4 +1,4 @@
-//! Names, values and words that prompts are made of, and the sentences of a text.
+//! Names, values and words that prompts are made of.
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -68,26 +68,6 @@ pub(super) fn letters(rng: &mut StdRng, taken: &mut BTreeSet<String>) -> String 
     new(taken, || (0..5).map(|_| char::from(rng.random_range(b'A'..=b'Z'))).collect())
 }
 
-/// The sentences of a text, without white space at their ends. One ends at a line break, and at
-/// `.`, `!` or `?` with white space behind it.
-pub(super) fn sentences(text: &str) -> Vec<&str> {
-    let mut sentences = Vec::new();
-    for line in text.lines() {
-        let mut rest = line;
-        while let Some(end) = rest
-            .match_indices(['.', '!', '?'])
-            .map(|(at, mark)| at + mark.len())
-            .find(|end| rest[*end..].starts_with(char::is_whitespace))
-        {
-            sentences.push(rest[..end].trim());
-            rest = &rest[end..];
-        }
-        sentences.push(rest.trim());
-    }
-    sentences.retain(|sentence| !sentence.is_empty());
-    sentences
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,12 +83,5 @@ mod tests {
         assert_eq!(taken.len(), 10_000);
         let words: BTreeSet<&str> = ADJECTIVES.into_iter().chain(NOUNS).collect();
         assert_eq!(words.len(), 96);
-    }
-
-    #[test]
-    fn sentences_by_hand() {
-        let text = "One. Two costs 3.50! Three?\n\n Four\nU.S. five";
-        assert_eq!(sentences(text), ["One.", "Two costs 3.50!", "Three?", "Four", "U.S.", "five"]);
-        assert_eq!(sentences(" \n"), [""; 0]);
     }
 }

@@ -27,7 +27,7 @@ use crate::chat::{Marks, Said, Thinking};
 use crate::error::{Error, Result};
 use crate::eviction::{HeadEvidence, TokenStats, Wanted};
 use crate::generate::compressed::{AnswerLimits, Continuing, Evictor, continue_batch};
-use crate::generate::guarded;
+use crate::generate::{Stop, guarded};
 use crate::heads::CacheHeads;
 use crate::model::{KvCache, Llama};
 use crate::system::interrupt::Interrupt;
@@ -78,8 +78,8 @@ pub struct PromptRecord {
     pub part: Option<Part>,
     /// Tokens of the prompt, `T`.
     pub prompt_tokens: usize,
-    /// Where the answer stands, 0 to 1.
-    pub depth: Option<f64>,
+    /// The depths that lead to this prompt, 0 to 1, the nearest first.
+    pub depths: Vec<f64>,
     /// The expected answer.
     pub gold: String,
     /// How often the prompt used its haystack up.
@@ -134,7 +134,7 @@ impl Runner<'_> {
                 group: case.group.clone(),
                 part: case.part,
                 prompt_tokens: case.prompt.len(),
-                depth: case.depth,
+                depths: case.depths.clone(),
                 gold: case.gold.clone(),
                 haystack_cycles: case.haystack_cycles,
                 prefill_secs: 0.0,
@@ -293,11 +293,9 @@ impl Runner<'_> {
         Compressing::new(setting, case, self.heads, self.evidence, self.model.compute())
     }
 
-    /// What holds answers to `prompt` open while the model thinks.
-    fn marks(&self, prompt: &[u32]) -> Option<(Marks, bool)> {
-        let marks = Marks::of(self.tokenizer)?;
-        let begun = marks.is_open(prompt);
-        Some((marks, begun))
+    /// `stop`, by which a line break ends nothing while the model thinks.
+    fn stop(&self, stop: &Stop) -> Stop {
+        Stop { thinking: Marks::of(self.tokenizer), ..stop.clone() }
     }
 
     /// The answers of settings whose caches exist at the same time.
@@ -321,11 +319,9 @@ impl Runner<'_> {
             decode_secs: 0.0,
         };
         let mut outcomes: Vec<Outcome> = group.iter().map(begin).collect();
-        let limits = AnswerLimits {
-            max_new_tokens: case.max_new_tokens,
-            stop: case.stop_ids.clone(),
-            thinking: self.marks(&case.prompt),
-        };
+        let stop = self.stop(&case.stop);
+        let open = stop.is_open(&case.prompt);
+        let limits = AnswerLimits { max_new_tokens: case.max_new_tokens, stop, open };
         let answers = group.iter_mut().map(|Compressed { cache, eviction, .. }| Continuing {
             cache,
             evictor: eviction.as_mut().map(|e| e as &mut dyn Evictor),

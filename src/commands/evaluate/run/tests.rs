@@ -1,6 +1,7 @@
 use super::*;
 use crate::budget::BudgetOptions;
 use crate::eviction::{EvictionOptions, by_name};
+use crate::generate::Stop;
 use crate::heads::Granularity;
 use crate::model::{Compute, embedded};
 
@@ -19,11 +20,11 @@ fn case() -> Case {
         group: "g".into(),
         part: None,
         prompt: (0..TOKENS as u32).map(|i| 2 + i * 7919 % 2000).collect(),
-        depth: None,
+        depths: Vec::new(),
         gold: String::new(),
         haystack_cycles: 0,
         max_new_tokens: ANSWER,
-        stop_ids: vec![],
+        stop: Stop::default(),
     }
 }
 
@@ -48,7 +49,7 @@ fn with_runner<R>(settings: &[Setting], with: impl FnOnce(&Runner, &mut PromptRe
         group: String::new(),
         part: None,
         prompt_tokens: TOKENS,
-        depth: None,
+        depths: Vec::new(),
         gold: String::new(),
         haystack_cycles: 0,
         prefill_secs: 0.0,

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::outputs::PROBES_FILE;
 use crate::cli::{ProfileArgs, Switch, TextArgs};
-use crate::config::{AtOption, ProbeConfig, Surroundings, at_least_one, batch};
+use crate::config::{AtOption, Paths, ProbeConfig, Surroundings, at_least_one, batch};
 use crate::error::{Error, Result};
 use crate::job::ProbeSource;
 use crate::score::{self, HeadScore, Reference, References, ScoreOptions, ScoreRows};
@@ -57,6 +58,13 @@ impl ProfileConfig {
         })?;
         let (probes, mut notes) =
             ProbeConfig::new(&args.probes, task.answers(), compat, surroundings)?;
+        Paths::of_probes(&args.probes)
+            .and_of_task(&args.task)
+            .writes("--out", Some(&args.out.join(PROBES_FILE)))
+            .fills("--out", &args.out.join("head_score"))
+            .fills("--out", &args.out.join("plots"))
+            .writes("--export-probes", args.export_probes.as_deref())
+            .check()?;
         if args.score_rows.is_some() && compat.contains(Reference::DililazyKv) {
             notes
                 .push("--compat dililazykv scores row 0 only; --score-rows changes nothing".into());

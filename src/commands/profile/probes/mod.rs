@@ -14,7 +14,7 @@ use crate::commands::profile::parts::ScheduledProbe;
 use crate::commands::profile::schedule::PrefixSchedule;
 use crate::error::{Error, Result};
 use crate::gate::Expected;
-use crate::generate::Settings;
+use crate::generate::{Settings, Stop};
 use crate::heads::HeadMatrix;
 use crate::job::Inputs;
 use crate::job::Job;
@@ -159,8 +159,10 @@ impl Run<'_> {
         let mut answering = Answering {
             model: self.model,
             settings: Settings {
-                stop: self.job.stop_ids.clone(),
-                thinking: Marks::of(&self.inputs.model.tokenizer),
+                stop: Stop {
+                    thinking: Marks::of(&self.inputs.model.tokenizer),
+                    ..Stop::at(self.job.stop_ids.clone())
+                },
                 chunk: self.config.probes.chunk_tokens(self.model.compute()),
                 top_k: self.config.top_k,
             },

@@ -6,7 +6,7 @@ use super::*;
 use crate::cli::Cli;
 use crate::commands::profile::schedule::Cut;
 use crate::config::Surroundings;
-use crate::job::NeedleSpans;
+use crate::job::{ModelShape, NeedleSpans};
 use crate::model::Compute;
 use crate::score::{HeadScore, Observation, ScoreInfo, ScoreOptions};
 
@@ -34,7 +34,10 @@ fn a_panic_ends_the_other_walks() {
         scores: vec![&BROKEN],
         ..ProfileConfig::new(&cli.profile, &Surroundings::default()).unwrap()
     };
-    let inputs = Inputs::load(&config.probes, config.source().unwrap()).unwrap();
+    let inputs = Inputs::load(&config.probes, config.source().unwrap(), || {
+        ModelShape::open(&config.probes.model)
+    })
+    .unwrap();
     let job = Job::new(&config.probes, &inputs, NeedleSpans::Known).unwrap();
     let model = inputs.model.load(&Compute::cpu()).unwrap();
     let cut = Cut { batch: 1, work: &|tokens| tokens as f64 };

@@ -1,12 +1,13 @@
 //! [`LongBenchInputs`]: the rows that are asked, with their wording.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use super::rows::LongBenchRow;
+use super::rows::{LongBenchRow, file_name};
 use super::task::{LongBenchTask, dataset};
-use super::{LongBenchPrompts, LongBenchSource, Suite};
+use super::{LongBenchDataset, LongBenchPrompts, LongBenchSource, Suite};
 use crate::config::ProbeConfig;
-use crate::datasets::data_files;
+use crate::datasets::{data_files, is_blank};
 use crate::error::Result;
 use crate::job::{ModelFiles, Session};
 use crate::metrics::code_sim::Similarity;
@@ -38,12 +39,20 @@ impl LongBenchInputs {
         let model = session.model(&config.model)?;
         session.notes(&notes);
         let limits = limits(config, &model, source.max_prompt_tokens, longest)?;
+        let asked_that = |is: fn(&LongBenchDataset) -> bool| {
+            let all = source.suite.datasets.iter().filter(|d| is(d)).map(|d| d.name);
+            all.filter(|name| rows.iter().any(|row| row.dataset == *name)).collect()
+        };
+        let (line_break_ends, never_empty) =
+            (asked_that(|d| d.stop_at_line_break), asked_that(|d| d.never_empty));
         let wording = source.prompts.iter().map(|path| DataFile::new(path, None));
         Ok(Self {
             texts: TextInputs {
                 files,
                 prompt_files: wording.collect::<Result<_>>()?,
                 samples: source.samples,
+                line_break_ends,
+                never_empty,
                 code_similarity: source.suite.has_code.then(|| source.similarity.name()),
                 ..TextInputs::new(model, limits)
             },
@@ -87,9 +96,26 @@ pub(super) fn rows(
     let leave_out = source.datasets.is_none() && source.path.is_dir();
     let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
     let mut of_dataset: BTreeMap<(String, bool), usize> = BTreeMap::new();
+    let mut of_others = Vec::new();
     for file in data_files(&source.path)? {
         let before = rows.len();
-        let read = (source.suite.read)(&file, source.suite)?;
+        if source.path.is_dir() && source.suite.foreign.contains(&&*file_name(&file).0) {
+            of_others.push(file);
+            continue;
+        }
+        let mut told = Vec::new();
+        let read = match (source.suite.read)(&file, source.suite, &mut told) {
+            Err(e) if !may_be_asked(source, &file) => {
+                let why = match is_blank(&file) {
+                    true => "there is nothing in it".to_owned(),
+                    false => e.one_line(),
+                };
+                notes
+                    .push(format!("{} is left out, nothing of it is asked: {why}", file.display()));
+                continue;
+            }
+            read => read?,
+        };
         for row in read {
             let all = source.datasets.as_ref();
             if all.is_some_and(|sets| sets.iter().all(|set| set.name != row.dataset)) {
@@ -106,15 +132,34 @@ pub(super) fn rows(
             }
         }
         if rows.len() > before {
+            notes.append(&mut told);
             files.push(DataFile::new(&file, Some(rows.len() - before))?);
         }
     }
     notes.extend(left_out.iter().map(|(name, rows)| {
         format!("{rows} rows of {name} are left out: it is scored by Chinese words, which cannot be told apart here")
     }));
+    notes.extend(of_others.iter().map(|file| {
+        format!("{} is left out: it is another part of {}", file.display(), source.suite.title)
+    }));
+    let has = |set: &&&LongBenchDataset| rows.iter().any(|row| row.dataset == set.name);
+    if let Some(missing) = source.datasets.iter().flatten().find(|set| !has(set)) {
+        return Err(no_rows(&source.path, &format!("of {}", missing.name)));
+    }
     match rows.is_empty() {
         false => Ok((rows, files)),
-        true => Err(no_rows(&source.path, "of the data sets asked for")),
+        true => Err(no_rows(&source.path, "that can be scored")),
+    }
+}
+
+/// Whether a file of a folder may have rows that are asked, as far as its name and whether there is
+/// something in it tell.
+fn may_be_asked(source: &LongBenchSource, file: &Path) -> bool {
+    let (Some(asked), true) = (&source.datasets, source.path.is_dir()) else { return true };
+    let (name, _) = file_name(file);
+    match source.suite.knows(&name) {
+        true => asked.iter().any(|set| set.name == name),
+        false => !is_blank(file),
     }
 }
 

@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use super::*;
 use crate::tasks::TextPromptLimits;
 use crate::tasks::longbench::{LONGBENCH, LongBenchDataset, LongBenchMetric};
@@ -52,7 +50,55 @@ fn samples_and_names_choose_rows() {
     let e =
         rows(&LongBenchSource { datasets, ..source(dir.path()) }, &mut Vec::new()).err().unwrap();
     assert_eq!(e.exit_code(), 3);
-    assert!(e.to_string().contains("no row of the data sets"), "{e}");
+    assert!(e.to_string().contains("no row of lcc"), "{e}");
+}
+
+/// A file that has nothing, or nothing that can be read, stops only those who ask for it.
+#[test]
+fn a_bad_file_stops_only_who_asks_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "hotpotqa.jsonl", "hotpotqa", &["1"]);
+    let asked = |names: Option<&[&str]>| {
+        let set = |name: &&str| LONGBENCH.parse(name).unwrap();
+        let datasets = names.map(|names| names.iter().map(set).collect());
+        let mut notes = Vec::new();
+        let found = rows(&LongBenchSource { datasets, ..source(dir.path()) }, &mut notes);
+        (found.map(|(rows, _)| rows.len()).map_err(|e| e.to_string()), notes)
+    };
+    for (name, text) in [("samsum.jsonl", ""), ("samsum_e.jsonl", "{"), ("other.jsonl", "\n")] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let (found, notes) = asked(Some(&["hotpotqa"]));
+        assert_eq!((found, notes.len()), (Ok(1), 1), "{name}");
+        assert!(notes[0].contains(name), "{notes:?}");
+        let e = asked(None).0.unwrap_err();
+        assert!(e.contains(name), "{e}");
+        if name.starts_with("samsum") {
+            let e = asked(Some(&["hotpotqa", "samsum"])).0.unwrap_err();
+            assert!(e.contains(name), "{e}");
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+    // A file whose name says nothing may have rows of what is asked.
+    std::fs::write(dir.path().join("other.jsonl"), "{").unwrap();
+    assert!(asked(Some(&["hotpotqa"])).0.unwrap_err().contains("other.jsonl"));
+}
+
+/// Columns that nobody reads are told of files with rows that are asked.
+#[test]
+fn unread_columns_of_asked_rows_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["hotpotqa", "qasper"] {
+        let line = format!(
+            r#"{{"input":"q","context":"c","answers":["a"],"dataset":"{name}","_id":"1","system":"s"}}"#
+        );
+        std::fs::write(dir.path().join(format!("{name}.jsonl")), line).unwrap();
+    }
+    let datasets = Some(vec![LONGBENCH.find("qasper").unwrap()]);
+    let mut notes = Vec::new();
+    rows(&LongBenchSource { datasets, ..source(dir.path()) }, &mut notes).unwrap();
+    assert_eq!(notes.len(), 1);
+    assert!(notes[0].contains("qasper.jsonl") && notes[0].contains("columns system"), "{notes:?}");
 }
 
 /// Answers that are the gold ones have the full score, whatever the data set's metric.
@@ -72,25 +118,35 @@ fn gold_answers_have_the_full_score_by_every_metric() {
                 LongBenchMetric::RetrievalZh => "段落7",
                 LongBenchMetric::Count => "7",
                 LongBenchMetric::CodeSim => "let x = f(y);",
+                LongBenchMetric::Choice => "C",
             }
             .to_owned(),
         ],
-        length: 1,
         dataset: dataset.name.to_owned(),
         all_classes: vec!["City".to_owned(), "State".to_owned()],
         in_e: false,
+        part: None,
         place: dataset.name.to_owned(),
     };
     let prompts = LongBenchPrompts::own();
     for suite in [&LONGBENCH, &LOOGLE] {
         let rows: Vec<LongBenchRow> = suite.datasets.iter().map(row).collect();
         for similarity in [Similarity::Levenshtein, Similarity::Difflib] {
-            let limits =
-                TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new(), chat: None };
+            let limits = TextPromptLimits {
+                vocab: usize::MAX,
+                max_prompt_tokens: 64,
+                stop_ids: Vec::new(),
+                chat: None,
+            };
             let mut task =
                 LongBenchTask::new(suite, &rows, &prompts, tokenizer, limits, similarity).unwrap();
             for (i, row) in rows.iter().enumerate() {
-                let value = task.values(i, &row.answers[0]).unwrap()[0];
+                let gold = &row.answers[0];
+                let answer = match suite.datasets[i].metric {
+                    LongBenchMetric::Choice => format!("The correct answer is ({gold})"),
+                    _ => gold.clone(),
+                };
+                let value = task.values(i, &answer).unwrap()[0];
                 // F of ROUGE has a small number below its fraction bar.
                 assert!((value - 1.0).abs() < 1e-6, "{}: {value}", row.dataset);
                 assert_eq!(task.values(i, "").unwrap(), [0.0], "{}", row.dataset);
@@ -129,6 +185,23 @@ fn questions_of_loogle_are_chosen_by_type() {
     assert!(e.to_string().contains("--task loogle:LIST"), "{e}");
 }
 
+/// A folder of LooGLE has other parts, which are left out; named, they are refused.
+#[test]
+fn other_parts_of_loogle_are_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = r#"{"input":"Text.","qa_pairs":"[{'Q': 'a', 'A': 'b', 'type': 'computation'}]"}"#;
+    std::fs::write(dir.path().join("longdep_qa.jsonl"), line).unwrap();
+    let short = line.replace(", 'type': 'computation'", "");
+    std::fs::write(dir.path().join("shortdep_qa.jsonl"), short).unwrap();
+    let loogle = |path: &Path| LongBenchSource { suite: &LOOGLE, ..source(path) };
+    let mut notes = Vec::new();
+    let (found, files) = rows(&loogle(dir.path()), &mut notes).unwrap();
+    assert_eq!((found.len(), files.len(), notes.len()), (1, 1, 1));
+    assert!(notes[0].contains("shortdep_qa.jsonl is left out"), "{notes:?}");
+    let e = rows(&loogle(&dir.path().join("shortdep_qa.jsonl")), &mut notes).err().unwrap();
+    assert!(e.to_string().contains("qa_pairs[0].type"), "{e}");
+}
+
 /// The same over the published rows of data sets that can be scored.
 #[test]
 fn gold_answers_of_published_rows_have_the_full_score() {
@@ -138,7 +211,12 @@ fn gold_answers_of_published_rows_have_the_full_score() {
     ]);
     let Some(paths) = found else { return };
     let tokenizer = crate::tokenizer::samples::byte_level();
-    let limits = TextPromptLimits { max_prompt_tokens: 64, stop_ids: Vec::new(), chat: None };
+    let limits = TextPromptLimits {
+        vocab: usize::MAX,
+        max_prompt_tokens: 64,
+        stop_ids: Vec::new(),
+        chat: None,
+    };
     let prompts = LongBenchPrompts::own();
     let mut checked = 0;
     for path in paths {

@@ -11,8 +11,8 @@ use crate::config::ProbeConfig;
 use crate::datasets::data_files;
 use crate::error::{Error, Result};
 use crate::job::{ModelFiles, Session, context_lengths};
-use crate::tasks::text_inputs::{chat, limits, no_rows};
-use crate::tasks::{Common, DataFile, Task, TaskInputs, TextInputs, TextPromptLimits};
+use crate::tasks::text_inputs::{chat, limits, no_rows, without_name};
+use crate::tasks::{Common, DataFile, PromptText, Task, TaskInputs, TextInputs, TextPromptLimits};
 
 /// Rows of RULER.
 pub struct RulerInputs {
@@ -43,9 +43,11 @@ impl RulerInputs {
         session: &Session,
     ) -> Result<Self> {
         no_options(config)?;
-        let (sets, files) = published(source)?;
+        let mut notes = Vec::new();
+        let (sets, files) = published(source, &mut notes)?;
         let longest = sets.iter().map(|set| asked.unwrap_or_else(|| max_new_tokens(&set.task)));
         let model = session.model(&config.model)?;
+        session.notes(&notes);
         let longest = longest.max().unwrap_or(0);
         let limits = limits(config, &model, source.max_prompt_tokens, longest)?;
         let samples = source.samples;
@@ -60,17 +62,19 @@ impl RulerInputs {
     ) -> Result<Self> {
         no_options(config)?;
         let haystack = session.haystack(config)?;
-        let model = session.model(&config.model)?;
+        let model = session.model_for_lengths(config)?;
         let answers =
             source.kinds.iter().map(|k| asked.unwrap_or_else(|| max_new_tokens(k.name())));
         let lengths = context_lengths(config, &model, answers.max().unwrap_or(0))?;
         let chat = chat(config, &model)?;
         let limits = TextPromptLimits {
+            vocab: model.config.vocab,
             max_prompt_tokens: lengths.last().copied().unwrap_or(0),
             stop_ids: config.stop.ids(&model.config.eos, &model.tokenizer),
             chat,
         };
-        let count = |text: &str| limits.whole_tokens(&model.tokenizer, text, false);
+        let count =
+            |text: &str| limits.whole_tokens(&model.tokenizer, PromptText::whole(text, false));
         let mut sets = Vec::new();
         for kind in &source.kinds {
             for &length in &lengths {
@@ -128,17 +132,24 @@ impl TaskInputs for RulerInputs {
     }
 }
 
-/// The rows of each file, and the files.
-pub(super) fn published(source: &PublishedRulerRows) -> Result<(Vec<RulerSet>, Vec<DataFile>)> {
-    let (mut sets, mut files) = (Vec::new(), Vec::new());
+/// The rows of each file, and the files; what the user should know goes to `notes`.
+pub(super) fn published(
+    source: &PublishedRulerRows,
+    notes: &mut Vec<String>,
+) -> Result<(Vec<RulerSet>, Vec<DataFile>)> {
+    let (mut sets, mut files): (Vec<RulerSet>, _) = (Vec::new(), Vec::new());
     let is_file = !source.path.is_dir();
     let root = if is_file { source.path.parent() } else { Some(&*source.path) };
+    let mut of_no_task = Vec::new();
     for file in data_files(&source.path)? {
         let asked = source.tasks.as_deref();
         let task = match (task_in(&file.to_string_lossy()), asked) {
             (Some(task), _) => task,
             (None, Some([task])) if is_file => task,
-            (None, _) if !is_file => continue,
+            (None, _) if !is_file => {
+                of_no_task.push(file);
+                continue;
+            }
             (None, _) => {
                 return Err(Error::data(
                     "the file does not say which task of RULER its rows are of",
@@ -152,16 +163,21 @@ pub(super) fn published(source: &PublishedRulerRows) -> Result<(Vec<RulerSet>, V
         if asked.is_some_and(|tasks| !tasks.contains(&task)) {
             continue;
         }
-        let mut rows = RulerRow::read(&file)?;
+        let mut rows = RulerRow::read(&file, notes)?;
         rows.truncate(source.samples.unwrap_or(usize::MAX));
         files.push(DataFile::new(&file, Some(rows.len()))?);
         let inside = root.and_then(|root| file.strip_prefix(root).ok()).unwrap_or(&file);
         let name = inside.with_extension("").to_string_lossy().into_owned();
         sets.push(RulerSet { task: task.to_owned(), name, tokens: None, rows });
     }
+    notes.extend(without_name(&of_no_task, "of a task of RULER"));
+    let has = |task: &&&str| sets.iter().any(|set| set.task == **task);
+    if let Some(missing) = source.tasks.iter().flatten().find(|task| !has(task)) {
+        return Err(no_rows(&source.path, &format!("of {missing}")));
+    }
     match sets.is_empty() {
         false => Ok((sets, files)),
-        true => Err(no_rows(&source.path, "of the tasks asked for")),
+        true => Err(no_rows(&source.path, "of a task of RULER")),
     }
 }
 
