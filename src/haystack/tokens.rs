@@ -17,8 +17,8 @@ pub(super) const BETWEEN_FILES: &str = "\n\n";
 const PIECE_BYTES: usize = 256 * 1024;
 
 /// Tokens within which a prompt that begins somewhere in the haystack looks for a better beginning:
-/// a long sentence.
-const NEAR_START: usize = 64;
+/// the longest sentence.
+const NEAR_START: usize = 256;
 
 /// The haystack as an endless stream of token ids: the files, joined by blank lines, over and
 /// over.
@@ -336,14 +336,14 @@ mod tests {
 
     #[test]
     fn a_prompt_begins_at_the_next_border_or_where_it_was_asked_to() {
-        let words = "boat wall and the of ".repeat(40);
+        let words = "boat wall and the of ".repeat(100);
         let h = haystack(&[&words]).tokenise(llama2()).unwrap();
         // Words are tokens: it begins where it was asked to, unless the text soon begins anew.
         assert_eq!(h.beginning(0), 0);
         assert_eq!(h.beginning(100), 100);
         assert_eq!(h.beginning(h.ids().len() - NEAR_START), 0);
         // One word without end: no border at all.
-        let h = haystack(&[&"boat".repeat(400)]).tokenise(llama2()).unwrap();
+        let h = haystack(&[&"boat".repeat(800)]).tokenise(llama2()).unwrap();
         assert!(h.ids().len() > 2 * NEAR_START);
         assert_eq!(h.beginning(7), 7);
     }

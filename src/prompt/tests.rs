@@ -80,9 +80,9 @@ fn check_invariants(case: &Case, p: &Prompt, context_length: usize) {
     assert!(p.ids.ends_with(&case.question));
     // The span holds the needle as one of the placements has it.
     let [span] = &p.needle[..] else { panic!("{:?}", p.needle) };
+    let is_there = |placed: &PlacedNeedle| p.ids[span.clone()] == placed.ids[placed.span.clone()];
     assert!(Placement::ALL.iter().any(|&at| {
-        let placed = case.needle.placed(at);
-        p.ids[span.clone()] == placed.ids[placed.span.clone()]
+        is_there(case.needle.placed(at)) || is_there(case.needle.before_blank_line(at))
     }));
     assert!((0.0..=1.0).contains(&p.depth_reached) && p.haystack_cycles >= 1);
 }
