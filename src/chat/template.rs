@@ -142,11 +142,11 @@ impl ChatTemplate {
         })
     }
 
-    /// Whether the model thinks before it answers: the prompt ends within the thinking, or an option
-    /// turns it on.
+    /// Whether the model thinks before it answers: the prompt ends within the thinking, or an
+    /// option turns it on.
     pub fn thinks(&self) -> bool {
         let on = |name: &&str| self.options.get(*name) == Some(&Value::from(true));
-        ends_open(&self.after) || THINKING.iter().any(|name| on(&name))
+        ends_open(&self.after) || THINKING.iter().any(on)
     }
 
     /// The variables that the template was told besides those of every template.

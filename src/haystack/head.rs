@@ -4,7 +4,7 @@
 //! behind a template's own text, a sentence has other first tokens: `▁The` of SentencePiece is
 //! `T he` behind a blank line, and the space of `[INST] ` goes into it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use super::tokens::BETWEEN_FILES;
@@ -18,7 +18,7 @@ const WINDOW: usize = 400;
 const SAME: usize = 8;
 
 /// The first tokens of a haystack.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Head {
     ids: Vec<u32>,
     /// How many tokens of the stream they stand for.
@@ -42,13 +42,9 @@ impl Heads {
         lead: &Lead,
         tokenizer: &Tokenizer,
     ) -> Result<Self> {
-        let mut heads = BTreeMap::new();
-        for start in starts {
-            if !heads.contains_key(&start) {
-                heads.insert(start, Head::new(haystack, tokens, start, lead, tokenizer)?);
-            }
-        }
-        Ok(Self(heads))
+        let starts: BTreeSet<usize> = starts.into_iter().collect();
+        let head = |start| Ok((start, Head::new(haystack, tokens, start, lead, tokenizer)?));
+        starts.into_iter().map(head).collect::<Result<_>>().map(Self)
     }
 
     /// `n` tokens of a haystack that begins at token `start` of the stream of `tokens`, and how

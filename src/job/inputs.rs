@@ -204,8 +204,8 @@ impl ModelFiles {
     }
 }
 
-/// Refuses a prompt with an id for which an embedding of `rows` rows has none: the tokenizer has more
-/// ids than that, and the text spells one of them.
+/// Refuses a prompt with an id for which an embedding of `rows` rows has none: the tokenizer has
+/// more ids than that, and the text spells one of them.
 ///
 /// # Errors
 /// [`Error::Model`] naming the id.

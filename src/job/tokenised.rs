@@ -30,12 +30,19 @@ pub(super) struct TokenisedText {
 }
 
 enum Hidden {
-    /// A sentence, at a depth; before the question, and anywhere else.
-    Sentence { last: PlacedNeedle, needle: NeedleTokens, opening: Opening },
+    /// A sentence, at a depth.
+    Sentence(Box<Sentence>),
     /// The facts of a story and which of them are the supporting ones, scattered.
     Facts(Vec<Vec<u32>>, Vec<usize>, Opening),
     /// A context that has them.
     Context(ContextTokens),
+}
+
+/// A needle before the question, and anywhere else.
+struct Sentence {
+    last: PlacedNeedle,
+    needle: NeedleTokens,
+    opening: Opening,
 }
 
 /// How a haystack begins behind what stands before it.
@@ -63,7 +70,8 @@ impl TokenisedText {
                 let needle = needle.tokenise(tokenizer, &lead)?;
                 let question = template.tokenise(tokenizer, asked, after)?;
                 let ids = lead.ids();
-                (ids, Hidden::Sentence { last, needle, opening: opened(lead) }, question)
+                let sentence = Sentence { last, needle, opening: opened(lead) };
+                (ids, Hidden::Sentence(Box::new(sentence)), question)
             }
             ProbeText::Facts(facts) => {
                 let lead = template.lead(tokenizer, before)?;
@@ -99,14 +107,12 @@ impl TokenisedText {
     ) -> Result<()> {
         let tokens = &around.haystack;
         let starts = probes.map(|probe| tokens.beginning(probe.offset(tokens.ids().len())));
-        match &mut self.hidden {
-            Hidden::Sentence { opening: Opening { lead, heads }, .. }
-            | Hidden::Facts(_, _, Opening { lead, heads }) => {
-                let tokenizer = &inputs.model.tokenizer;
-                *heads = Heads::new(&inputs.haystack, tokens, starts, lead, tokenizer)?;
-            }
-            Hidden::Context(_) => {}
-        }
+        let Opening { lead, heads } = match &mut self.hidden {
+            Hidden::Sentence(sentence) => &mut sentence.opening,
+            Hidden::Facts(_, _, opening) => opening,
+            Hidden::Context(_) => return Ok(()),
+        };
+        *heads = Heads::new(&inputs.haystack, tokens, starts, lead, &inputs.model.tokenizer)?;
         Ok(())
     }
 
@@ -142,14 +148,14 @@ impl TokenisedText {
         let Around { bos, haystack } = around;
         let (bos, prefix, question) = (*bos, &self.prefix[..], &self.question[..]);
         match &self.hidden {
-            Hidden::Sentence { last, needle, opening } => PromptPieces::Sentence(PromptParts {
+            Hidden::Sentence(sentence) => PromptPieces::Sentence(PromptParts {
                 bos,
                 prefix,
                 haystack,
-                heads: &opening.heads,
-                needle,
+                heads: &sentence.opening.heads,
+                needle: &sentence.needle,
                 question,
-                last: Some(last),
+                last: Some(&sentence.last),
             }),
             Hidden::Facts(facts, supporting, Opening { heads, .. }) => {
                 PromptPieces::Facts(ScatteredParts {

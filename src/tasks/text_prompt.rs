@@ -124,8 +124,8 @@ impl Measured {
     /// Adds the prompt of the row at `place`, whose answer has at most `answer` tokens.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`]; [`crate::Error::Model`] naming the row for an id that the model has
-    /// not.
+    /// As [`Tokenizer::encode`]; [`crate::Error::Model`] naming the row for an id that the model
+    /// has not.
     pub fn add(
         &mut self,
         tokenizer: &Tokenizer,

@@ -22,7 +22,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As [`Tokenizer::of_llama_class`].
-    pub(super) fn as_transformers(self, path: &Path) -> Result<Self> {
+    pub(super) fn in_its_class(self, path: &Path) -> Result<Self> {
         let beside = |file: &str| -> Value {
             // What cannot be read is told where it is needed: by chat template and model.
             let text = std::fs::read_to_string(path.with_file_name(file)).ok();
@@ -103,7 +103,7 @@ mod tests {
 
     /// Which files make a tokenizer one of the class, and which rule it has then.
     #[test]
-    fn the_class_is_found_as_transformers_finds_it() {
+    fn the_class_is_found_in_its_class_finds_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tokenizer.json");
         let write = |file: &str, json: &Value| {

@@ -48,8 +48,8 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json` from a file. Where `tokenizer_config.json` and `config.json` beside it
-    /// say so, spaces go where transformers' `LlamaTokenizer` puts them.
+    /// Reads `tokenizer.json` from a file. Where `tokenizer_config.json` and `config.json` beside
+    /// it say so, spaces go where transformers' `LlamaTokenizer` puts them.
     ///
     /// # Errors
     /// [`Error::Model`] if the file cannot be read or is not a tokenizer.
@@ -61,7 +61,7 @@ impl Tokenizer {
                 .expected("a tokenizer.json in Hugging Face's format")
         })?;
         let tokenizer = Self::from_bytes(&bytes, &path.display().to_string())?;
-        tokenizer.as_transformers(path)
+        tokenizer.in_its_class(path)
     }
 
     /// Reads the bytes of a `tokenizer.json`; `place` names them in errors.

@@ -121,8 +121,13 @@ fn options_are_told_to_the_template() {
 fn thinking_without_an_end_is_told_in_the_record() {
     let dir = tempfile::tempdir().unwrap();
     let model = chat_model(dir.path(), "{{ bos_token }}{{ messages[0].content }}<think>\n");
-    prompts(dir.path(), &model, &[]);
+    let needles = needles(dir.path());
+    let given = ["--model", text(&model), "--needles", text(&needles), "--out", text(dir.path())];
+    let grid = ["--lengths", "192", "--depths", "0.5", "--max-new-tokens", "2", "--no-plots"];
+    // No probe passes.
+    fails(&[&given[..], &grid].concat(), 6, &[]);
     let lines = fs::read_to_string(dir.path().join("probes.jsonl")).unwrap();
+    assert!(!lines.is_empty());
     for line in lines.lines() {
         let record: Value = serde_json::from_str(line).unwrap();
         assert_eq!(record["status"], "rejected");

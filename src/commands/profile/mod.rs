@@ -1,7 +1,8 @@
 //! The main job: profile the attention heads of one model.
 //!
 //! ```text
-//! ProfileConfig ─► Session ─► Inputs ─► Job (plan, prompts) ─► Llama ─► probes ─► Results ─► files, Summary
+//! ProfileConfig ─► Session ─► Inputs ─► Job (plan, prompts) ─► Llama ─► probes ─► Results ─►
+//! files, Summary
 //! ```
 //!
 //! Everything that can go wrong without the weights goes wrong before they are read.
