@@ -141,7 +141,7 @@ fn an_output_layer_beside_a_tied_embedding_is_used_if_it_differs() {
     let mut usual = equal.clone();
     usual.remove("lm_head.weight");
     let expected = run(&usual);
-    assert_eq!(expected.1, true);
+    assert!(expected.1);
     assert_eq!((expected.2.len(), run(&equal), run(&alone)), (0, expected.clone(), expected));
 }
 

@@ -349,7 +349,7 @@ mod tests {
         let merges = json["model"]["merges"].as_array_mut().unwrap();
         merges.extend([serde_json::json!(["<", "s"]), serde_json::json!(["<s", ">"])]);
         let merging = samples::load(&json).unwrap();
-        assert_eq!(encoded(&merging.inner, "a <s>b").unwrap().ids.contains(&1), true);
+        assert!(encoded(&merging.inner, "a <s>b").unwrap().ids.contains(&1));
         let found = merging.encode_with_offsets("a <s>b").unwrap();
         assert_eq!(found, llama2().encode_with_offsets("a <s>b").unwrap());
 
