@@ -286,7 +286,9 @@ impl fmt::Display for DryRun {
         line("model", format!("{}, {:.3e} weights", self.model, self.parameters as f64))?;
         line("device", format!("{}, {}", self.device, self.dtype))?;
         if !self.chat_options.is_empty() {
-            let options = self.chat_options.iter().map(|(name, value)| format!("{name}={value}"));
+            // As they are given: JSON.
+            let json = |value| serde_json::to_string(value).unwrap_or_default();
+            let options = self.chat_options.iter().map(|(name, v)| format!("{name}={}", json(v)));
             line("chat template", options.collect::<Vec<_>>().join(", "))?;
         }
         let lengths = match &self.context_lengths[..] {
