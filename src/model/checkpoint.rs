@@ -20,6 +20,7 @@ use super::config::ModelConfig;
 use super::device::Compute;
 use super::layout;
 use super::shards::opened;
+use super::transposed::transposed;
 use super::weight_source::WeightSource;
 use super::weights_file::{Values, WeightsFile};
 use crate::error::{Error, Result};
@@ -373,29 +374,6 @@ fn first<T: Element + Into<f32>>(values: &[T], bad: impl Fn(f32) -> bool + Sync)
     values[from..].iter().position(|v| bad((*v).into())).map(|i| from + i)
 }
 
-/// `[rows, columns]` → `[columns, rows]`, tile by tile so that both sides stay in the cache.
-fn transposed<T: Element>(values: &[T], rows: usize, columns: usize) -> Vec<T> {
-    const TILE: usize = 32;
-    assert_eq!(values.len(), rows * columns);
-    let mut out = Vec::with_capacity(values.len());
-    let free = &mut out.spare_capacity_mut()[..values.len()];
-    free.par_chunks_mut((TILE * rows).max(1)).enumerate().for_each(|(block, out)| {
-        let first = block * TILE;
-        let width = TILE.min(columns - first);
-        for row_block in (0..rows).step_by(TILE) {
-            for row in row_block..(row_block + TILE).min(rows) {
-                let line = &values[row * columns + first..][..width];
-                for (i, value) in line.iter().enumerate() {
-                    out[i * rows + row].write(*value);
-                }
-            }
-        }
-    });
-    // SAFETY: blocks are all columns, and each has written all rows of its own.
-    unsafe { out.set_len(values.len()) };
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -407,18 +385,6 @@ mod tests {
         for at in [99_999, 70_000, 69_999, 16_384, 16_383, 0] {
             values[at] = 1.0;
             assert_eq!(first(&values, |v| v > 0.5), Some(at));
-        }
-    }
-
-    #[test]
-    fn transposes_shapes_that_are_no_multiple_of_the_tile() {
-        let (rows, columns) = (37, 70);
-        let values: Vec<f32> = (0..rows * columns).map(|v| v as f32).collect();
-        let out = transposed(&values, rows, columns);
-        for r in 0..rows {
-            for c in 0..columns {
-                assert_eq!(out[c * rows + r], values[r * columns + c]);
-            }
         }
     }
 }

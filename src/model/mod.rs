@@ -38,6 +38,7 @@ pub(crate) mod pass;
 pub(crate) mod read_back;
 mod safetensors_error;
 mod shards;
+mod transposed;
 mod weight_source;
 mod weights_file;
 
