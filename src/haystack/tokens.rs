@@ -116,7 +116,7 @@ impl HaystackTokens {
 
     /// Where a prompt begins that is to begin at token `offset` of the stream, as an index into one
     /// cycle: at the first sentence from there on, or line, or word, if one begins within
-    /// [`NEAR_START`] tokens; else at `offset`.
+    /// 256 tokens; else at `offset`.
     pub fn beginning(&self, offset: usize) -> usize {
         let near = |kind| self.borders_in(kind, offset, 0..=NEAR_START).next();
         let found = BorderKind::ALL.into_iter().find_map(near);

@@ -184,10 +184,10 @@ impl ModelFiles {
         })
     }
 
-    /// As [`check_ids`], for prompts of this model.
+    /// Refuses a prompt with an id that the model's embedding has no row for.
     ///
     /// # Errors
-    /// As [`check_ids`].
+    /// [`Error::Model`] naming the id.
     pub fn check_ids(&self, ids: &[u32]) -> Result<()> {
         check_ids(ids, self.config.vocab)
     }

@@ -183,10 +183,10 @@ impl PromptParts<'_> {
     /// The haystack begins where [`HaystackTokens::beginning`] says for `offset`. At depth 0 the
     /// needle is the first thing after BOS and prefix, at depth 1 the last before the question
     /// part; in between it stands at the border between two sentences that is nearest to `depth ·
-    /// m` (`m` tokens of haystack; of two as near, the earlier). Where none is [near](near_tokens),
-    /// it stands between two lines, or else two words, and exactly at its depth where none of these
-    /// is near either. Where the needle is put before a word without a space, a blank line follows
-    /// it and counts as haystack.
+    /// m` (`m` tokens of haystack; of two as near, the earlier). Where none is near (64 tokens, or
+    /// a hundredth of the haystack), it stands between two lines, or else two words, and exactly at
+    /// its depth where none of these is near either. Where the needle is put before a word without
+    /// a space, a blank line follows it and counts as haystack.
     ///
     /// # Errors
     /// [`Error::Usage`] if `context_length` is below [`PromptParts::smallest_context_length`], or

@@ -46,9 +46,9 @@ impl ScatteredParts<'_> {
     ///
     /// The haystack begins where [`HaystackTokens::beginning`] says for `offset`. A fact stands at
     /// the nearest border between two sentences of one paragraph, or at the haystack's end; several
-    /// facts at one border follow each other. Where no such border is [near](near_tokens), a fact
-    /// stands between two words, and exactly at its depth where no word is near either. The story's
-    /// order is kept: `depths` ascend.
+    /// facts at one border follow each other. Where no such border is near (64 tokens, or a
+    /// hundredth of the haystack), a fact stands between two words, and exactly at its depth where
+    /// no word is near either. The story's order is kept: `depths` ascend.
     ///
     /// # Errors
     /// [`Error::Usage`] if `context_length` is below
