@@ -9,6 +9,7 @@ use super::jinja;
 use super::thinking::{OPEN, ends_open};
 use crate::error::{Error, Result, json_kind};
 use crate::system::digest::sha256;
+use crate::system::text::utf8_text;
 
 /// Where a checkpoint may have its template, in the order of transformers.
 const JINJA: &str = "chat_template.jinja";
@@ -19,6 +20,8 @@ const KEY: &str = "chat_template";
 
 /// Stands for the message: characters that no template has.
 const MARK: &str = "\u{e000}message\u{e001}";
+/// A message in which a template that escapes or rewrites anything leaves nothing as it is.
+const HARD: &str = "\u{e000}\"a\\b\"\n  <c> & 'd'\t{{ e }}\u{e001}";
 /// The special tokens that templates are told.
 const SPECIAL: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
@@ -129,6 +132,12 @@ impl ChatTemplate {
                 .expected("once")
                 .advice("--chat never"));
         };
+        if !render(source, &options, HARD)?.contains(HARD) {
+            return Err(Error::model("a chat template changes the message")
+                .got(format!("{HARD:?} comes out otherwise"))
+                .expected("the message as it is")
+                .advice("--chat never"));
+        }
         // A template that trims what it is given is given what is trimmed.
         let spaced = format!("\t{MARK}\t");
         let trims = !render(source, &options, &spaced)?.contains(&spaced);
@@ -183,13 +192,14 @@ impl ChatTemplate {
 /// A text file of the checkpoint, if it is there.
 fn read(dir: &Path, file: &str) -> Result<Option<String>> {
     let path = dir.join(file);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(text)),
+    let unreadable = || Error::model("a file of the tokenizer cannot be read").at(path.display());
+    match std::fs::read(&path) {
+        Ok(bytes) => match utf8_text(&bytes, file) {
+            Ok(text) => Ok(Some(text.into_owned())),
+            Err(e) => Err(unreadable().got(e.one_line()).expected("UTF-8 text")),
+        },
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::model("a file of the tokenizer cannot be read")
-            .at(path.display())
-            .got(e)
-            .expected("UTF-8 text")),
+        Err(e) => Err(unreadable().got(e).expected("UTF-8 text")),
     }
 }
 
@@ -235,8 +245,10 @@ fn special_tokens(
         let named = LLAMA_CLASS.iter().find(|(n, _)| *n == name && class == Some("LlamaTokenizer"));
         named.map(|(_, token)| *token)
     };
+    // Where the tokenizer's own file lists its tokens, transformers does not look into the map.
+    let mapped = |name| special(map, name).filter(|_| config["added_tokens_decoder"].is_null());
     let token = |name: &'static str| {
-        let token = special(map, name).or(special(config, name)).or(of_class(name));
+        let token = mapped(name).or(special(config, name)).or(of_class(name));
         token.map(|token| (name, token.to_owned()))
     };
     SPECIAL.into_iter().filter_map(token).collect()

@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::budget::{BudgetOptions, UtilityCurves, UtilityFile};
 use crate::chat::{Marks, Said};
 use crate::cli::UtilityArgs;
-use crate::config::{AtOption, ProbeConfig, Surroundings, eviction_options};
+use crate::config::{AtOption, Paths, ProbeConfig, Surroundings, eviction_options};
 use crate::error::{Error, Result};
 use crate::eviction::{
     self, EvictionOptions, Kept, Method, QueryRows, TokenScore, TokenStats, utility,
@@ -88,6 +88,7 @@ impl UtilityConfig {
     /// # Errors
     /// [`Error::Usage`] naming the option.
     pub fn new(args: &UtilityArgs, surroundings: &Surroundings) -> Result<Self> {
+        Paths::of_probes(&args.probes).fills("--out", &args.out.join("head_score")).check()?;
         let needles = NeedleSource { path: args.probes.needles.clone() };
         let (probes, notes) =
             ProbeConfig::new(&args.probes, needles.answers(), References::default(), surroundings)?;

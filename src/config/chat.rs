@@ -28,7 +28,13 @@ pub(super) fn chat_options(args: &[String]) -> Result<ChatOptions> {
         if TOLD.contains(&key) {
             return Err(wrong("an option is what every template is told"));
         }
-        let json = serde_json::from_str(value).unwrap_or_else(|_| TemplateValue::from(value));
+        // As Python and as JSON spell them; else a text, which would be true, whatever it says.
+        let json = match value {
+            "True" => TemplateValue::from(true),
+            "False" => TemplateValue::from(false),
+            "None" => TemplateValue::from(()),
+            _ => serde_json::from_str(value).unwrap_or_else(|_| TemplateValue::from(value)),
+        };
         if options.insert(key.to_owned(), json).is_some() {
             return Err(wrong("an option is there twice"));
         }
@@ -52,6 +58,10 @@ mod tests {
         assert_eq!(options["enable_thinking"], TemplateValue::from(true));
         assert_eq!(options["effort"], text("low"));
         assert_eq!(options["n"], TemplateValue::from(-2));
+        let python = parsed(&["enable_thinking=False", "thinking=True", "mood=None"]).unwrap();
+        assert_eq!(python["enable_thinking"], TemplateValue::from(false));
+        assert_eq!(python["thinking"], TemplateValue::from(true));
+        assert_eq!(python["mood"], TemplateValue::from(()));
         assert_eq!((&options["x"], &options["y"]), (&text("a=b"), &text("")));
         // Keys stay in their order.
         let map = &parsed(&[r#"m={"b": [1.5, null], "a": "x"}"#]).unwrap()["m"];

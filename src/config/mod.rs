@@ -16,7 +16,8 @@ mod selection;
 pub use compute::ComputeConfig;
 pub(crate) use paths::{Depth, Paths};
 pub use probes::{
-    AnswerDefaults, Lengths, MaxNewTokens, ModelChoice, ProbeConfig, StopRule, default_chunk_tokens,
+    AnswerDefaults, Lengths, MaxNewTokens, ModelChoice, ProbeConfig, StopRule, THINKING_TOKENS,
+    default_chunk_tokens,
 };
 pub(crate) use selection::eviction_options;
 

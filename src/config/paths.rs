@@ -3,8 +3,20 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::{ProbeArgs, TaskArgs};
+use crate::cli::{ModelArgs, ProbeArgs, TaskArgs};
 use crate::error::{Error, Result};
+
+/// What is read of a checkpoint's folder besides its weights.
+const CHECKPOINT_FILES: [&str; 8] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "model.safetensors.index.json",
+];
 
 /// The paths of a run.
 #[derive(Debug, Default)]
@@ -37,12 +49,18 @@ pub(crate) enum Depth {
 impl Paths {
     /// What every command reads that runs a model over prompts.
     pub fn of_probes(args: &ProbeArgs) -> Self {
-        let model = args.model.name.as_deref().map(Path::new);
-        Self::default()
+        let paths = Self::default()
             .reads("--needles", args.needles.as_deref(), ("jsonl", Depth::In))
-            .reads("--haystack-dir", args.haystack_dir.as_deref(), ("txt", Depth::Below))
-            .reads("--model", model, ("json", Depth::In))
-            .reads("--model", model, ("safetensors", Depth::In))
+            .reads("--haystack-dir", args.haystack_dir.as_deref(), ("txt", Depth::Below));
+        paths.and_of_model(&args.model)
+    }
+
+    /// Adds the files of a checkpoint's folder.
+    pub fn and_of_model(self, args: &ModelArgs) -> Self {
+        let Some(folder) = args.name.as_deref().map(Path::new) else { return self };
+        let files = CHECKPOINT_FILES.iter().map(|name| folder.join(name));
+        let all = files.fold(self, |all, file| all.reads("--model", Some(&file), ("", Depth::In)));
+        all.reads("--model", Some(folder), ("safetensors", Depth::In))
     }
 
     /// Adds what a task reads.
@@ -81,6 +99,16 @@ impl Paths {
     /// # Errors
     /// [`Error::Usage`] naming the two options.
     pub fn check(&self) -> Result<()> {
+        for Input { option, path, .. } in &self.inputs {
+            let among = |(_, folder): &&(&str, PathBuf)| path.parent() == Some(&*real(folder));
+            if let Some((other, _)) = self.folders.iter().find(among) {
+                return Err(Error::usage("what is read lies among outputs that may replace it")
+                    .at(format!("{option} and {other}"))
+                    .got(path.display())
+                    .expected("a folder of its own")
+                    .advice("another --out"));
+            }
+        }
         for (i, (option, path)) in self.outputs.iter().enumerate() {
             let output = real(path);
             let refused = |what: &str, other: &str| {
@@ -178,6 +206,8 @@ mod tests {
             .writes("--out", Some(&at("probes.jsonl")))
             .fills("--out", &at("plots"));
         refused(&twice, &["two outputs would be one file", "probes.jsonl", "--out and --export"]);
+        let read = inputs(Depth::In).fills("--out", &at("data"));
+        refused(&read, &["among outputs that may replace it", "--needles and --out"]);
         let among = write(Depth::In, "plots/x.json").fills("--out", &at("plots"));
         refused(&among, &["among others", "--export-probes and --out"]);
         #[cfg(unix)]

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use super::tokens::BETWEEN_FILES;
 use super::{Border, BorderKind, Haystack, HaystackTokens};
 use crate::error::Result;
-use crate::tokenizer::{Encoded, Lead, Tokenizer};
+use crate::tokenizer::{Encoded, Lead, Tokenizer, before_word};
 
 /// Bytes of text that are encoded to find where the first tokens go over into the stream's.
 const WINDOW: usize = 400;
@@ -53,7 +53,9 @@ impl Heads {
         let Some(Head { ids, replaces }) = self.0.get(&start) else {
             return tokens.take(start, n);
         };
-        let (rest, cycles) = tokens.take(start + replaces, n.saturating_sub(ids.len()));
+        let rest = n.saturating_sub(ids.len());
+        let cycles = (replaces + rest).div_ceil(tokens.ids().len()).max(1);
+        let (rest, _) = tokens.take(start + replaces, rest);
         (ids.iter().copied().chain(rest).take(n).collect(), cycles)
     }
 
@@ -77,6 +79,15 @@ impl Heads {
         let seen = if from == 0 { 0 } else { (from + replaces).saturating_sub(more) };
         let all = tokens.borders_in(kind, start, seen..=to + replaces);
         all.filter_map(moved).filter(move |b| range.contains(&b.token))
+    }
+
+    /// The last of the first `at` tokens of such a haystack before which no character is cut.
+    pub fn whole_characters(&self, tokens: &HaystackTokens, start: usize, at: usize) -> usize {
+        let (more, replaces) =
+            self.0.get(&start).map_or((0, 0), |head| (head.ids.len(), head.replaces));
+        let begins =
+            |&at: &usize| at <= more || tokens.begins_character(start + replaces + at - more);
+        (0..=at).rev().find(begins).unwrap_or(0)
     }
 
     /// Whether a sentence begins among the first `m` tokens of such a haystack, the first left out.
@@ -105,7 +116,10 @@ impl Head {
         let inside = format!("{}{whole}", &rest[..end]);
         let first = inside.trim_start();
         let anchor = if byte == 0 { BETWEEN_FILES } else { "." };
-        let stream = tokenizer.encode_after(anchor, &inside)?;
+        let stream = match whole {
+            "" => tokenizer.encode_after(anchor, &inside)?,
+            _ => before_word(&inside, |text| tokenizer.encode_after(anchor, text))?,
+        };
         let behind = lead.first(tokenizer, first)?;
         let trimmed = inside.len() - first.len();
         match meeting(&behind, &stream, trimmed) {
@@ -167,8 +181,8 @@ mod tests {
             let lead = Lead::new(t, markup, prefix).unwrap();
             let heads = Heads::new(&haystack, &tokens, [0, 5], &lead, t).unwrap();
             let (ids, cycles) = heads.take(&tokens, 0, 10);
-            assert_eq!((&ids[..3], cycles), (&[id("▁The"), id("▁wall"), id(".")][..], 1));
             // Two tokens less than in the stream, so that the second round begins.
+            assert_eq!((&ids[..3], cycles), (&[id("▁The"), id("▁wall"), id(".")][..], 2));
             assert_eq!(ids[8..], tokens.ids()[..2]);
             // The sentence in the middle brings its space, which is the lead's or that of the
             // beginning.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::haystack::Haystack;
 use crate::haystack::borders::{Border, BorderKind, Borders, Gap, borders};
-use crate::tokenizer::{Encoded, Tokenizer};
+use crate::tokenizer::{Encoded, Tokenizer, before_word};
 
 /// What stands between two files, and between the last file and the first where the text repeats.
 pub(super) const BETWEEN_FILES: &str = "\n\n";
@@ -17,7 +17,7 @@ pub(super) const BETWEEN_FILES: &str = "\n\n";
 const PIECE_BYTES: usize = 256 * 1024;
 
 /// Tokens within which a prompt that begins somewhere in the haystack looks for a better beginning:
-/// the longest sentence.
+/// more than any sentence has.
 const NEAR_START: usize = 256;
 
 /// The haystack as an endless stream of token ids: the files, joined by blank lines, over and
@@ -109,6 +109,13 @@ impl HaystackTokens {
             .map(move |b| Border { token: b.token - start, ..b })
     }
 
+    /// Whether token `at` of the stream begins a character: none that stands for a part of one that
+    /// an earlier token begins.
+    pub fn begins_character(&self, at: usize) -> bool {
+        let at = at % self.ids.len();
+        at == 0 || self.places[at] != self.places[at - 1]
+    }
+
     /// Where token `start` begins in the text: the file, and the byte in it.
     pub(super) fn place(&self, start: usize) -> Option<(usize, usize)> {
         self.places.get(start).map(|&(file, byte)| (file as usize, byte as usize))
@@ -119,8 +126,9 @@ impl HaystackTokens {
     /// 256 tokens; else at `offset`.
     pub fn beginning(&self, offset: usize) -> usize {
         let near = |kind| self.borders_in(kind, offset, 0..=NEAR_START).next();
-        let found = BorderKind::ALL.into_iter().find_map(near);
-        (offset + found.map_or(0, |border| border.token)) % self.ids.len()
+        let found = BorderKind::ALL.into_iter().find_map(near).map(|border| border.token);
+        let character = || (0..self.ids.len()).find(|more| self.begins_character(offset + more));
+        (offset + found.or_else(character).unwrap_or(0)) % self.ids.len()
     }
 }
 
@@ -158,7 +166,11 @@ fn encode_piece(
     let first = piece.start == 0;
     // What stands before a later piece is a word; any will do.
     let anchor = if first { BETWEEN_FILES } else { "." };
-    let encoded = tokenizer.encode_after(anchor, &text[piece.clone()])?;
+    let encoded = match piece.end == text.len() {
+        // The blank line at its end stands before the next file.
+        true => before_word(&text[piece.clone()], |text| tokenizer.encode_after(anchor, text))?,
+        false => tokenizer.encode_after(anchor, &text[piece.clone()])?,
+    };
     let mut borders = borders(text, piece.start, &encoded);
     let sentences = &mut borders[BorderKind::Sentence as usize];
     if first && sentences.first().is_none_or(|s| s.token > 0) && !encoded.ids.is_empty() {

@@ -76,7 +76,7 @@ impl Placing {
     pub fn caption(&self) -> String {
         match self.places - self.prompts {
             0 => String::new(),
-            n => format!(" · {n} of {} depths fell together", self.places),
+            n => format!(" · {n} of {} places fell together", self.places),
         }
     }
 
@@ -84,7 +84,7 @@ impl Placing {
     pub(super) fn notes(&self) -> Vec<String> {
         let Self { places, prompts, far_from_depth } = self;
         let why = match far_from_depth {
-            Some(_) => "some depths lead to the same place in the text",
+            Some(_) => "some depths or repetitions lead to the same place in the text",
             None => "some are there twice",
         };
         let same = (prompts < places).then(|| {
@@ -96,7 +96,7 @@ impl Placing {
         let far = far_from_depth.filter(|far| far.places > 0).map(|far| {
             format!(
                 "{} of {places} needles stand more than {:.0} % of the haystack away from the depth \
-                 asked, at most {:.0} % (at {} tokens): they stand between two sentences",
+                 asked, at most {:.0} % (at {} tokens): at the nearest border of the text",
                 far.places,
                 100.0 * far.more_than,
                 100.0 * far.largest,
@@ -150,7 +150,7 @@ mod tests {
         assert!(notes[0].starts_with("4 places of the grid make 2 different prompts"), "{notes:?}");
         assert!(notes[1].starts_with("1 of 4 needles stand more than 5 %"), "{notes:?}");
         assert!(notes[1].contains("at most 25 % (at 64 tokens)"), "{notes:?}");
-        assert_eq!(placing.caption(), " · 2 of 4 depths fell together");
+        assert_eq!(placing.caption(), " · 2 of 4 places fell together");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, json_kind};
 use crate::system::text::utf8_text;
-use crate::tokenizer::{Encoded, Lead, Message, Tokenizer};
+use crate::tokenizer::{Encoded, Lead, Message, Tokenizer, before_word};
 
 mod probe_text;
 
@@ -182,7 +182,8 @@ impl Needle {
     fn placed(&self, space: &str, encode: impl Fn(&str) -> Result<Encoded>) -> Result<Placed> {
         Ok(Placed {
             needle: self.placed_before("", space, &encode)?,
-            before_blank_line: self.placed_before("\n\n", space, &encode)?,
+            before_blank_line: self
+                .placed_before("\n\n", space, |text| before_word(text, &encode))?,
         })
     }
 

@@ -240,8 +240,29 @@ impl Sides<'_> {
             }
         }
         unique(&probes, self.needles)?;
+        one_answer(self.needles)?;
         Ok(Plan { probes })
     }
+}
+
+/// Two needles that ask the same of the same text make the same prompts, each of which would count
+/// twice.
+fn one_answer(needles: &[ProbeText]) -> Result<()> {
+    let mut seen = BTreeMap::new();
+    for needle in needles.iter().filter(|text| matches!(text, ProbeText::Needle(_))) {
+        if let Some(first) = seen.insert((needle.hidden(), needle.question()), needle) {
+            return Err(Error::data("two needles make the same prompts")
+                .at(format!("needles {} and {}", first.id(), needle.id()))
+                .got(format!(
+                    "the same text and question, answers {:?} and {:?}",
+                    first.answer(),
+                    needle.answer()
+                ))
+                .expected("every needle and question once")
+                .advice("keep one of them"));
+        }
+    }
+    Ok(())
 }
 
 /// Ids are by content, so the same needle twice would count every answer twice.

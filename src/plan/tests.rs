@@ -156,3 +156,12 @@ fn a_row_that_is_there_twice_is_one_probe() {
     assert_eq!(found, [(0, 0, 1), (1, 1, 0)]);
     assert_eq!(plan.places(), 3);
 }
+
+#[test]
+fn two_answers_to_one_question_are_refused() {
+    let twice = [asking("a", "one", "Q?", "A."), asking("b", "one", "Q?", "B.")];
+    let e = Plan::new("in", &twice, &[512], &[0.5], 1, 0).unwrap_err();
+    assert!(e.exit_code() == 3 && e.to_string().contains("needles a and b"), "{e}");
+    let other = [asking("a", "one", "Q?", "A."), asking("b", "one", "R?", "B.")];
+    assert!(Plan::new("in", &other, &[512], &[0.5], 1, 0).is_ok());
+}

@@ -155,10 +155,10 @@ pub struct PromptParts<'a> {
     pub last: Option<&'a PlacedNeedle>,
 }
 
-/// Tokens within which a border is near a place in `m` tokens of haystack: a long sentence, or a
-/// hundredth of the haystack, where that is more.
+/// Tokens within which a border is near a place in `m` tokens of haystack: a tenth of the haystack,
+/// but at least 16 and at most 64, which is a long sentence, or a hundredth of the haystack.
 fn near_tokens(m: usize) -> usize {
-    (m / 100).max(64)
+    (m / 10).clamp(16, 64.max(m / 100))
 }
 
 /// Where the needle goes: after `before` tokens of haystack.
@@ -329,7 +329,8 @@ impl PromptParts<'_> {
             BorderKind::Sentence => self.heads.has_sentences(self.haystack, start, m),
             BorderKind::Line | BorderKind::Word => true,
         });
-        kinds.find_map(nearest).unwrap_or_else(|| exactly(exact))
+        let whole = || self.heads.whole_characters(self.haystack, start, exact);
+        kinds.find_map(nearest).unwrap_or_else(|| exactly(whole()))
     }
 
     /// The invariants of [`Prompt`], on what came out.
@@ -339,7 +340,7 @@ impl PromptParts<'_> {
             "the length"
         } else if prompt.ids.get(span.clone()) != Some(&placed.ids[placed.span.clone()]) {
             "the needle's span"
-        } else if self.bos.is_some_and(|b| prompt.ids.iter().filter(|&&id| id == b).count() != 1) {
+        } else if more_bos(self.bos, &prompt.ids, [self.prefix, self.question]) {
             "the number of BOS tokens"
         } else {
             return Ok(());
@@ -348,6 +349,15 @@ impl PromptParts<'_> {
             .got(format!("{} tokens, needle at {span:?}", prompt.ids.len()))
             .expected(format!("{context_length} tokens, {} of needle, one BOS", placed.span.len())))
     }
+}
+
+/// Whether `ids` have the token BOS more often than once at their start and in what stands `around`
+/// the text, where a chat template may have it again.
+fn more_bos(bos: Option<u32>, ids: &[u32], around: [&[u32]; 2]) -> bool {
+    bos.is_some_and(|bos| {
+        let count = |ids: &[u32]| ids.iter().filter(|&&id| id == bos).count();
+        count(ids) != 1 + count(around[0]) + count(around[1])
+    })
 }
 
 pub mod reference_span;

@@ -1,8 +1,7 @@
 //! Reason in a haystack: the facts of a story, scattered over the haystack in their order.
 //!
 //! ```text
-//! [BOS] prefix haystack fact haystack fact fact haystack question part      T = context_length
-//! tokens
+//! [BOS] prefix haystack fact haystack fact fact haystack question part            T tokens
 //! ```
 //!
 //! BABILong (Kuratov et al. 2024, arXiv 2406.10149) strews the facts of a bAbI story among the
@@ -11,7 +10,7 @@
 
 use std::ops::Range;
 
-use super::{Prompt, near_tokens};
+use super::{Prompt, more_bos, near_tokens};
 use crate::error::{Error, Result};
 use crate::haystack::{BorderKind, Gap, HaystackTokens, Heads};
 
@@ -128,7 +127,11 @@ impl ScatteredParts<'_> {
                 // Of two as near, the earlier.
                 borders.chain(ends.then_some(m)).min_by(|a, b| distance(a).total_cmp(&distance(b)))
             };
-            [BorderKind::Sentence, BorderKind::Word].into_iter().find_map(nearest).unwrap_or(exact)
+            let whole = || self.heads.whole_characters(self.haystack, start, exact).max(1);
+            [BorderKind::Sentence, BorderKind::Word]
+                .into_iter()
+                .find_map(nearest)
+                .unwrap_or_else(whole)
         };
         let mut places: Vec<usize> = depths.iter().map(place).collect();
         // One fact may find a sentence where the one before found but a word.
@@ -149,7 +152,7 @@ impl ScatteredParts<'_> {
             "the length"
         } else if at(&prompt.needle) != supporting {
             "a span of the needle"
-        } else if self.bos.is_some_and(|b| prompt.ids.iter().filter(|&&id| id == b).count() != 1) {
+        } else if more_bos(self.bos, &prompt.ids, [self.prefix, self.question]) {
             "the number of BOS tokens"
         } else {
             return Ok(());

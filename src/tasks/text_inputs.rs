@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::TextPromptLimits;
 use crate::chat::{Chat, ChatMode};
-use crate::config::{MaxNewTokens, ProbeConfig};
+use crate::config::{ProbeConfig, THINKING_TOKENS};
 use crate::error::{Error, Result};
 use crate::haystack::Haystack;
 use crate::job::{ChatMeta, HaystackMeta, ModelFiles, ModelMeta, TokenizerMeta};
@@ -192,6 +192,9 @@ pub(super) fn limits(
     longest_answer: usize,
 ) -> Result<TextPromptLimits> {
     let positions = model.config.max_positions;
+    let chat = chat(probes, model)?;
+    let thinks = chat.as_ref().is_some_and(|(chat, _)| chat.template.thinks());
+    let longest_answer = longest_answer + if thinks { THINKING_TOKENS } else { 0 };
     let room = positions.saturating_sub(longest_answer);
     let most = match (asked, probes.allow_extrapolation) {
         (Some(tokens), true) => tokens,
@@ -206,31 +209,16 @@ pub(super) fn limits(
             .advice("fewer tokens, or --allow-extrapolation"));
     }
     let stop_ids = probes.stop.ids(&model.config.eos, &model.tokenizer);
-    Ok(TextPromptLimits {
-        vocab: model.config.vocab,
-        max_prompt_tokens: most,
-        stop_ids,
-        chat: chat(probes, model)?,
-    })
+    Ok(TextPromptLimits { vocab: model.config.vocab, max_prompt_tokens: most, stop_ids, chat })
 }
 
 /// What makes prompts chat messages, and whether all of them are.
 ///
 /// # Errors
-/// [`Error::Usage`] where the model thinks before it answers and nothing says how long: what tasks
-/// have as the longest answer has no room for it. As [`ModelFiles::chat`].
+/// As [`ModelFiles::chat`].
 pub(super) fn chat(probes: &ProbeConfig, model: &ModelFiles) -> Result<Option<(Chat, bool)>> {
     let all = probes.chat == ChatMode::Always;
-    let chat = model.chat(probes)?;
-    let thinks = chat.as_ref().is_some_and(|chat| chat.template.thinks());
-    if thinks && !matches!(probes.max_new_tokens, MaxNewTokens::Fixed(_)) {
-        return Err(Error::usage("the answers of a model that thinks have no length")
-            .at("--max-new-tokens")
-            .got("the task's own, which is that of an answer without thinking")
-            .expected("tokens for the thinking and the answer, such as 2048")
-            .advice("--max-new-tokens, or --chat-option enable_thinking=false if it reads that"));
-    }
-    Ok(chat.map(|chat| (chat, all)))
+    Ok(model.chat(probes)?.map(|chat| (chat, all)))
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 
 use crate::chat::Chat;
-use crate::error::Result;
+use crate::config::THINKING_TOKENS;
+use crate::error::{Error, Result};
 use crate::job::{Extent, check_ids};
 use crate::tokenizer::{Message, Tokenizer};
 
@@ -99,6 +100,14 @@ impl TextPromptLimits {
         Ok(Assembled { before, middle: text.ids, after: [after, begun].concat() })
     }
 
+    /// Tokens of an answer for what the model thinks before it, where a prompt is such a message.
+    pub fn room_to_think(&self, is_message: bool) -> usize {
+        match self.chat(is_message).is_some_and(|chat| chat.template.thinks()) {
+            true => THINKING_TOKENS,
+            false => 0,
+        }
+    }
+
     /// What stands around a prompt.
     pub(super) fn chat(&self, is_message: bool) -> Option<&Chat> {
         self.chat.as_ref().filter(|(_, all)| *all || is_message).map(|(chat, _)| chat)
@@ -118,6 +127,8 @@ pub struct Measured {
     shortest_place: String,
     /// How many of them are shortened, and to how many tokens.
     shortened: (usize, usize),
+    /// How many have room for what the model thinks.
+    thinking: usize,
 }
 
 impl Measured {
@@ -137,6 +148,14 @@ impl Measured {
         let most = limits.max_prompt_tokens;
         let assembled = limits.assemble(tokenizer, prompt)?;
         let whole = assembled.tokens();
+        let around = whole - assembled.middle.len();
+        if around >= most {
+            return Err(Error::usage("the chat template leaves no room for the prompt")
+                .at(place)
+                .got(format!("{most} tokens, {around} of them of the template"))
+                .expected("more")
+                .advice("a larger --max-prompt-tokens, or --chat never"));
+        }
         check_ids(&limits.shortened(assembled), limits.vocab).map_err(|e| e.at(place))?;
         let tokens = whole.min(most);
         let Extent { shortest_prompt, longest_prompt, longest_answer } = self.extent;
@@ -152,6 +171,7 @@ impl Measured {
         self.prompt_tokens += tokens as u64;
         self.prompts += 1;
         self.shortened = (self.shortened.0 + usize::from(whole > most), most);
+        self.thinking += usize::from(limits.room_to_think(prompt.is_message) > 0);
         Ok(())
     }
 
@@ -162,14 +182,22 @@ impl Measured {
 
     /// What the user should know.
     pub fn notes(&self) -> Vec<String> {
-        match self.shortened {
-            (0, _) => Vec::new(),
-            (n, most) => vec![format!(
+        let (n, most) = self.shortened;
+        let shortened = (n > 0).then(|| {
+            format!(
                 "{n} of {} prompts are shortened in the middle to {most} tokens \
                  (--max-prompt-tokens)",
                 self.prompts
-            )],
-        }
+            )
+        });
+        let thinking = (self.thinking > 0).then(|| {
+            format!(
+                "the model thinks before it answers {} of {} prompts: {THINKING_TOKENS} tokens more, \
+                 unless --max-new-tokens says how many; only what comes behind it is judged",
+                self.thinking, self.prompts
+            )
+        });
+        shortened.into_iter().chain(thinking).collect()
     }
 }
 

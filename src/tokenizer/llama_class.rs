@@ -15,6 +15,7 @@ use tokenizers::{NormalizerWrapper, PreTokenizerWrapper};
 
 use super::Tokenizer;
 use crate::error::{Error, Result};
+use crate::system::text::without_bom;
 
 impl Tokenizer {
     /// The same with the class's rule for spaces, where `tokenizer_config.json` and `config.json`
@@ -25,8 +26,9 @@ impl Tokenizer {
     pub(super) fn in_its_class(self, path: &Path) -> Result<Self> {
         let beside = |file: &str| -> Value {
             // What cannot be read is told where it is needed: by chat template and model.
-            let text = std::fs::read_to_string(path.with_file_name(file)).ok();
-            text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+            let bytes = std::fs::read(path.with_file_name(file)).ok();
+            let json = bytes.and_then(|b| serde_json::from_slice(without_bom(&b)).ok());
+            json.unwrap_or_default()
         };
         match scheme(&beside("tokenizer_config.json"), &beside("config.json")) {
             Some(scheme) => self.of_llama_class(scheme),
@@ -64,9 +66,10 @@ fn name(scheme: PrependScheme) -> &'static str {
 /// Where the class puts a space, if a checkpoint with these `tokenizer_config.json` and
 /// `config.json` is read by it.
 fn scheme(tokenizer: &Value, model: &Value) -> Option<PrependScheme> {
-    let class = tokenizer["tokenizer_class"].as_str()?;
+    let class = tokenizer["tokenizer_class"].as_str().or(model["tokenizer_class"].as_str())?;
     // For models of other types transformers does not take the class at its word.
-    if !matches!(class, "LlamaTokenizer" | "LlamaTokenizerFast") || model["model_type"] != "llama" {
+    let taken = model["model_type"] == "llama" || model["model_type"] == "qwen3";
+    if !matches!(class, "LlamaTokenizer" | "LlamaTokenizerFast") || !taken {
         return None;
     }
     Some(match (&tokenizer["add_prefix_space"], &tokenizer["legacy"]) {
@@ -126,6 +129,11 @@ mod tests {
             let t = Tokenizer::from_file(&path).unwrap();
             assert_eq!(t.spaces(), rule, "{class} {model}");
         }
+        // The model's file names the class where the tokenizer's does not; a BOM is no matter.
+        write("tokenizer_config.json", &json!({}));
+        let model = json!({"model_type": "llama", "tokenizer_class": "LlamaTokenizer"});
+        std::fs::write(dir.path().join("config.json"), format!("\u{feff}{model}")).unwrap();
+        assert_eq!(Tokenizer::from_file(&path).unwrap().spaces(), Some("before the text"));
         // One of bytes is read from its file.
         write("tokenizer.json", &samples::byte_level_json());
         write("tokenizer_config.json", &json!({"tokenizer_class": "LlamaTokenizer"}));

@@ -11,8 +11,8 @@
 use super::{Encoded, Tokenizer, encoded};
 use crate::error::Result;
 
-/// Beginnings of texts: what stands before them and has other tokens before some of these is
-/// encoded with each anew.
+/// Sample first words of texts. The tokens of a lead that change with one of them are encoded
+/// together with the text behind the lead.
 const BEGINNINGS: [&str; 6] = ["A", "the", "1", "\"", "(", "中"];
 
 /// The tokens of a message and of what a template puts around it.
@@ -125,6 +125,21 @@ impl Tokenizer {
     }
 }
 
+/// What `encode` makes of `text` as it stands before a word: white space at the end of a text may
+/// have other tokens than before one. Where the word is a part of the last token, what it makes of
+/// `text` alone.
+///
+/// # Errors
+/// As `encode`.
+pub fn before_word(text: &str, encode: impl Fn(&str) -> Result<Encoded>) -> Result<Encoded> {
+    let whole = encode(&format!("{text}{}", BEGINNINGS[0]))?;
+    let inside = whole.offsets.iter().take_while(|o| o.0 < text.len()).count();
+    match inside.checked_sub(1).is_some_and(|last| whole.offsets[last].1 == text.len()) {
+        true => Ok(within(&whole, 0..inside, 0)),
+        false => encode(text),
+    }
+}
+
 /// Some tokens of `whole`, offsets from byte `begin` on.
 fn within(whole: &Encoded, tokens: std::ops::Range<usize>, begin: usize) -> Encoded {
     let offset = |o: &(usize, usize)| (o.0.saturating_sub(begin), o.1.saturating_sub(begin));
@@ -226,7 +241,10 @@ impl Lead {
     }
 
     fn encode(&self, tokenizer: &Tokenizer, text: &str) -> Result<Encoded> {
-        let from = if self.markup { tokenizer.markup() } else { &tokenizer.inner };
-        encoded(from, &format!("{}{text}", self.text))
+        let text = format!("{}{text}", self.text);
+        match self.markup {
+            true => encoded(tokenizer.markup(), &text),
+            false => tokenizer.encode_with_offsets(&text),
+        }
     }
 }

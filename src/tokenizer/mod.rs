@@ -20,6 +20,7 @@ mod message;
 pub(crate) mod samples;
 mod special;
 
+pub(crate) use message::before_word;
 pub use message::{Lead, Message};
 
 /// Token ids with the bytes of the text that each stands for.

@@ -10,29 +10,55 @@ use super::{Outcome, json, methods, refused};
 
 /// The day that templates with a date are told, so that a prompt is the same on every day.
 /// Templates of Llama 3 fall back to it by themselves.
-const DAY: [(&str, &str); 13] = [
-    ("%d", "26"),
-    ("%-d", "26"),
-    ("%e", "26"),
-    ("%b", "Jul"),
-    ("%B", "July"),
-    ("%m", "07"),
-    ("%-m", "7"),
-    ("%Y", "2024"),
-    ("%y", "24"),
-    ("%A", "Friday"),
-    ("%a", "Fri"),
-    ("%F", "2024-07-26"),
-    ("%H:%M:%S", "12:00:00"),
+const DAY: [(&str, &str); 20] = [
+    ("d", "26"),
+    ("-d", "26"),
+    ("e", "26"),
+    ("b", "Jul"),
+    ("B", "July"),
+    ("m", "07"),
+    ("-m", "7"),
+    ("Y", "2024"),
+    ("y", "24"),
+    ("A", "Friday"),
+    ("a", "Fri"),
+    ("F", "2024-07-26"),
+    ("H", "12"),
+    ("I", "12"),
+    ("M", "00"),
+    ("S", "00"),
+    ("p", "PM"),
+    ("j", "208"),
+    ("T", "12:00:00"),
+    ("%", "%"),
 ];
+
+/// [`DAY`] at noon, as `format` has it.
+fn strftime_now(format: &str) -> Outcome<String> {
+    let mut parts = format.split('%');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    while let Some(part) = parts.next() {
+        // `%%` is an empty part between two marks.
+        let part = if part.is_empty() { "%" } else { part };
+        let found = DAY.iter().find(|(code, _)| part.starts_with(code));
+        let Some((code, value)) = found else {
+            let code: String = part.chars().take(2).collect();
+            return Err(refused(format!("strftime_now('%{code}') is not supported here")));
+        };
+        text.push_str(value);
+        text.push_str(&part[code.len()..]);
+        if part == "%" {
+            text.push_str(parts.next().unwrap_or_default());
+        }
+    }
+    Ok(text)
+}
 
 /// Adds all of it to `env`.
 pub(super) fn add_to(env: &mut Environment) {
     env.set_unknown_method_callback(methods::method);
     env.add_function("raise_exception", |text: String| -> Outcome<()> { Err(refused(text)) });
-    env.add_function("strftime_now", |format: String| {
-        DAY.iter().rev().fold(format, |text, (code, value)| text.replace(code, value))
-    });
+    env.add_function("strftime_now", strftime_now);
     env.add_function("cycler", |items: Rest<Value>| {
         Value::from_object(Cycler { items: items.0, at: AtomicUsize::new(0) })
     });

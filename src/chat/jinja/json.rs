@@ -33,6 +33,27 @@ pub(super) fn tojson(value: &Value, options: Kwargs) -> Outcome<Value> {
     Ok(Value::from(out))
 }
 
+/// Lists within lists, at most.
+const DEEPEST: usize = 100;
+
+/// A number as Python writes it.
+fn number(value: &Value) -> String {
+    let text = value.to_string();
+    match (value.is_integer(), f64::try_from(value.clone())) {
+        (false, Ok(x)) if x.is_finite() && x != 0.0 && !(1e-4..1e16).contains(&x.abs()) => {
+            // 1e20 -> 1e+20, 1e-7 -> 1e-07
+            let text = format!("{x:e}");
+            let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+            let (sign, exponent) = match exponent.strip_prefix('-') {
+                Some(exponent) => ('-', exponent),
+                None => ('+', exponent),
+            };
+            format!("{digits}e{sign}{exponent:0>2}")
+        }
+        _ => text,
+    }
+}
+
 /// How a value is written.
 struct Json {
     ascii: bool,
@@ -44,10 +65,13 @@ struct Json {
 
 impl Json {
     fn write(&self, value: &Value, depth: usize, out: &mut String) -> Outcome<()> {
+        if depth > DEEPEST {
+            return Err(refused("tojson of values nested so deeply is not supported here"));
+        }
         match value.kind() {
             ValueKind::None => out.push_str("null"),
             ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
-            ValueKind::Number => out.push_str(&value.to_string()),
+            ValueKind::Number => out.push_str(&number(value)),
             ValueKind::String => self.text(value.as_str().unwrap_or_default(), out),
             ValueKind::Seq => {
                 let items = value.try_iter()?.collect::<Vec<_>>();
@@ -63,7 +87,12 @@ impl Json {
                 self.list('{', '}', &keys, depth, out, |key, out| {
                     match key.as_str() {
                         Some(text) => self.text(text, out),
-                        None => self.text(&key.to_string(), out),
+                        // Python makes texts of keys as it writes them.
+                        None => {
+                            let mut text = String::new();
+                            self.write(key, depth + 1, &mut text)?;
+                            self.text(&text, out);
+                        }
                     }
                     out.push_str(&self.key);
                     self.write(&value.get_item(key)?, depth + 1, out)

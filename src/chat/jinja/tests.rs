@@ -93,7 +93,21 @@ fn templates_that_would_run_on_are_errors() {
         "{{ 'x' * 1000000000000 }}",
         "{% for i in [1] %}{{ loop.cycle() }}{% endfor %}",
         "{{ lipsum(2) }}",
+        "{{ strftime_now('%Y %U') }}",
+        "{% set n = namespace(x=[]) %}{% for i in range(9999) %}{% set n.x = [n.x] %}{% endfor %}\
+         {{ n.x|tojson }}",
     ] {
         assert!(render(template, &context).is_err(), "{template}");
     }
+}
+
+#[test]
+fn a_day_is_told_in_every_form() {
+    let day = |format: &str| {
+        let template = format!("{{{{ strftime_now('{format}') }}}}");
+        render(&template, &ChatOptions::new()).unwrap()
+    };
+    assert_eq!(day("%d %b %Y"), "26 Jul 2024");
+    assert_eq!(day("%A, %B %-d at %H:%M %p: 100%%."), "Friday, July 26 at 12:00 PM: 100%.");
+    assert_eq!(day("today"), "today");
 }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use crate::cli::ObserveArgs;
-use crate::config::{AtOption, ComputeConfig, ModelChoice, Surroundings, at_least_one};
+use crate::config::{
+    AtOption, ComputeConfig, Depth, ModelChoice, Paths, Surroundings, at_least_one,
+};
 use crate::error::{Error, Result};
 use crate::eviction::ValueNorm;
 use crate::model::ModelConfig;
@@ -61,6 +63,12 @@ impl ObserveConfig {
                 .got("none of them")
                 .expected("--layer L --head H, --all or both"));
         }
+        Paths::default()
+            .and_of_model(&args.model)
+            .reads("--context", args.context.as_deref(), ("", Depth::In))
+            .fills("--out", &args.out.join("observe"))
+            .fills("--out", &args.out.join("plots"))
+            .check()?;
         Ok(Self {
             model: ModelChoice::of(&args.model, surroundings)?,
             compute: ComputeConfig::new(&args.model.compute)?,

@@ -41,9 +41,9 @@ impl Tolerances {
     }
 
     /// `tolerance`; or [`WITHIN`] times what another computation in f32 is off, after scores as
-    /// large as `size`, and where that one uses up half of the tolerance itself.
+    /// large as `size`, and where that one is off by more than the tolerance.
     pub(super) fn or_as_torch(&self, tolerance: f32, size: f32, torch: Option<f32>) -> f32 {
-        let ill = |off: &f32| self.is_explained_by_rounding(size) || *off > tolerance / 2.0;
+        let ill = |off: &f32| self.is_explained_by_rounding(size) || *off > tolerance;
         torch.filter(ill).map_or(tolerance, |off| tolerance.max(WITHIN * off))
     }
 }

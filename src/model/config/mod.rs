@@ -194,9 +194,19 @@ impl ModelConfig {
             && keys.flag("attention_bias", false)?;
         let mlp_bias = family == Family::Llama && keys.flag("mlp_bias", false)?;
         let of_config = || match absent("eos_token_id") {
-            true => Ok(defaults.eos.into_iter().collect()),
+            true => {
+                let told = defaults.eos.map(|id| format!("eos_token_id = {id}"));
+                assumed.borrow_mut().extend(told);
+                Ok(defaults.eos.into_iter().collect())
+            }
             false => keys.ids("eos_token_id"),
         };
+        if absent("rms_norm_eps") {
+            assumed.borrow_mut().push("rms_norm_eps = 1e-6".to_owned());
+        }
+        if family == Family::Mistral && absent("sliding_window") {
+            assumed.borrow_mut().push("sliding_window = 4096".to_owned());
+        }
         let eos = match generation {
             Some(bytes) => match serde_json::from_slice::<Value>(without_bom(bytes)) {
                 Ok(Value::Object(map)) if map.contains_key("eos_token_id") => {

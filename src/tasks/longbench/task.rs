@@ -67,7 +67,8 @@ impl<'a> LongBenchTask<'a> {
             }
             let text = prompts.render(dataset, row);
             let prompt = PromptText::whole(&text, dataset.chat_template);
-            let answer = prompts.max_new_tokens(dataset);
+            let answer =
+                prompts.max_new_tokens(dataset) + limits.room_to_think(dataset.chat_template);
             measured.add(tokenizer, prompt, &limits, answer, &row.place)?;
         }
         Ok(Self { rows, datasets, ids, prompts, tokenizer, limits, similarity, measured })
@@ -166,7 +167,8 @@ impl Task for LongBenchTask<'_> {
             depths: Vec::new(),
             gold: row.answers.join(" | "),
             haystack_cycles: 0,
-            max_new_tokens: self.prompts.max_new_tokens(dataset),
+            max_new_tokens: self.prompts.max_new_tokens(dataset)
+                + self.limits.room_to_think(dataset.chat_template),
             stop,
         })
     }
