@@ -51,6 +51,10 @@ fn kinds() -> Vec<Kind> {
     let bytes = || with_special(samples::byte_level_json(), &marks);
     let mut without_bos = samples::byte_level_json();
     without_bos["post_processor"] = Value::Null;
+    // GPT-2's rule for words, by which a blank line before a word is two tokens.
+    let mut gpt2 = without_bos.clone();
+    gpt2["pre_tokenizer"] = json!({"type": "ByteLevel", "add_prefix_space": false,
+        "trim_offsets": true, "use_regex": true});
     vec![
         kind("Llama 2", llama2(), inst, ["[INST] ", " [/INST]"]),
         kind("Llama 2 of its class", class(), inst, ["[INST] ", " [/INST]"]),
@@ -62,6 +66,7 @@ fn kinds() -> Vec<Kind> {
         kind("Zephyr of its class", class(), zephyr, ["<|user|>\n", "</s>"]),
         kind("Llama 3", bytes(), llama3, ["<|/head|>\n\n", "<|eot|>"]),
         kind("Qwen", with_special(without_bos, &marks), chatml, ["user\n", "<|end|>"]),
+        kind("SmolLM2", with_special(gpt2, &marks), chatml, ["user\n", "<|end|>"]),
     ]
 }
 
