@@ -26,7 +26,7 @@ impl Tokenizer {
         Ok(())
     }
 
-    /// `encoded`, of `text`, with the characters of a special token that `text` spells in its place.
+    /// `encoded`, of `text`: a special token that `text` spells becomes tokens of its characters.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
