@@ -29,7 +29,7 @@ pub(crate) use inputs::TaskProvenance;
 pub use inputs::{Common, TaskInputs};
 pub use probe_inputs::{ProbeCases, ProbeInputs};
 pub use source::{
-    Benchmark, BenchmarkInfo, Purpose, TaskOptions, TaskSource, choose, names, option_help,
+    Benchmark, BenchmarkInfo, Purpose, Takes, TaskOptions, TaskSource, choose, names, option_help,
     task_help,
 };
 pub use task::{Case, Metric, Part, Task, mean_score};

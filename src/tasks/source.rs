@@ -21,10 +21,20 @@ pub struct BenchmarkInfo {
     /// What may stand behind the colon of `--task`, as an example; empty where nothing may.
     pub list: &'static str,
     /// Which of the options of tasks it takes, each with what it means here.
-    pub takes: &'static [(&'static str, &'static str)],
+    pub takes: &'static [Takes],
     /// Whether it is known where in a prompt the answer stands, so that heads can be scored.
     pub has_places: bool,
 }
+
+/// An option of tasks, and what it means for one.
+pub type Takes = (&'static str, &'static str);
+
+/// As every benchmark takes it whose prompts are whole texts.
+pub(super) const MAX_PROMPT_TOKENS: Takes = (
+    "--max-prompt-tokens",
+    "longer prompts are shortened in the middle [default: what the model has room for beside the \
+     answer]",
+);
 
 impl BenchmarkInfo {
     /// What one of the options of tasks means here; `None` if it is not taken.

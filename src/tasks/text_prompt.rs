@@ -44,7 +44,7 @@ impl<'a> PromptText<'a> {
     }
 
     /// All of it, where there is no template.
-    fn plain(&self) -> Cow<'a, str> {
+    pub fn plain(&self) -> Cow<'a, str> {
         match self.answer_prefix {
             "" => Cow::Borrowed(self.text),
             prefix => Cow::Owned([self.text, self.joint, prefix].concat()),

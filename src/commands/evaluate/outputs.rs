@@ -114,9 +114,9 @@ struct RunMeta {
     peak_rss_bytes: Option<u64>,
 }
 
-/// A line of `answers.jsonl`: one prompt under one setting.
-#[derive(Serialize)]
-struct AnswerLine<'a> {
+/// What every line of `answers.jsonl` says of its prompt.
+#[derive(Clone, Copy, Serialize)]
+struct PromptHead<'a> {
     id: &'a str,
     group: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,6 +126,13 @@ struct AnswerLine<'a> {
     /// Other depths that lead to the same prompt.
     #[serde(skip_serializing_if = "<[f64]>::is_empty")]
     same_prompt_depths: &'a [f64],
+}
+
+/// A line of `answers.jsonl`: one prompt under one setting.
+#[derive(Serialize)]
+struct AnswerLine<'a> {
+    #[serde(flatten)]
+    prompt: PromptHead<'a>,
     method: &'static str,
     budget_tokens: Option<usize>,
     answer: &'a str,
@@ -156,15 +163,8 @@ struct AnswerSeconds {
 /// A line about a prompt that failed.
 #[derive(Serialize)]
 struct FailedLine<'a> {
-    id: &'a str,
-    group: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    part: Option<Part>,
-    prompt_tokens: usize,
-    depth: Option<f64>,
-    /// Other depths that lead to the same prompt.
-    #[serde(skip_serializing_if = "<[f64]>::is_empty")]
-    same_prompt_depths: &'a [f64],
+    #[serde(flatten)]
+    prompt: PromptHead<'a>,
     failed: &'a str,
 }
 
@@ -291,35 +291,25 @@ fn answers(made: &EvaluateRun) -> Result<Vec<u8>> {
     let mut lines = Vec::new();
     for record in made.records {
         let PromptRecord { id, group, part, prompt_tokens, depths, .. } = record;
-        let (part, prompt_tokens, depth) = (*part, *prompt_tokens, depths.first().copied());
-        let same_prompt_depths = depths.get(1..).unwrap_or_default();
+        let prompt = PromptHead {
+            id,
+            group,
+            part: *part,
+            prompt_tokens: *prompt_tokens,
+            depth: depths.first().copied(),
+            same_prompt_depths: depths.get(1..).unwrap_or_default(),
+        };
         let outcomes = match &record.outcomes {
             Ok(outcomes) => outcomes,
             Err(failed) => {
-                push_line(
-                    &mut lines,
-                    &FailedLine {
-                        id,
-                        group,
-                        part,
-                        prompt_tokens,
-                        depth,
-                        same_prompt_depths,
-                        failed,
-                    },
-                )?;
+                push_line(&mut lines, &FailedLine { prompt, failed })?;
                 continue;
             }
         };
         for (setting, outcome) in made.config.settings.iter().zip(outcomes) {
             let values = made.task.metrics().iter().zip(&outcome.values);
             let line = AnswerLine {
-                id,
-                group,
-                part,
-                prompt_tokens,
-                depth,
-                same_prompt_depths,
+                prompt,
                 method: setting.method.name(),
                 budget_tokens: setting.budget_tokens,
                 answer: &outcome.answer,

@@ -19,6 +19,7 @@ pub use task::LongBenchTask;
 
 use std::path::PathBuf;
 
+use super::source::{MAX_PROMPT_TOKENS, Takes};
 use super::{Benchmark, BenchmarkInfo, TaskInputs, TaskOptions, TaskSource, names};
 use crate::cli::CodeSimilarityArg;
 use crate::config::{AnswerDefaults, ProbeConfig, StopRule, at_least_one};
@@ -30,25 +31,27 @@ use crate::metrics::code_sim::Similarity;
 #[derive(Debug, Clone, Copy)]
 pub struct LongBench;
 
+// LooGLE takes these, too.
+pub(super) const TASK_DATA: Takes =
+    ("--task-data", "its JSON lines as distributed, or a folder of them");
+pub(super) const SAMPLES: Takes = ("--samples", "rows of each data set [default: all]");
+pub(super) const PROMPTS: Takes = (
+    "--prompts",
+    "JSON files with prompts (dataset2prompt.json) or lengths of answers (dataset2maxlen.json) by \
+     data set [default: headprof's own wording]",
+);
+
 static INFO: BenchmarkInfo = BenchmarkInfo {
     name: "longbench",
     title: "rows of LongBench",
     source: "LongBench, https://arxiv.org/abs/2308.14508",
     list: "hotpotqa,qasper",
     takes: &[
-        ("--task-data", "its JSON lines as distributed, or a folder of them"),
-        ("--samples", "rows of each data set [default: all]"),
-        (
-            "--prompts",
-            "JSON files with prompts (dataset2prompt.json) or lengths of answers \
-             (dataset2maxlen.json) by data set [default: headprof's own wording]",
-        ),
+        TASK_DATA,
+        SAMPLES,
+        PROMPTS,
         ("--code-similarity", "of lines of code [default: levenshtein]"),
-        (
-            "--max-prompt-tokens",
-            "longer prompts are shortened in the middle [default: what the model has room for \
-             beside the answer]",
-        ),
+        MAX_PROMPT_TOKENS,
     ],
     has_places: false,
 };

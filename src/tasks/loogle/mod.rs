@@ -4,7 +4,10 @@
 
 mod rows;
 
-use super::longbench::{LongBenchMetric, LongBenchSource, Suite, dataset};
+use super::longbench::{
+    LongBenchMetric, LongBenchSource, PROMPTS, SAMPLES, Suite, TASK_DATA, dataset,
+};
+use super::source::MAX_PROMPT_TOKENS;
 use super::{Benchmark, BenchmarkInfo, TaskOptions, TaskSource};
 use crate::error::Result;
 
@@ -17,20 +20,7 @@ static INFO: BenchmarkInfo = BenchmarkInfo {
     title: "rows of LooGLE",
     source: "LooGLE, https://arxiv.org/abs/2311.04939",
     list: "timeline_reorder,computation",
-    takes: &[
-        ("--task-data", "its JSON lines as distributed, or a folder of them"),
-        ("--samples", "rows of each data set [default: all]"),
-        (
-            "--prompts",
-            "JSON files with prompts (dataset2prompt.json) or lengths of answers \
-             (dataset2maxlen.json) by data set [default: headprof's own wording]",
-        ),
-        (
-            "--max-prompt-tokens",
-            "longer prompts are shortened in the middle [default: what the model has room for \
-             beside the answer]",
-        ),
-    ],
+    takes: &[TASK_DATA, SAMPLES, PROMPTS, MAX_PROMPT_TOKENS],
     has_places: false,
 };
 

@@ -25,6 +25,7 @@ pub use task::{RulerSet, RulerTask};
 
 use std::path::PathBuf;
 
+use super::source::MAX_PROMPT_TOKENS;
 use super::{Benchmark, BenchmarkInfo, TaskInputs, TaskOptions, TaskSource, names};
 use crate::config::{AnswerDefaults, DEFAULT_SAMPLES, ProbeConfig, StopRule, at_least_one};
 use crate::error::{Error, Result};
@@ -50,11 +51,7 @@ static INFO: BenchmarkInfo = BenchmarkInfo {
             "--samples",
             "rows of each task at every length [default: 20], or of each file [default: all]",
         ),
-        (
-            "--max-prompt-tokens",
-            "longer prompts are shortened in the middle [default: what the model has room for \
-             beside the answer]",
-        ),
+        MAX_PROMPT_TOKENS,
     ],
     has_places: false,
 };

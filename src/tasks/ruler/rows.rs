@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::datasets::{Record, read_records, unread_columns};
 use crate::error::{Error, Result};
+use crate::tasks::PromptText;
 
 /// What RULER's scripts keep the begin of the answer under, and lm-evaluation-harness's.
 const PREFIXES: [&str; 2] = ["answer_prefix", "gen_prefix"];
@@ -87,9 +88,10 @@ impl RulerRow {
         })
     }
 
-    /// Prompt and begin of the answer, where there is no chat template.
-    pub fn text(&self) -> String {
-        [&self.input, self.joint, &self.answer_prefix].concat()
+    /// What is asked. Rows are no chat messages, unless all prompts are.
+    pub fn prompt(&self) -> PromptText<'_> {
+        let Self { input, joint, answer_prefix, .. } = self;
+        PromptText { answer_prefix, joint, ..PromptText::whole(input, false) }
     }
 }
 
@@ -130,7 +132,7 @@ mod tests {
         let rows = rows.unwrap();
         let lines: Vec<usize> = rows.iter().map(|row| row.line).collect();
         assert_eq!((lines, notes), (vec![1, 2, 4, 5, 6], Vec::new()));
-        assert!(rows.iter().all(|row| row.outputs.len() == 2 && row.text() == "Which?"));
+        assert!(rows.iter().all(|row| row.outputs.len() == 2 && row.prompt().plain() == "Which?"));
     }
 
     /// The prompt without the begin of the answer is another prompt.
@@ -139,7 +141,7 @@ mod tests {
         let text = |field: &str| {
             let (rows, notes) = read(&LINE.replace("\"length\":40", field));
             assert_eq!(notes, [""; 0]);
-            rows.map(|rows| rows[0].text()).map_err(|e| e.to_string())
+            rows.map(|rows| rows[0].prompt().plain().into_owned()).map_err(|e| e.to_string())
         };
         assert_eq!(text(r#""answer_prefix":" It is""#).unwrap(), "Which? It is");
         // RULER cuts one text in two, wherever that is.
@@ -186,10 +188,11 @@ mod tests {
         let [old, new] = paths.map(|path| RulerRow::read(&path, &mut notes).unwrap());
         assert_eq!((old.len(), new.len(), notes.len()), (20, 12, 0));
         // The answer is in the prompt, once.
-        let once = |r: &RulerRow| r.text().matches(&r.outputs[0]).count() == 1;
+        let once = |r: &RulerRow| r.prompt().plain().matches(&r.outputs[0]).count() == 1;
         assert!(old.iter().chain(&new).all(once));
         assert!(old.iter().all(|row| row.answer_prefix.is_empty()));
-        let apart = |row: &RulerRow| row.text() == [&*row.input, &*row.answer_prefix].concat();
+        let apart =
+            |row: &RulerRow| row.prompt().plain() == [&*row.input, &*row.answer_prefix].concat();
         assert!(new.iter().all(|row| !row.answer_prefix.is_empty() && apart(row)));
         println!("data/ruler, cases/rows: {} rows", old.len() + new.len());
     }

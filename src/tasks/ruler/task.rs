@@ -10,7 +10,7 @@ use crate::metrics::string_match::{
 use crate::tasks::ruler;
 use crate::tasks::ruler::rows::RulerRow;
 use crate::tasks::ruler::templated;
-use crate::tasks::{Case, Measured, Metric, Part, PromptText, Task, TextPromptLimits};
+use crate::tasks::{Case, Measured, Metric, Part, Task, TextPromptLimits};
 use crate::tokenizer::Tokenizer;
 
 const METRICS: &[Metric] = &[
@@ -79,16 +79,10 @@ impl<'a> RulerTask<'a> {
             if set.tokens.is_none() {
                 templated::refuse(row, tokenizer, limits.chat(false))?;
             }
-            measured.add(tokenizer, text(row), &limits, answer, &row.place)?;
+            measured.add(tokenizer, row.prompt(), &limits, answer, &row.place)?;
         }
         Ok(Self { rows, tokenizer, limits, max_new_tokens, measured })
     }
-}
-
-/// Rows are no chat messages, unless all prompts are.
-fn text(row: &RulerRow) -> PromptText<'_> {
-    let (answer_prefix, joint) = (&row.answer_prefix, row.joint);
-    PromptText { answer_prefix, joint, ..PromptText::whole(&row.input, false) }
 }
 
 impl Task for RulerTask<'_> {
@@ -130,7 +124,7 @@ impl Task for RulerTask<'_> {
             id: id.clone(),
             group: set.task.clone(),
             part: set.tokens.map(Part::Tokens),
-            prompt: self.limits.prompt(self.tokenizer, text(row))?,
+            prompt: self.limits.prompt(self.tokenizer, row.prompt())?,
             depths: Vec::new(),
             gold: row.outputs.join(" | "),
             haystack_cycles: 0,
