@@ -17,11 +17,13 @@ use crate::needle::ProbeText;
 
 mod distinct;
 mod grid;
+mod shard;
 
 pub use distinct::{Placed, Twin};
 pub use grid::{
     Grid, MOST_TOKENS, check_tokens, default_depths, even_lengths, parse_depths, parse_lengths,
 };
+pub use shard::{MOST_SHARDS, SHARD_VARIABLE, SHARDS_VARIABLE, Shard};
 
 /// More probes than this is a slip of the keyboard.
 const MOST_PROBES: usize = 10_000_000;
