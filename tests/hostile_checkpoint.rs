@@ -266,7 +266,7 @@ fn queries_that_overflow_never_become_a_generation() {
     let model = load(dir.path()).unwrap();
     let settings = Settings { stop: Stop::default(), chunk: 4, top_k: 2 };
     let (prompt, needle) = (&[1, 2, 3, 4, 5], &[1..3]);
-    let question = Question { prompt, shared: 0, needle, max_new_tokens: 3 };
+    let question = Question { prompt, shared: 0, fork: 0, needle, max_new_tokens: 3 };
     let result = generate(&model, &mut model.new_cache(8), question, &settings);
     refused(result, &["model.layers.1", "not finite"]);
 }

@@ -57,7 +57,8 @@ fn probes_take_nothing_more(model: &Llama) {
     let mut ask = |i: usize| {
         let prompt: Vec<u32> = (0..40 + i % 20 * 7).map(|t| ((t * 31 + i) % 96) as u32).collect();
         let needle = [3..7];
-        let question = Question { prompt: &prompt, shared: 0, needle: &needle, max_new_tokens: 3 };
+        let question =
+            Question { prompt: &prompt, shared: 0, fork: 0, needle: &needle, max_new_tokens: 3 };
         let together = 1 + i % 2;
         caches[0].rewind(0);
         let (caches, questions) = (&mut caches[..together], &[question; 2][..together]);

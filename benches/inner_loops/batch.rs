@@ -52,7 +52,7 @@ fn answers(
 ) -> Result<Vec<Vec<u32>>> {
     let shared = prompt.len() - 1;
     caches.iter_mut().for_each(|cache| cache.rewind(shared));
-    let question = Question { prompt, shared, needle: &[3..9], max_new_tokens: ANSWER };
+    let question = Question { prompt, shared, fork: 0, needle: &[3..9], max_new_tokens: ANSWER };
     let settings = Settings { stop: Stop::default(), chunk: 256, top_k: 10 };
     let all = match together {
         true => {

@@ -24,6 +24,9 @@ pub struct Question<'a> {
     pub prompt: &'a [u32],
     /// How many of them are those of the question before, or in the cache, and not run; not all.
     pub shared: usize,
+    /// How many of them the question after it begins with, too: a pass ends there, so that they can
+    /// be run again, to the bit, without the rest ([`batch::run_beginning`]). 0 for none.
+    pub fork: usize,
     /// Where the needle is.
     pub needle: &'a [Range<usize>],
     /// Most tokens of the answer; at least one.
@@ -159,7 +162,7 @@ mod tests {
     /// What is left to answer after what `cache` holds: at most `n` tokens, with an end at `stop`.
     fn asked(model: &Llama, cache: &mut KvCache, n: usize, stop: &[u32]) -> Result<Generation> {
         let (prompt, needle, shared) = (&prompt()[..], &[10..14, 20..22][..], cache.len());
-        let question = Question { prompt, shared, needle, max_new_tokens: n };
+        let question = Question { prompt, shared, fork: 0, needle, max_new_tokens: n };
         let settings = Settings { stop: Stop::at(stop.to_vec()), chunk: 16, top_k: 5 };
         generate(model, cache, question, &settings)
     }
@@ -262,7 +265,7 @@ mod tests {
         let settings = |stop| Settings { stop, chunk: 16, top_k: 5 };
         let asked = |stop: Stop| {
             let (prompt, needle) = (&prompt()[..], &[10..14, 20..22][..]);
-            let question = Question { prompt, shared: 0, needle, max_new_tokens: 6 };
+            let question = Question { prompt, shared: 0, fork: 0, needle, max_new_tokens: 6 };
             let mut cache = model.new_cache(45);
             generate(&model, &mut cache, question, &settings(stop)).unwrap().observation
         };

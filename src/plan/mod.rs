@@ -17,12 +17,14 @@ use crate::needle::ProbeText;
 
 mod distinct;
 mod grid;
+mod pieces;
 mod shard;
 
 pub use distinct::{Placed, Twin};
 pub use grid::{
     Grid, MOST_TOKENS, check_tokens, default_depths, even_lengths, parse_depths, parse_lengths,
 };
+pub use pieces::{Cost, pieces, shard_of};
 pub use shard::{MOST_SHARDS, SHARD_VARIABLE, SHARDS_VARIABLE, Shard};
 
 /// More probes than this is a slip of the keyboard.

@@ -1,41 +1,50 @@
 //! Answers to some probes at a time, and what happens where there is no room for them.
 
 use std::ops::Range;
+use std::time::Instant;
 
 use super::probe_cache::ProbeCaches;
-use crate::commands::profile::parts::ScheduledProbe;
+use super::schedule::PrefixSchedule;
 use crate::error::{Error, Result};
+use crate::generate::batch::{Beginning, run_beginning};
 use crate::generate::{Generation, Question, Settings, generate_batch, guarded};
 use crate::job::Job;
-use crate::model::Llama;
+use crate::model::{KvCache, Llama};
 use crate::prompt::Prompt;
 
 /// A probe as the model gets it.
 pub(super) struct PreparedProbe {
+    /// Its place in the order.
+    place: usize,
     pub prompt: Prompt,
     /// Where what counts is in the prompt.
     spans: Vec<Range<usize>>,
     max_new_tokens: usize,
     /// Tokens that the prompt before begins with, too.
     shared: usize,
+    /// Tokens that the next prompt begins with, too.
+    fork: usize,
 }
 
 impl PreparedProbe {
-    /// The probe of one step of `job`.
+    /// The probe of `job` at `place` of its order.
     ///
     /// # Errors
     /// As [`Job::prompt`].
-    pub fn new(job: &Job, step: &ScheduledProbe) -> Result<Self> {
+    pub fn new(job: &Job, schedule: &PrefixSchedule, place: usize) -> Result<Self> {
+        let step = schedule.steps[place];
         let probe = &job.plan.probes[step.probe];
         let prompt = job.prompt(probe)?;
         let (spans, max_new_tokens) = (job.score_spans(&prompt), job.max_new_tokens(probe));
-        Ok(Self { spans, max_new_tokens, shared: step.shared, prompt })
+        let (shared, fork) = (step.shared, step.fork);
+        Ok(Self { place, spans, max_new_tokens, shared, fork, prompt })
     }
 
     fn question(&self) -> Question<'_> {
         Question {
             prompt: &self.prompt.ids,
             shared: self.shared,
+            fork: self.fork,
             needle: &self.spans,
             max_new_tokens: self.max_new_tokens,
         }
@@ -61,6 +70,9 @@ pub(super) struct ProbeAnswer {
 /// The model and what it answers with.
 pub(super) struct Answering<'a> {
     pub model: &'a Llama,
+    pub schedule: &'a PrefixSchedule,
+    /// The prompt of a probe of the plan.
+    pub prompt: &'a (dyn Fn(usize) -> Result<Vec<u32>> + Sync),
     pub settings: Settings,
     pub caches: ProbeCaches<'a>,
     /// Probes to be answered together; fewer after a failure for lack of memory.
@@ -103,24 +115,51 @@ impl Answering<'_> {
     }
 
     fn together(&mut self, asked: &[PreparedProbe]) -> Result<Vec<ProbeAnswer>> {
-        let Self { model, settings, caches, proceed, .. } = self;
-        guarded(model.compute(), || {
+        let Some(first) = asked.first() else { return Ok(Vec::new()) };
+        guarded(self.model.compute(), || {
+            let start = Instant::now();
             let needed: Vec<usize> = asked.iter().map(PreparedProbe::tokens).collect();
-            let mut own = caches.take(&needed, asked.first().map_or(0, |first| first.shared));
-            let mut questions: Vec<Question> = asked.iter().map(PreparedProbe::question).collect();
-            if let [first, ..] = &mut questions[..] {
-                // After a failure what it was to share is lost.
-                first.shared = own[0].len();
+            let mut own = self.caches.take(&needed, first.place, first.shared);
+            if own[0].len() < first.shared {
+                self.run_trunk(&mut own[0], first)?;
             }
-            let generations =
-                generate_batch(model, &mut own, &questions, settings, &mut || proceed())?;
-            caches.put(own);
+            let trunk_secs = start.elapsed().as_secs_f64();
+            let questions: Vec<Question> = asked.iter().map(PreparedProbe::question).collect();
+            let (model, settings) = (self.model, &self.settings);
+            let mut proceed = || (self.proceed)();
+            let mut generations =
+                generate_batch(model, &mut own, &questions, settings, &mut proceed)?;
+            generations[0].prefill_secs += trunk_secs;
+            self.caches.put(own, asked.last().map_or(first.place, |last| last.place));
             let answer = |(generation, question): (Generation, &Question)| ProbeAnswer {
                 generation,
                 reused_tokens: question.shared,
             };
             Ok(generations.into_iter().zip(&questions).map(answer).collect())
         })
+    }
+
+    /// Fills `cache` with what `probe` shares with the probe before it, which was not run here, or
+    /// failed: in the passes in which it is run where the walk comes from there.
+    fn run_trunk(&self, cache: &mut KvCache, probe: &PreparedProbe) -> Result<()> {
+        let (model, settings, steps) = (self.model, &self.settings, &self.schedule.steps);
+        let segments = self.schedule.trunk(probe.place);
+        let ran = segments.iter().map(|segment| (self.prompt)(steps[segment.place].probe));
+        let ran = ran.collect::<Result<Vec<_>>>()?;
+        let beginning = |i: usize| {
+            let step = steps[segments[i].place];
+            let (prompt, until) = (&ran[i][..], segments[i].until);
+            Beginning { prompt, shared: step.shared, fork: step.fork, until }
+        };
+        let reach = (0..ran.len()).map(|i| beginning(i).reach(settings, model)).max().unwrap_or(0);
+        if cache.capacity() < reach {
+            *cache = model.new_cache(reach.max(probe.tokens()));
+        }
+        cache.rewind(0);
+        for i in 0..ran.len() {
+            run_beginning(model, cache, &beginning(i), settings, &mut || (self.proceed)())?;
+        }
+        Ok(())
     }
 }
 
@@ -129,6 +168,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::commands::profile::schedule::ScheduledProbe;
     use crate::generate::Stop;
     use crate::model::Compute;
     use crate::model::embedded::needle_llama;
@@ -148,10 +188,12 @@ mod tests {
             haystack_cycles: 1,
         };
         let one = |i: u32| PreparedProbe {
+            place: i as usize,
             prompt: asked(prompt(i)),
             spans: vec![5..9],
             max_new_tokens: 3,
             shared: if i == 0 { 0 } else { 30 },
+            fork: if i == 2 { 0 } else { 30 },
         };
         (0..3).map(one).collect()
     }
@@ -168,14 +210,24 @@ mod tests {
             true => Err(Error::resources("no memory")),
             false => Ok(()),
         };
+        let (asked, prompt) = (asked(), |probe: usize| Ok(asked()[probe].prompt.ids.clone()));
+        let step = |p: &PreparedProbe| ScheduledProbe {
+            probe: p.place,
+            tokens: p.prompt.ids.len(),
+            shared: p.shared,
+            fork: p.fork,
+        };
+        let schedule = PrefixSchedule { steps: asked.iter().map(step).collect() };
         let mut answering = Answering {
             model: &model,
+            schedule: &schedule,
+            prompt: &prompt,
             settings: Settings { stop: Stop::default(), chunk: 64, top_k: 5 },
             caches: ProbeCaches::new(&model, 60),
             batch: 3,
             proceed: &proceed,
         };
-        let all = answering.answers(&asked()).unwrap();
+        let all = answering.answers(&asked).unwrap();
         let told = |answer: Result<ProbeAnswer>| {
             answer.map(|a| (a.generation.observation.generated, a.reused_tokens))
         };
@@ -192,11 +244,12 @@ mod tests {
         let (alone, batch) = answers(&|pass| pass == 1);
         let alone: Vec<Told> = alone.into_iter().map(Result::unwrap).collect();
         assert_eq!((alone, batch), (together.clone(), 1));
-        // Alone, the second fails, too, and with a cache of its own; the third begins from nothing.
-        let (some, _) = answers(&|pass| matches!(pass, 0 | 4 | 5));
+        // Alone, the second fails, too, and with a cache of its own; what the third shares with it
+        // is run again.
+        let (some, _) = answers(&|pass| matches!(pass, 0 | 5 | 6));
         assert_eq!(some[0], Ok(together[0].clone()));
         assert_eq!(some[1].as_ref().unwrap_err().exit_code(), 5);
-        assert_eq!(some[2], Ok((together[2].0.clone(), 0)));
+        assert_eq!(some[2], Ok(together[2].clone()));
     }
 
     #[test]

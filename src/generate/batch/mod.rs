@@ -2,11 +2,17 @@
 //!
 //! ```text
 //! prompts    a: run what is new      b: fork a's cache, run what is new      c: ...
-//!            ends of prompts that fork at the same place share passes
+//!            on a GPU ends of prompts that fork at the same place share passes
 //! answers    one token of each in every pass: the weights are read once for all
 //! ```
 //!
 //! Nothing is padded: a pass is as long as its tokens are many, and who has answered leaves.
+//!
+//! On the processor what a question gets does not depend on those beside it, to the bit. Its
+//! prompt has passes of its own, which end where the next prompt forks off; a step of answers has
+//! at most [`STEP_ROWS`] rows, of which the kernels promise it. So a run may be interrupted, or cut
+//! into shards, between any two questions: [`run_beginning`] makes the cache that the next one goes
+//! on from.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -15,10 +21,14 @@ use super::{Generation, Question, Settings, Stop};
 use crate::error::{Error, Result};
 use crate::model::capture::StatsCapture;
 use crate::model::llama::not_finite;
-use crate::model::packed::PackedSequence;
+use crate::model::packed::{NoRows, PackedSequence};
 use crate::model::pass::pass_lengths;
 use crate::model::{KvCache, Llama};
 use crate::score::{NeedleMask, Observation};
+
+/// Rows of a step of answers on the processor, at most. With more, products are computed in
+/// another way, with other roundings.
+const STEP_ROWS: usize = 16;
 
 /// Answers `questions`, greedily, each with one of `caches`. The first cache holds what the first
 /// question shares; every other becomes a fork of the one before it, whatever it held. `proceed` is
@@ -58,10 +68,67 @@ pub fn generate_batch(
         if open.is_empty() {
             break;
         }
-        proceed()?;
-        group.step(&open)?;
+        for some in open.chunks(if model.compute().on_host { STEP_ROWS } else { open.len() }) {
+            proceed()?;
+            group.step(some)?;
+        }
     }
     Ok(group.asked.into_iter().map(|asked| asked.into_generation(model, settings)).collect())
+}
+
+/// Some of a prompt that was run once, and may be run again to go on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beginning<'a> {
+    /// The prompt's ids, `[T]`.
+    pub prompt: &'a [u32],
+    /// [`Question::shared`]: where its own passes begin.
+    pub shared: usize,
+    /// [`Question::fork`]: where its passes up to the fork end.
+    pub fork: usize,
+    /// How many of the ids are wanted, `shared < until <= fork`.
+    pub until: usize,
+}
+
+impl Beginning<'_> {
+    /// The passes that are run, the last of which may go beyond what is wanted.
+    fn passes(&self, settings: &Settings, model: &Llama) -> Vec<Range<usize>> {
+        let block = model.compute().query_block;
+        let mut from = self.shared;
+        let lengths = pass_lengths(self.fork - self.shared, settings.chunk, block).into_iter();
+        let ranges = lengths.map(|n| {
+            from += n;
+            from - n..from
+        });
+        ranges.take_while(|pass| pass.start < self.until).collect()
+    }
+
+    /// Tokens that a cache has to have room for while they are run.
+    pub fn reach(&self, settings: &Settings, model: &Llama) -> usize {
+        self.passes(settings, model).last().map_or(0, |pass| pass.end)
+    }
+}
+
+/// Runs a beginning as [`generate_batch`] did behind what `cache` holds, its first `shared` tokens:
+/// in the same passes, so that on the processor keys and values are the same to the bit.
+///
+/// # Errors
+/// The first error of `proceed`, and those of [`Llama::run`].
+pub fn run_beginning(
+    model: &Llama,
+    cache: &mut KvCache,
+    beginning: &Beginning,
+    settings: &Settings,
+    proceed: &mut dyn FnMut() -> Result<()>,
+) -> Result<()> {
+    for pass in beginning.passes(settings, model) {
+        proceed()?;
+        let ids = &beginning.prompt[pass];
+        let sink = &mut NoRows;
+        let sequence = PackedSequence { ids, cache, followed: 1, captured: 0, sink };
+        model.run_together(&mut [sequence], &[])?;
+    }
+    cache.rewind(beginning.until);
+    Ok(())
 }
 
 fn check(caches: &[KvCache], questions: &[Question]) -> Result<()> {
@@ -73,7 +140,7 @@ fn check(caches: &[KvCache], questions: &[Question]) -> Result<()> {
     }
     for (i, (question, cache)) in questions.iter().zip(caches).enumerate() {
         let tokens = question.prompt.len();
-        if question.shared >= tokens || question.max_new_tokens == 0 {
+        if question.shared >= tokens || question.fork >= tokens || question.max_new_tokens == 0 {
             return Err(Error::bug("nothing is left to run")
                 .got(format!("{} of {tokens} tokens in the cache", question.shared)));
         }
@@ -147,9 +214,14 @@ struct Batch<'a> {
 impl Batch<'_> {
     /// The passes of the prompts.
     fn passes(&self) -> Vec<Vec<PromptPart>> {
-        let prompts: Vec<_> =
-            self.asked.iter().map(|a| (a.question.shared, a.question.prompt.len())).collect();
-        passes(&prompts, self.settings.chunk, self.model.compute().query_block)
+        let prompt = |a: &OpenQuestion| {
+            let Question { prompt, shared, fork, .. } = *a.question;
+            Stretches { shared, fork, tokens: prompt.len() }
+        };
+        let prompts: Vec<_> = self.asked.iter().map(prompt).collect();
+        let compute = self.model.compute();
+        let block = compute.query_block;
+        passes(&prompts, Pace { chunk: self.settings.chunk, block, alone: compute.on_host })
     }
 
     /// Runs pieces of prompts in one pass, and takes the first id of every answer whose prompt ends
@@ -241,19 +313,50 @@ impl Batch<'_> {
     }
 }
 
-/// The passes of prompts of which the first `(shared, ..)` tokens are those of the prompt before
-/// and that are `(.., tokens)` long: at most `chunk` tokens each, of every prompt in passes of its
-/// own as [`pass_lengths`] says. What fits together is, if what is shared has been run by then.
-fn passes(prompts: &[(usize, usize)], chunk: usize, block: usize) -> Vec<Vec<PromptPart>> {
+/// The tokens of a prompt: those that it shares with the one before, those that the next one
+/// begins with, too, and the rest.
+#[derive(Debug, Clone, Copy)]
+struct Stretches {
+    shared: usize,
+    fork: usize,
+    tokens: usize,
+}
+
+/// How long passes may be.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Tokens of a pass, at most.
+    chunk: usize,
+    /// As [`pass_lengths`] has it.
+    block: usize,
+    /// Whether a prompt shares no pass with another.
+    alone: bool,
+}
+
+impl Stretches {
+    /// The lengths of its passes.
+    fn passes(self, Pace { chunk, block, .. }: Pace) -> impl Iterator<Item = usize> {
+        let fork = self.fork.max(self.shared);
+        let stretches = [fork - self.shared, self.tokens - fork];
+        stretches.into_iter().flat_map(move |tokens| pass_lengths(tokens, chunk, block))
+    }
+}
+
+/// The passes of prompts, each of which begins with what it shares with the one before: at most
+/// `chunk` tokens each, of every prompt in passes of its own as [`pass_lengths`] says. What fits
+/// together is, unless they are to be `alone`, if what is shared has been run by then.
+fn passes(prompts: &[Stretches], pace: Pace) -> Vec<Vec<PromptPart>> {
+    let chunk = pace.chunk;
     let mut passes: Vec<Vec<PromptPart>> = Vec::new();
     // Tokens of the prompt before that are in its cache when the last of `passes` begins.
     let mut held = 0;
     let mut last = Vec::new();
-    for (question, &(shared, tokens)) in prompts.iter().enumerate() {
+    for (question, prompt) in prompts.iter().enumerate() {
+        let shared = prompt.shared;
         let mut from = shared;
-        let mut may_join = question > 0 && shared <= held;
+        let mut may_join = question > 0 && shared <= held && !pace.alone;
         held = shared;
-        for n in pass_lengths(tokens - shared, chunk, block) {
+        for n in prompt.passes(pace) {
             let room = chunk
                 - last
                     .iter()

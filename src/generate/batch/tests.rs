@@ -8,6 +8,33 @@ fn piece(question: usize, tokens: Range<usize>) -> PromptPart {
     PromptPart { question, tokens }
 }
 
+/// Passes of prompts, `(shared, tokens)`, on a GPU.
+fn passes(prompts: &[(usize, usize)], chunk: usize, block: usize) -> Vec<Vec<PromptPart>> {
+    let prompt = |&(shared, tokens): &(usize, usize)| Stretches { shared, fork: 0, tokens };
+    let prompts: Vec<_> = prompts.iter().map(prompt).collect();
+    super::passes(&prompts, Pace { chunk, block, alone: false })
+}
+
+#[test]
+fn passes_end_where_the_next_prompt_forks_off() {
+    let stretches = |shared, fork, tokens| Stretches { shared, fork, tokens };
+    let all = [stretches(0, 20, 40), stretches(20, 20, 30), stretches(20, 12, 25)];
+    let alone = super::passes(&all, Pace { chunk: 16, block: 1, alone: true });
+    let pieces = [
+        piece(0, 0..16),
+        piece(0, 16..20),
+        piece(0, 20..36),
+        piece(0, 36..40),
+        piece(1, 20..30),
+        piece(2, 20..25),
+    ];
+    assert_eq!(alone, pieces.clone().map(|piece| vec![piece]));
+    // On a GPU the two that fork where all has been run share a pass.
+    let together = super::passes(&all, Pace { chunk: 16, block: 1, alone: false });
+    assert_eq!(together.len(), 5);
+    assert_eq!(together[4], pieces[4..]);
+}
+
 #[test]
 fn ends_share_passes_where_what_they_fork_from_has_been_run() {
     assert_eq!(
@@ -84,6 +111,7 @@ fn together(model: &Llama, chunk: usize, most: &[usize]) -> Vec<Observation> {
         .map(|((prompt, shared), &max_new_tokens)| Question {
             prompt,
             shared,
+            fork: 0,
             needle: &needle,
             max_new_tokens,
         })
@@ -124,7 +152,8 @@ fn equal_to_alone(name: &str, chunk: usize, compute: &Compute) {
     let all = together(&load(name, compute), chunk, &most);
     let model = load(name, &Compute::cpu());
     for ((prompt, most), got) in prompts().iter().zip(most).zip(&all) {
-        let question = Question { prompt, shared: 0, needle: &[3..7, 9..11], max_new_tokens: most };
+        let question =
+            Question { prompt, shared: 0, fork: 0, needle: &[3..7, 9..11], max_new_tokens: most };
         let settings = Settings { stop: Stop::default(), chunk: 16, top_k: 5 };
         let alone = generate(&model, &mut model.new_cache(80), question, &settings).unwrap();
         let alone = alone.observation;
@@ -141,6 +170,62 @@ fn equal_to_alone(name: &str, chunk: usize, compute: &Compute) {
     }
 }
 
+/// A question that goes on from a beginning that was run again has, to the bit, what it had behind
+/// the questions before it, and beside others.
+#[test]
+fn what_is_run_again_is_the_same_to_the_bit() {
+    for name in ["mistral-window", "qwen3", "llama-biases"] {
+        let model = load(name, &Compute::cpu());
+        let (prompts, settings) =
+            (prompts(), Settings { stop: Stop::default(), chunk: 7, top_k: 5 });
+        let shared = shared(&prompts);
+        let forks: Vec<usize> = shared[1..].iter().copied().chain([0]).collect();
+        let question = |i: usize| Question {
+            prompt: &prompts[i],
+            shared: shared[i],
+            fork: forks[i],
+            needle: &[3..7],
+            max_new_tokens: 5,
+        };
+        let questions: Vec<Question> = (0..prompts.len()).map(question).collect();
+        let cache = || model.new_cache(80);
+        let mut caches: Vec<KvCache> = prompts.iter().map(|_| cache()).collect();
+        let all = generate_batch(&model, &mut caches, &questions, &settings, &mut || Ok(()));
+        let all: Vec<Observation> = all.unwrap().into_iter().map(|g| g.observation).collect();
+        for (i, want) in all.iter().enumerate() {
+            let mut cache = cache();
+            // All share the first's beginning; the fourth forks off behind the third, at 30 too.
+            if shared[i] > 0 {
+                let beginning =
+                    Beginning { prompt: &prompts[0], shared: 0, fork: forks[0], until: shared[i] };
+                assert!(beginning.reach(&settings, &model) >= shared[i]);
+                run_beginning(&model, &mut cache, &beginning, &settings, &mut || Ok(())).unwrap();
+                assert_eq!(cache.len(), shared[i]);
+            }
+            let mut own = [cache];
+            let alone = generate_batch(&model, &mut own, &[question(i)], &settings, &mut || Ok(()));
+            assert_eq!(alone.unwrap()[0].observation, *want, "{name}, question {i}");
+        }
+    }
+}
+
+#[test]
+fn a_beginning_is_run_in_whole_passes_and_cut() {
+    let model = model();
+    let settings = Settings { stop: Stop::default(), chunk: 7, top_k: 5 };
+    let prompt = &prompts()[0];
+    let beginning = Beginning { prompt, shared: 0, fork: 20, until: 9 };
+    // 7 and 7 of the 20: the second pass goes beyond 9, the third is of no use.
+    assert_eq!(beginning.passes(&settings, &model), [0..7, 7..14]);
+    assert_eq!(beginning.reach(&settings, &model), 14);
+    let mut cache = model.new_cache(14);
+    run_beginning(&model, &mut cache, &beginning, &settings, &mut || Ok(())).unwrap();
+    assert_eq!(cache.len(), 9);
+    let stop = || Err(Error::interrupted("enough"));
+    let e = run_beginning(&model, &mut cache, &beginning, &settings, &mut || stop()).unwrap_err();
+    assert_eq!(e.exit_code(), 130);
+}
+
 #[test]
 fn who_stops_leaves_and_the_others_go_on() {
     let model = model();
@@ -150,7 +235,13 @@ fn who_stops_leaves_and_the_others_go_on() {
     let questions: Vec<Question> = prompts
         .iter()
         .zip(shared(&prompts))
-        .map(|(prompt, shared)| Question { prompt, shared, needle: &[3..7], max_new_tokens: 6 })
+        .map(|(prompt, shared)| Question {
+            prompt,
+            shared,
+            fork: 0,
+            needle: &[3..7],
+            max_new_tokens: 6,
+        })
         .collect();
     let mut caches: Vec<KvCache> = prompts.iter().map(|_| model.new_cache(80)).collect();
     let settings = Settings { stop: Stop::at(vec![stop]), chunk: 16, top_k: 5 };
@@ -174,6 +265,7 @@ fn what_cannot_be_right_is_refused_and_an_interruption_is_heeded() {
             let question = |i: usize| Question {
                 prompt: &prompts[i],
                 shared: shared[i],
+                fork: 0,
                 needle: &[1..2],
                 max_new_tokens: 2,
             };

@@ -40,7 +40,7 @@ fn with_everything_kept_the_answer_is_the_ordinary_one() {
     let settings = Settings { stop: Stop::default(), chunk: 16, top_k: 5 };
     let mut cache = model.new_cache(TOKENS + 6);
     let (prompt, needle) = (&prompt()[..], &[10..14][..]);
-    let question = Question { prompt, shared: 0, needle, max_new_tokens: 7 };
+    let question = Question { prompt, shared: 0, fork: 0, needle, max_new_tokens: 7 };
     let want = generate(&model, &mut cache, question, &settings).unwrap();
     let want = want.observation.generated;
     let (cache, logits) = compressed(&model, TOKENS, 6);
@@ -158,7 +158,7 @@ fn no_answer_is_empty_where_the_first_token_is_barred() {
     }
     let settings = Settings { stop, chunk: 16, top_k: 5 };
     let (prompt, needle) = (&prompt()[..], &[10..14][..]);
-    let question = Question { prompt, shared: 0, needle, max_new_tokens: 6 };
+    let question = Question { prompt, shared: 0, fork: 0, needle, max_new_tokens: 6 };
     let mut cache = model.new_cache(TOKENS + 5);
     let want = generate(&model, &mut cache, question, &settings).unwrap();
     assert_eq!(want.observation.generated, together[0].ids);

@@ -85,7 +85,7 @@ fn settings(stop: Vec<u32>) -> Settings {
 fn run(model: &Llama, mut cache: KvCache, probe: &Probe) -> Generation {
     let needle = std::slice::from_ref(&probe.answer_span);
     let (shared, max_new_tokens) = (cache.len(), probe.answer.len());
-    let question = Question { prompt: &probe.ids, shared, needle, max_new_tokens };
+    let question = Question { prompt: &probe.ids, shared, fork: 0, needle, max_new_tokens };
     generate(model, &mut cache, question, &settings(vec![])).unwrap()
 }
 
@@ -319,7 +319,7 @@ fn a_saved_folder_is_profiled_from_text() {
     };
     let prompt = parts.assemble(512, 0.5, 0).unwrap();
     let (prompt, needle) = (&prompt.ids[..], &prompt.needle[..]);
-    let question = Question { prompt, shared: 0, needle, max_new_tokens: 50 };
+    let question = Question { prompt, shared: 0, fork: 0, needle, max_new_tokens: 50 };
     let settings = settings(model.config().eos.clone());
     let mut cache = model.new_cache(512 + question.max_new_tokens);
     let generation = generate(&model, &mut cache, question, &settings).unwrap();
