@@ -57,6 +57,9 @@ pub enum Error {
     /// The run finished, but the evidence is too thin for a result (exit code 6).
     #[error("{0}")]
     Evidence(Box<Report>),
+    /// Another process is writing to the output folder (exit code 7).
+    #[error("{0}")]
+    Busy(Box<Report>),
     /// Interrupted by the user (exit code 130).
     #[error("{0}")]
     Interrupted(Box<Report>),
@@ -85,6 +88,8 @@ impl Error {
         resources => Resources,
         /// The run finished without enough evidence.
         evidence => Evidence,
+        /// Another process is writing to the output folder.
+        busy => Busy,
         /// Interrupted by the user.
         interrupted => Interrupted,
     }
@@ -134,6 +139,7 @@ impl Error {
             | Self::Model(r)
             | Self::Resources(r)
             | Self::Evidence(r)
+            | Self::Busy(r)
             | Self::Interrupted(r) => change(r),
         }
         self
@@ -148,6 +154,7 @@ impl Error {
             Self::Model(_) => 4,
             Self::Resources(_) => 5,
             Self::Evidence(_) => 6,
+            Self::Busy(_) => 7,
             Self::Interrupted(_) => 130,
         }
     }

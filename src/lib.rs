@@ -38,6 +38,7 @@
 //! | [`datasets`] | readers of published files |
 //! | [`model`], [`hub`] | the Llama family in burn; checkpoints by their id |
 //! | [`plan`] | the grid of needles, lengths, depths and repetitions; ids of probes |
+//! | [`journal`] | what a run has finished, on disk; resuming, locks, shards |
 //! | [`mod@generate`] | prefill and greedy decode, from full and compressed caches |
 //! | [`job`] | what every command opens: device, model, texts, plan, memory, provenance |
 //! | [`tasks`] | needle, BABILong, LongBench, LooGLE, RULER: one folder each |
@@ -87,6 +88,7 @@ pub mod head_score;
 pub mod heads;
 pub mod hub;
 pub mod job;
+pub mod journal;
 pub mod metrics;
 pub mod model;
 pub mod needle;

@@ -2,12 +2,14 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 use headprof::cli::{
-    AllocateArgs, BenchArgs, Cli, Command, EvaluateArgs, ObserveArgs, ProfileArgs, UtilityArgs,
-    VerifyArgs,
+    AllocateArgs, BenchArgs, Cli, Command, EvaluateArgs, MergeArgs, ObserveArgs, ProfileArgs,
+    UtilityArgs, VerifyArgs,
 };
 use headprof::commands::bench::{self, BenchConfig};
 use headprof::commands::dry_run::DryRun;
@@ -21,6 +23,7 @@ use headprof::config::{ProbeConfig, Surroundings};
 use headprof::gate::onnxruntime::RuntimePlaces;
 use headprof::hub::Environment;
 use headprof::job::{self, ModelFiles, Session, Workload};
+use headprof::journal::{self, Merge};
 use headprof::system::Reporter;
 use headprof::system::interrupt::Interrupt;
 use headprof::system::panics::{caught, remember_quietly};
@@ -60,6 +63,7 @@ fn run() -> ExitCode {
         command: command_line(),
         hub: Environment::read(variable),
         runtime: RuntimePlaces::read(variable, std::env::current_exe().ok()),
+        cluster: cluster_variables(),
         quiet: cli.is_quiet(),
     };
     let done = match &cli.command {
@@ -70,6 +74,7 @@ fn run() -> ExitCode {
         Some(Command::Observe(args)) => run_observe(args, &surroundings),
         Some(Command::Bench(args)) => run_bench(args, &surroundings),
         Some(Command::Allocate(args)) => run_allocate(args),
+        Some(Command::Merge(args)) => run_merge(args),
     };
     done.map_or_else(|e| end(&e), |()| ExitCode::SUCCESS)
 }
@@ -77,6 +82,14 @@ fn run() -> ExitCode {
 /// The command line for the record; what is not UTF-8 in it is replaced.
 fn command_line() -> Vec<String> {
     std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// What the engines of clusters say in the environment.
+fn cluster_variables() -> BTreeMap<String, String> {
+    let theirs = ["HEADPROF_SHARD", "SLURM_ARRAY_", "HQ_", "JOB_COMPLETION_INDEX", "SKYPILOT_"];
+    let text = |word: OsString| word.to_string_lossy().into_owned();
+    let all = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    all.filter(|(name, _)| theirs.iter().any(|prefix| name.starts_with(prefix))).collect()
 }
 
 fn run_profile(args: &ProfileArgs, surroundings: &Surroundings) -> Result<()> {
@@ -89,7 +102,7 @@ fn run_profile(args: &ProfileArgs, surroundings: &Surroundings) -> Result<()> {
     let interrupt = Interrupt::install()?;
     let run = || profile::run(&config, interrupt.as_ref());
     let finished = config.probes.compute.on_threads(run)?;
-    config.reporter.result(&finished.summary)?;
+    config.reporter.result(&finished.told)?;
     finished.shortcoming.map_or(Ok(()), Err)
 }
 
@@ -103,7 +116,7 @@ fn run_evaluate(args: &EvaluateArgs, surroundings: &Surroundings) -> Result<()> 
     let interrupt = Interrupt::install()?;
     let run = || evaluate::run(&config, interrupt.as_ref());
     let evaluated = config.probes.compute.on_threads(run)?;
-    config.reporter.result(&evaluated)?;
+    config.reporter.result(&evaluated.told)?;
     evaluated.shortcoming.map_or(Ok(()), Err)
 }
 
@@ -128,7 +141,57 @@ fn run_utility(args: &UtilityArgs, surroundings: &Surroundings) -> Result<()> {
     let interrupt = Interrupt::install()?;
     let run = || utility::run(&config, interrupt.as_ref());
     let recorded = config.probes.compute.on_threads(run)?;
-    config.reporter.result(&recorded)
+    config.reporter.result(&recorded.told)?;
+    recorded.shortcoming.map_or(Ok(()), Err)
+}
+
+/// Puts the shards of all runs in a folder together. Of several that cannot be, the first is told;
+/// the others are written.
+fn run_merge(args: &MergeArgs) -> Result<()> {
+    let reporter = Reporter { quiet: args.quiet, json: args.json };
+    let mut first = Ok(());
+    for found in &journal::runs(&args.out)? {
+        let merge = Merge {
+            out: &args.out,
+            folder: &found.folder,
+            plan: &found.plan,
+            plan_sha256: &found.plan_sha256,
+            allow_mixed: args.allow_mixed,
+            plots: !args.no_plots,
+            reporter: &reporter,
+        };
+        let merged = merge_one(&merge, &reporter);
+        first = first.and(merged);
+    }
+    first
+}
+
+fn merge_one(merge: &Merge, reporter: &Reporter) -> Result<()> {
+    let kind = merge.plan.kind.split('_').next().unwrap_or_default();
+    let shortcoming = match kind {
+        profile::KIND => {
+            let profile::Finished { told, shortcoming } = profile::merge(merge)?;
+            reporter.result(&told)?;
+            shortcoming
+        }
+        evaluate::KIND => {
+            let evaluate::FinishedComparison { told, shortcoming } = evaluate::merge(merge)?;
+            reporter.result(&told)?;
+            shortcoming
+        }
+        utility::KIND => {
+            let utility::Recording { told, shortcoming } = utility::merge(merge)?;
+            reporter.result(&told)?;
+            shortcoming
+        }
+        _ => {
+            return Err(Error::data("there is no such kind of run")
+                .at(merge.folder.display())
+                .got(&merge.plan.kind)
+                .expected(format!("{}, {} or {}", profile::KIND, evaluate::KIND, utility::KIND)));
+        }
+    };
+    shortcoming.map_or(Ok(()), Err)
 }
 
 fn run_observe(args: &ObserveArgs, surroundings: &Surroundings) -> Result<()> {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
@@ -17,7 +17,7 @@ const CLOSE: &str = "</think>";
 const END: usize = 16;
 
 /// What was thought before an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Thinking {
     /// Generated tokens, the marks that begin and end it included.
     pub tokens: usize,

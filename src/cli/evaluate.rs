@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::{FormArg, ProbeArgs, SelectionArgs, TaskArgs, TextArgs, listed};
+use super::{FormArg, JournalArgs, ProbeArgs, SelectionArgs, TaskArgs, TextArgs, listed};
 use crate::budget::BudgetOptions;
 
 /// `headprof evaluate`. Lists and names are still text here.
@@ -99,9 +99,13 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "N|auto", help_heading = "Model")]
     pub batch: Option<String>,
 
-    /// Where evaluate.json, evaluate.csv, evaluate.md, answers.jsonl and plots/ go
+    /// Where evaluate.json, evaluate.csv, evaluate.md, answers.jsonl, plots/ and journal/ go
     #[arg(long, value_name = "DIR", default_value = ".", help_heading = "Output")]
     pub out: PathBuf,
+
+    /// How the run is journaled.
+    #[command(flatten)]
+    pub journal: JournalArgs,
 
     /// Write no pictures
     #[arg(long, help_heading = "Output")]

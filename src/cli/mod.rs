@@ -8,7 +8,9 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 mod allocate;
 mod bench;
 mod evaluate;
+mod journal;
 mod listed;
+mod merge;
 mod observe;
 mod probes;
 mod selection;
@@ -18,6 +20,8 @@ mod utility;
 pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
 pub use bench::BenchArgs;
 pub use evaluate::EvaluateArgs;
+pub use journal::JournalArgs;
+pub use merge::MergeArgs;
 pub use observe::ObserveArgs;
 pub use probes::{ChatArg, ComputeArgs, DtypeArg, HubArgs, ModelArgs, ProbeArgs, Switch};
 pub use selection::SelectionArgs;
@@ -41,6 +45,8 @@ Examples:
   headprof evaluate --methods full,snapkv,headkv --budgets 64,128 \
       --head-score head_score/needle-llama_inf_heads.json
       what compression does to accuracy and memory
+  headprof --model DIR --lengths 8k --out results --shard 2/4
+      the second of four parts, on any machine that shares the folder; then: headprof merge results
   headprof observe --layer 3 --head 5 --all
       a head's attention and the lengths of its values; what all heads do with the first tokens
   headprof verify DIR
@@ -49,7 +55,8 @@ Examples:
       divide a KV-cache budget among the heads by their scores
 
 Exit codes: 0 done, 2 usage, 3 bad haystack or needles, 4 bad model, 5 not enough memory, disk or
-device, 6 too few answers passed the gate or some probes failed, 130 interrupted.";
+device, 6 too few answers passed the gate or some probes failed, 7 another process is writing to the
+output folder, 130 interrupted: the same command goes on.";
 
 /// Which attention heads of a Llama-family model retrieve, which reason, and how sure that is.
 ///
@@ -74,6 +81,7 @@ impl Cli {
             Some(Command::Evaluate(args)) => args.quiet,
             Some(Command::Utility(args)) => args.quiet,
             Some(Command::Bench(args)) => args.quiet,
+            Some(Command::Merge(args)) => args.quiet,
             Some(Command::Verify(args)) => args.json,
             Some(Command::Observe(_) | Command::Allocate(_)) => false,
         }
@@ -89,6 +97,8 @@ pub enum Command {
     Evaluate(Box<EvaluateArgs>),
     /// Record what each head's tokens are worth to later queries, for the budgets of lukv
     Utility(Box<UtilityArgs>),
+    /// Put the shards of a run together, and write its results
+    Merge(MergeArgs),
     /// Draw a head's attention and the norms of its values; tabulate the attention sinks
     Observe(ObserveArgs),
     /// Measure prompt and answer speed, as a share of what this machine can do
@@ -162,9 +172,13 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "N|auto", help_heading = "Model")]
     pub batch: Option<String>,
 
-    /// Where head_score/, plots/ and probes.jsonl go
+    /// Where head_score/, plots/, probes.jsonl and journal/ go
     #[arg(long, value_name = "DIR", default_value = ".", help_heading = "Output")]
     pub out: PathBuf,
+
+    /// How the run is journaled.
+    #[command(flatten)]
+    pub journal: JournalArgs,
 
     /// Write no pictures
     #[arg(long, help_heading = "Output")]

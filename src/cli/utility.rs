@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::{ProbeArgs, SelectionArgs, listed};
+use super::{JournalArgs, ProbeArgs, SelectionArgs, listed};
 
 /// `headprof utility`. Lists and names are still text here.
 #[derive(Debug, Args)]
@@ -27,9 +27,13 @@ pub struct UtilityArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
 
-    /// Where head_score/ goes
+    /// Where head_score/ and journal/ go
     #[arg(long, value_name = "DIR", default_value = ".", help_heading = "Output")]
     pub out: PathBuf,
+
+    /// How the run is journaled.
+    #[command(flatten)]
+    pub journal: JournalArgs,
 
     /// Print errors only
     #[arg(long, short, help_heading = "Output", action = ArgAction::SetTrue)]

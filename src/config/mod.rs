@@ -2,6 +2,8 @@
 //! answers are judged. Every mistake that can be seen without reading a file is found here and in
 //! the commands' own configurations, with exit code 2; after this nothing is "maybe set".
 
+use std::collections::BTreeMap;
+
 use crate::error::{Error, Result};
 use crate::gate::onnxruntime::RuntimePlaces;
 use crate::hub::Environment;
@@ -9,11 +11,13 @@ use crate::hub::Environment;
 mod chat;
 mod compute;
 mod gate;
+mod journal;
 mod paths;
 mod probes;
 mod selection;
 
 pub use compute::ComputeConfig;
+pub(crate) use journal::journal_options;
 pub(crate) use paths::{Depth, Paths};
 pub use probes::{
     AnswerDefaults, Lengths, MaxNewTokens, ModelChoice, ProbeConfig, StopRule, THINKING_TOKENS,
@@ -46,6 +50,8 @@ pub struct Surroundings {
     pub hub: Environment,
     /// Where ONNX Runtime is looked for.
     pub runtime: RuntimePlaces,
+    /// What the engine of a cluster says of this process, by the names of variables.
+    pub cluster: BTreeMap<String, String>,
     /// Whether downloads are not told.
     pub quiet: bool,
 }

@@ -12,6 +12,13 @@ pub enum Granularity {
     QueryHead,
 }
 
+impl Granularity {
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::KvHead, Self::QueryHead].into_iter().find(|granularity| granularity.name() == name)
+    }
+}
+
 /// How the scores of the query heads that share a KV head become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum GroupReduce {

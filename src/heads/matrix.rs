@@ -1,5 +1,8 @@
 //! [`HeadMatrix`]: one number per attention head, `[layer, head]`, row-major, finite.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::error::{Error, Result};
 
 /// One finite `f32` per query head, `[L, H]` row-major: the only form in which scores cross
@@ -57,6 +60,34 @@ impl HeadMatrix {
         &self.values
     }
 
+    /// All values in base64, four bytes each, little-endian, row-major: the same to the bit.
+    pub fn to_base64(&self) -> String {
+        let bytes: Vec<u8> = self.values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        STANDARD.encode(bytes)
+    }
+
+    /// The matrix of `layers` and `heads` that [`HeadMatrix::to_base64`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if the text is not that, or has another number of values.
+    pub fn from_base64(layers: usize, heads: usize, text: &str) -> Result<Self> {
+        let bad = |got: String| {
+            Error::data("these are no values of heads")
+                .got(got)
+                .expected(format!("{layers} x {heads} finite numbers of f32 in base64"))
+        };
+        let bytes = STANDARD.decode(text).map_err(|e| bad(e.to_string()))?;
+        let (values, rest) = bytes.as_chunks::<4>();
+        if Some(values.len()) != layers.checked_mul(heads) || !rest.is_empty() {
+            return Err(bad(format!("{} bytes", bytes.len())));
+        }
+        let values: Vec<f32> = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        match values.iter().find(|value| !value.is_finite()) {
+            Some(value) => Err(bad(value.to_string())),
+            None => Ok(Self { layers, heads, values }),
+        }
+    }
+
     /// `(layer, head, value)` of the `n` largest values; equal values in row-major order.
     pub fn top(&self, n: usize) -> Vec<(usize, usize, f32)> {
         let mut order: Vec<usize> = (0..self.values.len()).collect();
@@ -74,6 +105,28 @@ mod tests {
     fn top_breaks_ties_by_position() {
         let m = HeadMatrix::new(2, 2, vec![0.5, 0.9, 0.5, 0.1]).unwrap();
         assert_eq!(m.top(3), vec![(0, 1, 0.9), (0, 0, 0.5), (1, 0, 0.5)]);
+    }
+
+    #[test]
+    fn base64_is_the_same_to_the_bit() {
+        let values = vec![0.1, -0.0, f32::MIN_POSITIVE / 8.0, f32::MAX, 1.0 / 3.0, 0.0];
+        let m = HeadMatrix::new(2, 3, values).unwrap();
+        let back = HeadMatrix::from_base64(2, 3, &m.to_base64()).unwrap();
+        let bits = |m: &HeadMatrix| m.values().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&back), bits(&m));
+        // 1.0 is 00 00 80 3f.
+        assert_eq!(HeadMatrix::new(1, 1, vec![1.0]).unwrap().to_base64(), "AACAPw==");
+        let nan = STANDARD.encode(f32::NAN.to_le_bytes());
+        for (layers, heads, text) in [
+            (1, 2, "AACAPw=="),
+            (1, 1, "AACAPwA="),
+            (1, 1, "AAC*Pw=="),
+            (1, 1, nan.as_str()),
+            (usize::MAX, 2, ""),
+        ] {
+            let e = HeadMatrix::from_base64(layers, heads, text).unwrap_err();
+            assert_eq!(e.exit_code(), 3, "{text}");
+        }
     }
 
     #[test]

@@ -244,6 +244,19 @@ fn file_name_part(name: &str) -> String {
     }
 }
 
+/// Refuses a name out of a file that cannot be a part of a file's name as it is.
+///
+/// # Errors
+/// [`Error::Data`] with the name.
+pub(crate) fn check_file_name_part(name: &str) -> Result<()> {
+    match file_name_part(name) == name {
+        true => Ok(()),
+        false => Err(Error::data("this cannot be a part of a file's name")
+            .got(format!("{name:?}"))
+            .expected("letters, digits, dots within, hyphens and underscores")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,6 +271,7 @@ mod tests {
             ("日本", "__"),
         ] {
             assert_eq!(file_name_part(name), part);
+            assert_eq!(check_file_name_part(name).is_ok(), name == part);
         }
     }
 

@@ -12,14 +12,15 @@ mod tokenised;
 #[cfg(test)]
 mod message_tests;
 
-pub(crate) use inputs::check_ids;
 pub use inputs::{Inputs, ModelFiles, ModelShape};
+pub(crate) use inputs::{check_file_name_part, check_ids};
 pub(crate) use lengths::context_lengths;
 pub use memory::MemoryEstimate;
 pub(crate) use memory::{check as check_memory, further_bytes};
 pub use placing::{FarFromDepth, Placing};
 pub(crate) use provenance::{
-    ChatMeta, HaystackMeta, ModelMeta, Provenance, TokenizerMeta, text_sha256,
+    ChatMeta, HaystackMeta, ModelMeta, OF_WEIGHTS, Provenance, Running, TokenizerMeta, fingerprint,
+    set_outcome, text_sha256, to_value,
 };
 pub use session::{Session, open};
 pub use source::{ProbeSource, ProbeTexts, RowsFile, TextsOrigin};
@@ -118,7 +119,7 @@ impl Job {
         let tokenised = |text: &ProbeText| TokenisedText::new(text, config, inputs);
         let mut needles = texts.iter().map(tokenised).collect::<Result<Vec<_>>>()?;
         let longest_answer = needles.iter().map(|n| n.max_new_tokens).max().unwrap_or(0);
-        let common = fingerprint(config, inputs);
+        let common = common_inputs(config, inputs);
         let (repeats, seed) = (config.repeats, config.seed);
         let mut notes = thinking_note(config, inputs, longest_answer);
         let (plan, context_lengths) = if inputs.probes.are_contexts() {
@@ -168,8 +169,7 @@ impl Job {
 
     /// The one of [`Job::context_lengths`] that a probe is counted under.
     pub fn length_group(&self, context_length: usize) -> usize {
-        let group = self.context_lengths.iter().find(|&&length| length >= context_length);
-        group.copied().unwrap_or(context_length)
+        length_group(&self.context_lengths, context_length)
     }
 
     /// The needle's spans in `prompt` as the scores are to see them.
@@ -210,6 +210,12 @@ impl Job {
     pub fn prompt_tokens(&self) -> u64 {
         self.plan.probes.iter().map(|p| p.context_length as u64).sum()
     }
+}
+
+/// The one of `lengths`, ascending, that a probe of `context_length` tokens is counted under.
+pub(crate) fn length_group(lengths: &[usize], context_length: usize) -> usize {
+    let group = lengths.iter().find(|&&length| length >= context_length);
+    group.copied().unwrap_or(context_length)
 }
 
 /// What the user should know of a model that thinks before it answers.
@@ -303,7 +309,7 @@ impl ContextRows<'_> {
 }
 
 /// What the prompts of all probes have in common: haystack, templates and tokenizer.
-fn fingerprint(config: &ProbeConfig, inputs: &Inputs) -> String {
+fn common_inputs(config: &ProbeConfig, inputs: &Inputs) -> String {
     let files = inputs.haystack.files().iter().map(|file| file.sha256.as_str());
     let others = [inputs.model.tokenizer.sha256(), config.template.text()];
     let spaces = inputs.model.tokenizer.spaces();

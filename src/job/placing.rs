@@ -2,7 +2,7 @@
 //! before anything is run.
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
@@ -13,19 +13,19 @@ use crate::prompt::Prompt;
 const FAR: f64 = 0.05;
 
 /// What became of the grid.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Placing {
     /// Needles × lengths × depths × repetitions, or rows.
     pub places: usize,
     /// Different prompts among them.
     pub prompts: usize,
     /// Places whose needle stands far from the depth asked; `None` where no depth was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub far_from_depth: Option<FarFromDepth>,
 }
 
 /// Needles that stand far from the depth asked.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FarFromDepth {
     /// Farther than this share of the haystack.
     pub more_than: f64,

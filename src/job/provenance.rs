@@ -1,17 +1,19 @@
 //! [`Provenance`]: what the prompts and answers of a run were made of, for its files.
 
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::inputs::{Inputs, ModelFiles};
 use super::source::TextsOrigin;
 use crate::chat::{ChatOptions, ChatTemplate};
 use crate::config::{MaxNewTokens, ProbeConfig};
+use crate::error::{Error, Result};
 use crate::gate::semantic::EmbeddingIdentity;
 use crate::haystack::Haystack;
 use crate::hub::Origin;
 use crate::job::{Job, Placing};
-use crate::model::Llama;
+use crate::model::{Compute, Llama, ModelConfig};
 use crate::needle::ProbeText;
 use crate::system::digest::hex;
 
@@ -29,6 +31,70 @@ pub(crate) struct Provenance<'a> {
     gate: GateMeta<'a>,
     device: &'a str,
     dtype: String,
+}
+
+/// What of a [`Provenance`] is only known when the weights have been read.
+pub(crate) const OF_WEIGHTS: [&str; 2] = ["model.sha256", "model.parameters"];
+
+/// A model that runs, or is about to.
+#[derive(Clone, Copy)]
+pub(crate) struct Running<'a> {
+    pub config: &'a ModelConfig,
+    /// Hash of its weights; empty as long as they have not been read.
+    pub sha256: &'a str,
+    pub compute: &'a Compute,
+}
+
+impl<'a> Running<'a> {
+    /// With its weights.
+    pub fn of(model: &'a Llama) -> Self {
+        Self { config: model.config(), sha256: model.sha256(), compute: model.compute() }
+    }
+
+    /// Before its weights are read: what is in [`OF_WEIGHTS`] is not known.
+    pub fn before(files: &'a ModelFiles, compute: &'a Compute) -> Self {
+        Self { config: &files.config, sha256: "", compute }
+    }
+}
+
+/// Names of fields that say where something is, or what it was computed on, or what came out.
+const NO_INPUTS: [&str; 5] = ["path", "dir", "hub", "device", "cycles"];
+
+/// What of `provenance` decides about results: that of two runs is the same if and only if they
+/// are about the same, wherever their files are and whatever they compute on.
+///
+/// # Errors
+/// [`Error::Bug`] if it has no form in JSON.
+pub(crate) fn fingerprint(provenance: &impl Serialize) -> Result<Value> {
+    let mut value = to_value(provenance)?;
+    remove_places(&mut value);
+    if let Some(Value::Object(grid)) = value.get_mut("grid") {
+        // What becomes of the grid follows from all else.
+        ["places", "prompts", "far_from_depth"].map(|name| grid.remove(name));
+    }
+    Ok(value)
+}
+
+/// `provenance` as JSON.
+///
+/// # Errors
+/// [`Error::Bug`] if it has none.
+pub(crate) fn to_value(provenance: &impl Serialize) -> Result<Value> {
+    let value = serde_json::to_value(provenance);
+    value.map_err(|e| Error::bug("what a run is made of cannot be written as JSON").got(e))
+}
+
+fn remove_places(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !NO_INPUTS.contains(&name.as_str()));
+            // What the user tells a chat template may be called anything.
+            let others = fields.iter_mut().filter(|(name, _)| *name != "options");
+            others.for_each(|(_, value)| remove_places(value));
+        }
+        Value::Array(values) => values.iter_mut().for_each(remove_places),
+        _ => {}
+    }
 }
 
 /// A model and its shape.
@@ -174,23 +240,22 @@ struct PromptsMeta<'a> {
 }
 
 impl<'a> Provenance<'a> {
-    /// Of a run of `model` over the prompts of `job`; `cycles` is the most times that one prompt
-    /// used the haystack up.
+    /// Of a run of `model` over the prompts of `job`. How often these used the haystack up is
+    /// filled in by [`set_outcome`].
     pub fn new(
         config: &'a ProbeConfig,
         inputs: &'a Inputs,
         job: &'a Job,
-        model: &'a Llama,
-        cycles: usize,
+        model: Running<'a>,
     ) -> Self {
-        let shape = model.config();
+        let Running { config: shape, compute, .. } = model;
         Self {
             model: ModelMeta::new(&inputs.model, model),
             tokenizer: TokenizerMeta::new(&inputs.model),
             source: &inputs.probes.origin,
             haystack: (!inputs.probes.are_contexts()).then(|| HaystackMeta {
                 tokens: Some(job.haystack_tokens()),
-                cycles: Some(cycles),
+                cycles: Some(0),
                 ..HaystackMeta::new(config, &inputs.haystack)
             }),
             needles: NeedlesMeta {
@@ -225,23 +290,36 @@ impl<'a> Provenance<'a> {
                 },
                 stop: config.stop.name(),
                 eos_ids: &shape.eos,
-                chunk_tokens: config.chunk_tokens(model.compute()),
+                chunk_tokens: config.chunk_tokens(compute),
             },
             gate: GateMeta {
                 name: inputs.gate.name(),
                 threshold: inputs.gate.threshold(),
                 embedding: inputs.gate.embedding(),
             },
-            device: &model.compute().name,
-            dtype: model.compute().dtype.name().to_owned(),
+            device: &compute.name,
+            dtype: compute.dtype.name().to_owned(),
+        }
+    }
+}
+
+/// Fills in what is known when all is done: the most times that one prompt used the haystack up,
+/// where that is counted, and what was computed on.
+pub(crate) fn set_outcome(provenance: &mut Value, cycles: usize, device: &str, dtype: &str) {
+    if let Some(count) = provenance.pointer_mut("/haystack/cycles") {
+        *count = cycles.into();
+    }
+    for (name, value) in [("device", device), ("dtype", dtype)] {
+        if let Some(field) = provenance.get_mut(name) {
+            *field = value.into();
         }
     }
 }
 
 impl<'a> ModelMeta<'a> {
     /// Of a model that was loaded from `files`.
-    pub fn new(files: &'a ModelFiles, model: &'a Llama) -> Self {
-        let shape = model.config();
+    pub fn new(files: &'a ModelFiles, model: Running<'a>) -> Self {
+        let shape = model.config;
         Self {
             name: &files.name,
             dir: match &files.hub {
@@ -249,7 +327,7 @@ impl<'a> ModelMeta<'a> {
                 Some(_) => None,
             },
             hub: files.hub.as_ref(),
-            sha256: model.sha256(),
+            sha256: model.sha256,
             model_type: shape.family.name(),
             layers: shape.layers,
             heads: shape.heads,
@@ -304,4 +382,43 @@ pub(crate) fn text_sha256(text: &ProbeText) -> String {
         hash.update(b"\n");
     }
     hex(&hash.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_has_no_places_and_all_inputs() {
+        let provenance = json!({
+            "model": {"name": "m", "dir": "/a", "hub": {"id": "x"}, "sha256": "s"},
+            "source": {"kind": "published", "path": "/b", "files": [{"path": "c", "sha256": "t"}]},
+            "haystack": {"dir": null, "files": [{"name": "a.txt", "sha256": "u"}], "cycles": 3},
+            "grid": {"depths": [0.5], "places": 9, "prompts": 8},
+            "prompt": {"chat": {"file": "f", "options": {"path": "mine"}}},
+            "device": "cpu",
+            "dtype": "f32",
+        });
+        let expected = json!({
+            "model": {"name": "m", "sha256": "s"},
+            "source": {"kind": "published", "files": [{"sha256": "t"}]},
+            "haystack": {"files": [{"name": "a.txt", "sha256": "u"}]},
+            "grid": {"depths": [0.5]},
+            "prompt": {"chat": {"file": "f", "options": {"path": "mine"}}},
+            "dtype": "f32",
+        });
+        assert_eq!(fingerprint(&provenance), Ok(expected));
+        let mut all = provenance.clone();
+        set_outcome(&mut all, 5, "cpu, cuda:0", "f32");
+        assert_eq!(
+            (&all["haystack"]["cycles"], &all["device"]),
+            (&json!(5), &json!("cpu, cuda:0"))
+        );
+        // Prompts that bring their own text have no haystack to count.
+        let mut none = json!({"haystack": null, "device": "x", "dtype": "y"});
+        set_outcome(&mut none, 5, "cpu", "f32");
+        assert_eq!(none, json!({"haystack": null, "device": "cpu", "dtype": "f32"}));
+    }
 }

@@ -1,25 +1,37 @@
-//! Ctrl-C and SIGTERM: the probe at hand is dropped, nothing is half written, exit code 130.
+//! Ctrl-C and SIGTERM: what is finished is kept, the probe at hand is dropped, exit code 130.
 
+use std::fmt;
 use std::process;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::system::terminal::note;
 
-/// How long a probe may go on after the signal. Files are written whole or not at all, so that
-/// ending the process between probes or within one makes no difference to what is on disk.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a probe may go on after the signal. Files are written whole or not at all, and journals
+/// line by line, so that ending the process between probes or within one makes no difference to
+/// what is on disk.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 const INTERRUPTED: &str = "interrupted; no results were written";
 
+/// What is told at the end of an interrupted run; the error says how to go on.
+type Farewell = Box<dyn FnOnce() -> Error + Send>;
+
 /// Whether the user wants to stop, and whether that has to wait.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Interrupt {
     asked: AtomicBool,
     writing: AtomicBool,
+    farewell: Mutex<Option<Farewell>>,
+}
+
+impl fmt::Debug for Interrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interrupt").field("asked", &self.asked).finish_non_exhaustive()
+    }
 }
 
 impl Interrupt {
@@ -43,10 +55,37 @@ impl Interrupt {
         thread::spawn(move || {
             thread::sleep(PATIENCE);
             if !interrupt.writing.load(Ordering::SeqCst) {
-                note(&format!("error: {INTERRUPTED}"));
+                // Whoever else ends the run waits here until the process is gone.
+                let mut farewell = interrupt.locked();
+                let e = farewell.take().map_or_else(|| Error::interrupted(INTERRUPTED), |f| f());
+                note(&format!("error: {e}"));
                 process::exit(130);
             }
         });
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, Option<Farewell>> {
+        self.farewell.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on something is kept: `farewell` tells it when the run is interrupted, once.
+    pub fn keep(&self, farewell: impl FnOnce() -> Error + Send + 'static) {
+        *self.locked() = Some(Box::new(farewell));
+    }
+
+    /// `result`; where it says that the run was interrupted, what is kept is told and the error
+    /// says how to go on.
+    ///
+    /// # Errors
+    /// That of `result`.
+    pub fn told<T>(&self, result: Result<T>) -> Result<T> {
+        match result {
+            Err(e @ Error::Interrupted(_)) => {
+                let mut farewell = self.locked();
+                Err(farewell.take().map_or(e, |farewell| farewell()))
+            }
+            result => result,
+        }
     }
 
     /// Goes on, or stops where the user wants that. Asked between probes.
@@ -82,5 +121,18 @@ mod tests {
         interrupt.asked.store(true, Ordering::SeqCst);
         assert_eq!(interrupt.check().unwrap_err().exit_code(), 130);
         assert_eq!(interrupt.begin_writing().unwrap_err().exit_code(), 130);
+    }
+
+    #[test]
+    fn what_is_kept_is_told_once_and_for_interruptions_alone() {
+        let interrupt = Interrupt::default();
+        let stopped = || Err::<(), _>(Error::interrupted("stop"));
+        assert_eq!(interrupt.told(stopped()), stopped());
+        interrupt.keep(|| Error::interrupted("kept").advice("go on"));
+        assert_eq!(interrupt.told(Ok(5)), Ok(5));
+        assert_eq!(interrupt.told(Err::<(), _>(Error::bug("x"))), Err(Error::bug("x")));
+        let e = interrupt.told(stopped()).unwrap_err();
+        assert_eq!(e, Error::interrupted("kept").advice("go on"));
+        assert_eq!(interrupt.told(stopped()), stopped());
     }
 }

@@ -26,6 +26,21 @@ fn rfc3339(secs: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}Z")
 }
 
+/// The machine's name in its network; `unknown` where the system does not say.
+pub fn host_name() -> String {
+    let name = ["/proc/sys/kernel/hostname", "/etc/hostname"].into_iter();
+    let mut names = name.filter_map(|path| std::fs::read_to_string(path).ok());
+    let name = names.find(|name| !name.trim().is_empty());
+    name.map_or_else(|| "unknown".to_owned(), |name| name.trim().to_owned())
+}
+
+/// Whether a process of this number runs on this machine; that it does where the system does not
+/// say.
+pub fn is_running(pid: u32) -> bool {
+    let processes = std::path::Path::new("/proc");
+    !processes.join("self").exists() || processes.join(pid.to_string()).exists()
+}
+
 /// The largest resident memory of this process so far, in bytes; `None` where the system does not
 /// say.
 pub fn peak_rss_bytes() -> Option<u64> {
@@ -83,5 +98,14 @@ mod tests {
     fn memory_is_read() {
         assert!(peak_rss_bytes().unwrap() > 1 << 20);
         assert!(available_memory_bytes().unwrap() > 1 << 20);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_machine_has_a_name_and_this_process_runs() {
+        assert!(!host_name().is_empty() && host_name() == host_name().trim());
+        assert!(is_running(std::process::id()));
+        // Beyond the largest number that Linux gives.
+        assert!(!is_running(4_194_305));
     }
 }

@@ -7,6 +7,7 @@ pub mod machine;
 pub mod panics;
 pub mod progress;
 pub mod reporter;
+pub mod shell;
 pub mod terminal;
 pub mod text;
 

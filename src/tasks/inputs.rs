@@ -6,8 +6,7 @@ use super::Task;
 use super::text_inputs::{TextInputs, TextProvenance};
 use crate::config::ProbeConfig;
 use crate::error::Result;
-use crate::job::{self, Inputs, Job, ModelFiles};
-use crate::model::Llama;
+use crate::job::{self, Inputs, Job, ModelFiles, Running};
 use crate::needle::ProbeText;
 
 /// Everything that a task reads but the weights.
@@ -51,16 +50,15 @@ impl<'a> Common<'a> {
         }
     }
 
-    /// What prompts and answers were made of; `cycles` as [`job::Provenance::new`].
+    /// What prompts and answers were made of.
     pub(crate) fn provenance(
         self,
         config: &'a ProbeConfig,
-        model: &'a Llama,
-        cycles: usize,
+        model: Running<'a>,
     ) -> TaskProvenance<'a> {
         match self {
             Self::Probes(inputs, job) => {
-                let provenance = job::Provenance::new(config, inputs, job, model, cycles);
+                let provenance = job::Provenance::new(config, inputs, job, model);
                 TaskProvenance::Probes(Box::new(provenance))
             }
             Self::Texts(texts) => {

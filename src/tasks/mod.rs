@@ -25,7 +25,6 @@ mod text_prompt;
 #[cfg(test)]
 mod conformance_tests;
 
-pub(crate) use inputs::TaskProvenance;
 pub use inputs::{Common, TaskInputs};
 pub use probe_inputs::{ProbeCases, ProbeInputs};
 pub use source::{

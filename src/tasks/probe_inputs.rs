@@ -72,6 +72,11 @@ impl<'a> ProbeCases<'a> {
         self.job.shortest_probe()
     }
 
+    /// The name of a probe.
+    pub fn id(&self, index: usize) -> String {
+        self.job.plan.probes[index].id.to_string()
+    }
+
     /// What a probe hides and asks for.
     pub fn text(&self, index: usize) -> &'a ProbeText {
         &self.texts[self.job.plan.probes[index].needle]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{TaskInputs, registry};
+use super::{Metric, TaskInputs, registry};
 use crate::cli::{ProbeArgs, TaskArgs, TextArgs};
 use crate::config::{AnswerDefaults, AtOption, ProbeConfig};
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::job::{ProbeSource, Session};
 use crate::score::References;
 
 /// The constants of a benchmark.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct BenchmarkInfo {
     /// What `--task` and files call it.
     pub name: &'static str,
@@ -22,6 +22,9 @@ pub struct BenchmarkInfo {
     pub list: &'static str,
     /// Which of the options of tasks it takes, each with what it means here.
     pub takes: &'static [Takes],
+    /// What every answer is measured by. The first is the accuracy, 0 or 1 per answer or a share;
+    /// the table, the curves and the comparisons are about it.
+    pub metrics: &'static [Metric],
     /// Whether it is known where in a prompt the answer stands, so that heads can be scored.
     pub has_places: bool,
 }
@@ -40,6 +43,11 @@ impl BenchmarkInfo {
     /// What one of the options of tasks means here; `None` if it is not taken.
     pub fn meaning(&self, option: &str) -> Option<&'static str> {
         self.takes.iter().find(|(taken, _)| *taken == option).map(|(_, meaning)| *meaning)
+    }
+
+    /// The benchmark that `--task` and files call this.
+    pub fn by_name(name: &str) -> Option<&'static Self> {
+        infos().find(|info| info.name == name)
     }
 
     /// The name in file names and titles; `None` for the benchmark that is asked where nothing else

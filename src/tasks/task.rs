@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::longbench;
 use crate::error::Result;
 use crate::generate::Stop;
 use crate::job::Extent;
@@ -34,6 +35,24 @@ impl fmt::Display for Part {
             Self::Tokens(tokens) => write!(f, "{tokens}"),
             Self::Class(_, name) => f.write_str(name),
         }
+    }
+}
+
+impl Part {
+    /// What is written like this.
+    fn named(text: &str) -> Option<Self> {
+        match text.parse() {
+            Ok(tokens) => Some(Self::Tokens(tokens)),
+            Err(_) => longbench::class(text),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Part {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let unknown = || serde::de::Error::custom(format!("there is no part {text:?}"));
+        Self::named(&text).ok_or_else(unknown)
     }
 }
 
@@ -69,10 +88,6 @@ pub struct Case {
 
 /// Prompts with a measure of their answers.
 pub trait Task {
-    /// What every answer is measured by. The first is the accuracy, 0 or 1 per answer or a share;
-    /// the table, the curves and the comparisons are about it.
-    fn metrics(&self) -> &'static [Metric];
-
     /// What makes an answer accurate, in words: `gate rouge > 0.5`.
     fn judged_by(&self) -> String;
 
@@ -96,13 +111,16 @@ pub trait Task {
         Vec::new()
     }
 
+    /// The name of one prompt.
+    fn id(&self, index: usize) -> String;
+
     /// One prompt. Assembled when asked for: all of them together may not fit the memory.
     ///
     /// # Errors
     /// If it cannot be assembled.
     fn case(&self, index: usize) -> Result<Case>;
 
-    /// The value of each of [`Task::metrics`] for an answer to `case(index)`.
+    /// The value of each of the benchmark's metrics for an answer to `case(index)`.
     ///
     /// # Errors
     /// If the expected answer leaves nothing to compare with.
@@ -121,4 +139,18 @@ pub fn mean_score(scores: &[f64]) -> Option<f64> {
 /// Rounded as Python's `round(x, 2)`: by the exact binary value.
 pub(super) fn two_decimals(x: f64) -> f64 {
     format!("{x:.2}").parse().unwrap_or(x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_read_as_they_are_written() {
+        for part in [Part::Tokens(512), Part::Class(0, "0-4k"), Part::Class(2, "long")] {
+            let text = serde_json::to_string(&part).unwrap();
+            assert_eq!(serde_json::from_str::<Part>(&text).unwrap(), part);
+        }
+        assert!(serde_json::from_str::<Part>("\"huge\"").is_err());
+    }
 }

@@ -9,8 +9,7 @@ use crate::chat::{Chat, ChatMode};
 use crate::config::{ProbeConfig, THINKING_TOKENS};
 use crate::error::{Error, Result};
 use crate::haystack::Haystack;
-use crate::job::{ChatMeta, HaystackMeta, ModelFiles, ModelMeta, TokenizerMeta};
-use crate::model::Llama;
+use crate::job::{ChatMeta, HaystackMeta, ModelFiles, ModelMeta, Running, TokenizerMeta};
 use crate::system::digest::sha256;
 
 /// Everything but the rows and the weights.
@@ -130,8 +129,8 @@ struct TextPromptMeta<'a> {
 
 impl<'a> TextProvenance<'a> {
     /// Of a run of `model` over `texts`.
-    pub fn new(probes: &'a ProbeConfig, texts: &'a TextInputs, model: &'a Llama) -> Self {
-        let compute = model.compute();
+    pub fn new(probes: &'a ProbeConfig, texts: &'a TextInputs, model: Running<'a>) -> Self {
+        let compute = model.compute;
         let most = texts.limits.max_prompt_tokens;
         Self {
             model: ModelMeta::new(&texts.model, model),
@@ -151,7 +150,7 @@ impl<'a> TextProvenance<'a> {
                 stop: probes.stop.name(),
                 line_break_ends: &texts.line_break_ends,
                 never_empty: &texts.never_empty,
-                eos_ids: &model.config().eos,
+                eos_ids: &model.config.eos,
                 chunk_tokens: probes.chunk_tokens(compute),
             },
             seed: probes.seed,

@@ -16,6 +16,7 @@ mod evaluate;
 mod foreign_files;
 #[cfg(feature = "hub")]
 mod hub;
+mod journal;
 mod notes;
 mod observe;
 mod outputs;

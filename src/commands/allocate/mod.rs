@@ -39,7 +39,7 @@ pub fn run(args: &AllocateArgs, reporter: &Reporter) -> Result<Allocation> {
         .reads("--utility", args.utility.as_deref(), ("json", Depth::In))
         .writes("--prune-table", args.prune_table.as_deref())
         .check()?;
-    args.out.as_deref().map_or(Ok(()), atomic::usable_folder)?;
+    let _made = args.out.as_deref().map(atomic::usable_folder).transpose()?;
     let inputs = AllocateInputs::read(allocator, args)?;
     inputs.notes.iter().for_each(|text| reporter.note(text));
     let budget = allocator.allocate(&Request {

@@ -6,11 +6,14 @@ use super::outputs;
 use super::setting::Setting;
 use crate::budget::BudgetOptions;
 use crate::cli::{EvaluateArgs, FormArg};
-use crate::config::{AtOption, Depth, Paths, ProbeConfig, Surroundings, batch, eviction_options};
+use crate::config::{
+    AtOption, Depth, Paths, ProbeConfig, Surroundings, batch, eviction_options, journal_options,
+};
 use crate::error::{Error, Result};
 use crate::eviction::{self, Method};
 use crate::gate::GateKind;
 use crate::heads::Granularity;
+use crate::journal::{JOURNAL, JournalOptions};
 use crate::plan::check_tokens;
 use crate::score::References;
 use crate::system::Reporter;
@@ -34,6 +37,8 @@ pub struct EvaluateConfig {
     pub utility: Option<PathBuf>,
     /// How many settings answer a prompt together; `None` for as many as pay and fit.
     pub batch: Option<usize>,
+    /// How the run is journaled.
+    pub journal: JournalOptions,
     /// Output folder.
     pub out: PathBuf,
     /// Whether pictures are drawn.
@@ -60,12 +65,14 @@ impl EvaluateConfig {
             compat,
             purpose: Purpose::Evaluate,
         })?;
-        let (probes, notes) = ProbeConfig::new(&args.probes, task.answers(), compat, surroundings)?;
+        let (probes, mut notes) =
+            ProbeConfig::new(&args.probes, task.answers(), compat, surroundings)?;
         let paths = Paths::of_probes(&args.probes)
             .and_of_task(&args.task)
             .reads("--head-score", args.head_score.as_deref(), ("json", Depth::In))
             .reads("--utility", args.utility.as_deref(), ("json", Depth::In))
-            .fills("--out", &args.out.join("plots"));
+            .fills("--out", &args.out.join("plots"))
+            .fills("--out", &args.out.join(JOURNAL));
         let files = outputs::FILES.iter().map(|name| args.out.join(name));
         files.fold(paths, |all, file| all.writes("--out", Some(&file))).check()?;
         let budgets = budgets(&args.budgets)?;
@@ -96,6 +103,7 @@ impl EvaluateConfig {
             force: args.force,
             utility: args.utility.clone(),
             batch: batch(args.batch.as_deref())?,
+            journal: journal_options(&args.journal, surroundings, &mut notes)?,
             out: args.out.clone(),
             plots: !args.no_plots,
             reporter: Reporter { quiet: args.quiet, json: args.json },

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::run::PromptRecord;
-use super::setting::Setting;
+use super::setting::Compared;
 use crate::tasks::{Part, mean_score};
 
 /// Prompts of one group, or of one part of it.
@@ -42,7 +42,7 @@ impl fmt::Display for Group {
 }
 
 /// Groups in the order of their first prompts, the parts of each ascending.
-pub fn groups(settings: &[Setting], records: &[PromptRecord]) -> Vec<Group> {
+pub fn groups(settings: &[Compared], records: &[PromptRecord]) -> Vec<Group> {
     let mut names: Vec<&str> = Vec::new();
     let mut keys: Vec<(usize, Option<Part>)> = Vec::new();
     for record in records.iter().filter(|r| r.outcomes.is_ok()) {
@@ -59,7 +59,7 @@ pub fn groups(settings: &[Setting], records: &[PromptRecord]) -> Vec<Group> {
     let group = |(place, part): (usize, Option<Part>)| {
         let here = records.iter().filter(|r| r.group == names[place] && r.part == part);
         let outcomes: Vec<_> = here.filter_map(|r| r.outcomes.as_ref().ok()).collect();
-        let score = |(i, setting): (usize, &Setting)| {
+        let score = |(i, setting): (usize, &Compared)| {
             let values: Vec<f64> = outcomes.iter().map(|o| o[i].values[0]).collect();
             let (method, budget_tokens) = (setting.method.name(), setting.budget_tokens);
             Some(GroupScore { method, budget_tokens, score: mean_score(&values)? })

@@ -1,7 +1,7 @@
 //! `headprof evaluate`: what compression of the KV cache does to accuracy and memory.
 //!
 //! ```text
-//! EvaluateConfig ─► TaskInputs ─► Task {Case…} ─► Runner ─► Record… ─► rows ─► files, table
+//! EvaluateConfig ─► TaskInputs ─► Task {Case…} ─► Runner ─► Journal ─► Record… ─► rows ─► files, table
 //!                                  head_score ─► HeadEvidence ─┘
 //! ```
 //!
@@ -12,6 +12,8 @@ pub mod config;
 mod evidence;
 
 mod compressing;
+mod facts;
+mod finish;
 mod groups;
 mod outputs;
 mod pictures;
@@ -22,6 +24,7 @@ mod table;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -29,16 +32,23 @@ use serde::Serialize;
 use evidence::Evidence;
 
 pub use config::EvaluateConfig;
+pub use facts::{EvaluateFacts, SettingName};
 pub use groups::{Group, GroupScore, groups};
 pub use run::{Outcome, PromptRecord, Runner};
-pub use setting::Setting;
+pub use setting::{Compared, Setting};
 pub use table::{MetricEstimate, Row, RowSeconds, rows};
 
 use crate::error::{Error, Result};
 use crate::eviction::QueryRows;
 use crate::heads::Granularity;
-use crate::job::{self, ModelFiles, Session, WorkPrompt, Workload, check_memory, check_window};
+use crate::job::{
+    self, ModelFiles, OF_WEIGHTS, Running, Session, WorkPrompt, Workload, check_memory,
+    check_window,
+};
+use crate::journal::{ComputedOn, Merge, NewPlan, RunFolder, Told};
 use crate::model::ModelConfig;
+use crate::model::speed::{prompt_attention_flops, prompt_weights};
+use crate::plan::{Cost, pieces, shard_of};
 use crate::system::interrupt::Interrupt;
 use crate::system::machine;
 use crate::system::terminal::wrapped;
@@ -65,17 +75,33 @@ pub struct Evaluated {
     pub peak_rss_bytes: Option<u64>,
     /// What makes an answer accurate.
     pub judged_by: String,
+    /// Prompts that the run has not come to; none at its end.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unfinished: usize,
     /// The table for people.
     #[serde(skip)]
     pub table: String,
-    /// Why the comparison is not complete, if some prompts failed.
-    #[serde(skip)]
+}
+
+/// A comparison that was written, or a shard of one that was run.
+pub struct FinishedComparison {
+    /// What to tell.
+    pub told: Told<Evaluated>,
+    /// Why it is not complete, if some prompts failed.
     pub shortcoming: Option<Error>,
+}
+
+/// Whether there are none.
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 impl fmt::Display for Evaluated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let prompts = self.rows.first().map_or(0, |row| row.prompts);
+        if self.unfinished > 0 {
+            write!(f, "so far, {} prompts to come: ", self.unfinished)?;
+        }
         write!(f, "{} · {prompts} prompts of the task {}", self.model, self.task)?;
         if self.failed > 0 {
             write!(f, ", {} more failed", self.failed)?;
@@ -97,6 +123,9 @@ impl fmt::Display for Evaluated {
             }
         };
         writeln!(f, "{}", wrapped(&(legend + together), COLUMNS))?;
+        if self.files.is_empty() {
+            return Ok(());
+        }
         let folder = self.files.iter().filter_map(|file| file.parent()).min();
         let folder = folder.filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
         writeln!(
@@ -111,15 +140,24 @@ impl fmt::Display for Evaluated {
 /// Columns of a terminal.
 const COLUMNS: usize = 80;
 
-/// Compares the settings of `config` and writes the files.
+/// What comparisons are called among journals.
+pub const KIND: &str = "evaluate";
+
+/// Compares the settings of `config` and writes the files; of a shard, its journal alone. Goes on
+/// with what an earlier run has finished.
 ///
 /// # Errors
 /// As its stages. [`Error::Evidence`] if every prompt failed.
-pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> {
+pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<FinishedComparison> {
     let start = Instant::now();
     let probes = &config.probes;
     let session = job::open(&probes.compute, &config.notes, &config.reporter)?;
-    let out = outputs::EvaluateDir::prepare(&config.out, config.plots)?;
+    let mut folder = RunFolder::claim(&config.out, KIND, &config.journal)?;
+    let out = match config.journal.shard {
+        None => Some(outputs::EvaluateDir::prepare(&config.out, config.plots)?),
+        // Whoever merges the shards writes the files.
+        Some(_) => None,
+    };
     let evidence = Evidence::read(config, || session.shape(&probes.model))?;
     let inputs = config.task.load(probes, &session)?;
     evidence.tell_seen(config, inputs.common().probe_texts());
@@ -128,63 +166,91 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<Evaluated> 
     let heads = shape.cache_heads(config.granularity);
     let mut task = inputs.task()?;
     session.notes(&task.notes());
+    let common = inputs.common();
+    let batch = run::most_together(config.batch, config.settings.len());
+    let before = Running::before(files, &session.compute);
+    let known = EvaluateFacts::new(config, common, task.as_ref(), &evidence, batch, before)?;
+    folder.check(&known.fingerprint()?, &OF_WEIGHTS)?;
     session.tell_window(files, task.extent().longest_prompt);
     check_windows(config, task.as_ref())?;
     let extra = extra_bytes(shape, config);
     check_memory(probes, files, &session.compute, task.extent(), extra)?;
 
     let model = session.load(files)?;
+    let running = Running::of(&model);
+    let facts = EvaluateFacts::new(config, common, task.as_ref(), &evidence, batch, running)?;
+    let compute = model.compute();
+    let begun = Arc::new(folder.begin(NewPlan {
+        fingerprint: facts.fingerprint()?,
+        facts: job::to_value(&facts)?,
+        probes: (0..task.cases()).map(|index| task.id(index)).collect(),
+        shard_of: shards(task.as_ref(), shape, folder.shard().1)?,
+        on: ComputedOn { device: compute.name.clone(), dtype: compute.dtype.name().to_owned() },
+    })?);
+    begun.tell(&config.reporter);
     let runner = Runner {
         model: &model,
         tokenizer: &files.tokenizer,
         settings: &config.settings,
         heads,
         evidence: evidence.of_heads(),
-        chunk: probes.chunk_tokens(model.compute()),
+        chunk: probes.chunk_tokens(compute),
         batch: config.batch,
         quiet: config.reporter.quiet,
     };
-    let records = runner.run(task.as_mut(), interrupt)?;
-    interrupt.begin_writing()?;
+    interrupt.keep({
+        let (begun, reporter) = (Arc::clone(&begun), config.reporter);
+        // The command that goes on is this one, whoever began the run.
+        let facts = EvaluateFacts { command: config.command.clone(), ..facts };
+        move || finish::so_far(&begun, &facts, &reporter, start)
+    });
+    let ran = runner.run(task.as_mut(), &begun.todo(), &begun.journal, interrupt);
+    interrupt.told(ran)?;
+    interrupt.told(interrupt.begin_writing())?;
     machine::give_back_freed_memory();
+    let collected = begun.collected::<PromptRecord>()?;
+    match out {
+        Some(out) => {
+            let facts = finish::facts_of(&begun.plan)?;
+            finish::write((&facts, 1), collected, (&out, config.plots), start)
+        }
+        None => {
+            let records: Vec<PromptRecord> =
+                collected.done.into_iter().map(|done| done.result).collect();
+            let failed = records.iter().filter(|r| r.outcomes.is_err()).count();
+            let told = Told::Shard(begun.shard_summary(&config.out, failed));
+            Ok(FinishedComparison { told, shortcoming: shortcoming(&records) })
+        }
+    }
+}
 
-    let rows = rows(&config.settings, task.metrics(), &records, probes.seed);
-    let groups = match task.has_reported_groups() {
-        true => groups(&config.settings, &records),
-        false => Vec::new(),
+/// Which of `shards` shards each prompt is of: stretches of them with as much work each as can be.
+/// Nothing for one.
+fn shards(task: &dyn Task, shape: &ModelConfig, shards: usize) -> Result<Vec<usize>> {
+    if shards < 2 {
+        return Ok(Vec::new());
+    }
+    let cost = |index: usize| {
+        let tokens = task.case(index)?.prompt.len();
+        let own =
+            2.0 * prompt_weights(shape) * tokens as f64 + prompt_attention_flops(shape, tokens);
+        Ok(Cost { own, again: 0.0 })
     };
-    let made = outputs::EvaluateRun {
-        config,
-        inputs: inputs.common(),
-        model: &model,
-        task: task.as_ref(),
-        records: &records,
-        rows: &rows,
-        groups: &groups,
-        batch: runner.most_together(),
-        evidence: &evidence,
-    };
-    let pictures = match config.plots && !rows.is_empty() {
-        true => pictures::draw(&made)?,
-        false => Vec::new(),
-    };
-    let seconds = start.elapsed().as_secs_f64();
-    let peak_rss_bytes = machine::peak_rss_bytes();
-    let written = out.write(&made, pictures, seconds, peak_rss_bytes)?;
-    let failed = records.iter().filter(|r| r.outcomes.is_err()).count();
-    Ok(Evaluated {
-        model: files.name.clone(),
-        task: config.task.info().name.to_owned(),
-        judged_by: task.judged_by(),
-        table: report::terminal(&rows),
-        rows,
-        failed,
-        files: written,
-        seconds,
-        batch: runner.most_together(),
-        peak_rss_bytes,
-        shortcoming: shortcoming(&records),
-    })
+    let costs = (0..task.cases()).map(cost).collect::<Result<Vec<_>>>()?;
+    Ok(shard_of(&pieces(&costs, shards), costs.len(), |place| place))
+}
+
+/// Writes the files of a comparison whose shards are in the folder of `plan`, all of them finished.
+///
+/// # Errors
+/// As [`run`] has them once prompts are finished; [`Error::Data`] for a plan or journals that are
+/// none of a comparison, [`Error::Evidence`] while prompts are missing.
+pub fn merge(merged: &Merge) -> Result<FinishedComparison> {
+    let start = Instant::now();
+    let facts = finish::facts_of(merged.plan)?;
+    let collected = merged.collected::<PromptRecord>(&facts.command)?;
+    let out = outputs::EvaluateDir::prepare(merged.out, merged.plots)?;
+    finish::write((&facts, merged.plan.shards), collected, (&out, merged.plots), start)
 }
 
 /// What a comparison would run, with the model that it would run on.

@@ -3,22 +3,22 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde_json::Value;
 
-use super::config::EvaluateConfig;
-use super::evidence::{Evidence, EvidenceFile};
+use super::facts::EvaluateFacts;
 use super::groups::Group;
 use super::report;
 use super::run::PromptRecord;
+use super::setting::Compared;
 use super::table::Row;
 use crate::chat::Thinking;
 use crate::error::{Error, Result};
-use crate::model::Llama;
+use crate::job;
 use crate::plot::Picture;
 use crate::score::bootstrap::RESAMPLES;
-use crate::system::atomic;
-use crate::system::machine;
+use crate::system::atomic::{self, MadeFolders};
 use crate::system::terminal::json_line;
-use crate::tasks::{Common, Metric, Part, Task, TaskProvenance};
+use crate::tasks::{Metric, Part};
 
 const ANSWERS: &str = "answers.jsonl";
 const CSV: &str = "evaluate.csv";
@@ -27,25 +27,31 @@ const JSON: &str = "evaluate.json";
 /// The files in the output folder, pictures left out.
 pub(super) const FILES: [&str; 4] = [ANSWERS, CSV, MARKDOWN, JSON];
 
-/// What a comparison was made of and what came out.
+/// A comparison: what it is about, and what came out.
 pub(super) struct EvaluateRun<'a> {
-    pub config: &'a EvaluateConfig,
-    pub inputs: Common<'a>,
-    pub model: &'a Llama,
-    pub task: &'a dyn Task,
+    pub facts: &'a EvaluateFacts,
+    /// Its settings.
+    pub compared: &'a [Compared],
+    /// What answers are measured by.
+    pub metrics: &'static [Metric],
     pub records: &'a [PromptRecord],
     pub rows: &'a [Row],
     /// None where groups are not reported one by one.
     pub groups: &'a [Group],
-    /// How many settings answered a prompt together, at most.
-    pub batch: usize,
-    /// The files that budgets follow.
-    pub evidence: &'a Evidence,
+}
+
+/// How a comparison came about, as known when its files are written.
+pub(super) struct Written {
+    /// What it was computed on; several with commas between them.
+    pub device: String,
+    pub dtype: String,
+    pub run: RunMeta,
 }
 
 /// A folder for the files.
 pub(super) struct EvaluateDir {
     root: PathBuf,
+    _made: MadeFolders,
 }
 
 /// The content of `evaluate.json`.
@@ -54,7 +60,7 @@ struct Evaluation<'a> {
     headprof: &'static str,
     command: &'a [String],
     task: &'a str,
-    accuracy: String,
+    accuracy: &'a str,
     metrics: Vec<MetricMeta>,
     prompts: usize,
     failed: usize,
@@ -62,10 +68,10 @@ struct Evaluation<'a> {
     rows: &'a [Row],
     #[serde(skip_serializing_if = "<[Group]>::is_empty")]
     groups: &'a [Group],
-    compression: CompressionMeta<'a>,
+    compression: &'a Value,
     #[serde(flatten)]
-    provenance: TaskProvenance<'a>,
-    run: RunMeta,
+    provenance: Value,
+    run: &'a RunMeta,
 }
 
 #[derive(Serialize)]
@@ -75,43 +81,18 @@ struct MetricMeta {
     highest: f64,
 }
 
+/// What differs from run to run.
 #[derive(Serialize)]
-struct CompressionMeta<'a> {
-    methods: Vec<MethodMeta>,
-    granularity: &'static str,
-    reduce: &'static str,
-    head_score: Option<&'a EvidenceFile>,
-    utility: Option<&'a EvidenceFile>,
-    form: &'static str,
-    window_size: usize,
-    kernel_size: usize,
-    pooling: String,
-    alpha: f64,
-    temp: f64,
-    pyramid_beta: usize,
-    value_norm: &'a str,
-    sink_len: usize,
-    streaming_sinks: usize,
-    scissorhands_rows: usize,
-}
-
-#[derive(Serialize)]
-struct MethodMeta {
-    name: &'static str,
-    title: &'static str,
-    source: &'static str,
-    /// Where it has one.
-    beta: Option<f64>,
-}
-
-#[derive(Serialize)]
-struct RunMeta {
-    created: String,
-    seconds: f64,
-    threads: usize,
+pub(super) struct RunMeta {
+    pub created: String,
+    pub seconds: f64,
+    pub threads: usize,
     /// How many settings answered a prompt together, at most.
-    batch: usize,
-    peak_rss_bytes: Option<u64>,
+    pub batch: usize,
+    /// How many processes had a part in it.
+    pub processes: usize,
+    pub shards: usize,
+    pub peak_rss_bytes: Option<u64>,
 }
 
 /// What every line of `answers.jsonl` says of its prompt.
@@ -174,11 +155,11 @@ impl EvaluateDir {
     /// # Errors
     /// [`Error::Usage`] naming the folder that cannot be used.
     pub fn prepare(root: &Path, plots: bool) -> Result<Self> {
-        atomic::usable_folder(root)?;
-        if plots {
-            atomic::usable_folder(&root.join("plots"))?;
-        }
-        Ok(Self { root: root.to_owned() })
+        let made = match plots {
+            true => atomic::usable_folders([root, &root.join("plots")])?,
+            false => atomic::usable_folder(root)?,
+        };
+        Ok(Self { root: root.to_owned(), _made: made })
     }
 
     /// Writes everything; returns the paths, sorted.
@@ -189,15 +170,13 @@ impl EvaluateDir {
         &self,
         made: &EvaluateRun,
         pictures: Vec<(String, Picture)>,
-        seconds: f64,
-        peak_rss_bytes: Option<u64>,
+        written: &Written,
     ) -> Result<Vec<PathBuf>> {
         let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
         for (stem, picture) in pictures {
             files.extend(picture.into_files(&self.root.join("plots").join(stem)));
         }
-        let mut json = serde_json::to_vec_pretty(&evaluation(made, seconds, peak_rss_bytes))
-            .map_err(not_json)?;
+        let mut json = serde_json::to_vec_pretty(&evaluation(made, written)).map_err(not_json)?;
         json.push(b'\n');
         files.push((self.root.join(ANSWERS), answers(made)?));
         files.push((self.root.join(CSV), report::csv(made.rows).into_bytes()));
@@ -217,39 +196,22 @@ fn markdown(made: &EvaluateRun) -> String {
     let mut text = report::markdown(made.rows);
     if !made.groups.is_empty() {
         text.push('\n');
-        text.push_str(&report::groups_markdown(made.task.metrics()[0].name, made.groups));
+        text.push_str(&report::groups_markdown(made.metrics[0].name, made.groups));
     }
     text
 }
 
-fn evaluation<'a>(
-    made: &'a EvaluateRun<'a>,
-    seconds: f64,
-    peak_rss_bytes: Option<u64>,
-) -> Evaluation<'a> {
-    let EvaluateRun { config, inputs, model, task, records, rows, groups, batch, evidence } = made;
-    // The constants are those of every setting; only the budget differs.
-    let options = &config.settings[0].options;
-    let mut methods: Vec<MethodMeta> = Vec::new();
-    for setting in &config.settings {
-        let method = setting.method;
-        if methods.iter().all(|m| m.name != method.name()) {
-            methods.push(MethodMeta {
-                name: method.name(),
-                title: method.title(),
-                source: method.source(),
-                beta: method.needs_head_scores().then_some(setting.options.budget.beta),
-            });
-        }
-    }
+fn evaluation<'a>(made: &'a EvaluateRun<'a>, written: &'a Written) -> Evaluation<'a> {
+    let EvaluateRun { facts, metrics, records, rows, groups, .. } = made;
     let cycles = records.iter().map(|r| r.haystack_cycles).max().unwrap_or(0);
+    let mut provenance = facts.provenance.clone();
+    job::set_outcome(&mut provenance, cycles, &written.device, &written.dtype);
     Evaluation {
         headprof: env!("CARGO_PKG_VERSION"),
-        command: &config.command,
-        task: config.task.info().name,
-        accuracy: task.judged_by(),
-        metrics: task
-            .metrics()
+        command: &facts.command,
+        task: &facts.task,
+        accuracy: &facts.judged_by,
+        metrics: metrics
             .iter()
             .map(|m: &Metric| MetricMeta { name: m.name, title: m.title, highest: m.highest })
             .collect(),
@@ -258,32 +220,9 @@ fn evaluation<'a>(
         bootstrap_resamples: RESAMPLES,
         rows,
         groups,
-        compression: CompressionMeta {
-            methods,
-            granularity: config.granularity.name(),
-            reduce: options.budget.reduce.name(),
-            head_score: evidence.head_score_file.as_ref(),
-            utility: evidence.utility_file.as_ref(),
-            form: if options.budget.reference { "reference" } else { "fair" },
-            window_size: options.budget.window_tokens,
-            kernel_size: options.kernel_size,
-            pooling: options.pooling.to_string(),
-            alpha: options.budget.alpha,
-            temp: options.budget.temp,
-            pyramid_beta: options.budget.pyramid_beta,
-            value_norm: options.value_norm.name(),
-            sink_len: options.sink_tokens,
-            streaming_sinks: options.streaming_sinks,
-            scissorhands_rows: options.scissorhands_rows,
-        },
-        provenance: inputs.provenance(&config.probes, model, cycles),
-        run: RunMeta {
-            created: machine::utc_now(),
-            seconds,
-            threads: rayon::current_num_threads(),
-            batch: *batch,
-            peak_rss_bytes,
-        },
+        compression: &facts.compression,
+        provenance,
+        run: &written.run,
     }
 }
 
@@ -306,8 +245,8 @@ fn answers(made: &EvaluateRun) -> Result<Vec<u8>> {
                 continue;
             }
         };
-        for (setting, outcome) in made.config.settings.iter().zip(outcomes) {
-            let values = made.task.metrics().iter().zip(&outcome.values);
+        for (setting, outcome) in made.compared.iter().zip(outcomes) {
+            let values = made.metrics.iter().zip(&outcome.values);
             let line = AnswerLine {
                 prompt,
                 method: setting.method.name(),

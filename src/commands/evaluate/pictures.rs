@@ -4,19 +4,18 @@ use std::collections::BTreeSet;
 
 use super::outputs::EvaluateRun;
 use super::run::PromptRecord;
-use super::setting::{FULL, Setting};
+use super::setting::{Compared, FULL};
 use super::table::Row;
 use crate::error::Result;
 use crate::plot::{
     DepthLengthCell, Line, LinePoint, LinesCaption, Panel, PanelsCaption, Picture, RowAxis, lines,
     panels,
 };
-use crate::tasks::{Common, Part};
+use crate::tasks::Part;
 
 /// Every picture with the stem of its file name.
 pub(super) fn draw(made: &EvaluateRun) -> Result<Vec<(String, Picture)>> {
-    let model = &made.inputs.model().name;
-    let task = made.config.task.info().name;
+    let (model, task) = (&made.facts.model, &made.facts.task);
     let stem = |what: &str| format!("{model}_{task}_{what}");
     let mut all = Vec::new();
     let budgets = budgets(made.rows);
@@ -45,8 +44,8 @@ fn budgets(rows: &[Row]) -> Vec<usize> {
 
 /// FullKV and the settings of one budget, by their place in the list.
 fn at_budget(made: &EvaluateRun, budget: usize) -> Vec<usize> {
-    let here = |s: &Setting| s.budget_tokens.is_none_or(|b| b == budget);
-    let all = made.config.settings.iter().enumerate();
+    let here = |s: &Compared| s.budget_tokens.is_none_or(|b| b == budget);
+    let all = made.compared.iter().enumerate();
     all.filter(|(_, s)| here(s)).map(|(i, _)| i).collect()
 }
 
@@ -65,17 +64,10 @@ fn maps(made: &EvaluateRun, budget: usize, settings: &[usize]) -> Result<Picture
         settings.iter().map(|&i| cells(made, i, &groups)).collect();
     let list: Vec<Panel> =
         titles.iter().zip(&cells).map(|(title, cells)| Panel { title, cells }).collect();
-    let together = match made.inputs {
-        Common::Probes(_, job) => job.placing.caption(),
-        Common::Texts(_) => String::new(),
-    };
+    let together = &made.facts.placing_caption;
     let prompts = made.rows[settings[0]].prompts;
-    let subtitle = format!("{} · {prompts} prompts{together}", made.task.metrics()[0].title);
-    let title = format!(
-        "{} at {budget} tokens per head — {}",
-        made.config.task.info().name,
-        made.inputs.model().name
-    );
+    let subtitle = format!("{} · {prompts} prompts{together}", made.metrics[0].title);
+    let title = format!("{} at {budget} tokens per head — {}", made.facts.task, made.facts.model);
     panels(
         &list,
         &PanelsCaption { title: &title, subtitle: &subtitle, value_label: "accuracy", rows },
@@ -149,7 +141,7 @@ fn curves(made: &EvaluateRun, x: &dyn Fn(&Row) -> Option<f64>, x_label: &str) ->
         }
     }
     let full = made.rows.iter().find(|row| row.method == FULL);
-    let metric = made.task.metrics()[0];
+    let metric = made.metrics[0];
     let subtitle = format!(
         "{} · {} prompts · bars: 95 % bootstrap interval",
         metric.title, made.rows[0].prompts
@@ -157,11 +149,7 @@ fn curves(made: &EvaluateRun, x: &dyn Fn(&Row) -> Option<f64>, x_label: &str) ->
     lines(
         &list,
         &LinesCaption {
-            title: &format!(
-                "{}: accuracy and cache — {}",
-                made.config.task.info().name,
-                made.inputs.model().name
-            ),
+            title: &format!("{}: accuracy and cache — {}", made.facts.task, made.facts.model),
             subtitle: &subtitle,
             x_label,
             y_label: "accuracy (mean)",

@@ -14,6 +14,15 @@ pub struct Setting {
     pub options: EvictionOptions,
 }
 
+/// A method at a budget, as the outputs know it.
+#[derive(Debug, Clone, Copy)]
+pub struct Compared {
+    /// How tokens are chosen.
+    pub method: &'static Method,
+    /// Tokens per stored head on average; `None` where everything is kept.
+    pub budget_tokens: Option<usize>,
+}
+
 /// The baseline of all comparisons.
 pub const FULL: &str = "full";
 /// The baseline of methods that divide their budget by head.
@@ -57,6 +66,18 @@ impl Setting {
         wanted
     }
 
+    /// Which row of a comparison it is.
+    pub fn compared(&self) -> Compared {
+        Compared { method: self.method, budget_tokens: self.budget_tokens }
+    }
+
+    /// Method and budget in one word: `snapkv@64`, `full`.
+    pub fn label(&self) -> String {
+        self.compared().label()
+    }
+}
+
+impl Compared {
     /// Method and budget in one word: `snapkv@64`, `full`.
     pub fn label(&self) -> String {
         match self.budget_tokens {

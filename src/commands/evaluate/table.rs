@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::run::{Outcome, PromptRecord};
-use super::setting::{FULL, SNAPKV, Setting};
+use super::setting::{Compared, FULL, SNAPKV};
 use crate::score::bootstrap::{Estimate, Resamples};
 use crate::tasks::Metric;
 
@@ -65,7 +65,7 @@ impl Row {
 
 /// One row per setting, over the prompts that did not fail; none if all failed.
 pub fn rows(
-    settings: &[Setting],
+    settings: &[Compared],
     metrics: &[Metric],
     records: &[PromptRecord],
     seed: u64,
@@ -89,7 +89,7 @@ pub fn rows(
     };
     let full = find(FULL, None);
     let prefill = answered.iter().map(|(r, _)| r.prefill_secs).sum::<f64>() / n;
-    let row = |(i, setting): (usize, &Setting)| {
+    let row = |(i, setting): (usize, &Compared)| {
         let own = accuracy(i);
         let against = |base: Option<usize>| {
             base.filter(|b| *b != i).and_then(|b| resamples.difference(&own, &accuracy(b)))
@@ -126,6 +126,7 @@ pub fn rows(
 mod tests {
     use super::*;
     use crate::budget::BudgetOptions;
+    use crate::commands::evaluate::Setting;
     use crate::eviction::{EvictionOptions, by_name};
 
     const METRICS: &[Metric] = &[
@@ -171,7 +172,8 @@ mod tests {
         let options = EvictionOptions::new(BudgetOptions::default());
         let methods = ["snapkv", "full", "streaming_llm"].map(|name| by_name(name).unwrap());
         let settings = Setting::all(&methods, &[64], &options, None).unwrap();
-        let labels: Vec<String> = settings.iter().map(Setting::label).collect();
+        let settings: Vec<Compared> = settings.iter().map(Setting::compared).collect();
+        let labels: Vec<String> = settings.iter().map(Compared::label).collect();
         assert_eq!(labels, ["full", "snapkv@64", "streaming_llm@64"]);
         let of = |full, snapkv, streaming| {
             Ok(vec![outcome(full, 800), outcome(snapkv, 200), outcome(streaming, 200)])

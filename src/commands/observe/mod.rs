@@ -45,9 +45,8 @@ pub fn run(config: &ObserveConfig) -> Result<Observed> {
     let session = job::open(&config.compute, &[], &config.reporter)?;
     let plots = config.out.join("plots");
     let tables = config.out.join("observe");
-    atomic::usable_folder(&config.out)?;
-    config.head.map_or(Ok(()), |_| atomic::usable_folder(&plots))?;
-    atomic::usable_folder(&tables)?;
+    let _made = atomic::usable_folders([&config.out, &tables])?;
+    let _made_too = config.head.map(|_| atomic::usable_folder(&plots)).transpose()?;
     let shape = session.shape(&config.model)?.config;
     config.check_head(&shape)?;
     if let (Some(length), None) = (config.length, &config.context) {

@@ -1,8 +1,8 @@
 //! The main job: profile the attention heads of one model.
 //!
 //! ```text
-//! ProfileConfig ─► Session ─► Inputs ─► Job (plan, prompts) ─► Llama ─► probes ─► Results ─►
-//! files, Summary
+//! ProfileConfig ─► Session ─► Inputs ─► Job (plan, prompts) ─► Llama ─► probes ─► Journal
+//! Journal ─► Probed ─► statistics ─► files, Summary
 //! ```
 //!
 //! Everything that can go wrong without the weights goes wrong before they are read.
@@ -12,10 +12,13 @@ pub mod config;
 mod answering;
 mod batching;
 mod export_probes;
+mod facts;
+mod finish;
 mod outputs;
 mod parts;
 mod pictures;
 mod probe_cache;
+mod probed;
 mod probes;
 mod ranking;
 mod record;
@@ -24,32 +27,38 @@ mod sidecar;
 mod statistics;
 mod summary;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
 
+pub use facts::ProfileFacts;
 pub use outputs::OutputDir;
-pub use probes::Probed;
+pub use probed::{FinishedProbe, Probed};
 
 use batching::{Batching, Sizes};
-use parts::ScheduledProbe;
-use ranking::AgainstNeedles;
+use finish::Clock;
+use parts::Cut;
 pub use ranking::Ranking;
 pub use record::{ProbeRecord, Status};
-use schedule::{Cut, PrefixSchedule};
+use schedule::{PrefixSchedule, Remaining};
 pub use statistics::{ScoreStatistics, TopHead};
 pub use summary::Summary;
 
 use crate::error::{Error, Result};
 use crate::job::{
-    self, Inputs, Job, MemoryEstimate, ModelFiles, NeedleSpans, Session, WorkPrompt, Workload,
-    check_memory, further_bytes,
+    self, Inputs, Job, MemoryEstimate, ModelFiles, NeedleSpans, OF_WEIGHTS, Running, Session,
+    WorkPrompt, Workload, check_memory, further_bytes,
 };
-use crate::model::Compute;
+use crate::journal::{ComputedOn, Merge, NewPlan, PlanFile, RunFolder, Told};
 use crate::model::speed::{prompt_attention_flops, prompt_weights};
+use crate::model::{Compute, ModelConfig};
 use crate::system::interrupt::Interrupt;
 use crate::system::machine;
 pub use config::ProfileConfig;
+
+/// What profiles are called among journals; of tasks other than needles with their name behind it.
+pub const KIND: &str = "profile";
 
 /// Where the time went, in seconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -64,10 +73,10 @@ pub struct Seconds {
     pub total: f64,
 }
 
-/// A profile that was written.
+/// A profile that was written, or a shard of one that was run.
 pub struct Finished {
     /// What to tell.
-    pub summary: Summary,
+    pub told: Told<Summary>,
     /// Why it is not the whole profile, if some probes failed.
     pub shortcoming: Option<Error>,
 }
@@ -80,16 +89,24 @@ pub struct Finished {
 pub fn workload(config: &ProfileConfig, session: &Session) -> Result<(ModelFiles, Workload)> {
     let inputs = session.inputs(&config.probes, config.source()?)?;
     let job = session.job(&config.probes, &inputs, NeedleSpans::Known)?;
-    let (schedule, Batching { batch, walks }) = order(config, &inputs, &job, &session.compute)?;
-    let prompt = |step: &ScheduledProbe| {
-        let new_tokens = job.max_new_tokens(&job.plan.probes[step.probe]);
-        WorkPrompt { tokens: step.tokens, reused: step.shared, new_tokens }
-    };
+    let schedule = PrefixSchedule::of_job(&job, config.prefix_reuse)?;
+    let all: Vec<usize> = (0..schedule.steps.len()).collect();
+    let (remaining, batching) = order(config, &inputs, &job, &session.compute, &schedule, &all)?;
+    let mut prompts = Vec::with_capacity(all.len());
+    for part in &remaining.parts {
+        // A part begins anew.
+        prompts.extend(part.iter().enumerate().map(|(i, &place)| {
+            let step = schedule.steps[place];
+            let new_tokens = job.max_new_tokens(&job.plan.probes[step.probe]);
+            let reused = if i == 0 { 0 } else { step.shared };
+            WorkPrompt { tokens: step.tokens, reused, new_tokens }
+        }));
+    }
     let work = Workload {
-        prompts: schedule.steps().map(prompt).collect(),
+        prompts,
         answers: 1,
-        batch,
-        walks,
+        batch: batching.batch,
+        walks: batching.walks,
         extra_per_token_bytes: 0,
         statistics: false,
         followed: false,
@@ -97,42 +114,52 @@ pub fn workload(config: &ProfileConfig, session: &Session) -> Result<(ModelFiles
     Ok((inputs.model, work))
 }
 
-/// The order of the probes of `job`, in parts where the processor's threads can take one each; how
-/// many are answered together, and by how many threads at the same time.
+/// What the first tokens of a prompt, so many, cost, in operations.
+fn work(shape: &ModelConfig, tokens: usize) -> f64 {
+    2.0 * prompt_weights(shape) * tokens as f64 + prompt_attention_flops(shape, tokens)
+}
+
+/// The probes at `places` of `schedule`, in parts where the processor's threads can take one each;
+/// how many are answered together, and by how many threads at the same time.
 fn order(
     config: &ProfileConfig,
     inputs: &Inputs,
     job: &Job,
     compute: &Compute,
-) -> Result<(PrefixSchedule, Batching)> {
+    schedule: &PrefixSchedule,
+    places: &[usize],
+) -> Result<(Remaining, Batching)> {
     let (extent, shape) = (job.extent(), &inputs.model.config);
     let tokens = extent.longest_prompt.saturating_add(extent.longest_answer);
     let estimate = MemoryEstimate::new(shape, compute, config.probes.chunk_tokens(compute));
     let sizes = Sizes { estimate, further: further_bytes(shape, compute, tokens), tokens };
-    let probes = job.plan.probes.len();
     let (available, asked) = match &compute.free_memory()[..] {
         [one] => (*one, config.batch),
         // Of several GPUs none has all of a cache: what does not fit there is found out by trying.
         _ => (None, config.batch.or(Some(1))),
     };
-    let batch = sizes.batch(asked, probes, available)?;
-    let work = |tokens: usize| {
-        2.0 * prompt_weights(shape) * tokens as f64 + prompt_attention_flops(shape, tokens)
-    };
+    let batch = sizes.batch(asked, job.plan.probes.len(), available)?;
+    let work = |tokens: usize| work(shape, tokens);
     let cut = compute.on_host.then_some(Cut { batch, work: &work });
-    let schedule = PrefixSchedule::of_job(job, config.prefix_reuse, cut)?;
+    let remaining = schedule.remaining(places, cut);
     let walks = match compute.on_host {
         true => sizes.walks(batch, rayon::current_num_threads(), available),
         false => 1,
     };
     let batching = Batching {
-        batch: batch.min(schedule.largest_part()).max(1),
-        walks: walks.min(schedule.parts.len()).max(1),
+        batch: batch.min(remaining.largest_part()).max(1),
+        walks: walks.min(remaining.parts.len()).max(1),
     };
-    Ok((schedule, batching))
+    Ok((remaining, batching))
 }
 
-/// Profiles the model of `config` and writes the files.
+/// What profiles of this kind are called among journals.
+fn kind(task: Option<&str>) -> String {
+    task.map_or_else(|| KIND.to_owned(), |task| format!("{KIND}_{task}"))
+}
+
+/// Profiles the model of `config` and writes the files; of a shard, its journal alone. Goes on with
+/// what an earlier run has finished.
 ///
 /// # Errors
 /// As its stages. [`Error::Evidence`] if no answer passed the gate: then `probes.jsonl` is written
@@ -141,14 +168,22 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     let start = Instant::now();
     let session = job::open(&config.probes.compute, &config.notes, &config.reporter)?;
     let compute = &session.compute;
-    let out = OutputDir::prepare(&config.out)?;
+    let kind = kind(config.task.info().label());
+    let mut folder = RunFolder::claim(&config.out, &kind, &config.journal)?;
+    let out = match config.journal.shard {
+        None => Some(OutputDir::prepare(&config.out)?),
+        // Whoever merges the shards writes them.
+        Some(_) => None,
+    };
     let inputs = session.inputs(&config.probes, config.source()?)?;
     let job = session.job(&config.probes, &inputs, NeedleSpans::Known)?;
+    let before = Running::before(&inputs.model, compute);
+    let known = ProfileFacts::new(config, &inputs, &job, before)?.fingerprint()?;
+    folder.check(&known, &OF_WEIGHTS)?;
     session.tell_window(&inputs.model, job.extent().longest_prompt);
     check_memory(&config.probes, &inputs.model, compute, job.extent(), 0)?;
     // Puts every prompt together, so not before it is known that they fit.
-    let (schedule, batching) = order(config, &inputs, &job, compute)?;
-    schedule.note().iter().for_each(|text| config.reporter.note(text));
+    let schedule = PrefixSchedule::of_job(&job, config.prefix_reuse)?;
     if let Some(path) = &config.export_probes {
         export_probes::write(&job, path)?;
     }
@@ -157,39 +192,78 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     let model = session.load(&inputs.model)?;
     let load = loading.elapsed().as_secs_f64();
 
-    let (inputs, job, model) = (&inputs, &job, &model);
-    let probed =
-        probes::Run { config, inputs, job, model, batching, interrupt }.probes(&schedule)?;
-    interrupt.begin_writing()?;
-    machine::give_back_freed_memory();
-    out.write_probes(&probed.records)?;
-    let statistics = statistics::of_scores(config, &probed).inspect_err(|_| {
-        let earlier = out.earlier_scores(config.task.info(), &inputs.model.name);
-        if let Some(first) = earlier.first() {
-            let (n, first) = (earlier.len(), first.display());
-            config.reporter.warning(&format!(
-                "{n} score files of an earlier run are still here: {first}, ..."
-            ));
-        }
+    let facts = ProfileFacts::new(config, &inputs, &job, Running::of(&model))?;
+    let shards = folder.shard().1;
+    let begun = folder.begin(NewPlan {
+        fingerprint: facts.fingerprint()?,
+        facts: job::to_value(&facts)?,
+        probes: job.plan.probes.iter().map(|probe| probe.id.to_string()).collect(),
+        shard_of: schedule.shard_of(shards, &|tokens| work(&inputs.model.config, tokens)),
+        on: ComputedOn { device: compute.name.clone(), dtype: compute.dtype.name().to_owned() },
     })?;
-    let made = sidecar::ProfileRun { config, inputs, job, model, probed: &probed };
-    let against = match config.task.info().label() {
-        None => AgainstNeedles::default(),
-        Some(_) => {
-            let (name, reporter) = (&inputs.model.name, &config.reporter);
-            ranking::against_needles(&statistics, &out.head_score(), model, name, reporter)
+    begun.tell(&config.reporter);
+    let todo = begun.todo();
+    let places: Vec<usize> =
+        (0..schedule.steps.len()).filter(|&p| todo.contains(&schedule.steps[p].probe)).collect();
+    let (remaining, batching) = order(config, &inputs, &job, compute, &schedule, &places)?;
+    remaining.note().iter().for_each(|text| config.reporter.note(text));
+
+    let begun = Arc::new(begun);
+    let mut clock = Clock { load, batch: Some(batching.batch), ..Clock::new() };
+    clock.start = start;
+    interrupt.keep({
+        let (begun, reporter, clock) = (Arc::clone(&begun), config.reporter, clock.clone());
+        // The command that goes on is this one, whoever began the run.
+        let facts = ProfileFacts { command: config.command.clone(), ..facts.clone() };
+        move || finish::so_far(&begun, &facts, &reporter, &clock)
+    });
+    let answering = Instant::now();
+    let (inputs, job, model, schedule) = (&inputs, &job, &model, &schedule);
+    let journal = &begun.journal;
+    let run = probes::Run { config, inputs, job, model, schedule, batching, journal, interrupt };
+    interrupt.told(run.probes(&remaining))?;
+    clock.answering = answering.elapsed().as_secs_f64();
+    clock.answered = todo;
+    interrupt.told(interrupt.begin_writing())?;
+    machine::give_back_freed_memory();
+    let collected = begun.collected::<FinishedProbe>()?;
+    let facts: ProfileFacts = facts_of(&begun.plan)?;
+    match out {
+        Some(out) => {
+            let place = (&out, config.plots);
+            finish::write((&facts, 1), collected, place, &config.reporter, &clock)
         }
-    };
-    let pictures =
-        if config.plots { pictures::draw(&made, &statistics, &against.needles)? } else { vec![] };
-    let seconds = Seconds {
-        load,
-        prefill: probed.prefill_secs,
-        decode: probed.decode_secs,
-        total: start.elapsed().as_secs_f64(),
-    };
-    let rss = machine::peak_rss_bytes();
-    let files = out.write_scores(&made, &statistics, pictures, seconds, rss)?;
-    let summary = Summary::new(&made, &statistics, against.rankings, &files, seconds, rss);
-    Ok(Finished { summary, shortcoming: probed.shortcoming() })
+        None => {
+            let probed = Probed::new(&facts, collected.done)?;
+            let failed = probed.count(Status::Failed);
+            let told = Told::Shard(begun.shard_summary(&config.out, failed));
+            Ok(Finished { told, shortcoming: probed.shortcoming() })
+        }
+    }
+}
+
+/// The facts of a plan.
+///
+/// # Errors
+/// [`Error::Data`] if they are none, or name something that cannot be a part of a file's name.
+fn facts_of(plan: &PlanFile) -> Result<ProfileFacts> {
+    let facts: ProfileFacts = plan.facts()?;
+    let names = [Some(&facts.model), facts.task.as_ref()];
+    names.into_iter().flatten().try_for_each(|name| job::check_file_name_part(name))?;
+    facts.head_scores()?;
+    Ok(facts)
+}
+
+/// Writes the files of a profile whose shards are in the folder of `plan`, all of them finished.
+///
+/// # Errors
+/// As [`run`] has them once probes are finished; [`Error::Data`] for a plan or journals that are
+/// none of a profile, [`Error::Evidence`] while probes are missing.
+pub fn merge(merged: &Merge) -> Result<Finished> {
+    let facts = facts_of(merged.plan)?;
+    let clock = Clock::new();
+    let collected = merged.collected::<FinishedProbe>(&facts.command)?;
+    let out = OutputDir::prepare(merged.out)?;
+    let place = (&out, merged.plots);
+    finish::write((&facts, merged.plan.shards), collected, place, merged.reporter, &clock)
 }

@@ -4,17 +4,16 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::Seconds;
+use super::facts::{ProfileFacts, ProfileRun};
 use super::record::ProbeRecord;
-use super::sidecar::{ProfileRun, Sidecar};
+use super::sidecar::{Sidecar, Written};
 use super::statistics::ScoreResult;
 use crate::error::{Error, Result};
 use crate::head_score::{self, sidecar};
 use crate::needle::SubTask;
 use crate::plot::Picture;
 use crate::score::registry;
-use crate::system::atomic;
-use crate::tasks::BenchmarkInfo;
+use crate::system::atomic::{self, MadeFolders};
 
 /// One line per probe, in the output folder.
 pub(super) const PROBES_FILE: &str = "probes.jsonl";
@@ -23,18 +22,24 @@ pub(super) const PROBES_FILE: &str = "probes.jsonl";
 #[derive(Debug)]
 pub struct OutputDir {
     root: PathBuf,
+    _made: MadeFolders,
 }
 
 impl OutputDir {
     /// Creates the folder with `head_score/` and `plots/` in it, and tries each by writing to it.
+    /// Those that stay empty go away with this.
     ///
     /// # Errors
     /// [`Error::Usage`] naming the folder that cannot be used.
     pub fn prepare(root: &Path) -> Result<Self> {
-        for dir in [root.to_owned(), root.join("head_score"), root.join("plots")] {
-            atomic::usable_folder(&dir)?;
-        }
-        Ok(Self { root: root.to_owned() })
+        let inside = ["head_score", "plots"].map(|name| root.join(name));
+        let made = atomic::usable_folders([root, &inside[0], &inside[1]])?;
+        Ok(Self { root: root.to_owned(), _made: made })
+    }
+
+    /// The folder.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// The folder of the head_score files.
@@ -56,9 +61,9 @@ impl OutputDir {
     }
 
     /// Score files of all probes that an earlier run of the same kind left here.
-    pub(super) fn earlier_scores(&self, task: &BenchmarkInfo, model: &str) -> Vec<PathBuf> {
+    pub(super) fn earlier_scores(&self, facts: &ProfileFacts) -> Vec<PathBuf> {
         let folder = self.head_score();
-        let stem = file_stem(model, task, None);
+        let stem = file_stem(facts, None);
         let names = registry().iter().map(|s| head_score::file_name(&stem, s.name()));
         names.map(|name| folder.join(name)).filter(|path| path.exists()).collect()
     }
@@ -72,8 +77,7 @@ impl OutputDir {
         made: &ProfileRun,
         results: &[ScoreResult],
         pictures: Vec<(String, Picture)>,
-        seconds: Seconds,
-        peak_rss_bytes: Option<u64>,
+        written: &Written,
     ) -> Result<Vec<PathBuf>> {
         let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
         for (stem, picture) in pictures {
@@ -82,7 +86,7 @@ impl OutputDir {
         for result in results {
             let name = head_score::file_name(&stem(made, result.task), result.score.name());
             let path = self.head_score().join(name);
-            let sidecar = Sidecar::new(made, result, seconds, peak_rss_bytes);
+            let sidecar = Sidecar::new(made, result, written);
             files.push((sidecar::path_of(&path), pretty(&sidecar)?));
             files.push((path, result.file.to_json_line().into_bytes()));
         }
@@ -98,16 +102,17 @@ impl OutputDir {
 
 /// `<model>`, with what was probed behind it where that is not needles: `<model>_babilong`,
 /// `<model>_babilong-qa1`.
-fn file_stem(model: &str, task: &BenchmarkInfo, sub_task: Option<SubTask>) -> String {
-    match (task.label(), sub_task) {
-        (None, _) => model.to_owned(),
+fn file_stem(facts: &ProfileFacts, sub_task: Option<SubTask>) -> String {
+    let model = &facts.model;
+    match (&facts.task, sub_task) {
+        (None, _) => model.clone(),
         (Some(task), None) => format!("{model}_{task}"),
         (Some(task), Some(sub_task)) => format!("{model}_{task}-{sub_task}"),
     }
 }
 
 pub(super) fn stem(made: &ProfileRun, sub_task: Option<SubTask>) -> String {
-    file_stem(&made.inputs.model.name, made.config.task.info(), sub_task)
+    file_stem(made.facts, sub_task)
 }
 
 fn not_json(e: serde_json::Error) -> Error {
@@ -136,9 +141,11 @@ mod tests {
         }
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "x");
         let new = dir.path().join("a/b");
-        OutputDir::prepare(&new).unwrap();
+        let out = OutputDir::prepare(&new).unwrap();
         assert!(new.join("head_score").is_dir() && new.join("plots").is_dir());
-        // Trying leaves nothing behind.
+        // Trying leaves nothing behind, and nothing stays that was not used.
         assert_eq!(std::fs::read_dir(new.join("plots")).unwrap().count(), 0);
+        drop(out);
+        assert!(!dir.path().join("a").exists());
     }
 }

@@ -1,8 +1,8 @@
 //! The pictures of a run: heatmaps of heads, answers over depths or tasks and lengths, curves.
 
+use super::facts::ProfileRun;
 use super::outputs::stem;
 use super::record::{ProbeRecord, Status};
-use super::sidecar::ProfileRun;
 use super::statistics::{ScoreResult, pooled};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
@@ -47,8 +47,8 @@ pub(super) fn draw(
 
 /// The model and what was probed, for titles.
 fn whose(made: &ProfileRun, sub_task: Option<SubTask>) -> String {
-    let model = &made.inputs.model.name;
-    match (made.config.task.info().label(), sub_task) {
+    let model = &made.facts.model;
+    match (&made.facts.task, sub_task) {
         (None, _) => model.clone(),
         (Some(task), None) => format!("{model}, {task}"),
         (Some(_), Some(sub_task)) => format!("{model}, {sub_task}"),
@@ -57,7 +57,7 @@ fn whose(made: &ProfileRun, sub_task: Option<SubTask>) -> String {
 
 fn subtitle(made: &ProfileRun, task: Option<SubTask>) -> String {
     let own = || made.probed.records.iter().filter(|r| task.is_none() || r.task == task);
-    let lengths = &made.job.context_lengths;
+    let lengths = &made.facts.context_lengths;
     let (first, last) = (lengths.first().unwrap_or(&0), lengths.last().unwrap_or(&0));
     let lengths = match lengths.len() {
         1 => format!("length {first}"),
@@ -92,7 +92,7 @@ fn reasoning_beside_retrieval(
     let stories = pooled(results).find(|r| r.score.name() == reasoning);
     let needles = needles.iter().find(|(name, _)| *name == retrieval);
     let (Some(stories), Some((_, needles))) = (stories, needles) else { return Ok(None) };
-    let model = &made.inputs.model.name;
+    let model = &made.facts.model;
     let left = HeatmapCaption {
         title: &format!("{reasoning} — {}", whose(made, None)),
         subtitle: &subtitle(made, None),
@@ -108,18 +108,17 @@ fn reasoning_beside_retrieval(
 
 /// Depth × length, or task × length: the mean value of the gate, over probes with an answer.
 fn answers(made: &ProfileRun) -> Result<Picture> {
-    let probed = made.probed;
-    let config = &made.config.probes;
-    let have_depths = made.inputs.probes.have_depths();
+    let ProfileRun { facts, probed } = made;
+    let have_depths = facts.have_depths;
     let (kinds, names): (Vec<Kind>, Vec<String>) = match have_depths {
-        true => (config.depths.iter().map(|&d| Kind::Depth(d)).collect(), Vec::new()),
-        false => made.job_tasks().into_iter().map(|t| (Kind::Task(t), t.to_string())).unzip(),
+        true => (facts.depths.iter().map(|&d| Kind::Depth(d)).collect(), Vec::new()),
+        false => made.tasks().into_iter().map(|t| (Kind::Task(t), t.to_string())).unzip(),
     };
     let mut cells = Vec::new();
     for (row, kind) in kinds.iter().enumerate() {
-        for &length in &made.job.context_lengths {
+        for &length in &facts.context_lengths {
             let here =
-                |r: &&ProbeRecord| made.job.length_group(r.context_length) == length && kind.has(r);
+                |r: &&ProbeRecord| facts.length_group(r.context_length) == length && kind.has(r);
             let values: Vec<f64> =
                 probed.records.iter().filter(here).filter_map(|r| r.gate_value).collect();
             let mean = values.iter().sum::<f64>() / values.len() as f64;
@@ -140,7 +139,7 @@ fn answers(made: &ProfileRun) -> Result<Picture> {
                 probed.gate_rule.clone(),
                 probed.count(Status::Accepted),
                 probed.records.len(),
-                made.job.placing.caption()
+                facts.placing.caption()
             ),
             value_label: "mean gate value",
             rows: match have_depths {

@@ -8,7 +8,6 @@ use super::statistics::ScoreResult;
 use crate::error::Result;
 use crate::head_score::{self, HeadScoreFile, Likeness, sidecar};
 use crate::heads::HeadMatrix;
-use crate::model::Llama;
 use crate::needle::SubTask;
 use crate::system::Reporter;
 
@@ -38,8 +37,7 @@ pub(super) struct AgainstNeedles {
 pub(super) fn against_needles(
     results: &[ScoreResult],
     folder: &Path,
-    model: &Llama,
-    name: &str,
+    (name, model_sha256): (&str, &str),
     reporter: &Reporter,
 ) -> AgainstNeedles {
     let scores = results.iter().filter(|r| r.task.is_none() && r.score.info().main);
@@ -52,7 +50,7 @@ pub(super) fn against_needles(
         let not_compared =
             |why: &str| reporter.note(&format!("not compared with {}: {why}", path.display()));
         match sidecar::model_sha256(&path) {
-            Some(sha256) if sha256 != model.sha256() => {
+            Some(sha256) if sha256 != model_sha256 => {
                 not_compared("these are scores of other weights");
                 continue;
             }

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::chat::Thinking;
 use crate::error::Error;
 use crate::needle::{ProbeText, SubTask};
 use crate::plan::{Probe, ProbeId, Twin};
 use crate::prompt::Prompt;
+use crate::tasks::babilong::babi::BabiTask;
 
 /// What became of a probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// The answer passed the gate; the probe feeds the scores.
@@ -24,7 +25,7 @@ pub enum Status {
 }
 
 /// Seconds of one probe.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct ProbeSeconds {
     /// The prompt.
     pub prefill: f64,
@@ -33,7 +34,7 @@ pub struct ProbeSeconds {
 }
 
 /// One probe with its answer.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProbeRecord {
     /// Its place in the plan, from 0.
     pub index: usize,
@@ -42,7 +43,7 @@ pub struct ProbeRecord {
     /// The name of its needle.
     pub needle_id: String,
     /// The task of its story; `None` for a needle that is no story.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "sub_task")]
     pub task: Option<SubTask>,
     /// Context length asked for, in tokens.
     pub context_length: usize,
@@ -53,27 +54,28 @@ pub struct ProbeRecord {
     /// Which of the repetitions, from 0.
     pub repeat: u32,
     /// The other places of the grid whose prompt is the same; only where there are any.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub same_prompt: Vec<Twin>,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
-    /// How many of them the prompt that was run before began with, too, and were not run again.
+    /// How many of them the prompt before in the order begins with, too: where a run goes on, or
+    /// threads and shards meet, they are run again for all that; elsewhere not.
     pub reused_tokens: usize,
     /// Needle spans in the prompt, `[start, end)` each: where the needle is, whatever a reference
     /// would have found.
     pub needle_spans: Vec<[usize; 2]>,
     /// Facts that the answer does not follow from, `[start, end)` each; only where there are any.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub distractor_spans: Vec<[usize; 2]>,
     /// How many times the haystack was used up.
     pub haystack_cycles: usize,
     /// What the model wrote, all of it.
     pub answer: Option<String>,
     /// What of it was judged, where the model thought before.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged: Option<String>,
     /// How long it thought, and whether to an end.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinking: Option<Thinking>,
     /// What it should have written.
     pub gold: String,
@@ -87,6 +89,13 @@ pub struct ProbeRecord {
     pub generated_ids: Vec<u32>,
     /// The only values that differ from run to run.
     pub seconds: ProbeSeconds,
+}
+
+/// The task of a name, of those that there are.
+fn sub_task<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SubTask>, D::Error> {
+    let Some(name) = Option::<String>::deserialize(from)? else { return Ok(None) };
+    let unknown = || serde::de::Error::custom(format!("there is no task {name:?}"));
+    BabiTask::known_as(&name).map(Some).ok_or_else(unknown)
 }
 
 fn spans(of: &[Range<usize>]) -> Vec<[usize; 2]> {

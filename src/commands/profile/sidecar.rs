@@ -1,40 +1,19 @@
 //! `<model>_<score>_heads.meta.json`: everything that made a head_score file.
 //!
-//! Two runs of one program with the same inputs differ under `run` alone; under `batch`, and in the
-//! last digits of scores, too, if one of them found too little memory free for as many probes at a
-//! time as the other.
+//! Two runs of one program with the same inputs on the processor differ under `run` alone, however
+//! often they were interrupted and into however many shards they were cut.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Seconds;
-use super::probes::Probed;
-use super::record::{ProbeRecord, Status, tasks};
+use super::facts::ProfileRun;
+use super::record::{ProbeRecord, Status};
 use super::statistics::{ScoreResult, ScoreStatistics};
-use crate::commands::profile::ProfileConfig;
 use crate::heads::HeadMatrix;
-use crate::job::Inputs;
-use crate::job::Job;
-use crate::job::Provenance;
-use crate::model::Llama;
+use crate::job;
 use crate::needle::SubTask;
 use crate::plan::ProbeId;
-use crate::system::machine;
-
-/// What a run was made of and what came out.
-pub(super) struct ProfileRun<'a> {
-    pub config: &'a ProfileConfig,
-    pub inputs: &'a Inputs,
-    pub job: &'a Job,
-    pub model: &'a Llama,
-    pub probed: &'a Probed,
-}
-
-impl ProfileRun<'_> {
-    /// The tasks of the probes, ascending; none for needles.
-    pub fn job_tasks(&self) -> Vec<SubTask> {
-        tasks(&self.probed.records)
-    }
-}
 
 /// The content of the file.
 #[derive(Debug, Serialize)]
@@ -43,17 +22,15 @@ pub(super) struct Sidecar<'a> {
     command: &'a [String],
     /// The task whose probes these are; `null` for all probes.
     task: Option<SubTask>,
-    score: ScoreMeta,
+    score: ScoreMeta<'a>,
     statistics: &'a ScoreStatistics,
     heads: HeadsMeta,
     probes: ProbesMeta,
     /// Whether what prompts begin alike with was run once.
     prefix_reuse: bool,
-    /// How many probes were answered together, at most.
-    batch: usize,
     #[serde(flatten)]
-    provenance: Provenance<'a>,
-    run: RunMeta,
+    provenance: Value,
+    run: &'a RunMeta,
 }
 
 /// Every head: mean over the accepted probes, its standard error and 95 % bootstrap interval, each
@@ -80,14 +57,14 @@ impl HeadsMeta {
 }
 
 #[derive(Debug, Serialize)]
-struct ScoreMeta {
+struct ScoreMeta<'a> {
     name: &'static str,
     title: &'static str,
     formula: &'static str,
     source: &'static str,
-    score_rows: String,
+    score_rows: &'a str,
     top_k_infscore: usize,
-    compat: String,
+    compat: &'a str,
 }
 
 /// How many probes there were, and which of them the values of the head_score file belong to.
@@ -102,22 +79,31 @@ struct ProbesMeta {
 }
 
 /// What differs from run to run.
-#[derive(Debug, Serialize)]
-struct RunMeta {
-    created: String,
-    seconds: Seconds,
-    threads: usize,
-    peak_rss_bytes: Option<u64>,
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct RunMeta {
+    pub created: String,
+    pub seconds: Seconds,
+    pub threads: usize,
+    /// How many probes were answered together, at most; nothing where shards were merged.
+    pub batch: Option<usize>,
+    /// How many processes had a part in it.
+    pub processes: usize,
+    pub shards: usize,
+    pub peak_rss_bytes: Option<u64>,
+}
+
+/// How a profile came about, as known when its files are written.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    /// What it was computed on; several with commas between them.
+    pub device: String,
+    pub dtype: String,
+    pub run: RunMeta,
 }
 
 impl<'a> Sidecar<'a> {
-    pub fn new(
-        made: &'a ProfileRun<'a>,
-        result: &'a ScoreResult,
-        seconds: Seconds,
-        peak_rss_bytes: Option<u64>,
-    ) -> Self {
-        let ProfileRun { config, inputs, job, model, probed } = made;
+    pub fn new(made: &'a ProfileRun<'a>, result: &'a ScoreResult, written: &'a Written) -> Self {
+        let ProfileRun { facts, probed } = made;
         let own: Vec<&ProbeRecord> = probed
             .records
             .iter()
@@ -129,18 +115,20 @@ impl<'a> Sidecar<'a> {
         let (accepted_ids, rejected_ids, failed_ids) =
             (ids(Status::Accepted), ids(Status::Rejected), ids(Status::Failed));
         let cycles = probed.records.iter().map(|r| r.haystack_cycles).max().unwrap_or(0);
+        let mut provenance = facts.provenance.clone();
+        job::set_outcome(&mut provenance, cycles, &written.device, &written.dtype);
         Self {
             headprof: env!("CARGO_PKG_VERSION"),
-            command: &config.command,
+            command: &facts.command,
             task: result.task,
             score: ScoreMeta {
                 name: result.score.name(),
                 title: result.score.info().title,
                 formula: result.score.info().formula,
                 source: result.score.info().source,
-                score_rows: config.score_options.rows.to_string(),
-                top_k_infscore: config.top_k,
-                compat: config.score_options.compat.to_string(),
+                score_rows: &facts.score_rows,
+                top_k_infscore: facts.top_k,
+                compat: &facts.compat,
             },
             statistics: &result.statistics,
             heads: HeadsMeta::of(result),
@@ -152,15 +140,9 @@ impl<'a> Sidecar<'a> {
                 rejected_ids,
                 failed_ids,
             },
-            prefix_reuse: config.prefix_reuse,
-            batch: probed.batch,
-            provenance: Provenance::new(&config.probes, inputs, job, model, cycles),
-            run: RunMeta {
-                created: machine::utc_now(),
-                seconds,
-                threads: rayon::current_num_threads(),
-                peak_rss_bytes,
-            },
+            prefix_reuse: facts.prefix_reuse,
+            provenance,
+            run: &written.run,
         }
     }
 }

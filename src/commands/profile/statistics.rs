@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 
-use super::probes::Probed;
+use super::facts::ProfileFacts;
+use super::probed::Probed;
 use super::record::tasks;
-use crate::commands::profile::ProfileConfig;
 use crate::error::Result;
 use crate::head_score::HeadScoreFile;
 use crate::heads::HeadMatrix;
 use crate::needle::SubTask;
 use crate::score::HeadScore;
-use crate::score::aggregate::{Aggregate, RESAMPLES, Spread, TOP_HEADS, aggregate};
+use crate::score::aggregate::{Aggregate, Spread, TOP_HEADS, aggregate};
 
 /// One of the best heads.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -59,7 +59,7 @@ pub struct ScoreResult {
 }
 
 impl ScoreStatistics {
-    fn of(aggregate: &Aggregate) -> Self {
+    fn of(aggregate: &Aggregate, resamples: usize) -> Self {
         let spread = aggregate.spread.as_ref();
         let top = aggregate.mean.top(TOP_HEADS).into_iter().map(|(layer, head, mean)| TopHead {
             layer,
@@ -73,32 +73,38 @@ impl ScoreStatistics {
             top: top.collect(),
             split_half_spearman: spread.and_then(|s| s.split_half_spearman),
             top_overlap_frac: spread.map(|s| s.top_overlap_frac),
-            resamples: RESAMPLES,
+            resamples,
         }
     }
 }
 
 /// Aggregates every score of a run over all accepted probes; of a run with several tasks behind
-/// that also the main scores over those of each task that has any.
+/// that also the main scores over those of each task that has any. `resamples` of a bootstrap say
+/// how sure that is.
 ///
 /// # Errors
 /// [`Probed::nothing_accepted`] if there is no accepted probe.
-pub(super) fn of_scores(config: &ProfileConfig, probed: &Probed) -> Result<Vec<ScoreResult>> {
+pub(super) fn of_scores(
+    facts: &ProfileFacts,
+    probed: &Probed,
+    resamples: usize,
+) -> Result<Vec<ScoreResult>> {
     if probed.accepted().next().is_none() {
         return Err(probed.nothing_accepted());
     }
     let result = |score: &'static dyn HeadScore, probes: &[HeadMatrix], task| {
-        let aggregate = aggregate(probes, config.probes.seed, RESAMPLES)?;
+        let aggregate = aggregate(probes, facts.seed, resamples)?;
         Ok(ScoreResult {
             task,
             score,
             file: HeadScoreFile::from_probes(probes)?,
-            statistics: ScoreStatistics::of(&aggregate),
+            statistics: ScoreStatistics::of(&aggregate, resamples),
             mean: aggregate.mean,
             spread: aggregate.spread,
         })
     };
-    let scores = || config.scores.iter().copied().zip(&probed.scores);
+    let known = facts.head_scores()?;
+    let scores = || known.iter().copied().zip(&probed.scores);
     let mut results = Vec::new();
     for (score, probes) in scores() {
         results.push(result(score, probes, None)?);

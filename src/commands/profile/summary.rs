@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Seconds;
+use super::facts::ProfileRun;
 use super::ranking::Ranking;
 use super::record::Status;
-use super::sidecar::ProfileRun;
+use super::sidecar::Written;
 use super::statistics::{ScoreResult, ScoreStatistics, TopHead, pooled};
 use crate::needle::SubTask;
 use crate::score::is_main;
@@ -26,6 +27,9 @@ pub struct Summary {
     pub device: String,
     /// All probes.
     pub probes: usize,
+    /// Probes that the run has not come to; none at its end.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unfinished: usize,
     /// Probes that feed the scores.
     pub accepted: usize,
     /// Probes whose answer did not pass the gate.
@@ -53,6 +57,11 @@ pub struct Summary {
     /// The folder of the files.
     #[serde(skip)]
     out: PathBuf,
+}
+
+/// Whether there are none.
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// The probes of one context length.
@@ -92,34 +101,34 @@ impl Summary {
         made: &ProfileRun,
         results: &[ScoreResult],
         rankings: Vec<Ranking>,
-        files: &[PathBuf],
-        seconds: Seconds,
-        peak_rss_bytes: Option<u64>,
+        (out, files): (&Path, &[PathBuf]),
+        written: &Written,
     ) -> Self {
-        let probed = made.probed;
-        let by_length = made.job.context_lengths.iter().map(|&context_length| {
+        let ProfileRun { facts, probed } = made;
+        let by_length = facts.context_lengths.iter().map(|&context_length| {
             let mut here = LengthSummary { context_length, probes: 0, accepted: 0 };
             for record in probed
                 .records
                 .iter()
-                .filter(|r| made.job.length_group(r.context_length) == context_length)
+                .filter(|r| facts.length_group(r.context_length) == context_length)
             {
                 here.probes += 1;
                 here.accepted += usize::from(record.status == Status::Accepted);
             }
             here
         });
-        let by_task = made.job_tasks().into_iter().map(|task| {
+        let by_task = made.tasks().into_iter().map(|task| {
             let own = || probed.records.iter().filter(move |r| r.task == Some(task));
             let accepted = own().filter(|r| r.status == Status::Accepted).count();
             TaskSummary { task, probes: own().count(), accepted }
         });
         Self {
-            model: made.inputs.model.name.clone(),
-            layers: made.model.config().layers,
-            heads: made.model.config().heads,
-            device: made.model.compute().name.clone(),
+            model: facts.model.clone(),
+            layers: facts.layers,
+            heads: facts.heads,
+            device: written.device.clone(),
             probes: probed.records.len(),
+            unfinished: 0,
             accepted: probed.count(Status::Accepted),
             rejected: probed.count(Status::Rejected),
             failed: probed.count(Status::Failed),
@@ -131,10 +140,15 @@ impl Summary {
                 .map(|r| ScoreSummary { name: r.score.name(), statistics: r.statistics.clone() })
                 .collect(),
             files: files.to_vec(),
-            seconds,
-            peak_rss_bytes,
-            out: made.config.out.clone(),
+            seconds: written.run.seconds,
+            peak_rss_bytes: written.run.peak_rss_bytes,
+            out: out.to_owned(),
         }
+    }
+
+    /// The same of a run that has not come to `unfinished` of its probes.
+    pub(super) fn so_far(self, unfinished: usize) -> Self {
+        Self { unfinished, ..self }
     }
 
     /// The table's columns: one per main score, or all scores where none is a main one.
@@ -234,6 +248,10 @@ fn head_cell(top: &TopHead) -> String {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.unfinished > 0 {
+            let all = self.probes + self.unfinished;
+            writeln!(f, "so far, of {} of {all} probes:", self.probes)?;
+        }
         writeln!(
             f,
             "{}: {} layers x {} heads on {}; {} of {} probes passed ({}), {} failed",
@@ -278,11 +296,23 @@ impl fmt::Display for Summary {
         let memory = self
             .peak_rss_bytes
             .map_or(String::new(), |b| format!(", peak memory {:.0} MiB", b as f64 / 1_048_576.0));
-        writeln!(
-            f,
-            "{:.1} s (load {:.1}, prompts {:.1}, answers {:.1}){memory}",
-            self.seconds.total, self.seconds.load, self.seconds.prefill, self.seconds.decode
-        )?;
+        let Seconds { load, prefill, decode, total } = self.seconds;
+        match load + prefill + decode > total {
+            // Most of the work was done before, or elsewhere.
+            true => writeln!(
+                f,
+                "{total:.1} s, after {:.1} s of probes (prompts {prefill:.1}, answers \
+                 {decode:.1}){memory}",
+                prefill + decode
+            )?,
+            false => writeln!(
+                f,
+                "{total:.1} s (load {load:.1}, prompts {prefill:.1}, answers {decode:.1}){memory}"
+            )?,
+        }
+        if self.files.is_empty() {
+            return Ok(());
+        }
         let place = |name: &str| relative(&self.out.join(name));
         let plots = self.files.iter().any(|p| p.parent().is_some_and(|d| d.ends_with("plots")));
         write!(f, "{}, ", place("head_score"))?;
@@ -323,6 +353,7 @@ mod tests {
             heads: 8,
             device: "cpu".into(),
             probes: 4,
+            unfinished: 0,
             accepted: 3,
             rejected: 1,
             failed: 0,
@@ -355,6 +386,20 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "no {line:?} in\n{text}");
         }
+    }
+
+    #[test]
+    fn what_was_found_so_far_is_told_as_such() {
+        let mut summary = summary().so_far(9);
+        summary.files.clear();
+        let text = summary.to_string();
+        assert!(text.starts_with("so far, of 4 of 13 probes:\nm: 4 layers"), "{text}");
+        assert!(!text.contains("files"), "{text}");
+        assert_eq!(serde_json::to_value(&summary).unwrap()["unfinished"], 9);
+        // A run that had little left to do.
+        summary.seconds.total = 0.5;
+        let text = summary.to_string();
+        assert!(text.contains("0.5 s, after 3.0 s of probes (prompts 2.0, answers 1.0)"), "{text}");
     }
 
     #[test]

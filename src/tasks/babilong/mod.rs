@@ -59,6 +59,7 @@ static INFO: BenchmarkInfo = BenchmarkInfo {
              [default: --template]",
         ),
     ],
+    metrics: task::METRICS,
     has_places: true,
 };
 

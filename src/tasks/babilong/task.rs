@@ -11,7 +11,7 @@ use crate::job::Extent;
 use crate::metrics::babilong;
 use crate::tasks::{Case, Metric, ProbeCases, Task};
 
-const METRICS: &[Metric] = &[
+pub(super) const METRICS: &[Metric] = &[
     Metric { name: "accuracy", title: "share of answers that pass the gate", highest: 1.0 },
     Metric { name: "official", title: "share right under BABILong's own check", highest: 1.0 },
 ];
@@ -20,10 +20,6 @@ const METRICS: &[Metric] = &[
 pub struct BabilongTask<'a>(pub ProbeCases<'a>);
 
 impl Task for BabilongTask<'_> {
-    fn metrics(&self) -> &'static [Metric] {
-        METRICS
-    }
-
     fn judged_by(&self) -> String {
         self.0.gate.rule()
     }
@@ -46,6 +42,10 @@ impl Task for BabilongTask<'_> {
 
     fn has_reported_groups(&self) -> bool {
         true
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.0.id(index)
     }
 
     fn case(&self, index: usize) -> Result<Case> {

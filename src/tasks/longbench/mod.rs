@@ -20,7 +20,7 @@ pub use task::LongBenchTask;
 use std::path::PathBuf;
 
 use super::source::{MAX_PROMPT_TOKENS, Takes};
-use super::{Benchmark, BenchmarkInfo, TaskInputs, TaskOptions, TaskSource, names};
+use super::{Benchmark, BenchmarkInfo, Part, TaskInputs, TaskOptions, TaskSource, names};
 use crate::cli::CodeSimilarityArg;
 use crate::config::{AnswerDefaults, ProbeConfig, StopRule, at_least_one};
 use crate::error::{Error, Result};
@@ -41,6 +41,15 @@ pub(super) const PROMPTS: Takes = (
      data set [default: headprof's own wording]",
 );
 
+/// The class of LongBench-E or of LongBench v2 that has this name.
+pub(super) fn class(name: &str) -> Option<Part> {
+    let mut all = [&LENGTH_GROUPS, &version_2::LENGTHS].into_iter();
+    all.find_map(|names| {
+        let class = names.iter().position(|class| *class == name)?;
+        Some(Part::Class(class, names[class]))
+    })
+}
+
 static INFO: BenchmarkInfo = BenchmarkInfo {
     name: "longbench",
     title: "rows of LongBench",
@@ -53,6 +62,7 @@ static INFO: BenchmarkInfo = BenchmarkInfo {
         ("--code-similarity", "of lines of code [default: levenshtein]"),
         MAX_PROMPT_TOKENS,
     ],
+    metrics: task::METRICS,
     has_places: false,
 };
 

@@ -14,7 +14,8 @@ use crate::tasks::longbench::{LongBenchDataset, LongBenchMetric, LongBenchPrompt
 use crate::tasks::{Case, Measured, Metric, PromptText, Task, TextPromptLimits};
 use crate::tokenizer::Tokenizer;
 
-const METRICS: &[Metric] = &[Metric {
+/// What answers to LongBench and LooGLE are measured by.
+pub const METRICS: &[Metric] = &[Metric {
     name: "score",
     title: "LongBench's metric of the data set, the best over the expected answers",
     highest: 1.0,
@@ -103,10 +104,6 @@ pub(crate) fn dataset(
 }
 
 impl Task for LongBenchTask<'_> {
-    fn metrics(&self) -> &'static [Metric] {
-        METRICS
-    }
-
     fn judged_by(&self) -> String {
         let mut parts: Vec<String> = Vec::new();
         for dataset in &self.datasets {
@@ -144,6 +141,10 @@ impl Task for LongBenchTask<'_> {
 
     fn shortest(&self) -> String {
         self.measured.shortest_place().to_owned()
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.ids[index].clone()
     }
 
     fn case(&self, index: usize) -> Result<Case> {

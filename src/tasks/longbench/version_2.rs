@@ -28,7 +28,7 @@ const CHOICES: [(&str, &str); 4] =
     [("A", "choice_A"), ("B", "choice_B"), ("C", "choice_C"), ("D", "choice_D")];
 
 /// What rows call their length.
-const LENGTHS: [&str; 3] = ["short", "medium", "long"];
+pub(super) const LENGTHS: [&str; 3] = ["short", "medium", "long"];
 
 /// Whether a row has choices.
 pub(super) fn is_of(record: &Record) -> bool {

@@ -21,6 +21,7 @@ static INFO: BenchmarkInfo = BenchmarkInfo {
     source: "LooGLE, https://arxiv.org/abs/2311.04939",
     list: "timeline_reorder,computation",
     takes: &[TASK_DATA, SAMPLES, PROMPTS, MAX_PROMPT_TOKENS],
+    metrics: super::longbench::task::METRICS,
     has_places: false,
 };
 

@@ -22,6 +22,7 @@ static INFO: BenchmarkInfo = BenchmarkInfo {
     source: "Kamradt 2023, https://github.com/gkamradt/LLMTest_NeedleInAHaystack",
     list: "",
     takes: &[],
+    metrics: task::METRICS,
     has_places: true,
 };
 

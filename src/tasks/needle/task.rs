@@ -10,7 +10,7 @@ use crate::job::Extent;
 use crate::metrics::needle::{rouge_1_f_x10, word_recall};
 use crate::tasks::{Case, Metric, ProbeCases, Task};
 
-const METRICS: &[Metric] = &[
+pub(super) const METRICS: &[Metric] = &[
     Metric { name: "accuracy", title: "share of answers that pass the gate", highest: 1.0 },
     Metric { name: "gate_value", title: "mean value of the gate", highest: 1.0 },
     Metric {
@@ -29,10 +29,6 @@ const METRICS: &[Metric] = &[
 pub struct NeedleTask<'a>(pub ProbeCases<'a>);
 
 impl Task for NeedleTask<'_> {
-    fn metrics(&self) -> &'static [Metric] {
-        METRICS
-    }
-
     fn judged_by(&self) -> String {
         self.0.gate.rule()
     }
@@ -55,6 +51,10 @@ impl Task for NeedleTask<'_> {
 
     fn has_reported_groups(&self) -> bool {
         false
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.0.id(index)
     }
 
     fn case(&self, index: usize) -> Result<Case> {

@@ -53,6 +53,7 @@ static INFO: BenchmarkInfo = BenchmarkInfo {
         ),
         MAX_PROMPT_TOKENS,
     ],
+    metrics: task::METRICS,
     has_places: false,
 };
 

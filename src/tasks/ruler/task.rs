@@ -13,7 +13,7 @@ use crate::tasks::ruler::templated;
 use crate::tasks::{Case, Measured, Metric, Part, Task, TextPromptLimits};
 use crate::tokenizer::Tokenizer;
 
-const METRICS: &[Metric] = &[
+pub(super) const METRICS: &[Metric] = &[
     Metric {
         name: "string_match",
         title: "share of the expected texts in the answer (qa: whether there is one)",
@@ -86,10 +86,6 @@ impl<'a> RulerTask<'a> {
 }
 
 impl Task for RulerTask<'_> {
-    fn metrics(&self) -> &'static [Metric] {
-        METRICS
-    }
-
     fn judged_by(&self) -> String {
         "share of the expected texts that are in the answer".to_owned()
     }
@@ -116,6 +112,10 @@ impl Task for RulerTask<'_> {
 
     fn shortest(&self) -> String {
         self.measured.shortest_place().to_owned()
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.rows[index].1.clone()
     }
 
     fn case(&self, index: usize) -> Result<Case> {

@@ -17,9 +17,10 @@
 //! Settings whose caches exist at the same time answer together: a token of each in every pass,
 //! which reads the weights once for all. Where little is kept they are most of what a token reads.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::compressing::{Compressed, Compressing, room};
 use super::setting::Setting;
@@ -29,6 +30,7 @@ use crate::eviction::{HeadEvidence, TokenStats, Wanted};
 use crate::generate::compressed::{AnswerLimits, Continuing, Evictor, continue_batch};
 use crate::generate::{Stop, guarded};
 use crate::heads::CacheHeads;
+use crate::journal::{Done, Finished, Journal};
 use crate::model::{KvCache, Llama};
 use crate::system::interrupt::Interrupt;
 use crate::system::progress::Progress;
@@ -40,7 +42,7 @@ use crate::tokenizer::Tokenizer;
 const TOGETHER: usize = 16;
 
 /// What one setting made of one prompt.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// What the model wrote, all of it.
     pub answer: String,
@@ -68,7 +70,7 @@ pub struct Outcome {
 }
 
 /// One prompt and what all settings made of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PromptRecord {
     /// The prompt's name.
     pub id: String,
@@ -94,6 +96,37 @@ pub struct PromptRecord {
     pub outcomes: std::result::Result<Vec<Outcome>, String>,
 }
 
+impl PromptRecord {
+    /// `case` before it is answered.
+    fn of(case: &Case) -> Self {
+        Self {
+            id: case.id.clone(),
+            group: case.group.clone(),
+            part: case.part,
+            prompt_tokens: case.prompt.len(),
+            depths: case.depths.clone(),
+            gold: case.gold.clone(),
+            haystack_cycles: case.haystack_cycles,
+            prefill_secs: 0.0,
+            kv_bytes_peak: 0,
+            outcomes: Ok(Vec::new()),
+        }
+    }
+}
+
+impl Finished for PromptRecord {
+    fn same(&self, other: &Self) -> bool {
+        let timeless = |record: &Self| {
+            let mut record = Self { prefill_secs: 0.0, ..record.clone() };
+            for outcome in record.outcomes.iter_mut().flatten() {
+                (outcome.compress_secs, outcome.decode_secs) = (0.0, 0.0);
+            }
+            record
+        };
+        timeless(self) == timeless(other)
+    }
+}
+
 /// What a run needs besides the task.
 pub struct Runner<'a> {
     /// The model.
@@ -115,32 +148,28 @@ pub struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Answers every prompt of `task` under every setting, in order.
+    /// Answers the prompts of `task` at the places `todo` under every setting, in order, and
+    /// journals each when it is finished.
     ///
     /// A prompt for which memory or the device does not suffice has failed; the others go on.
     ///
     /// # Errors
     /// [`Error::Interrupted`], and every error that the next prompt would meet again.
-    pub fn run(&self, task: &mut dyn Task, interrupt: &Interrupt) -> Result<Vec<PromptRecord>> {
-        let mut progress =
-            Progress::new(task.cases(), task.prompt_tokens(), self.quiet).counting("answered");
-        let mut records = Vec::with_capacity(task.cases());
+    pub fn run(
+        &self,
+        task: &mut dyn Task,
+        todo: &BTreeSet<usize>,
+        journal: &Journal,
+        interrupt: &Interrupt,
+    ) -> Result<()> {
+        let share = todo.len() as f64 / task.cases().max(1) as f64;
+        let tokens = (task.prompt_tokens() as f64 * share) as u64;
+        let mut progress = Progress::new(todo.len(), tokens, self.quiet).counting("answered");
         let wanted = Setting::wanted(self.settings);
-        for index in 0..task.cases() {
+        for &index in todo {
             interrupt.check()?;
             let case = task.case(index)?;
-            let mut record = PromptRecord {
-                id: case.id.clone(),
-                group: case.group.clone(),
-                part: case.part,
-                prompt_tokens: case.prompt.len(),
-                depths: case.depths.clone(),
-                gold: case.gold.clone(),
-                haystack_cycles: case.haystack_cycles,
-                prefill_secs: 0.0,
-                kv_bytes_peak: 0,
-                outcomes: Ok(Vec::new()),
-            };
+            let mut record = PromptRecord::of(&case);
             let answered =
                 guarded(self.model.compute(), || self.case(&case, &wanted, interrupt, &mut record));
             record.outcomes = match answered {
@@ -154,11 +183,13 @@ impl Runner<'_> {
                 Err(e @ Error::Resources(_)) => Err(e.one_line()),
                 Err(e) => return Err(e),
             };
-            progress.advance(record.prompt_tokens, record.outcomes.is_ok());
-            records.push(record);
+            let (tokens, answered) = (record.prompt_tokens, record.outcomes.is_ok());
+            let id = record.id.clone();
+            journal.append(&[Done { index, id, failed: !answered, result: record }])?;
+            progress.advance(tokens, answered);
         }
         progress.finish();
-        Ok(records)
+        Ok(())
     }
 
     /// What every setting makes of `case`; times and bytes go to `record`.
@@ -198,8 +229,8 @@ impl Runner<'_> {
     }
 
     /// How many settings answer together at most.
-    pub fn most_together(&self) -> usize {
-        self.batch.unwrap_or(TOGETHER).min(self.settings.len()).max(1)
+    fn most_together(&self) -> usize {
+        most_together(self.batch, self.settings.len())
     }
 
     /// How many of the settings from number `from` on answer together: as many as were asked for,
@@ -339,6 +370,11 @@ impl Runner<'_> {
         }
         Ok(outcomes)
     }
+}
+
+/// How many of so many settings answer together at most: `batch`, or as many as pay.
+pub(super) fn most_together(batch: Option<usize>, settings: usize) -> usize {
+    batch.unwrap_or(TOGETHER).min(settings).max(1)
 }
 
 /// Calls `use_full(item, full)` for each of `items`. The last gets the only reference, so that what

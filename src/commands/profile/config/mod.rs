@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use super::outputs::PROBES_FILE;
 use crate::cli::{ProfileArgs, Switch, TextArgs};
-use crate::config::{AtOption, Paths, ProbeConfig, Surroundings, at_least_one, batch};
+use crate::config::{
+    AtOption, Paths, ProbeConfig, Surroundings, at_least_one, batch, journal_options,
+};
 use crate::error::{Error, Result};
 use crate::job::ProbeSource;
+use crate::journal::{JOURNAL, JournalOptions};
 use crate::score::{self, HeadScore, Reference, References, ScoreOptions, ScoreRows};
 use crate::system::Reporter;
 use crate::tasks::{self, Purpose, TaskOptions, TaskSource};
@@ -31,6 +34,8 @@ pub struct ProfileConfig {
     pub prefix_reuse: bool,
     /// How many probes are answered together; `None` for as many as pay and fit.
     pub batch: Option<usize>,
+    /// How the run is journaled.
+    pub journal: JournalOptions,
     /// Where the prompts are exported to.
     pub export_probes: Option<PathBuf>,
     /// Whom to tell.
@@ -63,6 +68,7 @@ impl ProfileConfig {
             .writes("--out", Some(&args.out.join(PROBES_FILE)))
             .fills("--out", &args.out.join("head_score"))
             .fills("--out", &args.out.join("plots"))
+            .fills("--out", &args.out.join(JOURNAL))
             .writes("--export-probes", args.export_probes.as_deref())
             .check()?;
         if args.score_rows.is_some() && compat.contains(Reference::DililazyKv) {
@@ -85,6 +91,7 @@ impl ProfileConfig {
             plots: !args.no_plots,
             prefix_reuse: args.prefix_reuse != Some(Switch::Off),
             batch: batch(args.batch.as_deref())?,
+            journal: journal_options(&args.journal, surroundings, &mut notes)?,
             export_probes: args.export_probes.clone(),
             reporter: Reporter { quiet: args.quiet, json: args.json },
             notes,

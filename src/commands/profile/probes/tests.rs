@@ -4,7 +4,7 @@ use clap::Parser;
 
 use super::*;
 use crate::cli::Cli;
-use crate::commands::profile::schedule::Cut;
+use crate::commands::profile::parts::Cut;
 use crate::config::Surroundings;
 use crate::job::{ModelShape, NeedleSpans};
 use crate::model::Compute;
@@ -41,19 +41,25 @@ fn a_panic_ends_the_other_walks() {
     let job = Job::new(&config.probes, &inputs, NeedleSpans::Known).unwrap();
     let model = inputs.model.load(&Compute::cpu()).unwrap();
     let cut = Cut { batch: 1, work: &|tokens| tokens as f64 };
-    let schedule = PrefixSchedule::of_job(&job, false, Some(cut)).unwrap();
-    assert!(job.plan.probes.len() >= 40 && schedule.parts.len() >= 4);
+    let schedule = PrefixSchedule::of_job(&job, false).unwrap();
+    let all: Vec<usize> = (0..schedule.steps.len()).collect();
+    let remaining = schedule.remaining(&all, Some(cut));
+    assert!(job.plan.probes.len() >= 40 && remaining.parts.len() >= 4);
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::in_folder(dir.path());
     let (batching, interrupt) = (Batching { batch: 1, walks: 2 }, Interrupt::default());
     let run = Run {
         config: &config,
         inputs: &inputs,
         job: &job,
         model: &model,
+        schedule: &schedule,
         batching,
+        journal: &journal,
         interrupt: &interrupt,
     };
     let threads = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-    let ended = catch_unwind(AssertUnwindSafe(|| threads.install(|| run.probes(&schedule))));
+    let ended = catch_unwind(AssertUnwindSafe(|| threads.install(|| run.probes(&remaining))));
     let panic = ended.map(|_| "no panic").unwrap_err();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"broken"));
     // The other walk ends with the probe it is at; else it would have run all.

@@ -84,6 +84,11 @@ impl BabiTask {
     pub fn sub_task(self) -> SubTask {
         SubTask { number: self as usize, name: self.name(), labels: self.labels() }
     }
+
+    /// The task that the records of a run know by this name.
+    pub fn known_as(name: &str) -> Option<SubTask> {
+        Self::ALL.into_iter().find(|task| task.name() == name).map(Self::sub_task)
+    }
 }
 
 impl Serialize for BabiTask {

@@ -1,0 +1,632 @@
+//! Nothing that was finished is lost: journals, resuming, locks, shards, signals, full disks.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{BINARY, ended, fails, files_in, headprof, needles, stderr, text};
+
+/// Two needles x two lengths x two depths x three parts of the haystack; what prompts begin alike
+/// with is run once, and two are answered together.
+const GRID: [&str; 14] = [
+    "--lengths",
+    "256,512",
+    "--depths",
+    "0.2,0.8",
+    "--repeats",
+    "3",
+    "--gate",
+    "none",
+    "--max-new-tokens",
+    "5",
+    "--batch",
+    "2",
+    "--threads",
+    "2",
+];
+const PROBES: usize = 24;
+
+/// A place for runs of one grid.
+struct Place {
+    dir: tempfile::TempDir,
+    needles: PathBuf,
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let needles = needles(dir.path());
+        Self { needles, dir }
+    }
+
+    fn out(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn args<'a>(&'a self, command: &[&'a str], out: &'a Path) -> Vec<&'a str> {
+        let mut args = command.to_vec();
+        args.extend(["--needles", text(&self.needles), "--no-plots", "--out", text(out)]);
+        args
+    }
+
+    fn profile(&self, out: &str, extra: &[&str]) -> Output {
+        let out = self.out(out);
+        headprof(&[&self.args(&GRID, &out)[..], extra].concat())
+    }
+
+    fn evaluate(&self, out: &str, extra: &[&str]) -> Output {
+        let out = self.out(out);
+        headprof(&[&self.args(&EVALUATE, &out)[..], extra].concat())
+    }
+
+    fn spawn(&self, command: &[&str], out: &str) -> Child {
+        let out = self.out(out);
+        let mut child = Command::new(BINARY);
+        child.args(self.args(command, &out)).stdin(Stdio::null());
+        child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("headprof runs")
+    }
+
+    fn journal(&self, out: &str, kind: &str) -> PathBuf {
+        self.out(out).join("journal").join(kind).join("1-of-1.jsonl")
+    }
+}
+
+const EVALUATE: [&str; 17] = [
+    "evaluate",
+    "--lengths",
+    "128,256",
+    "--depths",
+    "0.2,0.8",
+    "--repeats",
+    "3",
+    "--gate",
+    "exact",
+    "--max-new-tokens",
+    "5",
+    "--methods",
+    "full,snapkv,h2o",
+    "--budgets",
+    "32",
+    "--seed",
+    "1",
+];
+
+/// What decides: the score files, all bytes, and the records without times.
+fn scores(out: &Path) -> Vec<(String, Vec<u8>)> {
+    let folder = out.join("head_score");
+    let names = files_in(&folder).into_iter().filter(|name| name.ends_with("_heads.json"));
+    let mut all: Vec<(String, Vec<u8>)> =
+        names.map(|name| (name.clone(), fs::read(folder.join(&name)).unwrap())).collect();
+    all.push(("probes.jsonl".to_owned(), lines_without(&out.join("probes.jsonl"), "seconds")));
+    assert!(all.len() > 5, "{folder:?}");
+    all
+}
+
+/// The answers of an evaluation, times apart.
+fn answers(out: &Path) -> Vec<u8> {
+    lines_without(&out.join("answers.jsonl"), "seconds")
+}
+
+fn lines_without(path: &Path, key: &str) -> Vec<u8> {
+    let mut all = String::new();
+    for line in fs::read_to_string(path).unwrap().lines() {
+        let mut value: Value = serde_json::from_str(line).unwrap();
+        value.as_object_mut().unwrap().remove(key).expect(key);
+        all.push_str(&format!("{value}\n"));
+    }
+    assert!(!all.is_empty());
+    all.into_bytes()
+}
+
+/// Finished probes in a journal; none where there is no journal.
+fn finished(journal: &Path) -> usize {
+    let bytes = fs::read(journal).unwrap_or_default();
+    let lines = bytes.split_inclusive(|b| *b == b'\n').filter(|line| line.ends_with(b"\n"));
+    lines.filter(|line| line.windows(8).any(|w| w == b"{\"done\":")).count()
+}
+
+/// Waits until `n` probes are in the journal, or the process has ended.
+fn wait_for(child: &mut Child, journal: &Path, n: usize) {
+    let start = Instant::now();
+    while finished(journal) < n && child.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < Duration::from_secs(120), "{} of {n}", finished(journal));
+        sleep(Duration::from_millis(1));
+    }
+}
+
+#[cfg(unix)]
+fn signal(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// Killed with -9 wherever it is, again and again: the same scores as in one go.
+#[cfg(unix)]
+#[test]
+fn a_killed_run_goes_on_and_has_the_same_bytes() {
+    let place = Place::new();
+    assert!(place.profile("whole", &[]).status.success());
+    let journal = place.journal("killed", "profile");
+    let mut kills = 0;
+    for at in [1, 2, 5, 9, 10, 14, 19, 23] {
+        let mut child = place.spawn(&GRID, "killed");
+        wait_for(&mut child, &journal, at);
+        kills += usize::from(child.try_wait().unwrap().is_none());
+        let before = finished(&journal);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // What was in the journal is there.
+        assert!(finished(&journal) >= before);
+    }
+    assert!(kills > 3, "{kills}");
+    // Results are absent or complete: the run has not come to them.
+    assert!(files_in(&place.out("killed").join("head_score")).is_empty());
+    let before = finished(&journal);
+    let last = place.profile("killed", &[]);
+    assert!(last.status.success(), "{}", stderr(&last));
+    if before < PROBES {
+        let note = format!("{before} of {PROBES} probes are in");
+        assert!(stderr(&last).contains(&note), "{}", stderr(&last));
+    }
+    assert_eq!(finished(&journal), PROBES);
+    assert_eq!(scores(&place.out("killed")), scores(&place.out("whole")));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_killed_evaluation_goes_on_and_has_the_same_answers() {
+    let place = Place::new();
+    assert!(place.evaluate("whole", &[]).status.success());
+    let journal = place.journal("killed", "evaluate");
+    for at in [1, 4, 11, 17] {
+        let mut child = place.spawn(&EVALUATE, "killed");
+        wait_for(&mut child, &journal, at);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(!place.out("killed").join("evaluate.json").exists());
+    let last = place.evaluate("killed", &[]);
+    assert!(last.status.success(), "{}", stderr(&last));
+    assert!(stderr(&last).contains("the run goes on from there"), "{}", stderr(&last));
+    assert_eq!(answers(&place.out("killed")), answers(&place.out("whole")));
+}
+
+#[test]
+fn the_same_command_again_runs_nothing_and_writes_the_same() {
+    let place = Place::new();
+    assert!(place.profile("out", &[]).status.success());
+    let first = scores(&place.out("out"));
+    let journal = place.journal("out", "profile");
+    let bytes = fs::read(&journal).unwrap();
+    fs::remove_dir_all(place.out("out").join("head_score")).unwrap();
+    let again = place.profile("out", &[]);
+    assert!(again.status.success());
+    assert!(stderr(&again).contains("nothing is run again"), "{}", stderr(&again));
+    assert_eq!((scores(&place.out("out")), fs::read(&journal).unwrap()), (first, bytes));
+    // Without a model, too.
+    fs::remove_dir_all(place.out("out").join("head_score")).unwrap();
+    let out = place.out("out");
+    let merged = headprof(&["merge", text(&out), "--no-plots"]);
+    assert!(merged.status.success(), "{}", stderr(&merged));
+    assert!(String::from_utf8_lossy(&merged.stdout).contains("24 of 24 probes passed"));
+    assert_eq!(scores(&out).len(), 10);
+}
+
+#[test]
+fn another_run_is_refused_with_what_differs_and_fresh_starts_over() {
+    let place = Place::new();
+    assert!(place.profile("out", &[]).status.success());
+    let before = scores(&place.out("out"));
+    let out = place.out("out");
+    let with = |changes: &[(&str, &str)]| -> Output {
+        let mut args = place.args(&GRID, &out);
+        for (option, value) in changes {
+            match args.iter().position(|arg| arg == option) {
+                Some(at) => args[at + 1] = value,
+                None => args.extend([*option, *value]),
+            }
+        }
+        headprof(&args)
+    };
+    let single = place.out("single.jsonl");
+    let lines = fs::read_to_string(&place.needles).unwrap();
+    fs::write(&single, lines.lines().next().unwrap()).unwrap();
+    let model = super::checkpoint(place.dir.path());
+    for (changes, differs) in [
+        (&[("--depths", "0.2,0.9")][..], "grid.depths: [0.2,0.9], there [0.2,0.8]"),
+        (&[("--lengths", "256")], "grid.context_lengths: [256], there [256,512]"),
+        (&[("--gate", "rouge")], "gate.name: rouge, there none"),
+        (&[("--needles", text(&single))], "needles.needles: 1, there 2"),
+        (&[("--model", text(&model))], "model.name: my.model-1, there needle-llama"),
+        (&[("--seed", "5")], "grid.seed: 5, there 0"),
+        (&[("--scores", "inf")], "scores.names"),
+        (&[("--chunk", "64")], "prompt.chunk_tokens: 64, there 256"),
+    ] {
+        let output = with(changes);
+        ended(&output, 2, &["another run of this kind", differs, "--fresh", "--out"]);
+    }
+    // A shard of it, too.
+    ended(&with(&[("--shard", "1/2")]), 2, &["a run in one piece", "no --shard"]);
+    assert_eq!(scores(&place.out("out")), before);
+    // Stories are another kind of run.
+    let stories = ["--task", "babilong:qa1", "--samples", "2", "--lengths", "300"];
+    let rest = ["--gate", "none", "--max-new-tokens", "2", "--no-plots", "--out", text(&out)];
+    let output = headprof(&[&stories[..], &rest].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(files_in(&out.join("journal")), ["profile", "profile_babilong"]);
+    let mut args = place.args(&GRID, &out);
+    args.extend(["--fresh", "--seed", "5"]);
+    assert!(headprof(&args).status.success());
+    assert_ne!(scores(&place.out("out")), before);
+}
+
+/// Interrupted: what was found so far, how to go on, exit code 130; and it goes on.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_tells_what_it_has_and_how_to_go_on() {
+    let place = Place::new();
+    assert!(place.profile("whole", &[]).status.success());
+    for (out, name) in [("int", "-INT"), ("term", "-TERM")] {
+        let journal = place.journal(out, "profile");
+        let mut child = place.spawn(&GRID, out);
+        wait_for(&mut child, &journal, 6);
+        signal(&child, name);
+        let asked = Instant::now();
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            // It was done before the signal came.
+            continue;
+        }
+        assert!(asked.elapsed() < Duration::from_secs(30));
+        let n = finished(&journal);
+        ended(&output, 130, &["what was finished is kept", &format!("{n} of {PROBES} probes")]);
+        ended(&output, 130, &["the same command goes on from there: ", "--repeats 3"]);
+        assert!(told.contains(&format!("so far, of {n} of {PROBES} probes")), "{told}");
+        assert!(told.contains("The ten best heads"), "{told}");
+        assert!(files_in(&place.out(out)).iter().all(|name| name == "journal"));
+        let last = place.profile(out, &[]);
+        assert!(last.status.success(), "{}", stderr(&last));
+        assert_eq!(scores(&place.out(out)), scores(&place.out("whole")));
+    }
+}
+
+/// An evaluation tells its table so far; JSON is one object.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_evaluation_tells_its_table() {
+    let place = Place::new();
+    let journal = place.journal("out", "evaluate");
+    let mut child = place.spawn(&[&EVALUATE[..], &["--json"]].concat(), "out");
+    wait_for(&mut child, &journal, 3);
+    signal(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    if output.status.success() {
+        return;
+    }
+    ended(&output, 130, &["what was finished is kept", "headprof evaluate", "goes on from there"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let n = finished(&journal);
+    assert_eq!(told["unfinished"], 24 - n);
+    assert_eq!(told["rows"].as_array().unwrap().len(), 3);
+    assert_eq!(told["rows"][0]["prompts"], n);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_the_run_at_once() {
+    let place = Place::new();
+    let journal = place.journal("out", "profile");
+    let mut child = place.spawn(&GRID, "out");
+    wait_for(&mut child, &journal, 1);
+    signal(&child, "-TERM");
+    signal(&child, "-TERM");
+    let output = child.wait_with_output().unwrap();
+    assert!(matches!(output.status.code(), Some(130 | 0)), "{:?}", output.status);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_process_is_told_who_the_first_is() {
+    let place = Place::new();
+    let journal = place.journal("out", "profile");
+    let mut first = place.spawn(&GRID, "out");
+    let pid = first.id();
+    wait_for(&mut first, &journal, 1);
+    // Stopped, so that it is still there.
+    signal(&first, "-STOP");
+    let second = place.profile("out", &[]);
+    let running = first.try_wait().unwrap().is_none();
+    signal(&first, "-CONT");
+    let output = first.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(running, "the first was done too early");
+    let pid = format!("process {pid} on ");
+    ended(&second, 7, &["another process is writing here", &pid, "1-of-1.lock"]);
+    // Of locks nothing is left.
+    assert_eq!(files_in(journal.parent().unwrap()), ["1-of-1.jsonl", "plan.json"]);
+}
+
+/// Runs all shards, one after the other, and puts them together.
+fn sharded(place: &Place, out: &str, n: usize) -> Output {
+    for i in 1..=n {
+        let shard = format!("{i}/{n}");
+        let output = place.profile(out, &["--shard", &shard]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(told.contains(&format!("shard {shard} is done")), "{told}");
+        assert!(told.contains("headprof merge "), "{told}");
+        assert_eq!(files_in(&place.out(out)), ["journal"]);
+    }
+    headprof(&["merge", text(&place.out(out)), "--no-plots"])
+}
+
+#[test]
+fn merged_shards_have_the_bytes_of_one_process() {
+    let place = Place::new();
+    assert!(place.profile("whole", &[]).status.success());
+    let whole = scores(&place.out("whole"));
+    for n in [1, 2, 3, 7] {
+        let out = format!("shards{n}");
+        let merged = sharded(&place, &out, n);
+        assert!(merged.status.success(), "{}", stderr(&merged));
+        assert_eq!(scores(&place.out(&out)), whole, "{n} shards");
+        // Again: the same.
+        let again = headprof(&["merge", text(&place.out(&out)), "--no-plots", "--quiet"]);
+        assert!(again.status.success() && again.stdout.is_empty());
+        assert_eq!(scores(&place.out(&out)), whole);
+    }
+    // And without the sharing of beginnings, in another number at a time.
+    let other = ["--prefix-reuse", "off", "--batch", "1"];
+    assert!(place.profile("off", &other).status.success());
+    for i in ["1/2", "2/2"] {
+        let shard = [&other[..], &["--shard", i]].concat();
+        assert!(place.profile("off2", &shard).status.success());
+    }
+    let out = place.out("off2");
+    assert!(headprof(&["merge", text(&out), "--no-plots"]).status.success());
+    assert_eq!(scores(&out), scores(&place.out("off")));
+}
+
+#[test]
+fn merged_shards_of_an_evaluation_have_its_answers() {
+    let place = Place::new();
+    assert!(place.evaluate("whole", &[]).status.success());
+    for i in ["2/3", "1/3", "3/3"] {
+        let output = place.evaluate("shards", &["--shard", i]);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    let out = place.out("shards");
+    let merged = headprof(&["merge", text(&out)]);
+    assert!(merged.status.success(), "{}", stderr(&merged));
+    assert_eq!(answers(&out), answers(&place.out("whole")));
+    assert!(out.join("evaluate.md").is_file() && out.join("plots").is_dir());
+    let csv = |out: &Path| -> Vec<String> {
+        // The last three columns are times.
+        let text = fs::read_to_string(out.join("evaluate.csv")).unwrap();
+        let cells = text.lines().map(|line| line.rsplitn(4, ',').last().unwrap().to_owned());
+        cells.collect()
+    };
+    assert_eq!(csv(&out), csv(&place.out("whole")));
+}
+
+#[test]
+fn utility_curves_go_on_and_are_merged_to_the_same_file() {
+    let place = Place::new();
+    let grid = ["utility", "--lengths", "128", "--depths", "0.2,0.8", "--gate", "none"];
+    let grid = [&grid[..], &["--max-new-tokens", "4", "--needles", text(&place.needles)]].concat();
+    let run = |out: &Path, extra: &[&str]| {
+        let output = headprof(&[&grid[..], &["--out", text(out)], extra].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let (whole, shards) = (place.out("whole"), place.out("shards"));
+    run(&whole, &[]);
+    assert!(run(&whole, &[]).contains("nothing is run again"));
+    run(&shards, &["--shard", "1/2"]);
+    fails(&["merge", text(&shards)], 6, &["shard 2/2", "--shard 2/2"]);
+    run(&shards, &["--shard", "2/2"]);
+    assert!(headprof(&["merge", text(&shards)]).status.success());
+    let name = "head_score/needle-llama_window_utility.json";
+    assert_eq!(fs::read(shards.join(name)).unwrap(), fs::read(whole.join(name)).unwrap());
+}
+
+/// A missing shard is named with the command that makes it; nothing is written before.
+#[test]
+fn a_merge_says_what_is_missing_and_how_to_make_it() {
+    let place = Place::new();
+    for i in ["1/3", "3/3"] {
+        assert!(place.profile("out", &["--shard", i]).status.success());
+    }
+    let out = place.out("out");
+    let merge = ["merge", text(&out), "--no-plots"];
+    let output = headprof(&merge);
+    ended(&output, 6, &["not complete", "shard 2/3", "--shard 2/3", "--repeats 3"]);
+    assert_eq!(files_in(&out), ["journal"]);
+    // The command that is told does it.
+    let told = stderr(&output);
+    let line = told.lines().find(|line| line.contains("--shard 2/3")).unwrap();
+    let command = line.trim_start().trim_start_matches("try").trim();
+    let words: Vec<&str> = command.split(' ').skip(1).collect();
+    let made = headprof(&words);
+    assert!(made.status.success(), "{}", stderr(&made));
+    assert!(headprof(&merge).status.success());
+    fails(&["merge", text(&place.out("nothing"))], 2, &["no run to put together"]);
+    fails(&["--shard", "2/3", "--fresh"], 2, &["--fresh"]);
+    fails(&["--shard", "4/3"], 2, &["--shard"]);
+    fails(&["--shard", "auto"], 2, &["--shard auto", "SLURM_ARRAY_TASK_ID"]);
+}
+
+/// The array task of a cluster says which shard it is.
+#[test]
+fn the_environment_says_which_shard_it_is() {
+    let place = Place::new();
+    let out = place.out("out");
+    for (name, value) in [("HEADPROF_SHARD", "1/2"), ("SLURM_ARRAY_TASK_ID", "2")] {
+        let mut command = Command::new(BINARY);
+        command.args(place.args(&GRID, &out)).env(name, value);
+        if name.starts_with("SLURM") {
+            command.args(["--shard", "auto"]).env("HEADPROF_SHARDS", "2");
+        }
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(stderr(&output).contains(name), "{}", stderr(&output));
+    }
+    assert!(headprof(&["merge", text(&out), "--no-plots"]).status.success());
+}
+
+/// What is damaged is said with its line; what was never finished is dropped with a note.
+#[test]
+fn a_damaged_journal_is_named_and_a_torn_one_goes_on() {
+    let place = Place::new();
+    assert!(place.profile("out", &[]).status.success());
+    let before = scores(&place.out("out"));
+    let journal = place.journal("out", "profile");
+    let whole = fs::read(&journal).unwrap();
+    fs::write(&journal, &whole[..whole.len() - 20]).unwrap();
+    let output = place.profile("out", &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for part in ["the last line was never finished", "23 of 24 probes are in"] {
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+    }
+    assert_eq!(scores(&place.out("out")), before);
+    let mut bytes = fs::read(&journal).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&journal, &bytes).unwrap();
+    let line = bytes[..middle].iter().filter(|b| **b == b'\n').count() + 1;
+    let says = format!("1-of-1.jsonl:{line}");
+    let output = place.profile("out", &[]);
+    ended(&output, 3, &["not as it was written", &says, "--fresh"]);
+    let out = place.out("out");
+    fails(&["merge", text(&out)], 3, &[&says]);
+    assert_eq!(fs::read(&journal).unwrap(), bytes);
+}
+
+/// A failed run leaves no folders, and a folder that cannot be written to is told before the model.
+#[test]
+fn a_failed_run_leaves_nothing_behind() {
+    let place = Place::new();
+    let out = place.out("a/b");
+    let args = ["--out", text(&out), "--lengths", "64", "--depths", "0.5"];
+    fails(&[&args[..], &["--model", "no/such/model"]].concat(), 4, &["no such model folder"]);
+    fails(&[&args[..], &["--haystack-dir", "no/such"]].concat(), 3, &["no/such"]);
+    let evaluate = ["evaluate", "--out", text(&out), "--lengths", "999999"];
+    fails(&evaluate, 2, &["999999"]);
+    assert!(!place.out("a").exists());
+    let file = place.out("file");
+    fs::write(&file, "kept").unwrap();
+    for command in [&[][..], &["evaluate"], &["utility"]] {
+        let args = [command, &["--out", text(&file), "--model", "no/such/model"]].concat();
+        fails(&args, 2, &["cannot be written to", "--out"]);
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+}
+
+/// A file system of a few hundred KiB; none where the tests may not mount one.
+#[cfg(target_os = "linux")]
+struct Small(tempfile::TempDir);
+
+#[cfg(target_os = "linux")]
+impl Small {
+    fn new(kib: usize) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let size = format!("size={kib}k");
+        let args = ["-t", "tmpfs", "-o", &size, "tmpfs", text(dir.path())];
+        let mounted = Command::new("mount").args(args).stderr(Stdio::null()).status();
+        mounted.is_ok_and(|status| status.success()).then_some(Self(dir))
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+/// While probes are journaled, and while results are written: exit code 5, nothing half written,
+/// and it goes on when there is space again.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_loses_nothing() {
+    let place = Place::new();
+    assert!(place.profile("whole", &[]).status.success());
+    let whole = scores(&place.out("whole"));
+    let needed = fs::metadata(place.journal("whole", "profile")).unwrap().len() / 1024;
+    let Some(disk) = Small::new(needed as usize + 400) else {
+        println!("skipped: no file system can be mounted here");
+        return;
+    };
+    let out = disk.0.path().join("out");
+    let filler = disk.0.path().join("filler");
+    let fill = |leave_kib: u64| {
+        let _ = fs::remove_file(&filler);
+        let free = needed + 400 - used_kib(disk.0.path());
+        fs::write(&filler, vec![7; ((free - leave_kib) * 1024) as usize]).unwrap();
+    };
+    let run = || headprof(&place.args(&GRID, &out));
+    // Room for about half of the journal.
+    fill(needed / 2 + 40);
+    let output = run();
+    ended(&output, 5, &["the journal cannot be written", "free some disk space"]);
+    let kept = finished(&out.join("journal/profile/1-of-1.jsonl"));
+    assert!((1..PROBES).contains(&kept), "{kept}");
+    // Room for the rest, but for none of the results.
+    fill(needed - used_kib(&out) + 60);
+    let output = run();
+    ended(&output, 5, &["could not be written", "free some disk space"]);
+    let score_files = files_in(&out.join("head_score"));
+    assert!(score_files.iter().all(|name| !name.contains("tmp")), "{score_files:?}");
+    assert_eq!(finished(&out.join("journal/profile/1-of-1.jsonl")), PROBES);
+    fs::remove_file(&filler).unwrap();
+    let output = run();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("nothing is run again"), "{}", stderr(&output));
+    assert_eq!(scores(&out), whole);
+}
+
+#[cfg(target_os = "linux")]
+fn used_kib(folder: &Path) -> u64 {
+    let output = Command::new("du").args(["-sk", text(folder)]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+/// Whoever runs as root writes everywhere but on what is mounted read-only.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_read_only_folder_is_told_before_the_model_is_read() {
+    let Some(disk) = Small::new(100) else {
+        println!("skipped: no file system can be mounted here");
+        return;
+    };
+    let root = disk.0.path();
+    let remount = ["-o", "remount,ro", text(root)];
+    assert!(Command::new("mount").args(remount).status().unwrap().success());
+    for command in [&[][..], &["evaluate"], &["utility"]] {
+        let args = [command, &["--out", text(root), "--model", "no/such/model"]].concat();
+        fails(&args, 2, &["cannot be written to"]);
+    }
+}
+
+/// `headprof | head -1` has read enough.
+#[cfg(unix)]
+#[test]
+fn who_stops_reading_is_no_failure() {
+    let place = Place::new();
+    let out = place.out("out");
+    let mut command = Command::new(BINARY);
+    command.args(place.args(&GRID, &out)).stdin(Stdio::null());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut first = [0; 1];
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut first).unwrap();
+    drop(stdout);
+    assert!(child.wait().unwrap().success());
+}
