@@ -20,7 +20,7 @@ budgets=(16 32 64 128)
 evaluate() {
     "$headprof" evaluate --methods "$1" --budgets "$2" --head-score "$scores" \
         --needles "$work/needles.jsonl" --lengths "$length" --depths 0.1,0.5,0.9 \
-        --out "$work/$3" --no-plots --quiet >&2
+        --out "$work/$3" --fresh --no-plots --quiet >&2
 }
 join() { local IFS=,; echo "$*"; }
 

@@ -97,7 +97,8 @@ def run_headprof(args, work, extra=()):
     command += ["--lengths", args.lengths, "--depths", args.depths, "--threads", args.threads]
     command += ["--device", args.device, *LIKE_THE_PEER, "--no-plots", "--quiet", "--json"]
     command += ["--dtype", args.dtype] if args.device != "cpu" else []
-    out, taken = run([*command, "--out", work / "headprof", *args.more, *extra])
+    # Every round anew, not on from the one before.
+    out, taken = run([*command, "--out", work / "headprof", "--fresh", *args.more, *extra])
     seconds = json.loads(out)["seconds"]
     return measured(seconds, seconds["total"] - seconds["load"], taken)
 

@@ -70,7 +70,7 @@ pub(crate) fn fingerprint(provenance: &impl Serialize) -> Result<Value> {
     remove_places(&mut value);
     if let Some(Value::Object(grid)) = value.get_mut("grid") {
         // What becomes of the grid follows from all else.
-        ["places", "prompts", "far_from_depth"].map(|name| grid.remove(name));
+        grid.retain(|name, _| !["places", "prompts", "far_from_depth"].contains(&name.as_str()));
     }
     Ok(value)
 }

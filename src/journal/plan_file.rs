@@ -260,7 +260,8 @@ mod tests {
             (with("shard_of", json!([1])), "2 shards for 2 probes"),
             (with("shard_of", json!([1, 3])), "shard 3 of 2"),
             (with("probes", json!({})), "invalid type"),
-            ("[".repeat(100_000), "recursion"),
+            ("[".repeat(100_000), "invalid type"),
+            (with("facts", json!("DEEP")).replace("\"DEEP\"", &"[".repeat(100_000)), "recursion"),
         ] {
             let e = PlanFile::parse(bytes.as_bytes()).unwrap_err();
             assert_eq!(e.exit_code(), 3);

@@ -104,6 +104,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
         #[test]
         fn all_are_there_once_and_none_is_larger_than_must_be(
             of in prop::collection::vec((1u8..50, 0u8..50), 0..40),
@@ -122,7 +124,7 @@ mod tests {
             };
             let largest = pieces.iter().filter(|p| !p.is_empty()).map(cost).fold(0.0, f64::max);
             // With a little less than the largest of these, more pieces are needed.
-            if let Some(fewer) = filled(&costs, largest - 0.5) {
+            if let Some(fewer) = filled(&costs, largest - 0.5).filter(|_| !costs.is_empty()) {
                 prop_assert!(fewer.len() > n);
             }
         }

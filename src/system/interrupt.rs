@@ -15,10 +15,21 @@ use crate::system::terminal::note;
 /// what is on disk.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Threads that sum up what is kept.
+const FAREWELL_THREADS: usize = 2;
+
 const INTERRUPTED: &str = "interrupted; no results were written";
 
 /// What is told at the end of an interrupted run; the error says how to go on.
 type Farewell = Box<dyn FnOnce() -> Error + Send>;
+
+/// Says farewell on threads of its own: those of the pool may be in the middle of a long pass.
+fn said(farewell: Farewell) -> Error {
+    match rayon::ThreadPoolBuilder::new().num_threads(FAREWELL_THREADS).build() {
+        Ok(pool) => pool.install(farewell),
+        Err(_) => farewell(),
+    }
+}
 
 /// Whether the user wants to stop, and whether that has to wait.
 #[derive(Default)]
@@ -57,7 +68,7 @@ impl Interrupt {
             if !interrupt.writing.load(Ordering::SeqCst) {
                 // Whoever else ends the run waits here until the process is gone.
                 let mut farewell = interrupt.locked();
-                let e = farewell.take().map_or_else(|| Error::interrupted(INTERRUPTED), |f| f());
+                let e = farewell.take().map_or_else(|| Error::interrupted(INTERRUPTED), said);
                 note(&format!("error: {e}"));
                 process::exit(130);
             }
@@ -82,7 +93,7 @@ impl Interrupt {
         match result {
             Err(e @ Error::Interrupted(_)) => {
                 let mut farewell = self.locked();
-                Err(farewell.take().map_or(e, |farewell| farewell()))
+                Err(farewell.take().map_or(e, said))
             }
             result => result,
         }

@@ -116,7 +116,7 @@ mod tests {
         // Of the third nothing is left but its room, also when the two do not come back.
         assert_eq!(lengths(&caches.take(&[90; 1], 3, 25)), [0]);
         caches.put(two, 4);
-        assert_eq!(lengths(&caches.take(&[90; 4], 5, 25)), [25, 0, 0, 0]);
+        assert_eq!(lengths(&caches.take(&[90; 4], 5, 25)), [0; 4]);
         // A probe that does not follow the last one has nothing of it.
         fill(&mut caches);
         assert_eq!(lengths(&caches.take(&[90; 2], 4, 25)), [0, 0]);

@@ -256,16 +256,18 @@ mod tests {
     fn a_walk_begins_anywhere_with_what_was_run_before() {
         let step = |probe, tokens, shared, fork| ScheduledProbe { probe, tokens, shared, fork };
         let (schedule, _) = schedule(&grid());
-        // Left at 16 by the first two, at 48 by the next, at 96 by the last. A trunk grows while
-        // the walk goes on: 16 tokens by the first, 32 by the third, 48 by the fifth.
+        // Left at 16 by the first two, at 48 by the third and the last, at 96 by the others. A
+        // trunk grows while the walk goes on: 16 tokens by the first, 32 by the third, 48 by the
+        // fourth, which the last has no use for.
         let shared: Vec<usize> = schedule.steps.iter().map(|step| step.shared).collect();
-        assert_eq!(shared, [0, 16, 16, 48, 48, 96]);
+        assert_eq!(shared, [0, 16, 16, 48, 96, 48]);
         let segment = |place, until| Segment { place, until };
         let trunk = |place| schedule.trunk(place);
         assert_eq!((trunk(0), trunk(1)), (vec![], vec![segment(0, 16)]));
         assert_eq!(trunk(2), [segment(0, 16)]);
         assert_eq!(trunk(3), [segment(0, 16), segment(2, 48)]);
-        assert_eq!(trunk(5), [segment(0, 16), segment(2, 48), segment(4, 96)]);
+        assert_eq!(trunk(4), [segment(0, 16), segment(2, 48), segment(3, 96)]);
+        assert_eq!(trunk(5), [segment(0, 16), segment(2, 48)]);
         // By hand: 0..50 by the first, 50..80 by the second; the third goes back to 60, the fourth
         // to 30; the fifth runs 30..40 anew.
         let steps =

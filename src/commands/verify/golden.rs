@@ -122,7 +122,6 @@ impl Golden {
         for (s, logits) in self.logits_last.iter().enumerate() {
             let key = format!("logits_last[{s}]");
             check.equal(&key, logits.len(), config.vocab, "vocab_size")?;
-            check.finite(&key, logits)?;
         }
         for (s, layers) in self.attention.iter().enumerate() {
             let key = format!("attention[{s}]");
@@ -141,7 +140,6 @@ impl Golden {
                         };
                         return Err(check.length(&key, row.len(), &expected));
                     }
-                    check.finite(&key, row)?;
                 }
             }
         }
@@ -151,14 +149,11 @@ impl Golden {
             for (l, heads) in layers.iter().enumerate() {
                 let key = format!("{key}[{l}]");
                 check.equal(&key, heads.len(), config.heads, "num_attention_heads")?;
-                check.finite(&key, heads)?;
             }
         }
         if let Some(error) = &self.torch_f32 {
             let key = "torch_f32.attention";
             check.equal(key, error.attention.len(), config.layers, "num_hidden_layers")?;
-            check.finite(key, &error.attention)?;
-            check.finite("torch_f32.logits", &[error.logits])?;
         }
         match &self.score_size {
             Some(sizes) => check.equal("score_size", sizes.len(), rows, "generated"),
@@ -195,16 +190,6 @@ impl Check<'_> {
                 .at(format!("{}: {key}[{i}]", self.place))
                 .got(ids[i])
                 .expected(format!("below vocab_size = {vocab}"))),
-        }
-    }
-
-    fn finite(&self, key: &str, values: &[f32]) -> Result<()> {
-        match values.iter().position(|v| !v.is_finite()) {
-            None => Ok(()),
-            Some(i) => Err(Error::data("the golden file holds a number beyond f32")
-                .at(format!("{}: {key}[{i}]", self.place))
-                .got(values[i])
-                .expected("a finite number")),
         }
     }
 }
@@ -337,7 +322,7 @@ mod tests {
             ("/generated", json!([1, 0, 0]), "logits_last"),
             ("/logits_all_argmax/0", json!(7), "logits_all_argmax[0]"),
             ("/logits_last/1", json!([0.0]), "logits_last[1]"),
-            ("/logits_last/1/2", json!(1e39), "logits_last[1][2]"),
+            ("/logits_last/1/2", json!(1e39), "logits_last: number out of range"),
             ("/logits_last/1/2", json!(null), "logits_last"),
             ("/attention", json!([]), "attention"),
             ("/attention/0", json!([[], []]), "attention[0]"),
