@@ -42,7 +42,7 @@
 //! | [`mod@generate`] | prefill and greedy decode, from full and compressed caches |
 //! | [`job`] | what every command opens: device, model, texts, plan, memory, provenance |
 //! | [`tasks`] | needle, BABILong, LongBench, LooGLE, RULER: one folder each |
-//! | [`commands`] | profile, evaluate, utility, allocate, observe, bench, verify, dry run |
+//! | [`commands`] | profile, evaluate, utility, allocate, observe, bench, verify, cluster, dry run |
 //!
 //! # What holds everywhere
 //!

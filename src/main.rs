@@ -18,7 +18,7 @@ use headprof::commands::observe::{self, ObserveConfig};
 use headprof::commands::profile::{self, ProfileConfig};
 use headprof::commands::utility::{self, UtilityConfig};
 use headprof::commands::verify::{self, VerifyConfig};
-use headprof::commands::{allocate, with_registries};
+use headprof::commands::{allocate, cluster, with_registries};
 use headprof::config::{ProbeConfig, Surroundings};
 use headprof::gate::onnxruntime::RuntimePlaces;
 use headprof::hub::Environment;
@@ -75,6 +75,7 @@ fn run() -> ExitCode {
         Some(Command::Bench(args)) => run_bench(args, &surroundings),
         Some(Command::Allocate(args)) => run_allocate(args),
         Some(Command::Merge(args)) => run_merge(args),
+        Some(Command::Cluster(args)) => cluster::run(args).and_then(|script| print(&script)),
     };
     done.map_or_else(|e| end(&e), |()| ExitCode::SUCCESS)
 }

@@ -69,8 +69,8 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-# Every probe counts, whatever the weights are; two lengths and two depths of all needles.
-options=(--lengths "256,512" --depths "0.1,0.9" --gate none --no-plots --threads 1)
+# Every probe counts, whatever the weights are; two lengths and three depths of all needles.
+options=(--lengths "512,1k" --depths "0.1,0.5,0.9" --gate none --no-plots --threads 1)
 
 passed() { echo "ok: $1"; }
 failed() {
@@ -165,7 +165,9 @@ if [ $engine = slurm ]; then
     sleep 2
     scancel "${job}_2"
     ended "$job"
-    state=$(scontrol show job "${job}_2" | sed -n 's/.*ExitCode=\([0-9]*\):.*/\1/p' | head -n 1)
+    # CODE:SIGNAL
+    state=$(scontrol show job "${job}_2" | sed -n 's/.*ExitCode=\([0-9:]*\).*/\1/p' | head -n 1)
+    if [ "${state#*:}" = 0 ]; then state=${state%:*}; else state=$((128 + ${state#*:})); fi
 else
     state=0
     timeout --preserve-status --signal=TERM 2 bash stopped.sh 2 >stopped.log 2>&1 || state=$?
@@ -173,6 +175,7 @@ fi
 case $state in
     130) passed "shard 2 was asked to stop after two seconds and ended with 130" ;;
     0) echo "skipped: shard 2 was done before it was asked to stop" ;;
+    143) echo "skipped: shard 2 was stopped before it listened to signals" ;;
     *) failed "shard 2 was asked to stop and ended with $state" ;;
 esac
 run stopped.sh 1,2,3

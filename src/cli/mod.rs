@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 mod allocate;
 mod bench;
+mod cluster;
 mod evaluate;
 mod journal;
 mod listed;
@@ -19,6 +20,7 @@ mod utility;
 
 pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
 pub use bench::BenchArgs;
+pub use cluster::{ClusterArgs, Engine, KubernetesArgs, PlainArgs, ShardedArgs, SlurmArgs};
 pub use evaluate::EvaluateArgs;
 pub use journal::JournalArgs;
 pub use merge::MergeArgs;
@@ -53,6 +55,8 @@ Examples:
       compare this build with what transformers computed for a checkpoint
   headprof allocate --method headkv --head-choice reason --budget 128
       divide a KV-cache budget among the heads by their scores
+  headprof cluster slurm --shards 8 -- --model DIR --lengths 1k,2k,4k --out results
+      a script that runs a profile as eight jobs of a cluster: docs/cluster.md
 
 Exit codes: 0 done, 2 usage, 3 bad haystack or needles, 4 bad model, 5 not enough memory, disk or
 device, 6 too few answers passed the gate or some probes failed, 7 another process is writing to the
@@ -83,7 +87,7 @@ impl Cli {
             Some(Command::Bench(args)) => args.quiet,
             Some(Command::Merge(args)) => args.quiet,
             Some(Command::Verify(args)) => args.json,
-            Some(Command::Observe(_) | Command::Allocate(_)) => false,
+            Some(Command::Observe(_) | Command::Allocate(_) | Command::Cluster(_)) => false,
         }
     }
 }
@@ -105,6 +109,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Divide a KV-cache budget among the heads of a model
     Allocate(AllocateArgs),
+    /// Print a script or manifest that runs a profile or comparison in shards on a cluster
+    Cluster(ClusterArgs),
 }
 
 /// `headprof verify`.

@@ -2,6 +2,7 @@
 
 pub mod allocate;
 pub mod bench;
+pub mod cluster;
 pub mod dry_run;
 pub mod evaluate;
 pub mod observe;

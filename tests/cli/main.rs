@@ -10,6 +10,7 @@ mod bad_input;
 mod bench;
 mod chat;
 mod claims;
+mod cluster;
 mod devices;
 mod dry_run;
 mod evaluate;
