@@ -90,7 +90,7 @@ impl RunFolder {
     /// shards; [`Error::Data`] if what is there is no plan.
     pub fn claim(out: &Path, kind: &str, options: &JournalOptions) -> Result<Self> {
         let folder = folder_of(out, kind);
-        let made = atomic::usable_folder(&folder)?;
+        let made = atomic::usable_folders([out, &folder])?;
         let (index, count) = options.shard.map_or((1, 1), |s| (s.index(), s.count()));
         let lock = Lock::take(&folder.join(format!("{index}-of-{count}.lock")))?;
         let there = match options.fresh {

@@ -224,7 +224,7 @@ fn a_prompts_file_is_put_around_the_stories_of_its_tasks() {
     let told = |prompts: &str| {
         let tasks = ["--probe", "babilong", "--tasks", "qa1,qa6", "--samples", "1"];
         let rest = ["--lengths", "256", "--gate", "none", "--max-new-tokens", "2", "--no-plots"];
-        let files = ["--out", text(dir.path()), "--export-probes", text(&exported)];
+        let files = ["--out", text(dir.path()), "--fresh", "--export-probes", text(&exported)];
         let given = ["--prompts", prompts];
         let given = if prompts.is_empty() { &given[..0] } else { &given[..] };
         let output = headprof(&[&tasks[..], &rest, &files, given].concat());

@@ -121,6 +121,8 @@ fn contexts_that_cannot_work_are_told_at_plan_time() {
     let output = headprof(&[&common[..], &least, &quick].concat());
     assert!(output.status.success(), "{}", stderr(&output));
 
+    let elsewhere = dir.path().join("elsewhere");
+    let common = ["--out", text(&elsewhere)];
     let long = ["--lengths", "4090"];
     fails(&[&common[..], &long].concat(), 2, &["max_position_embeddings = 4096", "--allow-ext"]);
     let beyond = ["--lengths", "18446744073709551615", "--allow-extrapolation"];

@@ -23,7 +23,8 @@ fn chat_model(dir: &Path, template: &str) -> PathBuf {
 /// The prompts of a run, with their needle's tokens.
 fn prompts(dir: &Path, model: &Path, chat: &[&str]) -> Vec<(Vec<u64>, Vec<u64>)> {
     let (needles, exported) = (needles(dir), dir.join("exported.jsonl"));
-    let given = ["--model", text(model), "--needles", text(&needles), "--out", text(dir)];
+    let given =
+        ["--model", text(model), "--needles", text(&needles), "--out", text(dir), "--fresh"];
     let grid = ["--lengths", "192", "--depths", "0,0.5,1", "--gate", "none", "--no-plots"];
     let rest = ["--max-new-tokens", "2", "--export-probes", text(&exported)];
     let output = headprof(&[&given[..], &grid, &rest, chat].concat());

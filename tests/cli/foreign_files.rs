@@ -51,7 +51,7 @@ fn exported(dir: &Path, haystack: &[u8]) -> Value {
     let (out, prompts) = (dir.join("out"), dir.join("prompts.jsonl"));
     let texts = ["--needles", text(&needles), "--haystack-dir", text(&folder), "--lengths", "128"];
     let rest = ["--depths", "0.5", "--gate", "none", "--max-new-tokens", "1", "--no-plots"];
-    let files = ["--out", text(&out), "--export-probes", text(&prompts)];
+    let files = ["--out", text(&out), "--fresh", "--export-probes", text(&prompts)];
     ended(&headprof(&[&texts[..], &rest, &files].concat()), 0, &[]);
     lines(&prompts)[0]["ids"].clone()
 }

@@ -14,8 +14,8 @@
 //!
 //! The walk may begin anywhere: behind what an interrupted run has done, at a shard's first probe,
 //! or where another thread takes over ([`parts`]). What the first prompt shares with the one before
-//! it is then run again, in the passes in which the walk ran it ([`PrefixSchedule::trunk`]), so that
-//! on the processor every probe has the same numbers, to the bit, wherever walks begin.
+//! it is then run again, in the passes in which the walk ran it ([`PrefixSchedule::trunk`]), so
+//! that on the processor every probe has the same numbers, to the bit, wherever walks begin.
 //!
 //! [`KvCache::rewind`]: crate::model::KvCache::rewind
 

@@ -56,7 +56,8 @@ impl Drop for EndOthers<'_> {
 }
 
 impl Run<'_> {
-    /// Runs the remaining probes, parts of them side by side, and journals each when it is finished.
+    /// Runs the remaining probes, parts of them side by side, and journals each when it is
+    /// finished.
     ///
     /// A probe that needs more memory than there is, that the GPU fails at, or whose answer leaves
     /// nothing to score, has failed; the others go on.
