@@ -12,6 +12,7 @@ use tokenizers::PostProcessorWrapper;
 
 use crate::error::{Error, Result};
 use crate::system::digest::sha256;
+use crate::system::panics::caught;
 use crate::system::text::without_bom;
 
 mod llama_class;
@@ -79,8 +80,10 @@ impl Tokenizer {
                 .expected("a tokenizer.json in Hugging Face's format")
                 .advice("save it again with `AutoTokenizer.save_pretrained`")
         };
-        let mut inner = tokenizers::Tokenizer::from_bytes(without_bom(bytes))
-            .map_err(|e| bad("this is not a tokenizer", e.to_string()))?;
+        // The library panics at some of what is not JSON, and at some ids.
+        let mut inner = caught(|| tokenizers::Tokenizer::from_bytes(without_bom(bytes)))
+            .and_then(|read| read.map_err(|e| e.to_string()))
+            .map_err(|e| bad("this is not a tokenizer", e))?;
         // Left by some training runs; a silently truncated haystack would not be noticed.
         inner
             .with_truncation(None)
@@ -140,19 +143,7 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn encode_after(&self, anchor: &str, text: &str) -> Result<Encoded> {
-        if anchor.is_empty() {
-            return self.encode_with_offsets(text);
-        }
-        let both = self.encode_with_offsets(&format!("{anchor}{text}"))?;
-        let border = anchor.len();
-        let first = both.offsets.iter().take_while(|o| o.1 <= border).count();
-        if both.offsets[first..].iter().any(|o| o.0 < border) {
-            return self.encode_with_offsets(text);
-        }
-        Ok(Encoded {
-            ids: both.ids[first..].to_vec(),
-            offsets: both.offsets[first..].iter().map(|o| (o.0 - border, o.1 - border)).collect(),
-        })
+        after(anchor, text, |text| self.encode_with_offsets(text))
     }
 
     /// The text of `ids`; special tokens are left out.
@@ -217,6 +208,23 @@ impl std::fmt::Debug for Tokenizer {
     }
 }
 
+/// What `encode` makes of `text` behind `anchor`.
+fn after(anchor: &str, text: &str, encode: impl Fn(&str) -> Result<Encoded>) -> Result<Encoded> {
+    if anchor.is_empty() {
+        return encode(text);
+    }
+    let both = encode(&format!("{anchor}{text}"))?;
+    let border = anchor.len();
+    let first = both.offsets.iter().take_while(|o| o.1 <= border).count();
+    if both.offsets[first..].iter().any(|o| o.0 < border) {
+        return encode(text);
+    }
+    Ok(Encoded {
+        ids: both.ids[first..].to_vec(),
+        offsets: both.offsets[first..].iter().map(|o| (o.0 - border, o.1 - border)).collect(),
+    })
+}
+
 fn encoded(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Encoded> {
     let encoding = tokenizer.encode(text, false).map_err(|e| {
         let head: String = text.chars().take(40).collect();
@@ -228,7 +236,8 @@ fn encoded(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Encoded> {
 /// What the post-processor puts in front of a text. The text has a letter in it, so that an EOS
 /// behind it is not taken for a BOS.
 fn leading_token(inner: &tokenizers::Tokenizer) -> std::result::Result<Option<u32>, String> {
-    let encoding = inner.encode("a", true).map_err(|e| e.to_string())?;
+    // The library panics at a special token that its template names and does not describe.
+    let encoding = caught(|| inner.encode("a", true))?.map_err(|e| e.to_string())?;
     let special = encoding.get_special_tokens_mask();
     if special.iter().all(|&m| m == 1) {
         return Err("special tokens only for the text \"a\"".to_owned());
@@ -371,6 +380,36 @@ mod tests {
         let e = Tokenizer::from_file(Path::new("no/such/tokenizer.json")).unwrap_err();
         assert_eq!(e.exit_code(), 4);
         assert!(e.to_string().contains("no/such/tokenizer.json"), "{e}");
+    }
+
+    /// A template that names a special token which it does not describe, on which the library
+    /// panics.
+    #[test]
+    fn a_template_with_an_unknown_special_token_is_refused() {
+        let mut json = samples::llama2_json();
+        json["post_processor"]["special_tokens"] = serde_json::json!({});
+        let e = samples::load(&json).unwrap_err();
+        assert_eq!(e.exit_code(), 4, "{e}");
+        let mut json = samples::llama2_json();
+        json["post_processor"]["single"][0]["SpecialToken"]["id"] = "<bos>".into();
+        assert_eq!(samples::load(&json).unwrap_err().exit_code(), 4);
+    }
+
+    /// Cut off or garbled within the decoder, on which the library panics.
+    #[test]
+    fn a_tokenizer_that_ends_anywhere_is_refused() {
+        let text = samples::llama2_json().to_string();
+        let decoder = text.find("\"decoder\"").unwrap();
+        let model = text.find("\"model\"").unwrap();
+        for end in (decoder..model).chain((0..text.len()).step_by(997)) {
+            let Some(cut) = text.get(..end) else { continue };
+            let e = Tokenizer::from_bytes(cut.as_bytes(), "m/tokenizer.json").unwrap_err();
+            assert_eq!(e.exit_code(), 4, "{e}");
+            assert!(e.to_string().contains("m/tokenizer.json"), "{e}");
+        }
+        let garbled = text.replacen("\"ByteFallback\"", "\"ByteFallback\"\"x\"", 1);
+        assert_ne!(garbled, text);
+        assert_eq!(Tokenizer::from_bytes(garbled.as_bytes(), "t").unwrap_err().exit_code(), 4);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use super::{Encoded, Tokenizer};
+use super::{Encoded, Tokenizer, after};
 use crate::error::{Error, Result};
 
 impl Tokenizer {
@@ -47,7 +47,9 @@ impl Tokenizer {
                 continue;
             }
             for (i, c) in text[at.0..at.1].char_indices() {
-                let of_char = self.encode_after(".", c.encode_utf8(&mut [0; 4]))?;
+                // Not spelled out once more: a token of the full stop and this has no end.
+                let as_it_is = |text: &str| super::encoded(&self.inner, text);
+                let of_char = after(".", c.encode_utf8(&mut [0; 4]), as_it_is)?;
                 spelled.ids.extend(of_char.ids);
                 let begin = at.0 + i;
                 spelled.offsets.extend(of_char.offsets.iter().map(|o| (begin + o.0, begin + o.1)));
@@ -61,6 +63,22 @@ impl Tokenizer {
 mod tests {
     use super::super::{encoded, samples};
     use crate::tokenizer::samples::llama2;
+
+    /// `.w` is one token by its merge, and special: a character of it behind a full stop is it again.
+    #[test]
+    fn a_special_token_that_begins_with_a_full_stop_is_spelled_out_once() {
+        let mut json = samples::llama2_json();
+        let id = json["model"]["vocab"].as_object().unwrap().len();
+        json["model"]["vocab"][".w"] = id.into();
+        json["model"]["merges"].as_array_mut().unwrap().push(serde_json::json!([".", "w"]));
+        let mut token = json["added_tokens"][2].clone();
+        (token["id"], token["content"]) = (id.into(), ".w".into());
+        json["added_tokens"].as_array_mut().unwrap().push(token);
+        let tokenizer = samples::load(&json).unwrap();
+        let ids = tokenizer.encode("a.wall").unwrap();
+        assert!(!ids.contains(&(id as u32)), "{ids:?}");
+        assert_eq!(tokenizer.decode(&ids).unwrap(), "a.wall");
+    }
 
     /// A file may leave the flag out, and merges may lead to a special token.
     #[test]
