@@ -55,10 +55,20 @@ enum Layout {
     Fixed,
 }
 
+impl Layout {
+    /// Bytes of the end of a text.
+    fn end_bytes(self) -> usize {
+        if self == Self::LargeText { 8 } else { 4 }
+    }
+}
+
 struct Column {
     name: String,
     layout: Layout,
 }
+
+/// Bytes in the name of a column, at most: every row has a copy.
+const LONGEST_NAME: usize = 128;
 
 /// Whether a file is an Arrow stream or file, by its first bytes.
 pub(super) fn is_arrow(bytes: &[u8]) -> bool {
@@ -160,6 +170,10 @@ fn read_schema(header: Table<'_>, at: usize) -> Result<Vec<Column>> {
     let column = |index| {
         let table: Table<'_> = listed.table(index).ok_or_else(damaged)?;
         let name = table.text(schema::NAME).ok_or_else(damaged)?;
+        if name.len() > LONGEST_NAME {
+            let what = format!("a column with a name of {} bytes", name.len());
+            return Err(unread(&what).at(format!("byte {at}")));
+        }
         if table.has(schema::DICTIONARY).ok_or_else(damaged)? {
             return Err(unread("a dictionary-encoded column").at(format!("column {name}")));
         }
@@ -191,8 +205,8 @@ fn read_batch(
         return Err(unread("compressed rows").at(format!("byte {at}")));
     }
     let nodes = header.list(batch::NODES, 16).ok_or_else(damaged)?;
-    let mut buffers =
-        Buffers { listed: header.list(batch::BUFFERS, 16).ok_or_else(damaged)?, next: 0, body };
+    let listed = header.list(batch::BUFFERS, 16).ok_or_else(damaged)?;
+    let mut buffers = Buffers { listed, next: 0, body, left: body.len() };
     let count =
         header.i64(batch::ROWS).and_then(|n| usize::try_from(n).ok()).ok_or_else(damaged)?;
     // Every text has an end of four bytes: more rows than that are none, and nothing is set aside
@@ -218,6 +232,9 @@ fn read_batch(
             continue;
         }
         let texts = buffers.take().ok_or_else(|| in_column(damaged()))?;
+        if count > 0 && ends.len() / column.layout.end_bytes() <= count {
+            return Err(in_column(damaged()));
+        }
         for (i, row) in rows[first..].iter_mut().enumerate() {
             let value = match nulls > 0 && !is_valid(validity, i) {
                 true => Value::Null,
@@ -236,6 +253,9 @@ struct Buffers<'a> {
     listed: List<'a>,
     next: usize,
     body: &'a [u8],
+    /// Bytes of the body that no buffer has been. They do not share any: a file with as many
+    /// columns as it likes would have all of its texts in each of them.
+    left: usize,
 }
 
 impl<'a> Buffers<'a> {
@@ -245,8 +265,9 @@ impl<'a> Buffers<'a> {
         }
         let (offset, length) = self.listed.pair(self.next)?;
         self.next += 1;
-        let start = usize::try_from(offset).ok()?;
-        self.body.get(start..start.checked_add(usize::try_from(length).ok()?)?)
+        let (start, length) = (usize::try_from(offset).ok()?, usize::try_from(length).ok()?);
+        self.left = self.left.checked_sub(length)?;
+        self.body.get(start..start.checked_add(length)?)
     }
 }
 
@@ -256,9 +277,12 @@ fn is_valid(validity: &[u8], index: usize) -> bool {
 }
 
 fn text_at<'a>(layout: Layout, ends: &[u8], texts: &'a [u8], index: usize) -> Option<&'a str> {
-    let end = |i: usize| match layout {
-        Layout::LargeText => usize::try_from(i64_at(ends, i * 8)?).ok(),
-        _ => usize::try_from(i32_at(ends, i * 4)?).ok(),
+    let end = |i: usize| {
+        let at = i * layout.end_bytes();
+        match layout {
+            Layout::LargeText => usize::try_from(i64_at(ends, at)?).ok(),
+            _ => usize::try_from(i32_at(ends, at)?).ok(),
+        }
     };
     std::str::from_utf8(texts.get(end(index)?..end(index + 1)?)?).ok()
 }

@@ -77,6 +77,49 @@ fn damage_is_an_error_or_other_texts_and_never_a_panic() {
     }
 }
 
+/// The buffers of the first batch are listed from byte 304 on, as (begin, length) in its body of
+/// 152 bytes.
+fn with_buffer(index: usize, begin: i64, length: i64) -> Vec<u8> {
+    let mut bytes = fixture("stream.arrow");
+    let at = 304 + 16 * index;
+    assert_eq!(bytes[at - 4..at], 9i32.to_le_bytes(), "nine buffers");
+    bytes[at..at + 8].copy_from_slice(&begin.to_le_bytes());
+    bytes[at + 8..at + 16].copy_from_slice(&length.to_le_bytes());
+    bytes
+}
+
+/// With thousands of columns over the same bytes, a megabyte would become gigabytes.
+#[test]
+fn columns_that_share_their_texts_are_damage() {
+    assert_eq!(read(&with_buffer(2, 16, 35)).unwrap().len(), 3, "as it is");
+    for shared in [2, 5, 8] {
+        let text = error(&with_buffer(shared, 0, 152));
+        assert!(text.contains("damaged") && text.contains("column"), "{text}");
+    }
+}
+
+/// Rows without a text need their ends, too: else a bit would be a row of each column.
+#[test]
+fn a_column_with_fewer_ends_than_rows_is_damage() {
+    // Validity of the third column, whose second text is not there, and its ends.
+    let text = error(&with_buffer(7, 128, 8));
+    assert!(text.contains("damaged") && text.contains("column target"), "{text}");
+}
+
+#[test]
+fn the_long_name_of_a_column_is_refused() {
+    let mut bytes = fixture("stream.arrow");
+    let metadata = i32::from_le_bytes(*bytes[4..].first_chunk().unwrap());
+    let end = 8 + metadata as usize;
+    let name = bytes.windows(6).position(|w| w == b"target").unwrap();
+    bytes.splice(end..end, [b'a'; 512]);
+    bytes[4..8].copy_from_slice(&(metadata + 512).to_le_bytes());
+    let length = (end + 512 - name) as i32;
+    bytes[name - 4..name].copy_from_slice(&length.to_le_bytes());
+    let text = error(&bytes);
+    assert!(text.contains(&format!("a name of {length} bytes")), "{text}");
+}
+
 /// A file as it is published: its rows are those of the same task as JSON lines.
 #[test]
 fn a_published_file_is_read() {
