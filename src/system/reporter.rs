@@ -40,7 +40,7 @@ impl Reporter {
     pub fn result<T: Serialize + Display>(&self, result: &T) -> Result<()> {
         match (self.json, self.quiet) {
             (true, _) => terminal::print(&terminal::json_line(result)?),
-            (false, false) => terminal::print(&result.to_string()),
+            (false, false) => terminal::print(&terminal::harmless(&result.to_string())),
             (false, true) => Ok(()),
         }
     }

@@ -1,14 +1,36 @@
 //! Standard output for results, standard error for everything else.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 
-/// Prints a line to standard error. Who has closed it does not want to know.
+/// Prints a line to standard error, [`harmless`]. Who has closed it does not want to know.
 pub fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", harmless(text));
+}
+
+/// `text` with what a terminal would obey spelled out: files that other people wrote are quoted in
+/// errors and notes. These are the control characters, but for the ends of lines, and those that
+/// turn the order of what follows around.
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut spelled = String::with_capacity(text.len());
+    for c in text.chars() {
+        match obeyed(c) {
+            true => spelled.extend(c.escape_default()),
+            false => spelled.push(c),
+        }
+    }
+    Cow::Owned(spelled)
 }
 
 /// Prints to standard output. Whoever closed it (`headprof | head -1`) has read enough.
@@ -53,6 +75,15 @@ pub fn json_line(value: &impl Serialize) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_is_spelled_out() {
+        let text = "a \u{1b}[31m\u{7}\r\t\u{9b}\u{7f}\0\nb \u{202e}c\u{2066}d";
+        let spelled = "a \\u{1b}[31m\\u{7}\\r\\t\\u{9b}\\u{7f}\\u{0}\nb \\u{202e}c\\u{2066}d";
+        assert_eq!(harmless(text), spelled);
+        let fine = "שלום, 模型 é\n🦀";
+        assert!(matches!(harmless(fine), Cow::Borrowed(same) if same == fine));
+    }
 
     #[test]
     fn lines_are_broken_at_spaces_alone() {
