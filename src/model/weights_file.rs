@@ -100,8 +100,10 @@ impl WeightsFile {
                 .expected("a safetensors file of at least 8 bytes")
                 .advice("download the file again"));
         }
-        // SAFETY: the map is read-only and lives for the header's sake, in this function alone. If
-        // another process shortens the file to less than its header meanwhile, this one ends.
+        // SAFETY: the map is read-only, lives for the header's sake in this function alone, and is
+        // not shared with anything here that writes. No system keeps other processes from writing
+        // to the file meanwhile: one that shortens it to less than its header ends this one by a
+        // signal, and that nobody changes the header in these milliseconds has to be assumed.
         let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
         let (header, metadata) = parse(&map, &place)?;
         let (data_start, len) = (8 + header, map.len());
@@ -160,7 +162,8 @@ impl WeightsFile {
                 |buffer, (lane, out)| read(buffer, lane, out),
             )
             .map_err(|e| unreadable(&self.place, e))?;
-        // SAFETY: every lane was written.
+        // SAFETY: lanes are all of the first `len` numbers, for which there is room, and each was
+        // written to its end: what could not be read has returned above.
         unsafe { out.set_len(len) };
         Ok(out)
     }

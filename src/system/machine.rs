@@ -53,8 +53,8 @@ pub fn peak_rss_bytes() -> Option<u64> {
 /// it is freed.
 pub fn give_back_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: the first writes one word, which its library writes without a lock itself where it
-    // adapts; the second may be called on any thread.
+    // SAFETY: both take numbers only. The first writes one word, which its library writes without a
+    // lock itself where it adapts; the second may be called on any thread.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 8 << 20);
         libc::malloc_trim(0);

@@ -85,3 +85,33 @@ fn no_command_imports_another() {
     }
     assert!(seen > 20, "{seen} files");
 }
+
+/// `unsafe` stands in the processor's kernels and in the files of this list, nowhere else; that each
+/// block says why it is sound, clippy checks.
+#[test]
+fn unsafe_code_stands_where_it_is_listed() {
+    const KERNELS: [&str; 2] = ["model/cpu/", "model/ragged_kernel/"];
+    const OTHERS: [&str; 4] = [
+        // The memory map; numbers that threads have written.
+        "model/weights_file.rs",
+        "model/transposed.rs",
+        // Whether the libraries of CUDA are there.
+        "model/device/mod.rs",
+        // A setting of GNU's allocator.
+        "system/machine.rs",
+    ];
+    let mut others = BTreeSet::new();
+    let mut kernels = 0;
+    for (file, code) in sources() {
+        let words = |line: &str| line.split("//").next().is_some_and(|c| c.contains("unsafe "));
+        if !code.lines().any(words) {
+            continue;
+        }
+        match KERNELS.iter().any(|folder| file.starts_with(folder)) {
+            true => kernels += 1,
+            false => drop(others.insert(file)),
+        }
+    }
+    assert!(kernels > 3, "{kernels}");
+    assert_eq!(others, OTHERS.map(str::to_owned).into());
+}

@@ -66,7 +66,8 @@ struct Out {
     columns: usize,
 }
 
-// SAFETY: threads write in places of their own, and read nothing but what they wrote.
+// SAFETY: shared is no more than the address. Whoever writes through it says there why the places
+// are in the buffer and the thread's own, and reads nothing but what it wrote.
 unsafe impl Sync for Out {}
 
 impl OnHost {

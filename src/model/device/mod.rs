@@ -241,8 +241,9 @@ fn cuda(n: usize) -> Result<Compute> {
 fn cuda(n: usize) -> Result<Compute> {
     use burn::tensor::DeviceType;
 
-    // SAFETY: both only try to load a shared library and say whether it is there. Asked first
-    // because the calls after it panic on another thread where a library is missing.
+    // SAFETY: both only try to load a shared library and say whether it is there; what a library
+    // does while it is loaded is NVIDIA's, and is done by the calls after it in any case. Asked
+    // first because these panic on another thread where a library is missing.
     let (driver, compiler) = unsafe {
         (cudarc::driver::sys::is_culib_present(), cudarc::nvrtc::sys::is_culib_present())
     };
