@@ -11,8 +11,6 @@ use headprof::model::{Compute, Llama};
 
 #[path = "hostile_checkpoint/config.rs"]
 mod config;
-#[path = "hostile_checkpoint/fuzz.rs"]
-mod fuzz;
 #[path = "hostile_checkpoint/header.rs"]
 mod header;
 #[path = "hostile_checkpoint/shards.rs"]

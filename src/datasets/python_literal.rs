@@ -12,7 +12,7 @@ const DEEPEST: usize = 16;
 ///
 /// # Errors
 /// [`Error::Data`] with the byte where something else stands.
-pub(crate) fn parse(text: &str) -> Result<Value> {
+pub fn parse(text: &str) -> Result<Value> {
     let mut reader = Reader { text, at: 0 };
     let value = reader.value(0)?;
     match reader.peek() {

@@ -13,7 +13,7 @@ use crate::system::text::without_bom;
 /// The contents of `golden.json`; `T` prompt tokens, `S + 1` rows. Every length and every id fits
 /// the model, every number is finite.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Golden {
+pub struct Golden {
     /// The version of transformers.
     pub transformers: Option<String>,
     /// The prompt, `[T]`.

@@ -16,7 +16,7 @@ use crate::model::full_rows::{FullRows, LayerRows};
 use crate::model::{Llama, ModelConfig};
 use crate::system::Reporter;
 
-mod golden;
+pub mod golden;
 mod report;
 
 use golden::Golden;

@@ -2,7 +2,7 @@
 //! the type of the question. Asked and scored as HeadKV does, by LongBench's F1; LooGLE itself
 //! scores them by BLEU, ROUGE, BERTScore and a judge.
 
-mod rows;
+pub mod rows;
 
 use super::longbench::{
     LongBenchMetric, LongBenchSource, PROMPTS, SAMPLES, Suite, TASK_DATA, dataset,

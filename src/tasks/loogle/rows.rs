@@ -52,7 +52,7 @@ const KNOWN: [&str; 18] = [
 ///
 /// # Errors
 /// [`Error::Data`] as [`LongBenchRow::read`], and naming the row and the question in it.
-pub(super) fn read_loogle(
+pub fn read_loogle(
     path: &Path,
     suite: &Suite,
     notes: &mut Vec<String>,

@@ -1,0 +1,48 @@
+//! The readers that are fuzzed, by what they read.
+
+use super::Target;
+
+mod chat;
+mod model;
+mod rows;
+mod scores;
+mod seeds;
+mod texts;
+mod tokenizer;
+
+/// To add one, write its [`Target`] and name it here.
+static REGISTRY: &[&Target] = &[
+    &model::CHECKPOINT,
+    &model::SHARD_INDEX,
+    &model::CONFIG,
+    &model::GENERATION_CONFIG,
+    &model::GOLDEN,
+    &tokenizer::TOKENIZER,
+    &tokenizer::TOKENIZER_CLASS,
+    &chat::TOKENIZER_CONFIG,
+    &chat::TEMPLATE,
+    &texts::NEEDLES,
+    &texts::HAYSTACK,
+    &texts::ANSWERS,
+    &texts::GRID,
+    &scores::HEAD_SCORE,
+    &scores::SIDECAR,
+    &scores::UTILITY,
+    &rows::BABILONG,
+    &rows::LONGBENCH_ROWS,
+    &rows::LOOGLE_ROWS,
+    &rows::RULER,
+    &rows::ARROW,
+    &rows::PYTHON,
+    &rows::PROMPTS,
+];
+
+/// All of them.
+pub fn registry() -> &'static [&'static Target] {
+    REGISTRY
+}
+
+/// The target of that name.
+pub fn find(name: &str) -> Option<&'static Target> {
+    registry().iter().copied().find(|target| target.name == name)
+}
