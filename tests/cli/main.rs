@@ -4,6 +4,7 @@
 //! with any weights.
 
 mod allocate;
+mod answers;
 mod architecture;
 mod babilong;
 mod bad_input;
@@ -13,6 +14,7 @@ mod claims;
 mod cluster;
 mod devices;
 mod dry_run;
+mod escaping;
 mod evaluate;
 mod foreign_files;
 #[cfg(feature = "hub")]
@@ -21,6 +23,8 @@ mod journal;
 mod notes;
 mod observe;
 mod outputs;
+#[cfg(target_os = "linux")]
+mod paths;
 #[cfg(feature = "semantic")]
 mod semantic;
 mod tasks;
