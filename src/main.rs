@@ -156,7 +156,7 @@ fn run_merge(args: &MergeArgs) -> Result<()> {
             out: &args.out,
             folder: &found.folder,
             plan: &found.plan,
-            plan_sha256: &found.plan_sha256,
+            identity: &found.identity,
             allow_mixed: args.allow_mixed,
             plots: !args.no_plots,
             reporter: &reporter,

@@ -58,8 +58,8 @@ Examples:
   headprof cluster slurm --shards 8 -- --model DIR --lengths 1k,2k,4k --out results
       a script that runs a profile as eight jobs of a cluster: docs/cluster.md
 
-Exit codes: 0 done, 2 usage, 3 bad haystack or needles, 4 bad model, 5 not enough memory, disk or
-device, 6 too few answers passed the gate or some probes failed, 7 another process is writing to the
+Exit codes: 0 done, 2 usage, 3 bad haystack, needles or journal, 4 bad model, 5 not enough memory,
+disk or device, 6 too few answers passed the gate, some probes failed or shards are missing, 7 another process is writing to the
 output folder, 130 interrupted: the same command goes on.";
 
 /// Which attention heads of a Llama-family model retrieve, which reason, and how sure that is.

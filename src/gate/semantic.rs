@@ -66,6 +66,8 @@ pub(super) struct EmbeddingModelIdentity {
     pub hub: Option<Origin>,
     /// Of the ONNX file.
     pub sha256: String,
+    /// Of the files of configuration and tokenizer beside it, one behind the other.
+    pub tokenizer_sha256: String,
 }
 
 /// Which library computes it.

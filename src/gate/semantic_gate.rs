@@ -43,6 +43,7 @@ pub(super) fn open(config: &SemanticConfig, threshold: f64) -> Result<Box<dyn An
         dir: hub.is_none().then(|| full.display().to_string()),
         hub,
         sha256: sha256(&folder.onnx),
+        tokenizer_sha256: sha256(folder.tokenizer.concat()),
     };
     let embedder = Mutex::new(Embedder::load(&runtime, folder)?);
     let identity = EmbeddingIdentity { model, onnxruntime: runtime.identity };

@@ -17,6 +17,10 @@ use crate::system::panics::caught;
 
 pub use batch::generate_batch;
 
+/// Rows of a step of answers on the processor, at most. With more, products are computed in
+/// another way, with other roundings.
+pub(crate) const STEP_ROWS: usize = 16;
+
 /// A prompt to answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {

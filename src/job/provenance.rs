@@ -15,7 +15,7 @@ use crate::hub::Origin;
 use crate::job::{Job, Placing};
 use crate::model::{Compute, Llama, ModelConfig};
 use crate::needle::ProbeText;
-use crate::system::digest::hex;
+use crate::system::digest::{hex, sha256};
 
 /// Model, texts, grid, prompts and device. The same for the same inputs on the same device.
 #[derive(Debug, Serialize)]
@@ -106,6 +106,8 @@ pub(crate) struct ModelMeta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     hub: Option<&'a Origin>,
     sha256: &'a str,
+    /// Of everything that was read of its configuration.
+    config_sha256: String,
     model_type: &'static str,
     layers: usize,
     heads: usize,
@@ -328,6 +330,8 @@ impl<'a> ModelMeta<'a> {
             },
             hub: files.hub.as_ref(),
             sha256: model.sha256,
+            // As it is before the weights say whether embedding and output layer are tied.
+            config_sha256: sha256(format!("{:?}", files.config)),
             model_type: shape.family.name(),
             layers: shape.layers,
             heads: shape.heads,

@@ -18,8 +18,8 @@ use crate::system::{Reporter, shell};
 pub struct Begun {
     /// The plan, as whoever began the run wrote it.
     pub plan: PlanFile,
-    /// SHA-256 of its file.
-    pub plan_sha256: String,
+    /// [`PlanFile::identity`] of it.
+    pub identity: String,
     /// Which shard this process does, from 1.
     pub shard: usize,
     /// Where this process writes what it finishes.
@@ -37,6 +37,8 @@ pub struct Collected<R> {
     pub done: Vec<Done<R>>,
     /// What it was computed on, each once, with commas between them.
     pub device: String,
+    /// The same as far as it decides about rounding.
+    pub hardware: String,
     /// Types of weights and cache, in the same way.
     pub dtype: String,
     /// Whether it was computed on different things.
@@ -108,10 +110,10 @@ impl Begun {
     pub fn tell(&self, reporter: &Reporter) {
         let path = self.journal.path().display();
         if self.torn {
-            reporter.note(&format!("{path}: the last line was never finished and is left out"));
+            reporter.note(&format!("{path}: the last line is not whole and is left out"));
         }
         let (todo, all) = (self.todo().len(), self.plan.probes.len());
-        let own = (0..all).filter(|&i| self.plan.shard_of(i) == self.shard).count();
+        let own = self.own_probes();
         if self.plan.shards > 1 {
             let shard = format!("{}/{}", self.shard, self.plan.shards);
             reporter.note(&format!("shard {shard} has {own} of {all} probes"));
@@ -140,28 +142,37 @@ impl Begun {
     /// As [`Collected::of`].
     pub fn collected<R: Finished>(&self) -> Result<Collected<R>> {
         self.journal.while_still(|path| {
-            Collected::of(&self.plan, &self.plan_sha256, &[(self.shard, path.to_owned())])
+            Collected::of(&self.plan, &self.identity, &[(self.shard, path.to_owned())])
         })
     }
 
     /// What is told of a shard with `failed` probes, whose run has the output folder `out`.
     pub fn shard_summary(&self, out: &Path, failed: usize) -> ShardSummary {
-        let own = (0..self.plan.probes.len()).filter(|&i| self.plan.shard_of(i) == self.shard);
         ShardSummary {
             shard: format!("{}/{}", self.shard, self.plan.shards),
-            probes: own.count(),
+            probes: self.own_probes(),
             failed,
             journal: self.journal.path().to_owned(),
             merge: format!("headprof merge {}", shell::quoted(&out.display().to_string())),
         }
     }
 
-    /// How an interrupted run that has `finished` so many probes ends, and goes on: with `command`.
-    pub fn interrupted(&self, finished: usize, command: &str) -> Error {
-        let own = (0..self.plan.probes.len()).filter(|&i| self.plan.shard_of(i) == self.shard);
+    /// How many probes this process's shard has.
+    pub fn own_probes(&self) -> usize {
+        (0..self.plan.probes.len()).filter(|&i| self.plan.shard_of(i) == self.shard).count()
+    }
+
+    /// How a run that was interrupted ends that has `finished` so many probes, or an unknown
+    /// number; it goes on with `command`.
+    pub fn interrupted(&self, finished: Option<usize>, command: &[String]) -> Error {
+        let own = self.own_probes();
+        let command = command_of_shard(command, self.shard, self.plan.shards);
         Error::interrupted("interrupted; what was finished is kept")
             .at(self.journal.path().display())
-            .got(format!("{finished} of {} probes", own.count()))
+            .got(match finished {
+                Some(finished) => format!("{finished} of {own} probes"),
+                None => format!("a part of {own} probes"),
+            })
             .advice(format!("the same command goes on from there: {command}"))
     }
 }
@@ -172,13 +183,13 @@ impl<R: Finished> Collected<R> {
     /// # Errors
     /// [`Error::Data`] for a journal that is damaged, of another plan or shard, or that says
     /// something else of a probe than another line.
-    pub fn of(plan: &PlanFile, plan_sha256: &str, journals: &[(usize, PathBuf)]) -> Result<Self> {
+    pub fn of(plan: &PlanFile, identity: &str, journals: &[(usize, PathBuf)]) -> Result<Self> {
         let mut read = Vec::new();
         let mut sessions: Vec<Session> = Vec::new();
         for (shard, path) in journals {
             let Some(contents) = contents::<R>(path)? else { continue };
             let of = format!("{shard}/{}", plan.shards);
-            check_sessions(path, &contents.sessions, plan_sha256, &of)?;
+            check_sessions(path, &contents.sessions, identity, &of)?;
             sessions.extend(contents.sessions.iter().cloned());
             read.push((path.as_path(), *shard, contents));
         }
@@ -194,12 +205,12 @@ impl<R: Finished> Collected<R> {
             let names: BTreeSet<&str> = sessions.iter().map(|s| of(s).as_str()).collect();
             names.into_iter().collect::<Vec<_>>().join(", ")
         };
-        let mixed = sessions
-            .windows(2)
-            .any(|two| (&two[0].device, &two[0].dtype) != (&two[1].device, &two[1].dtype));
+        let of = |session: &Session| (session.hardware.clone(), session.dtype.clone());
+        let mixed = sessions.windows(2).any(|two| of(&two[0]) != of(&two[1]));
         Ok(Self {
             mixed,
             device: each(|session| &session.device),
+            hardware: each(|session| &session.hardware),
             dtype: each(|session| &session.dtype),
             processes: sessions.len(),
             missing: counts.filter(|(_, missing, _)| *missing > 0).collect(),
@@ -220,10 +231,11 @@ pub fn journals(folder: &Path, plan: &PlanFile) -> Result<Vec<(usize, PathBuf)>>
     let unreadable = |e: std::io::Error| {
         Error::resources("the journals cannot be read").at(folder.display()).got(e)
     };
+    let known: BTreeSet<&Path> = all.iter().map(|(_, path)| path.as_path()).collect();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         let is_journal = path.extension().is_some_and(|extension| extension == "jsonl");
-        if is_journal && all.iter().all(|(_, own)| *own != path) {
+        if is_journal && !known.contains(path.as_path()) {
             return Err(Error::data("the journal is of another run")
                 .at(path.display())
                 .got("a shard that the plan does not have")
@@ -234,13 +246,15 @@ pub fn journals(folder: &Path, plan: &PlanFile) -> Result<Vec<(usize, PathBuf)>>
     Ok(all)
 }
 
-/// `command` for shard `shard` of `shards`.
+/// The command that goes on with shard `shard` of `shards` of a run that `command` began, or one of
+/// its shards: it names that shard, and does not start over.
 pub fn command_of_shard(command: &[String], shard: usize, shards: usize) -> String {
     let mut words = Vec::new();
     let mut given = command.iter();
     while let Some(word) = given.next() {
         match word.as_str() {
             "--shard" => drop(given.next()),
+            "--fresh" => {}
             word if word.starts_with("--shard=") => {}
             _ => words.push(word.clone()),
         }
@@ -266,6 +280,6 @@ mod tests {
             let command = command_of_shard(&words(line), 2, 3);
             assert_eq!(command, "headprof --model m --out o --shard 2/3");
         }
-        assert_eq!(command_of_shard(&words("headprof -q"), 1, 1), "headprof -q");
+        assert_eq!(command_of_shard(&words("headprof --fresh -q"), 1, 1), "headprof -q");
     }
 }

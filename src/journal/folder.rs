@@ -9,6 +9,7 @@ use super::lock::Lock;
 use super::read::check_sessions;
 use super::{Begun, Contents, Done, Journal, PlanFile, Session, contents};
 use crate::error::{Error, Result};
+use crate::model::Compute;
 use crate::plan::Shard;
 use crate::system::atomic::{self, MadeFolders};
 use crate::system::machine;
@@ -38,15 +39,17 @@ pub struct RunFolder {
     allow_mixed: bool,
     there: Option<(PlanFile, String)>,
     // In this order: a folder can be removed when the lock is no longer in it.
-    _lock: Lock,
-    _made: MadeFolders,
+    lock: Lock,
+    made: MadeFolders,
 }
 
 /// What this process computes with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComputedOn {
-    /// The device.
+    /// The device, as `--device` calls it.
     pub device: String,
+    /// The same as far as it decides about rounding.
+    pub hardware: String,
     /// Type of weights and cache.
     pub dtype: String,
 }
@@ -81,6 +84,17 @@ pub fn plan_of(folder: &Path) -> PathBuf {
     folder.join(PLAN)
 }
 
+impl ComputedOn {
+    /// Of an open device.
+    pub fn new(compute: &Compute) -> Self {
+        Self {
+            device: compute.name.clone(),
+            hardware: compute.hardware(),
+            dtype: compute.dtype.name().to_owned(),
+        }
+    }
+}
+
 impl RunFolder {
     /// Claims the journal of a run of this `kind` in the output folder `out`, which is made.
     ///
@@ -110,9 +124,15 @@ impl RunFolder {
             fresh: options.fresh,
             allow_mixed: options.allow_mixed,
             there,
-            _lock: lock,
-            _made: made,
+            lock,
+            made,
         })
+    }
+
+    /// What is here as long as nothing has been kept: the lock, and folders that were made. In this
+    /// order they can be removed.
+    pub fn leftovers(&self) -> Vec<PathBuf> {
+        [self.lock.path().to_owned()].into_iter().chain(self.made.paths()).collect()
     }
 
     /// Which shard this process does, and of how many.
@@ -154,6 +174,8 @@ impl RunFolder {
         let own = PlanFile { headprof, kind, shards, fingerprint, facts, probes, shard_of };
         if self.there.is_none() {
             if self.fresh {
+                // Since this process began, another may have.
+                refuse_while_written(&self.folder, index, shards)?;
                 self.remove_what_is_there()?;
             }
             // Another shard may be faster: then its plan is the one that counts.
@@ -176,13 +198,14 @@ impl RunFolder {
             plan: sha256.clone(),
             shard,
             device: on.device,
+            hardware: on.hardware,
             dtype: on.dtype,
             host: machine::host_name(),
             pid: std::process::id(),
             began: machine::utc_now(),
         };
         let journal = Journal::open(&path, whole_bytes, session)?;
-        Ok(Begun { plan, plan_sha256: sha256, shard: index, journal, done, torn })
+        Ok(Begun { plan, identity: sha256, shard: index, journal, done, torn })
     }
 
     /// That `there` is what this process would have written, facts apart.
@@ -202,12 +225,12 @@ impl RunFolder {
 
     /// That what was journaled so far was computed on the same.
     fn check_devices(&self, path: &Path, sessions: &[Session], on: &ComputedOn) -> Result<()> {
-        let other = sessions.iter().find(|s| s.device != on.device || s.dtype != on.dtype);
+        let other = sessions.iter().find(|s| s.hardware != on.hardware || s.dtype != on.dtype);
         let Some(other) = other.filter(|_| !self.allow_mixed) else { return Ok(()) };
         Err(Error::usage("what was finished so far was computed on something else")
             .at(path.display())
-            .got(format!("device {}, dtype {}", on.device, on.dtype))
-            .expected(format!("device {}, dtype {}, as there", other.device, other.dtype))
+            .got(format!("{}, {}", on.hardware, on.dtype))
+            .expected(format!("{}, {}, as there", other.hardware, other.dtype))
             .advice(
                 "the same --device and --dtype, or --allow-mixed: scores then differ in rounding",
             ))

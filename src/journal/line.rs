@@ -28,8 +28,13 @@ fn check(record: &[u8]) -> String {
 pub(super) fn sealed(record: &impl Serialize) -> Result<Vec<u8>> {
     let record = serde_json::to_vec(record)
         .map_err(|e| Error::bug("a result cannot be written as JSON").got(e))?;
-    let check = check(&record);
-    Ok([OPEN, check.as_bytes(), BETWEEN, &record, b"}\n"].concat())
+    Ok(seal(&record))
+}
+
+/// The text of a record as a line, its line break included.
+pub fn seal(record: &[u8]) -> Vec<u8> {
+    let check = check(record);
+    [OPEN, check.as_bytes(), BETWEEN, record, b"}\n"].concat()
 }
 
 /// The record of a line without its line break; `None` if the line is not as it was written.

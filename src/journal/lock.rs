@@ -5,7 +5,7 @@
 //! itself is one, and of a process of this machine that is gone it is taken over.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -40,27 +40,43 @@ impl Lock {
     pub fn take(path: &Path) -> Result<Self> {
         for _ in 0..TRIES {
             let mut options = OpenOptions::new();
-            options.create(true).truncate(false).read(true).write(true);
-            let mut file = options.open(path).map_err(|e| no_file(path, &e))?;
-            let theirs = match file.try_lock() {
-                Ok(()) => None,
-                Err(TryLockError::WouldBlock) => Some(holder(&mut file)),
-                // No such thing as locks here.
-                Err(TryLockError::Error(_)) => {
-                    holder(&mut file).filter(|holder| !is_gone(holder)).map(Some)
-                }
+            options.read(true).write(true);
+            let (made, opened) = match options.clone().create_new(true).open(path) {
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => (false, options.open(path)),
+                opened => (true, opened),
             };
-            if let Some(theirs) = theirs {
-                return Err(busy(path, theirs.as_ref()));
+            let mut file = match opened {
+                // Who held it took the file away in between.
+                Err(e) if e.kind() == ErrorKind::NotFound && !made => continue,
+                opened => opened.map_err(|e| no_file(path, &e))?,
+            };
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(busy(path, holder(&mut file).as_ref()));
+                }
+                // No such thing as locks here: whoever made the file has it.
+                Err(TryLockError::Error(_)) if made => {}
+                Err(TryLockError::Error(_)) => match holder(&mut file) {
+                    Some(gone) if is_gone(&gone) => {
+                        std::fs::remove_file(path).map_err(|e| no_file(path, &e))?;
+                        continue;
+                    }
+                    theirs => return Err(busy(path, theirs.as_ref())),
+                },
             }
             if !is_at(&file, path) {
-                // Who held it took the file away in between.
                 continue;
             }
             sign(&mut file).map_err(|e| no_file(path, &e))?;
             return Ok(Self { path: path.to_owned(), _file: file });
         }
         Err(busy(path, None))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Whether a process holds the lock at `path`, which is not taken.
@@ -100,9 +116,11 @@ fn sign(file: &mut File) -> std::io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// Whether the holder is a process of this machine that no longer runs.
+/// Whether the holder is a process of this machine that no longer runs, or had this process's number
+/// before it, as in a container that was started again.
 fn is_gone(holder: &Holder) -> bool {
-    holder.host == machine::host_name() && !machine::is_running(holder.pid)
+    let gone = holder.pid == std::process::id() || !machine::is_running(holder.pid);
+    holder.host == machine::host_name() && gone
 }
 
 /// Whether `file` is still what is found at `path`.
@@ -139,7 +157,7 @@ fn busy(path: &Path, holder: Option<&Holder>) -> Error {
         .at(path.display())
         .got(who)
         .expected("one process for each output folder and shard")
-        .advice("wait for it, or choose another --out")
+        .advice("wait for it, or choose another --out; if that process is gone, remove the file")
 }
 
 #[cfg(test)]
@@ -179,7 +197,9 @@ mod tests {
     fn who_is_gone_is_known_on_this_machine_alone() {
         let holder = |pid, host: String| Holder { pid, host, since: String::new() };
         let here = machine::host_name();
-        assert!(!is_gone(&holder(std::process::id(), here.clone())));
+        // The first of all processes always runs; this one is asking.
+        assert!(!is_gone(&holder(1, here.clone())));
+        assert!(is_gone(&holder(std::process::id(), here.clone())));
         // Beyond the largest number that Linux gives.
         assert!(is_gone(&holder(4_194_305, here)));
         assert!(!is_gone(&holder(4_194_305, "elsewhere".to_owned())));

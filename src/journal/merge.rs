@@ -1,9 +1,10 @@
 //! [`Merge`]: the shards of a run, put together.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::read::Finished;
-use super::{Collected, JOURNAL, PlanFile, command_of_shard, journals, plan_of};
+use super::{Collected, Done, JOURNAL, PlanFile, command_of_shard, journals, plan_of};
 use crate::error::{Error, Result};
 use crate::system::Reporter;
 
@@ -17,8 +18,8 @@ pub struct Found {
     pub folder: PathBuf,
     /// Its plan.
     pub plan: PlanFile,
-    /// SHA-256 of the plan's file.
-    pub plan_sha256: String,
+    /// [`PlanFile::identity`] of it.
+    pub identity: String,
 }
 
 /// The runs in the output folder `out`, in the order of their names; one at least.
@@ -32,8 +33,8 @@ pub fn runs(out: &Path) -> Result<Vec<Found>> {
     folders.sort();
     let mut found = Vec::new();
     for folder in folders {
-        if let Some((plan, plan_sha256)) = PlanFile::read(&plan_of(&folder))? {
-            found.push(Found { folder, plan, plan_sha256 });
+        if let Some((plan, identity)) = PlanFile::read(&plan_of(&folder))? {
+            found.push(Found { folder, plan, identity });
         }
     }
     match found.is_empty() {
@@ -55,8 +56,8 @@ pub struct Merge<'a> {
     pub folder: &'a Path,
     /// Its plan.
     pub plan: &'a PlanFile,
-    /// SHA-256 of the plan's file.
-    pub plan_sha256: &'a str,
+    /// [`PlanFile::identity`] of it.
+    pub identity: &'a str,
     /// Whether what was computed on different devices, or in different types, may stand together.
     pub allow_mixed: bool,
     /// Whether pictures are drawn.
@@ -73,17 +74,18 @@ impl Merge<'_> {
     /// [`Error::Evidence`] with the commands that are missing while probes are.
     pub fn collected<R: Finished>(&self, command: &[String]) -> Result<Collected<R>> {
         let Self { folder, plan, .. } = self;
-        let collected = Collected::of(plan, self.plan_sha256, &journals(folder, plan)?)?;
+        let collected = Collected::of(plan, self.identity, &journals(folder, plan)?)?;
         let mixed = collected.mixed;
         if mixed && !self.allow_mixed {
-            let Collected { device, dtype, .. } = collected;
+            let Collected { hardware, dtype, .. } = collected;
             return Err(Error::data("shards were computed on different things")
                 .at(folder.display())
-                .got(format!("device {device}; dtype {dtype}"))
+                .got(format!("{hardware}; {dtype}"))
                 .expected("one device and one type for all")
                 .advice("--allow-mixed, if their rounding may differ"));
         }
         if collected.missing.is_empty() {
+            self.tell_failed(&collected.done, command);
             return Ok(collected);
         }
         let missing: usize = collected.missing.iter().map(|(_, missing, _)| missing).sum();
@@ -107,5 +109,21 @@ impl Merge<'_> {
             ))
             .expected("all probes of all shards")
             .advice(commands.join("\n")))
+    }
+    /// Tells how probes that failed for lack of memory or a device are tried again.
+    fn tell_failed<R>(&self, done: &[Done<R>], command: &[String]) {
+        let failed = || done.iter().filter(|done| done.failed);
+        let shards: BTreeSet<usize> = failed().map(|d| self.plan.shard_of(d.index)).collect();
+        if shards.is_empty() {
+            return;
+        }
+        let commands = shards.iter().take(TOLD);
+        let commands: Vec<String> =
+            commands.map(|shard| command_of_shard(command, *shard, self.plan.shards)).collect();
+        self.reporter.warning(&format!(
+            "{} probes failed for lack of memory or a device; they are tried again by\n{}",
+            failed().count(),
+            commands.join("\n")
+        ));
     }
 }

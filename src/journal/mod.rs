@@ -39,23 +39,27 @@ pub use begun::{Begun, Collected, ShardSummary, Told, command_of_shard, journals
 pub use folder::{
     ComputedOn, JOURNAL, JournalOptions, NewPlan, RunFolder, folder_of, journal_name, plan_of,
 };
+pub use line::seal;
 pub use merge::{Found, Merge, runs};
 pub use plan_file::PlanFile;
 pub use read::{Contents, Finished, contents};
 
 use crate::error::{Error, Result};
+use crate::system::atomic;
 
 /// One process at work on a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// The program's version.
     pub headprof: String,
-    /// SHA-256 of the plan's file.
+    /// [`PlanFile::identity`] of it.
     pub plan: String,
     /// Which shard the journal is of, `i/n`.
     pub shard: String,
-    /// What was computed on.
+    /// What was computed on, as `--device` calls it.
     pub device: String,
+    /// The same as far as it decides about rounding.
+    pub hardware: String,
     /// Type of weights and cache.
     pub dtype: String,
     /// The machine's name.
@@ -114,6 +118,7 @@ impl Journal {
         let opened = file.and_then(|mut file| {
             file.set_len(whole)?;
             file.seek(SeekFrom::Start(whole))?;
+            atomic::durable(path)?;
             Ok(file)
         });
         let file = opened.map_err(|e| not_written(path, &e))?;
@@ -130,6 +135,7 @@ impl Journal {
             plan: text(),
             shard: "1/1".to_owned(),
             device: text(),
+            hardware: text(),
             dtype: text(),
             host: text(),
             pid: 0,

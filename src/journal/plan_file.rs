@@ -6,8 +6,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::command_of_shard;
 use crate::error::{Error, Result};
-use crate::system::{digest, shell, text};
+use crate::plan::MOST_SHARDS;
+use crate::system::{digest, text};
 
 /// Characters of a value in a message, at most.
 const SHOWN: usize = 60;
@@ -35,7 +37,7 @@ pub struct PlanFile {
 }
 
 impl PlanFile {
-    /// Reads the file at `path`, and its SHA-256; `None` if there is none.
+    /// Reads the file at `path`, and its [`PlanFile::identity`]; `None` if there is none.
     ///
     /// # Errors
     /// [`Error::Data`] naming the file if it is no plan.
@@ -49,7 +51,19 @@ impl PlanFile {
             }
         };
         let plan = Self::parse(&bytes).map_err(|e| e.within(path.display()))?;
-        Ok(Some((plan, digest::sha256(&bytes))))
+        let identity = plan.identity()?;
+        Ok(Some((plan, identity)))
+    }
+
+    /// SHA-256 of what makes two plans the same run: all but the facts, in which the command and
+    /// the places of files are those of whoever wrote the plan.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if it has no form in JSON.
+    pub fn identity(&self) -> Result<String> {
+        let Self { headprof, kind, shards, fingerprint, probes, shard_of, .. } = self;
+        let all = serde_json::to_vec(&(headprof, kind, shards, fingerprint, probes, shard_of));
+        all.map(digest::sha256).map_err(|e| Error::bug("a plan cannot be written as JSON").got(e))
     }
 
     /// The plan that a file's content says.
@@ -66,7 +80,10 @@ impl PlanFile {
         let plan: Self =
             serde_json::from_slice(text::without_bom(bytes)).map_err(|e| bad(e.to_string()))?;
         let shards = plan.shard_of.len();
-        if plan.shards == 0 || (plan.shards > 1 || shards > 0) && shards != plan.probes.len() {
+        if plan.shards == 0
+            || plan.shards > MOST_SHARDS
+            || (plan.shards > 1 || shards > 0) && shards != plan.probes.len()
+        {
             return Err(bad(format!("{} shards for {} probes", plan.shards, plan.probes.len())));
         }
         match plan.shard_of.iter().find(|&&shard| shard == 0 || shard > plan.shards) {
@@ -103,7 +120,7 @@ impl PlanFile {
     /// The command that began the run, if the facts have one.
     fn command(&self) -> Option<String> {
         let words: Vec<String> = serde_json::from_value(self.facts.get("command")?.clone()).ok()?;
-        Some(shell::command(&words))
+        Some(command_of_shard(&words, 1, 1))
     }
 
     /// Which shard a probe is of, from 1.
@@ -210,7 +227,12 @@ mod tests {
         assert_eq!(PlanFile::read(&path), Ok(None));
         let bytes = plan().to_bytes().unwrap();
         std::fs::write(&path, &bytes).unwrap();
-        assert_eq!(PlanFile::read(&path), Ok(Some((plan(), digest::sha256(&bytes)))));
+        let identity = plan().identity().unwrap();
+        assert_eq!(PlanFile::read(&path), Ok(Some((plan(), identity.clone()))));
+        let elsewhere = PlanFile { facts: json!({"command": ["other"]}), ..plan() };
+        assert_eq!(elsewhere.identity().unwrap(), identity);
+        let other = PlanFile { shard_of: vec![2, 1], ..plan() };
+        assert_ne!(other.identity().unwrap(), identity);
         assert_eq!(
             (plan().shard_of(1), PlanFile { shard_of: vec![], ..plan() }.shard_of(1)),
             (2, 1)
@@ -257,6 +279,7 @@ mod tests {
             ("[]".to_owned(), "invalid"),
             (with("shards", json!(0)), "0 shards"),
             (with("shards", json!(-1)), "invalid value"),
+            (with("shards", json!(1_000_000_000_000_000_000u64)), "shards for 2 probes"),
             (with("shard_of", json!([1])), "2 shards for 2 probes"),
             (with("shard_of", json!([1, 3])), "shard 3 of 2"),
             (with("probes", json!({})), "invalid type"),

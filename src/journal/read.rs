@@ -60,8 +60,12 @@ pub fn contents<R: DeserializeOwned>(path: &Path) -> Result<Option<Contents<R>>>
             break;
         }
         let at = || format!("{}:{number}", path.display());
-        let whole = line.strip_suffix(b"\n").and_then(line::opened);
-        let Some(record) = whole else {
+        let Some(text) = line.strip_suffix(b"\n") else {
+            // Never finished, or a process is writing it just now.
+            read.torn = true;
+            break;
+        };
+        let Some(record) = line::opened(text) else {
             if file.fill_buf().map_err(unreadable)?.is_empty() {
                 read.torn = true;
                 break;
@@ -88,8 +92,8 @@ pub fn contents<R: DeserializeOwned>(path: &Path) -> Result<Option<Contents<R>>>
     Ok(Some(read))
 }
 
-/// Checks that all sessions of a journal at `path` worked on shard `shard` of the plan whose file
-/// has the hash `plan`.
+/// Checks that all sessions of a journal at `path` worked on shard `shard` of the plan whose
+/// identity is `plan`.
 ///
 /// # Errors
 /// [`Error::Data`] naming what differs.

@@ -45,7 +45,11 @@ fn new(model: &str, device: &str, shard_of: &[usize]) -> NewPlan {
         facts: json!({"a": 1}),
         probes: (0..4).map(|i| format!("id{i}")).collect(),
         shard_of: shard_of.to_vec(),
-        on: ComputedOn { device: device.to_owned(), dtype: "f32".to_owned() },
+        on: ComputedOn {
+            device: device.to_owned(),
+            hardware: device.to_owned(),
+            dtype: "f32".to_owned(),
+        },
     }
 }
 
@@ -193,7 +197,7 @@ fn another_device_is_refused_unless_that_is_allowed() {
     drop((folder, begun));
     let e = place.claim(&NOT_SHARDED).unwrap().begin(new("m", "cuda:0", &[])).unwrap_err();
     assert_eq!(e.exit_code(), 2);
-    for part in ["device cuda:0", "device cpu", "--allow-mixed"] {
+    for part in ["cuda:0, f32", "cpu, f32, as there", "--allow-mixed"] {
         assert!(e.to_string().contains(part), "{e}");
     }
     let mixed = JournalOptions { allow_mixed: true, ..NOT_SHARDED };
@@ -257,7 +261,7 @@ fn shards_are_put_together_in_the_order_of_the_plan() {
             out: place.dir.path(),
             folder: &found.folder,
             plan: &found.plan,
-            plan_sha256: &found.plan_sha256,
+            identity: &found.identity,
             allow_mixed: false,
             plots: false,
             reporter: &reporter,

@@ -34,12 +34,18 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
 pub struct MadeFolders(Vec<PathBuf>);
 
 impl MadeFolders {
+    /// Them, the innermost first.
+    pub fn paths(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        self.0.iter().rev().cloned()
+    }
+
     /// Makes `folder` and what is missing above it.
     fn make(folder: &Path) -> io::Result<Self> {
         let above = folder.ancestors().filter(|p| !p.as_os_str().is_empty());
         let mut missing: Vec<PathBuf> =
             above.take_while(|p| !p.exists()).map(Path::to_owned).collect();
         std::fs::create_dir_all(folder)?;
+        missing.iter().try_for_each(|made| durable(made))?;
         missing.reverse();
         Ok(Self(missing))
     }
@@ -103,8 +109,12 @@ fn temporary(path: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     Ok(file)
 }
 
-/// A new name is only durable once its folder is; other systems cannot open folders.
-fn durable(path: &Path) -> io::Result<()> {
+/// Waits until the name `path` is on disk: a new one is only once its folder is. Other systems
+/// cannot open folders.
+///
+/// # Errors
+/// Of the file system.
+pub fn durable(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::fs::File::open(folder_of(path))?.sync_all()?;
     Ok(())

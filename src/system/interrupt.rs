@@ -1,9 +1,10 @@
 //! Ctrl-C and SIGTERM: what is finished is kept, the probe at hand is dropped, exit code 130.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -15,20 +16,29 @@ use crate::system::terminal::note;
 /// what is on disk.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long the summary of what is kept may take beyond that.
+const FAREWELL: Duration = Duration::from_millis(2500);
+
 /// Threads that sum up what is kept.
 const FAREWELL_THREADS: usize = 2;
 
 const INTERRUPTED: &str = "interrupted; no results were written";
 
-/// What is told at the end of an interrupted run; the error says how to go on.
+/// Sums up what is kept and tells it; the error says how to go on.
 type Farewell = Box<dyn FnOnce() -> Error + Send>;
 
-/// Says farewell on threads of its own: those of the pool may be in the middle of a long pass.
-fn said(farewell: Farewell) -> Error {
-    match rayon::ThreadPoolBuilder::new().num_threads(FAREWELL_THREADS).build() {
-        Ok(pool) => pool.install(farewell),
-        Err(_) => farewell(),
-    }
+/// What is told at the end of an interrupted run.
+#[derive(Default)]
+enum Ending {
+    /// That nothing was written.
+    #[default]
+    Nothing,
+    /// What the farewell says; if that takes too long, the error alone.
+    Kept(Farewell, Error),
+    /// The farewell is being said; the error is that of [`Ending::Kept`].
+    Telling(Error),
+    /// It has been said, and this is how the run ends.
+    Told(Error),
 }
 
 /// Whether the user wants to stop, and whether that has to wait.
@@ -36,7 +46,9 @@ fn said(farewell: Farewell) -> Error {
 pub struct Interrupt {
     asked: AtomicBool,
     writing: AtomicBool,
-    farewell: Mutex<Option<Farewell>>,
+    ending: Mutex<Ending>,
+    told: Condvar,
+    leftovers: Mutex<Vec<PathBuf>>,
 }
 
 impl fmt::Debug for Interrupt {
@@ -60,28 +72,90 @@ impl Interrupt {
 
     fn signal(self: &Arc<Self>) {
         if self.asked.swap(true, Ordering::SeqCst) {
-            process::exit(130);
+            self.exit();
         }
         let interrupt = Arc::clone(self);
         thread::spawn(move || {
             thread::sleep(PATIENCE);
             if !interrupt.writing.load(Ordering::SeqCst) {
-                // Whoever else ends the run waits here until the process is gone.
-                let mut farewell = interrupt.locked();
-                let e = farewell.take().map_or_else(|| Error::interrupted(INTERRUPTED), said);
-                note(&format!("error: {e}"));
-                process::exit(130);
+                interrupt.end();
             }
         });
     }
 
-    fn locked(&self) -> std::sync::MutexGuard<'_, Option<Farewell>> {
-        self.farewell.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Ends the process, whatever it is in the middle of.
+    fn end(self: &Arc<Self>) {
+        let mut ending = self.locked();
+        if matches!(*ending, Ending::Kept(..)) {
+            let interrupt = Arc::clone(self);
+            thread::spawn(move || interrupt.tell());
+        }
+        if let Ending::Told(_) = *ending {
+            // Whoever told it is about to end the process, but for what it still has to free.
+            drop(ending);
+            thread::sleep(PATIENCE);
+            self.exit();
+        }
+        let done = |ending: &mut Ending| !matches!(ending, Ending::Kept(..) | Ending::Telling(_));
+        let waited = self.told.wait_timeout_while(ending, FAREWELL, |ending| !done(ending));
+        ending = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let e = match &*ending {
+            Ending::Nothing => Error::interrupted(INTERRUPTED),
+            Ending::Kept(_, e) | Ending::Telling(e) | Ending::Told(e) => e.clone(),
+        };
+        note(&format!("error: {e}"));
+        self.exit();
     }
 
-    /// From now on something is kept: `farewell` tells it when the run is interrupted, once.
-    pub fn keep(&self, farewell: impl FnOnce() -> Error + Send + 'static) {
-        *self.locked() = Some(Box::new(farewell));
+    /// Ends the process, with nothing left that it made and did not use.
+    fn exit(&self) -> ! {
+        let leftovers = self.leftovers.lock().unwrap_or_else(PoisonError::into_inner);
+        for path in leftovers.iter() {
+            // Of folders those alone that are empty.
+            let _ = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir(path));
+        }
+        process::exit(130)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Ending> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says the farewell, if there is one that has not been said; how the run ends.
+    fn tell(&self) -> Option<Error> {
+        let mut ending = self.locked();
+        let farewell = match std::mem::take(&mut *ending) {
+            Ending::Kept(farewell, e) => {
+                *ending = Ending::Telling(e);
+                farewell
+            }
+            other => {
+                *ending = other;
+                // Another thread says it.
+                let telling = |ending: &mut Ending| matches!(ending, Ending::Telling(_));
+                let waited = self.told.wait_while(ending, telling);
+                return match &*waited.unwrap_or_else(PoisonError::into_inner) {
+                    Ending::Told(e) => Some(e.clone()),
+                    _ => None,
+                };
+            }
+        };
+        drop(ending);
+        let e = said(farewell);
+        *self.locked() = Ending::Told(e.clone());
+        self.told.notify_all();
+        Some(e)
+    }
+
+    /// From now on something is kept: when the run is interrupted `farewell` tells it, once, or
+    /// `brief` does where there is no time for that.
+    pub fn keep(&self, brief: Error, farewell: impl FnOnce() -> Error + Send + 'static) {
+        *self.locked() = Ending::Kept(Box::new(farewell), brief);
+    }
+
+    /// These paths, a lock or folders that may be empty, go away where the process ends at once.
+    pub fn leave_nothing_at(&self, paths: impl IntoIterator<Item = PathBuf>) {
+        self.leftovers.lock().unwrap_or_else(PoisonError::into_inner).extend(paths);
     }
 
     /// `result`; where it says that the run was interrupted, what is kept is told and the error
@@ -91,10 +165,7 @@ impl Interrupt {
     /// That of `result`.
     pub fn told<T>(&self, result: Result<T>) -> Result<T> {
         match result {
-            Err(e @ Error::Interrupted(_)) => {
-                let mut farewell = self.locked();
-                Err(farewell.take().map_or(e, said))
-            }
+            Err(e @ Error::Interrupted(_)) => Err(self.tell().unwrap_or(e)),
             result => result,
         }
     }
@@ -121,6 +192,14 @@ impl Interrupt {
     }
 }
 
+/// Says farewell on threads of its own: those of the pool may be in the middle of a long pass.
+fn said(farewell: Farewell) -> Error {
+    match rayon::ThreadPoolBuilder::new().num_threads(FAREWELL_THREADS).build() {
+        Ok(pool) => pool.install(farewell),
+        Err(_) => farewell(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,11 +218,13 @@ mod tests {
         let interrupt = Interrupt::default();
         let stopped = || Err::<(), _>(Error::interrupted("stop"));
         assert_eq!(interrupt.told(stopped()), stopped());
-        interrupt.keep(|| Error::interrupted("kept").advice("go on"));
+        let brief = Error::interrupted("brief");
+        interrupt.keep(brief, || Error::interrupted("kept").advice("go on"));
         assert_eq!(interrupt.told(Ok(5)), Ok(5));
         assert_eq!(interrupt.told(Err::<(), _>(Error::bug("x"))), Err(Error::bug("x")));
         let e = interrupt.told(stopped()).unwrap_err();
         assert_eq!(e, Error::interrupted("kept").advice("go on"));
-        assert_eq!(interrupt.told(stopped()), stopped());
+        // Asked again, it ends in the same way.
+        assert_eq!(interrupt.told(stopped()).unwrap_err(), e);
     }
 }

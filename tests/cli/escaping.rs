@@ -88,7 +88,7 @@ fn hostile_needles_stay_texts_in_every_file_of_a_profile() {
     // The record has the texts as they are, a line each.
     let probes = fs::read_to_string(out.join("probes.jsonl")).unwrap();
     assert_eq!(probes.lines().count(), 12);
-    is_harmless(&probes.replace('\u{202e}', "").replace('\u{9b}', ""));
+    is_harmless(&probes.replace(['\u{202e}', '\u{9b}'], ""));
     for line in probes.lines() {
         let record: Value = serde_json::from_str(line).unwrap();
         assert_eq!(record["gold"], HOSTILE);

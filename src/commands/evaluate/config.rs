@@ -25,6 +25,8 @@ pub struct EvaluateConfig {
     pub probes: ProbeConfig,
     /// What is asked.
     pub task: Box<dyn TaskSource>,
+    /// The same as it was said, with its list.
+    pub asked: String,
     /// Methods and budgets, FullKV first if it is among them.
     pub settings: Vec<Setting>,
     /// Which heads keep tokens of their own.
@@ -97,6 +99,10 @@ impl EvaluateConfig {
         Ok(Self {
             probes,
             task,
+            asked: match &args.task.tasks {
+                Some(list) => format!("{}:{list}", args.task.name),
+                None => args.task.name.clone(),
+            },
             settings: Setting::all(&methods, &budgets, &options, args.beta)?,
             granularity: args.selection.granularity.into(),
             head_score: args.head_score.clone(),

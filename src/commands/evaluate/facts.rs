@@ -9,6 +9,7 @@ use super::setting::Compared;
 use crate::error::{Error, Result};
 use crate::eviction;
 use crate::job::{self, Running};
+use crate::system::digest::sha256;
 use crate::tasks::{BenchmarkInfo, Common, Metric, Task};
 
 /// What a comparison is about, as its plan keeps it. Nothing here needs the model or the texts.
@@ -20,6 +21,10 @@ pub struct EvaluateFacts {
     pub model: String,
     /// The task's name.
     pub task: String,
+    /// The task as it was asked for, with its list.
+    pub asked: String,
+    /// SHA-256 of the names of all prompts.
+    pub prompts: String,
     /// What makes an answer accurate.
     pub judged_by: String,
     /// Whether groups of prompts are reported one by one.
@@ -95,6 +100,8 @@ impl EvaluateFacts {
             command: config.command.clone(),
             model: inputs.model().name.clone(),
             task: config.task.info().name.to_owned(),
+            asked: config.asked.clone(),
+            prompts: sha256(ids(task).join("\n")),
             judged_by: task.judged_by(),
             reported_groups: task.has_reported_groups(),
             placing_caption: match inputs {
@@ -116,7 +123,11 @@ impl EvaluateFacts {
     pub fn fingerprint(&self) -> Result<Value> {
         let mut all = job::fingerprint(&self.provenance)?;
         all["headprof"] = env!("CARGO_PKG_VERSION").into();
-        all["task"] = json!({"name": self.task, "accuracy": self.judged_by});
+        all["task"] = json!({
+            "asked": self.asked,
+            "prompts": self.prompts,
+            "accuracy": self.judged_by,
+        });
         all["settings"] = json!(self.labels()?);
         all["compression"] = job::fingerprint(&self.compression)?;
         all["seed"] = self.seed.into();
@@ -149,6 +160,11 @@ impl EvaluateFacts {
             Error::data("the plan of the run names a task that there is not").got(&self.task)
         })
     }
+}
+
+/// The names of all prompts, in order.
+pub(super) fn ids(task: &dyn Task) -> Vec<String> {
+    (0..task.cases()).map(|index| task.id(index)).collect()
 }
 
 fn compression<'a>(config: &EvaluateConfig, evidence: &'a Evidence) -> CompressionMeta<'a> {

@@ -9,7 +9,7 @@ use super::{Evaluated, FinishedComparison, groups, pictures, report, rows, short
 use crate::error::{Error, Result};
 use crate::job;
 use crate::journal::{Begun, Collected, PlanFile, Told};
-use crate::system::{Reporter, machine, shell};
+use crate::system::{Reporter, machine};
 
 /// The facts of a plan.
 ///
@@ -104,13 +104,12 @@ pub(super) fn so_far(
                 seconds: start.elapsed().as_secs_f64(),
                 batch: facts.batch,
                 peak_rss_bytes: machine::peak_rss_bytes(),
-                unfinished: begun.plan.probes.len() - records.len(),
+                unfinished: begun.own_probes() - records.len(),
             })?;
         }
         Ok(records.len())
     };
-    let command = shell::command(&facts.command);
-    told().map_or_else(|e| e, |finished| begun.interrupted(finished, &command))
+    told().map_or_else(|e| e, |finished| begun.interrupted(Some(finished), &facts.command))
 }
 
 /// Every prompt that was answered has an outcome for every setting, and a value for every metric.

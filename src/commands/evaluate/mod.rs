@@ -158,6 +158,8 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<FinishedCom
         // Whoever merges the shards writes the files.
         Some(_) => None,
     };
+    let made = out.iter().flat_map(outputs::EvaluateDir::made);
+    interrupt.leave_nothing_at(made.chain(folder.leftovers()));
     let evidence = Evidence::read(config, || session.shape(&probes.model))?;
     let inputs = config.task.load(probes, &session)?;
     evidence.tell_seen(config, inputs.common().probe_texts());
@@ -183,9 +185,9 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<FinishedCom
     let begun = Arc::new(folder.begin(NewPlan {
         fingerprint: facts.fingerprint()?,
         facts: job::to_value(&facts)?,
-        probes: (0..task.cases()).map(|index| task.id(index)).collect(),
+        probes: facts::ids(task.as_ref()),
         shard_of: shards(task.as_ref(), shape, folder.shard().1)?,
-        on: ComputedOn { device: compute.name.clone(), dtype: compute.dtype.name().to_owned() },
+        on: ComputedOn::new(compute),
     })?);
     begun.tell(&config.reporter);
     let runner = Runner {
@@ -198,7 +200,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<FinishedCom
         batch: config.batch,
         quiet: config.reporter.quiet,
     };
-    interrupt.keep({
+    interrupt.keep(begun.interrupted(None, &config.command), {
         let (begun, reporter) = (Arc::clone(&begun), config.reporter);
         // The command that goes on is this one, whoever began the run.
         let facts = EvaluateFacts { command: config.command.clone(), ..facts };

@@ -51,7 +51,7 @@ pub(super) struct Written {
 /// A folder for the files.
 pub(super) struct EvaluateDir {
     root: PathBuf,
-    _made: MadeFolders,
+    made: MadeFolders,
 }
 
 /// The content of `evaluate.json`.
@@ -159,7 +159,12 @@ impl EvaluateDir {
             true => atomic::usable_folders([root, &root.join("plots")])?,
             false => atomic::usable_folder(root)?,
         };
-        Ok(Self { root: root.to_owned(), _made: made })
+        Ok(Self { root: root.to_owned(), made })
+    }
+
+    /// The folders that were made, the innermost first.
+    pub fn made(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        self.made.paths()
     }
 
     /// Writes everything; returns the paths, sorted.

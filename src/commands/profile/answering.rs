@@ -153,6 +153,8 @@ impl Answering<'_> {
         };
         let reach = (0..ran.len()).map(|i| beginning(i).reach(settings, model)).max().unwrap_or(0);
         if cache.capacity() < reach {
+            // The one that is too small must not stand beside the new one.
+            *cache = model.new_cache(1);
             *cache = model.new_cache(reach.max(probe.tokens()));
         }
         cache.rewind(0);

@@ -1,16 +1,21 @@
 //! [`ProfileFacts`]: what the outputs of a profile say beside what its probes came to, and
 //! [`ProfileRun`], both together. Neither needs the model or the texts.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::ProfileConfig;
 use super::probed::Probed;
 use super::record::tasks;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::job::{self, Inputs, Job, Placing, Provenance, Running};
 use crate::needle::SubTask;
 use crate::score::{self, HeadScore};
+
+/// Layers, or heads of one: more than any model has.
+const MOST_HEADS: usize = 1 << 16;
 
 /// What a profile is about, as its plan keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,6 +108,42 @@ impl ProfileFacts {
         });
         all["prefix_reuse"] = self.prefix_reuse.into();
         Ok(all)
+    }
+
+    /// Refuses facts that no profile has.
+    ///
+    /// # Errors
+    /// [`Error::Data`] naming the field, [`Error::Usage`] for a score that this version does not
+    /// know.
+    pub fn check(&self) -> Result<()> {
+        let (scores, lengths) = (&self.scores, &self.context_lengths);
+        let unique: BTreeSet<&String> = scores.iter().collect();
+        let shape =
+            (1..=MOST_HEADS).contains(&self.layers) && (1..=MOST_HEADS).contains(&self.heads);
+        let is_depth = |depth: &f64| (0.0..=1.0).contains(depth);
+        for (fine, field, expected) in [
+            (shape, "layers, heads", "at least one of each"),
+            (!scores.is_empty() && unique.len() == scores.len(), "scores", "each once"),
+            (
+                !lengths.is_empty() && lengths.is_sorted(),
+                "context_lengths",
+                "one, or several ascending",
+            ),
+            (
+                self.depths.iter().all(is_depth) && self.depths.is_empty() != self.have_depths,
+                "depths",
+                "from 0 to 1, or none for stories",
+            ),
+            (self.provenance.is_object(), "provenance", "an object"),
+        ] {
+            if !fine {
+                return Err(Error::data("the plan of the run says what no profile has")
+                    .at(format!("facts: {field}"))
+                    .expected(expected)
+                    .advice("restore plan.json, or start over with --fresh or another --out"));
+            }
+        }
+        self.head_scores().map(drop)
     }
 
     /// The scores.

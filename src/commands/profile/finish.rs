@@ -12,7 +12,7 @@ use super::{Finished, Seconds, Summary, pictures, statistics};
 use crate::error::{Error, Result};
 use crate::journal::{Begun, Collected, Told};
 use crate::score::aggregate::RESAMPLES;
-use crate::system::{Reporter, machine, shell};
+use crate::system::{Reporter, machine};
 
 /// Resamples behind the summary of an interrupted run, which has to be quick.
 const RESAMPLES_SO_FAR: usize = 200;
@@ -130,11 +130,10 @@ pub(super) fn so_far(
             let written = clock.written(&collected, begun.plan.shards, &probed);
             let place = (std::path::Path::new(""), &[][..]);
             let summary = Summary::new(&made, &results, Vec::new(), place, &written);
-            let unfinished = begun.plan.probes.len() - finished;
+            let unfinished = begun.own_probes() - finished;
             reporter.result(&summary.so_far(unfinished))?;
         }
         Ok(finished)
     };
-    let command = shell::command(&facts.command);
-    told().map_or_else(|e| e, |finished| begun.interrupted(finished, &command))
+    told().map_or_else(|e| e, |finished| begun.interrupted(Some(finished), &facts.command))
 }

@@ -175,6 +175,7 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
         // Whoever merges the shards writes them.
         Some(_) => None,
     };
+    interrupt.leave_nothing_at(out.iter().flat_map(OutputDir::made).chain(folder.leftovers()));
     let inputs = session.inputs(&config.probes, config.source()?)?;
     let job = session.job(&config.probes, &inputs, NeedleSpans::Known)?;
     let before = Running::before(&inputs.model, compute);
@@ -199,7 +200,7 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
         facts: job::to_value(&facts)?,
         probes: job.plan.probes.iter().map(|probe| probe.id.to_string()).collect(),
         shard_of: schedule.shard_of(shards, &|tokens| work(&inputs.model.config, tokens)),
-        on: ComputedOn { device: compute.name.clone(), dtype: compute.dtype.name().to_owned() },
+        on: ComputedOn::new(compute),
     })?;
     begun.tell(&config.reporter);
     let todo = begun.todo();
@@ -211,7 +212,7 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     let begun = Arc::new(begun);
     let mut clock = Clock { load, batch: Some(batching.batch), ..Clock::new() };
     clock.start = start;
-    interrupt.keep({
+    interrupt.keep(begun.interrupted(None, &config.command), {
         let (begun, reporter, clock) = (Arc::clone(&begun), config.reporter, clock.clone());
         // The command that goes on is this one, whoever began the run.
         let facts = ProfileFacts { command: config.command.clone(), ..facts.clone() };
@@ -250,7 +251,7 @@ fn facts_of(plan: &PlanFile) -> Result<ProfileFacts> {
     let facts: ProfileFacts = plan.facts()?;
     let names = [Some(&facts.model), facts.task.as_ref()];
     names.into_iter().flatten().try_for_each(|name| job::check_file_name_part(name))?;
-    facts.head_scores()?;
+    facts.check()?;
     Ok(facts)
 }
 

@@ -22,7 +22,7 @@ pub(super) const PROBES_FILE: &str = "probes.jsonl";
 #[derive(Debug)]
 pub struct OutputDir {
     root: PathBuf,
-    _made: MadeFolders,
+    made: MadeFolders,
 }
 
 impl OutputDir {
@@ -34,7 +34,12 @@ impl OutputDir {
     pub fn prepare(root: &Path) -> Result<Self> {
         let inside = ["head_score", "plots"].map(|name| root.join(name));
         let made = atomic::usable_folders([root, &inside[0], &inside[1]])?;
-        Ok(Self { root: root.to_owned(), _made: made })
+        Ok(Self { root: root.to_owned(), made })
+    }
+
+    /// The folders that were made, the innermost first.
+    pub(super) fn made(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        self.made.paths()
     }
 
     /// The folder.

@@ -76,7 +76,8 @@ impl Probed {
     ) -> Result<Self> {
         let mut scores = vec![Vec::new(); facts.scores.len()];
         let mut records = Vec::new();
-        for Done { result: FinishedProbe { record, scores: own }, .. } in done {
+        for Done { index, id, result: FinishedProbe { record, scores: own }, .. } in done {
+            check(index, &id, &record)?;
             if record.status == Status::Accepted {
                 for (name, all) in facts.scores.iter().zip(&mut scores) {
                     all.push(matrix(facts, &own, name).map_err(|e| {
@@ -123,7 +124,10 @@ impl Probed {
                     self.records.len(),
                     first.reason.as_deref().unwrap_or("no reason")
                 ))
-                .advice("see status and reason in probes.jsonl"),
+                .advice(
+                "see status and reason in probes.jsonl; the same command tries those again that \
+                 failed for lack of memory or a device",
+            ),
         )
     }
 
@@ -172,6 +176,21 @@ impl Probed {
     }
 }
 
+/// Refuses a record that is another probe's, or has a value that no gate gives.
+fn check(index: usize, id: &str, record: &ProbeRecord) -> Result<()> {
+    let value = record.gate_value.is_none_or(|value| (-1.001..=1.001).contains(&value));
+    let fine = record.index == index && record.id.to_string() == id && value;
+    fine.then_some(()).ok_or_else(|| {
+        Error::data("the journal holds a record that no probe has")
+            .at(format!("probe {index} ({id})"))
+            .got(format!(
+                "index {}, id {}, gate_value {:?}",
+                record.index, record.id, record.gate_value
+            ))
+            .expected("its own index and id, and a value from -1 to 1")
+    })
+}
+
 fn matrix(
     facts: &ProfileFacts,
     scores: &BTreeMap<String, String>,
@@ -180,5 +199,11 @@ fn matrix(
     let text = scores.get(name).ok_or_else(|| {
         Error::data("the journal does not hold a score").expected("all scores of the plan")
     })?;
-    HeadMatrix::from_base64(facts.layers, facts.heads, text)
+    let matrix = HeadMatrix::from_base64(facts.layers, facts.heads, text)?;
+    match matrix.values().iter().find(|value| **value < 0.0) {
+        None => Ok(matrix),
+        Some(value) => {
+            Err(Error::data("a head score is negative").got(value).expected("0 or more"))
+        }
+    }
 }

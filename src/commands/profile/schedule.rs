@@ -184,8 +184,10 @@ fn order(count: usize, prompt: &dyn Fn(usize) -> Result<Vec<u32>>) -> Result<Vec
     for (_, probe) in keys {
         let ids = prompt(probe)?;
         let alike = ids.iter().zip(&last).take_while(|(a, b)| a == b).count();
-        // The last token is always run: its row is the first that counts.
-        let shared = alike.min(ids.len().saturating_sub(1));
+        // The last token is always run, as its row is the first that counts: of this prompt, and in
+        // a pass behind the fork of the one before.
+        let most = ids.len().min(last.len()).saturating_sub(1);
+        let shared = alike.min(most);
         steps.iter_mut().last().into_iter().for_each(|before| before.fork = shared);
         steps.push(ScheduledProbe { probe, tokens: ids.len(), shared, fork: 0 });
         last = ids;
@@ -306,7 +308,7 @@ mod tests {
         assert_eq!(same.steps, [step(0, 40, 0, 39), step(1, 40, 39, 0)]);
         // One that the other begins with, in either order.
         let (nested, _) = schedule(&[vec![4; 48], vec![4; 32]]);
-        assert_eq!(nested.steps, [step(1, 32, 0, 32), step(0, 48, 32, 0)]);
+        assert_eq!(nested.steps, [step(1, 32, 0, 31), step(0, 48, 31, 0)]);
         assert_eq!(schedule(&[]).0.steps.len(), 0);
     }
 }

@@ -35,7 +35,7 @@ use crate::model::speed::{prompt_attention_flops, prompt_weights};
 use crate::plan::{Cost, check_tokens, pieces, shard_of};
 use crate::score::References;
 use crate::system::interrupt::Interrupt;
-use crate::system::{Reporter, atomic, shell};
+use crate::system::{Reporter, atomic};
 use crate::tasks::TaskSource;
 use crate::tasks::needle::NeedleSource;
 use recorder::Recorder;
@@ -158,6 +158,8 @@ pub fn run(config: &UtilityConfig, interrupt: &Interrupt) -> Result<Recording> {
     let scores = config.out.join("head_score");
     // Whoever merges shards writes the file.
     let out = config.journal.shard.is_none().then(|| atomic::usable_folder(&scores)).transpose()?;
+    let made = out.iter().flat_map(atomic::MadeFolders::paths);
+    interrupt.leave_nothing_at(made.chain(folder.leftovers()));
     let inputs = session.inputs(probes, &config.needles)?;
     let job = session.job(probes, &inputs, NeedleSpans::Any)?;
     check_window(job.extent(), &job.shortest_probe(), config.options.budget.window_tokens)?;
@@ -185,12 +187,12 @@ pub fn run(config: &UtilityConfig, interrupt: &Interrupt) -> Result<Recording> {
         facts: job::to_value(&facts)?,
         probes: job.plan.probes.iter().map(|probe| probe.id.to_string()).collect(),
         shard_of: shard_of(&pieces(&costs, folder.shard().1), costs.len(), |place| place),
-        on: ComputedOn { device: compute.name.clone(), dtype: compute.dtype.name().to_owned() },
+        on: ComputedOn::new(compute),
     })?);
     begun.tell(&config.reporter);
-    interrupt.keep({
+    interrupt.keep(begun.interrupted(None, &config.command), {
         let (begun, reporter) = (Arc::clone(&begun), config.reporter);
-        let command = shell::command(&config.command);
+        let command = config.command.clone();
         move || so_far(&begun, &reporter, &command)
     });
     let (inputs, job, model) = (&inputs, &job, &model);
@@ -277,14 +279,14 @@ fn shortcoming(collected: &Collected<FinishedCurves>) -> Option<Error> {
 }
 
 /// Prints how far an interrupted run is; the error says where that is kept and how to go on.
-fn so_far(begun: &Begun, reporter: &Reporter, command: &str) -> Error {
+fn so_far(begun: &Begun, reporter: &Reporter, command: &[String]) -> Error {
     let told = || -> Result<usize> {
         let done = begun.collected::<FinishedCurves>()?.done;
         let accepted = done.iter().filter(|done| done.result.curves.is_some()).count();
         reporter.result(&Recorded { path: None, accepted, probes: done.len() })?;
         Ok(done.len())
     };
-    told().map_or_else(|e| e, |finished| begun.interrupted(finished, command))
+    told().map_or_else(|e| e, |finished| begun.interrupted(Some(finished), command))
 }
 
 /// The file of a model's curves for a token score: `<model>_<token score>_utility.json`.

@@ -75,6 +75,9 @@ impl Golden {
     }
 
     /// Parses the file's bytes; `place` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Data`] naming the key whose value is not as it should be.
     pub fn parse(bytes: &[u8], config: &ModelConfig, place: &str) -> Result<Self> {
         let parts: Parts = serde_json::from_slice(without_bom(bytes)).map_err(|e| {
             Error::data("the golden file does not have the layout of scripts/make_golden.py")

@@ -10,14 +10,14 @@
 //!
 //! On the processor what a question gets does not depend on those beside it, to the bit. Its
 //! prompt has passes of its own, which end where the next prompt forks off; a step of answers has
-//! at most [`STEP_ROWS`] rows, of which the kernels promise it. So a run may be interrupted, or cut
+//! at most [`STEP_ROWS`](super::STEP_ROWS) rows, of which the kernels promise it. So a run may be interrupted, or cut
 //! into shards, between any two questions: [`run_beginning`] makes the cache that the next one goes
 //! on from.
 
 use std::ops::Range;
 use std::time::Instant;
 
-use super::{Generation, Question, Settings, Stop};
+use super::{Generation, Question, STEP_ROWS, Settings, Stop};
 use crate::error::{Error, Result};
 use crate::model::capture::StatsCapture;
 use crate::model::llama::not_finite;
@@ -25,10 +25,6 @@ use crate::model::packed::{NoRows, PackedSequence};
 use crate::model::pass::pass_lengths;
 use crate::model::{KvCache, Llama};
 use crate::score::{NeedleMask, Observation};
-
-/// Rows of a step of answers on the processor, at most. With more, products are computed in
-/// another way, with other roundings.
-const STEP_ROWS: usize = 16;
 
 /// Answers `questions`, greedily, each with one of `caches`. The first cache holds what the first
 /// question shares; every other becomes a fork of the one before it, whatever it held. `proceed` is

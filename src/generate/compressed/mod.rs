@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::STEP_ROWS;
 use super::Stop;
 use crate::error::{Error, Result};
 use crate::eviction::{DecodeEviction, ValueNorm};
@@ -171,9 +172,13 @@ pub fn continue_batch(
         if open.is_empty() {
             return Ok(answers.into_iter().map(|answer| answer.so_far).collect());
         }
-        let mut steps: Vec<RaggedStep> = open.iter_mut().map(|answer| answer.step()).collect();
-        let logits = model.decode_together(&mut steps)?;
-        let mut own: Vec<f64> = steps.iter().map(|step| step.attention_secs).collect();
+        let rows = if model.compute().on_host { STEP_ROWS } else { open.len() };
+        let (mut logits, mut own) = (Vec::new(), Vec::<f64>::new());
+        for some in open.chunks_mut(rows) {
+            let mut steps: Vec<RaggedStep> = some.iter_mut().map(|answer| answer.step()).collect();
+            logits.append(&mut model.decode_together(&mut steps)?);
+            own.extend(steps.iter().map(|step| step.attention_secs));
+        }
         for ((answer, logits), own) in open.iter_mut().zip(&logits).zip(&mut own) {
             let evicting = Instant::now();
             if let Some(evictor) = &mut answer.observed.0 {

@@ -125,6 +125,8 @@ pub struct Compute {
     pub(crate) on_host: bool,
     /// Most bytes to take of the memory that is free, of each device; `None` for all.
     pub(crate) memory_limit: Option<u64>,
+    /// What the maker calls it, if it says: GPUs of one name and number may differ in it.
+    pub(crate) make: Option<String>,
 }
 
 impl Compute {
@@ -139,6 +141,17 @@ impl Compute {
             query_block: 1,
             on_host: true,
             memory_limit: None,
+            make: None,
+        }
+    }
+
+    /// What decides about rounding: the processor's instruction sets, or the make of the GPU,
+    /// whichever number it has.
+    pub fn hardware(&self) -> String {
+        match (self.on_host, &self.make) {
+            (true, _) => format!("{}, {}", self.name, instruction_set()),
+            (false, Some(make)) => make.clone(),
+            (false, None) => self.name.clone(),
         }
     }
 
@@ -151,9 +164,17 @@ impl Compute {
     pub fn open(choice: &Devices) -> Result<Self> {
         let all = choice.0.iter().map(|one| Self::open_one(*one)).collect::<Result<Vec<_>>>()?;
         let name = all.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(",");
+        let make = match &all[..] {
+            [one] => one.make.clone(),
+            several => {
+                let makes: Option<Vec<&str>> =
+                    several.iter().map(|one| one.make.as_deref()).collect();
+                makes.map(|makes| makes.join(", "))
+            }
+        };
         let mut all = all.into_iter();
         let first = all.next().ok_or_else(|| Error::bug("no device was chosen"))?;
-        Ok(Self { further: all.map(|one| one.device).collect(), name, ..first })
+        Ok(Self { further: all.map(|one| one.device).collect(), name, make, ..first })
     }
 
     fn open_one(choice: DeviceChoice) -> Result<Self> {
@@ -217,6 +238,23 @@ impl Compute {
     }
 }
 
+/// The largest of the processor's instruction sets that kernels make a difference for.
+fn instruction_set() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if crate::model::cpu::amx::is_there() {
+            return "AMX";
+        }
+        if is_x86_feature_detected!("avx512f") {
+            return "AVX-512";
+        }
+        if is_x86_feature_detected!("avx2") {
+            return "AVX2";
+        }
+    }
+    std::env::consts::ARCH
+}
+
 /// Free memory of the GPU `name`, in bytes.
 #[cfg(feature = "cuda")]
 fn free_on_gpu(name: &str) -> Option<u64> {
@@ -262,8 +300,10 @@ fn cuda(n: usize) -> Result<Compute> {
         ));
     }
     let name = || cudarc::driver::CudaContext::new(n).ok()?.name().ok();
-    super::kernel_cache::keep(caught(name).ok().flatten());
-    gpu(n, || Device::enumerate(DeviceType::Cuda).into_iter().collect())
+    let make = caught(name).ok().flatten();
+    super::kernel_cache::keep(make.clone());
+    let found = gpu(n, || Device::enumerate(DeviceType::Cuda).into_iter().collect())?;
+    Ok(Compute { make, ..found })
 }
 
 /// The `n`-th of the GPUs that `find` finds, if it computes.
@@ -303,6 +343,7 @@ fn gpu(n: usize, find: impl FnOnce() -> Vec<Device>) -> Result<Compute> {
         query_block: 128,
         on_host: false,
         memory_limit: None,
+        make: None,
     })
 }
 

@@ -117,7 +117,8 @@ impl PromptRecord {
 impl Finished for PromptRecord {
     fn same(&self, other: &Self) -> bool {
         let timeless = |record: &Self| {
-            let mut record = Self { prefill_secs: 0.0, ..record.clone() };
+            // What existed at a time depends on how many settings answered together.
+            let mut record = Self { prefill_secs: 0.0, kv_bytes_peak: 0, ..record.clone() };
             for outcome in record.outcomes.iter_mut().flatten() {
                 (outcome.compress_secs, outcome.decode_secs) = (0.0, 0.0);
             }

@@ -51,6 +51,11 @@ const COLUMNS: usize = 256;
 /// Rows that are split at a time, which bounds the memory for it.
 const ROWS_AT_ONCE: usize = 512;
 
+/// Whether there is such a unit.
+pub fn is_there() -> bool {
+    Unit::get().is_some()
+}
+
 /// `x`, `[m, K]`, `· w`, `[K, N]`, for each of `weights`.
 ///
 /// `None` without such a unit, for few rows ([`gemv`](super::gemv)), for sizes that do not match,

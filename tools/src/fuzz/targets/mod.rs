@@ -3,6 +3,7 @@
 use super::Target;
 
 mod chat;
+mod journal;
 mod model;
 mod rows;
 mod scores;
@@ -28,6 +29,9 @@ static REGISTRY: &[&Target] = &[
     &scores::HEAD_SCORE,
     &scores::SIDECAR,
     &scores::UTILITY,
+    &journal::PLAN,
+    &journal::JOURNAL,
+    &journal::SEALED,
     &rows::BABILONG,
     &rows::LONGBENCH_ROWS,
     &rows::LOOGLE_ROWS,
