@@ -97,6 +97,11 @@ impl Tokenizer {
             .copied()
             .max()
             .ok_or_else(|| bad("the tokenizer is empty", "no tokens".to_owned()))?;
+        // To the largest id of added tokens the library adds 1.
+        let added = inner.get_added_tokens_decoder();
+        if let Some(id) = added.into_keys().chain([max_id]).find(|id| *id == u32::MAX) {
+            return Err(bad("the tokenizer has a token with an impossible id", id.to_string()));
+        }
         let bos = leading_token(&inner).map_err(|got| {
             bad("the tokenizer's own special tokens are not understood", got)
                 .expected("at most one token in front of a text")
@@ -380,6 +385,22 @@ mod tests {
         let e = Tokenizer::from_file(Path::new("no/such/tokenizer.json")).unwrap_err();
         assert_eq!(e.exit_code(), 4);
         assert!(e.to_string().contains("no/such/tokenizer.json"), "{e}");
+    }
+
+    /// To the largest of all ids the library adds 1.
+    #[test]
+    fn the_largest_id_of_all_is_refused() {
+        for (id, taken) in [(u32::MAX, false), (u32::MAX - 1, true)] {
+            let mut json = samples::llama2_json();
+            json["model"]["vocab"]["~"] = id.into();
+            for token in json["added_tokens"].as_array_mut().unwrap() {
+                token["special"] = false.into();
+            }
+            match samples::load(&json) {
+                Ok(tokenizer) => assert!(taken && tokenizer.vocab_size() == u32::MAX as usize),
+                Err(e) => assert!(!taken && e.to_string().contains("impossible id"), "{e}"),
+            }
+        }
     }
 
     /// A template that names a special token which it does not describe, on which the library

@@ -75,9 +75,11 @@ mod tests {
         (token["id"], token["content"]) = (id.into(), ".w".into());
         json["added_tokens"].as_array_mut().unwrap().push(token);
         let tokenizer = samples::load(&json).unwrap();
-        let ids = tokenizer.encode("a.wall").unwrap();
-        assert!(!ids.contains(&(id as u32)), "{ids:?}");
-        assert_eq!(tokenizer.decode(&ids).unwrap(), "a.wall");
+        let encoded = tokenizer.encode_with_offsets("a.wall").unwrap();
+        assert!(!encoded.ids.contains(&(id as u32)), "{encoded:?}");
+        let bytes = |byte| encoded.offsets.iter().any(|o| (o.0..o.1).contains(&byte));
+        assert!((0..6).all(bytes), "{encoded:?}");
+        assert_eq!(tokenizer.decode(&encoded.ids).unwrap().replace(' ', ""), "a.wall");
     }
 
     /// A file may leave the flag out, and merges may lead to a special token.
