@@ -6,6 +6,9 @@ use headprof_tools::fuzz::{Campaign, Folder, Target, most_bytes, run_one, target
 #[global_allocator]
 static HEAP: CountingHeap = CountingHeap;
 
+/// What any answer is, and a file that the next reader refuses.
+const TAKE_ALL: [&str; 2] = ["answers", "tokenizer-class"];
+
 /// Inputs per target.
 const RUNS: u64 = 3000;
 
@@ -13,16 +16,32 @@ const RUNS: u64 = 3000;
 fn no_reader_panics_or_takes_all_memory() {
     let out = tempfile::tempdir().unwrap();
     let mut told = Vec::new();
+    // Panics are counted; those that readers catch themselves would be printed, too.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    let mut tallies = Vec::new();
     for target in targets::registry() {
         let folder = out.path().to_owned();
-        let tally = Campaign { target, runs: RUNS, seed: 1, threads: 2, folder }.run().unwrap();
+        let tally = Campaign { target, runs: RUNS, seed: 1, threads: 2, folder }.run();
+        tallies.push((target, tally));
+    }
+    std::panic::set_hook(hook);
+    for (target, tally) in tallies {
+        let tally = tally.unwrap();
         for fault in &tally.kept {
             told.push(format!("{}: {} for {:?}", target.name, fault.what, fault.input));
         }
         assert_eq!(tally.accepted + tally.refused + tally.faults, RUNS, "{}", target.name);
         // A target that takes nothing, or everything, is not reached by the edits.
         assert!(tally.accepted > RUNS / 100, "{} takes {}", target.name, tally.accepted);
-        assert!(tally.refused + tally.faults > 0 || target.name == "answers", "{}", target.name);
+        let refuses = !TAKE_ALL.contains(&target.name);
+        assert_eq!(
+            tally.refused > RUNS / 100,
+            refuses,
+            "{} refuses {}",
+            target.name,
+            tally.refused
+        );
     }
     assert!(told.is_empty(), "{}", told.join("\n"));
 }
