@@ -116,8 +116,8 @@ fn sign(file: &mut File) -> std::io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// Whether the holder is a process of this machine that no longer runs, or had this process's number
-/// before it, as in a container that was started again.
+/// Whether the holder is a process of this machine that no longer runs, or had this process's
+/// number before it, as in a container that was started again.
 fn is_gone(holder: &Holder) -> bool {
     let gone = holder.pid == std::process::id() || !machine::is_running(holder.pid);
     holder.host == machine::host_name() && gone

@@ -188,6 +188,9 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     if let Some(path) = &config.export_probes {
         export_probes::write(&job, path)?;
     }
+    // Refuses a number at a time that does not fit.
+    let all: Vec<usize> = (0..schedule.steps.len()).collect();
+    order(config, &inputs, &job, compute, &schedule, &all)?;
 
     let loading = Instant::now();
     let model = session.load(&inputs.model)?;

@@ -10,9 +10,9 @@
 //!
 //! On the processor what a question gets does not depend on those beside it, to the bit. Its
 //! prompt has passes of its own, which end where the next prompt forks off; a step of answers has
-//! at most [`STEP_ROWS`](super::STEP_ROWS) rows, of which the kernels promise it. So a run may be interrupted, or cut
-//! into shards, between any two questions: [`run_beginning`] makes the cache that the next one goes
-//! on from.
+//! at most [`STEP_ROWS`](super::STEP_ROWS) rows, of which the kernels promise it. So a run may be
+//! interrupted, or cut into shards, between any two questions: [`run_beginning`] makes the cache
+//! that the next one goes on from.
 
 use std::ops::Range;
 use std::time::Instant;
