@@ -13,7 +13,7 @@
 //! computed from plan and journals alone, in the plan's order, so that neither interruptions nor
 //! shards can be seen in them.
 //!
-//! A journal is one file per shard, written by one process at a time ([`lock`]), so that shards on
+//! A journal is one file per shard, written by one process at a time, so that shards on
 //! many machines share a folder without a lock between them. Nothing that a journal or a plan says
 //! is ever used as a path.
 

@@ -18,7 +18,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// time one does.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
     let written = temporary(path, bytes).and_then(|file| match file.persist_noclobber(path) {
         Ok(_) => durable(path).map(|()| true),
@@ -61,7 +61,7 @@ impl Drop for MadeFolders {
 /// Creates `folders` where they are missing and tries each by writing to it.
 ///
 /// # Errors
-/// As [`usable_folder`].
+/// As [`usable_folder()`].
 pub fn usable_folders<const N: usize>(folders: [&Path; N]) -> Result<MadeFolders> {
     let mut all = MadeFolders::default();
     for folder in folders {

@@ -10,7 +10,7 @@
 //!
 //! On the processor what a question gets does not depend on those beside it, to the bit. Its
 //! prompt has passes of its own, which end where the next prompt forks off; a step of answers has
-//! at most [`STEP_ROWS`](super::STEP_ROWS) rows, of which the kernels promise it. So a run may be
+//! at most 16 rows, of which the kernels promise it. So a run may be
 //! interrupted, or cut into shards, between any two questions: [`run_beginning`] makes the cache
 //! that the next one goes on from.
 
