@@ -86,7 +86,7 @@ impl Tokenizer {
         let word = BEGINNINGS[0];
         let whole = encoded(self.markup(), &format!("{word}{after}"))?;
         match whole.offsets.iter().position(|o| o.0 >= word.len()) {
-            Some(first) if whole.offsets[first - 1].1 == word.len() => {
+            Some(first) if first > 0 && whole.offsets[first - 1].1 == word.len() => {
                 Ok(whole.ids[first..].to_vec())
             }
             _ => self.encode_markup(after),

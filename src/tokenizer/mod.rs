@@ -156,9 +156,18 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Model`] if the tokenizer's decoder fails.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.inner.decode(ids, true).map_err(|e| {
+        self.decoded(ids, true).map_err(|e| {
             Error::model("the tokenizer cannot decode an answer").got(e).at(format!("{ids:?}"))
         })
+    }
+
+    /// The text of `ids`, or what is wrong: some decoders panic at a token without a text.
+    fn decoded(
+        &self,
+        ids: &[u32],
+        skip_special_tokens: bool,
+    ) -> std::result::Result<String, String> {
+        caught(|| self.inner.decode(ids, skip_special_tokens))?.map_err(|e| e.to_string())
     }
 
     /// The same with special tokens.
@@ -192,7 +201,7 @@ impl Tokenizer {
                 // The three spellings of a line break; decoding decides what each really is.
                 .filter(|(t, _)| t.contains(['\n', '\u{10a}']) || t == "<0x0A>")
                 .map(|(_, id)| id)
-                .filter(|&id| self.inner.decode(&[id], false).is_ok_and(|t| t.contains('\n')))
+                .filter(|&id| self.decoded(&[id], false).is_ok_and(|t| t.contains('\n')))
                 .collect()
         })
     }
@@ -235,7 +244,15 @@ fn encoded(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Encoded> {
         let head: String = text.chars().take(40).collect();
         Error::model("the tokenizer cannot encode a text").at(format!("{head:?}")).got(e)
     })?;
-    Ok(Encoded { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec() })
+    let offsets = encoding.get_offsets().iter().map(|o| whole_characters(text, *o)).collect();
+    Ok(Encoded { ids: encoding.get_ids().to_vec(), offsets })
+}
+
+/// The bytes of all characters of `text` that `begin..end` has a part of: texts are cut there, and a
+/// file may describe a tokenizer whose tokens begin anywhere.
+fn whole_characters(text: &str, (begin, end): (usize, usize)) -> (usize, usize) {
+    let end = text.ceil_char_boundary(end);
+    (text.floor_char_boundary(begin).min(end), end)
 }
 
 /// What the post-processor puts in front of a text. The text has a letter in it, so that an EOS
@@ -385,6 +402,54 @@ mod tests {
         let e = Tokenizer::from_file(Path::new("no/such/tokenizer.json")).unwrap_err();
         assert_eq!(e.exit_code(), 4);
         assert!(e.to_string().contains("no/such/tokenizer.json"), "{e}");
+    }
+
+    /// A decoder that takes a character off the end of an empty text, at which the library panics.
+    #[test]
+    fn a_decoder_that_fails_is_an_error() {
+        let mut json = samples::llama2_json();
+        json["decoder"] = serde_json::json!({"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": ""},
+            {"type": "Strip", "content": " ", "start": 0, "stop": 1}]});
+        let tokenizer = samples::load(&json).unwrap();
+        let space = tokenizer.token_id("▁").unwrap();
+        let e = tokenizer.decode(&[space]).unwrap_err();
+        assert_eq!(e.exit_code(), 4, "{e}");
+        assert!(e.to_string().contains(&format!("[{space}]")), "{e}");
+        assert_eq!(tokenizer.decode(&tokenizer.encode("wall").unwrap()[1..]).unwrap(), "wall");
+    }
+
+    /// A vocabulary without the word that stands before a template's end: it has no tokens.
+    #[test]
+    fn a_vocabulary_may_lack_a_letter() {
+        let mut json = samples::llama2_json();
+        json["normalizer"] = serde_json::Value::Null;
+        json["model"]["unk_token"] = serde_json::Value::Null;
+        json["model"]["byte_fallback"] = false.into();
+        json["model"]["vocab"].as_object_mut().unwrap().remove("A").unwrap();
+        let tokenizer = samples::load(&json).unwrap();
+        let ids = |text| tokenizer.encode(text).unwrap();
+        assert_eq!(ids("Ay"), ids("y"));
+        let message = tokenizer.encode_between("b", "c<s>", "y").unwrap();
+        assert_eq!((message.before, message.after), (ids("b"), ids("y")));
+    }
+
+    #[test]
+    fn offsets_are_of_whole_characters() {
+        // a: 0, é: 1 and 2, 🦀: 3 to 6, 7 the end.
+        let text = "aé🦀";
+        for (given, whole) in [
+            ((0, 1), (0, 1)),
+            ((1, 2), (1, 3)),
+            ((2, 3), (1, 3)),
+            ((2, 4), (1, 7)),
+            ((4, 4), (3, 7)),
+            ((3, 9), (3, 7)),
+            ((9, 9), (7, 7)),
+            ((3, 1), (1, 1)),
+        ] {
+            assert_eq!(whole_characters(text, given), whole, "{given:?}");
+        }
     }
 
     /// To the largest of all ids the library adds 1.

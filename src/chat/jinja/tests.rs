@@ -111,3 +111,57 @@ fn a_day_is_told_in_every_form() {
     assert_eq!(day("%A, %B %-d at %H:%M %p: 100%%."), "Friday, July 26 at 12:00 PM: 100%.");
     assert_eq!(day("today"), "today");
 }
+
+/// The library follows each of these by calling itself: what is as deep as a template may be long
+/// ends in an error or a text, not in the end of the program.
+#[test]
+fn no_template_is_deeper_than_the_stack() {
+    let forms = [
+        ("{{ ", "-", "1 }}"),
+        ("{{ ", "not ", "1 }}"),
+        ("{{ ", "1-", "1 }}"),
+        ("{{ ", "x~", "x }}"),
+        ("{{ ", "(", "1 }}"),
+        ("{{ ", "[", "1 }}"),
+        ("{{ x", "|e", " }}"),
+        ("{{ x", ".a", " }}"),
+        ("{{ x", "[0]", " }}"),
+        ("{{ x", "()", " }}"),
+        ("{{ ", "1 if x else ", "1 }}"),
+        ("{{ ", "x is not ", "x }}"),
+        ("{{ ", "x and ", "x }}"),
+        ("{{ ", "1**", "1 }}"),
+        ("{{ ", "1<", "1 }}"),
+        ("{{ x", "!=x", " }}"),
+        ("{% if x %}", "{% elif x %}", "{% endif %}"),
+        ("", "{% if x %}", ""),
+        ("", "{% for x in x %}", ""),
+        ("", "{% set x %}", ""),
+        ("", "{% macro x() %}", ""),
+        ("", "{% filter e %}", ""),
+        ("", "{% with %}", ""),
+        ("", "{{ x }}", ""),
+    ];
+    for (begin, part, end) in forms {
+        let parts = (LONGEST - begin.len() - end.len()) / part.len();
+        let template = [begin, &part.repeat(parts), end].concat();
+        let rendered = render(&template, &ChatOptions::new());
+        if let Ok(text) = &rendered {
+            assert!(text.len() <= template.len(), "{part}");
+        }
+        println!("{part}: {}", rendered.map_or_else(|e| e, |_| "a text".to_owned()));
+        let _ = names(&template);
+    }
+    let long = "x".repeat(LONGEST + 1);
+    assert!(render(&long, &ChatOptions::new()).unwrap_err().contains("bytes of template"));
+    assert_eq!(render(&long[1..], &ChatOptions::new()).unwrap().len(), LONGEST);
+}
+
+/// A macro that calls itself is stopped by the library.
+#[test]
+fn a_macro_without_an_end_is_an_error() {
+    let endless = "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}";
+    assert!(render(endless, &ChatOptions::new()).is_err());
+    let long = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+    assert!(render(long, &ChatOptions::new()).unwrap_err().contains("fuel"));
+}
