@@ -248,8 +248,8 @@ fn encoded(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Encoded> {
     Ok(Encoded { ids: encoding.get_ids().to_vec(), offsets })
 }
 
-/// The bytes of all characters of `text` that `begin..end` has a part of: texts are cut there, and a
-/// file may describe a tokenizer whose tokens begin anywhere.
+/// The bytes of all characters of `text` that `begin..end` has a part of: texts are cut there, and
+/// a file may describe a tokenizer whose tokens begin anywhere.
 fn whole_characters(text: &str, (begin, end): (usize, usize)) -> (usize, usize) {
     let end = text.ceil_char_boundary(end);
     (text.floor_char_boundary(begin).min(end), end)

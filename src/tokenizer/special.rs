@@ -64,7 +64,8 @@ mod tests {
     use super::super::{encoded, samples};
     use crate::tokenizer::samples::llama2;
 
-    /// `.w` is one token by its merge, and special: a character of it behind a full stop is it again.
+    /// `.w` is one token by its merge, and special: a character of it behind a full stop is it
+    /// again.
     #[test]
     fn a_special_token_that_begins_with_a_full_stop_is_spelled_out_once() {
         let mut json = samples::llama2_json();
