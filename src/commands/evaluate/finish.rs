@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::facts::EvaluateFacts;
 use super::outputs::{EvaluateDir, EvaluateRun, RunMeta, Written};
 use super::run::PromptRecord;
-use super::{Evaluated, FinishedComparison, groups, pictures, report, rows, shortcoming};
+use super::{Evaluated, FinishedComparison, Row, groups, pictures, report, rows, shortcoming};
 use crate::error::{Error, Result};
 use crate::job;
 use crate::journal::{Begun, Collected, PlanFile, Told};
@@ -60,21 +60,26 @@ pub(super) fn write(
     };
     let (seconds, peak_rss_bytes) = (run.seconds, run.peak_rss_bytes);
     let files = out.write(&made, pictures, &Written { device, dtype, run })?;
-    let evaluated = Evaluated {
+    let evaluated = Evaluated { files, seconds, peak_rss_bytes, ..summed(facts, &records, rows) };
+    let shortcoming = shortcoming(&records);
+    Ok(FinishedComparison { told: Told::Results(evaluated), shortcoming })
+}
+
+/// What is told of `records`, whose table has these rows; files and seconds are still to come.
+fn summed(facts: &EvaluateFacts, records: &[PromptRecord], rows: Vec<Row>) -> Evaluated {
+    Evaluated {
         model: facts.model.clone(),
         task: facts.task.clone(),
         judged_by: facts.judged_by.clone(),
         table: report::terminal(&rows),
         failed: records.iter().filter(|r| r.outcomes.is_err()).count(),
         rows,
-        files,
-        seconds,
+        files: Vec::new(),
+        seconds: 0.0,
         batch: facts.batch,
-        peak_rss_bytes,
+        peak_rss_bytes: machine::peak_rss_bytes(),
         unfinished: 0,
-    };
-    let shortcoming = shortcoming(&records);
-    Ok(FinishedComparison { told: Told::Results(evaluated), shortcoming })
+    }
 }
 
 /// Prints what an interrupted comparison has found so far; the error says where it is kept and how
@@ -93,19 +98,10 @@ pub(super) fn so_far(
         check(&records, compared.len(), metrics.len())?;
         let rows = rows(&compared, metrics, &records, facts.seed);
         if !rows.is_empty() {
-            reporter.result(&Evaluated {
-                model: facts.model.clone(),
-                task: facts.task.clone(),
-                judged_by: facts.judged_by.clone(),
-                table: report::terminal(&rows),
-                failed: records.iter().filter(|r| r.outcomes.is_err()).count(),
-                rows,
-                files: Vec::new(),
-                seconds: start.elapsed().as_secs_f64(),
-                batch: facts.batch,
-                peak_rss_bytes: machine::peak_rss_bytes(),
-                unfinished: begun.own_probes() - records.len(),
-            })?;
+            let seconds = start.elapsed().as_secs_f64();
+            let unfinished = begun.own_probes() - records.len();
+            let so_far = summed(facts, &records, rows);
+            reporter.result(&Evaluated { seconds, unfinished, ..so_far })?;
         }
         Ok(records.len())
     };
