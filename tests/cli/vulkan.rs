@@ -64,7 +64,7 @@ fn a_profile_has_the_scores_of_the_processor() {
         let meta = here.read("head_score/needle-llama_inf_heads.meta.json");
         let meta: Value = serde_json::from_str(&meta).unwrap();
         assert_eq!((&meta["device"], &meta["dtype"]), (&"vulkan".into(), &"f32".into()));
-        assert_eq!(meta["batch"], batch.parse::<u64>().unwrap());
+        assert_eq!(meta["run"]["batch"], batch.parse::<u64>().unwrap());
     }
 }
 
