@@ -131,8 +131,10 @@ impl Begun {
         let again: BTreeSet<usize> =
             self.done.iter().filter(|d| d.failed).map(|d| d.index).collect();
         let again = again.intersection(&self.todo()).count();
-        if again > 0 {
-            reporter.note(&format!("{again} probes that failed before are tried again"));
+        match again {
+            0 => (),
+            1 => reporter.note("one probe that failed before is tried again"),
+            _ => reporter.note(&format!("{again} probes that failed before are tried again")),
         }
     }
 

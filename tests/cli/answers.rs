@@ -75,7 +75,21 @@ fn a_closed_pipe_is_no_error_of_any_command() {
     let observe = ["observe", "--all", "--length", "32", "--out", text(&out)];
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/qwen3");
     let dry = ["--dry-run", "--needles", text(&needles), "--lengths", "200", "--out", text(&out)];
-    for args in [&allocate[..], &observe, &["verify", model], &dry] {
+    let run = ["--lengths", "128", "--depths", "0.5", "--needles", text(&needles)];
+    let run = [&run[..], &["--out", text(&out)]].concat();
+    let evaluate = [&["evaluate", "--methods", "full"][..], &run].concat();
+    let utility = [&["utility"][..], &run].concat();
+    let cluster = ["cluster", "plain", "--shards", "2", "--", "--no-plots"];
+    for args in [
+        &allocate[..],
+        &observe,
+        &["verify", model],
+        &dry,
+        &evaluate,
+        &utility,
+        &["merge", text(&out)],
+        &cluster,
+    ] {
         let mut command = std::process::Command::new(BINARY);
         let mut child =
             command.args(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();

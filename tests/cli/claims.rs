@@ -1,5 +1,6 @@
 //! What the documents and the crate's own pages say of the program, where it can be looked up.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,8 +16,8 @@ pub fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
-/// Every file of the crate that is not of tests alone: path below `src`, and text up to its tests.
-pub fn sources() -> Vec<(String, String)> {
+/// The files of Rust below a folder of the repository.
+fn files_of_rust(folder: &str) -> Vec<PathBuf> {
     fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
         for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             match path.is_dir() {
@@ -25,12 +26,17 @@ pub fn sources() -> Vec<(String, String)> {
             }
         }
     }
-    let src = root().join("src");
     let mut files = Vec::new();
-    walk(&src, &mut files);
-    let mut sources: Vec<(String, String)> = files
+    walk(&root().join(folder), &mut files);
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    files
+}
+
+/// Every file of the crate that is not of tests alone: path below `src`, and text up to its tests.
+pub fn sources() -> Vec<(String, String)> {
+    let src = root().join("src");
+    let mut sources: Vec<(String, String)> = files_of_rust("src")
         .iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .map(|path| {
             let name: Vec<_> =
                 path.strip_prefix(&src).unwrap().iter().map(|p| p.to_str().unwrap()).collect();
@@ -138,4 +144,49 @@ fn comments_are_as_wide_as_the_code() {
         }
     }
     assert!(wide.is_empty(), "{wide:#?}");
+}
+
+/// The names of all tests.
+fn tests() -> BTreeSet<String> {
+    let mut tests = BTreeSet::new();
+    for file in ["tests", "tools", "src"].into_iter().flat_map(files_of_rust) {
+        let text = fs::read_to_string(file).unwrap();
+        // `fn NAME(` on the line after.
+        for after in text.split("#[test]\n").skip(1) {
+            let name = after.trim_start().strip_prefix("fn ").and_then(|fun| fun.split_once('('));
+            tests.extend(name.map(|(name, _)| name.to_owned()));
+        }
+    }
+    assert!(tests.len() > 800, "{} tests", tests.len());
+    tests
+}
+
+/// docs/faults.md: every row of its tables has a test, and every test and script is there.
+#[test]
+fn every_test_that_the_docs_name_is_there() {
+    let docs = read("docs/faults.md");
+    let tests = tests();
+    // Before the first heading of its own stands the table of exit codes.
+    let (_, tables) = docs.split_once("\n## ").unwrap();
+    let rows: Vec<&str> = tables
+        .lines()
+        .filter(|line| line.strip_prefix("| ").is_some_and(|row| row.starts_with(char::is_numeric)))
+        .collect();
+    assert!(rows.len() >= 40, "{} rows", rows.len());
+    for (i, row) in rows.into_iter().enumerate() {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [number, _, _, named] = cells[..] else { panic!("{} cells: {row}", cells.len()) };
+        assert_eq!(number, (i + 1).to_string(), "{row}");
+        // What stands between backticks is every other part.
+        let names: Vec<&str> = named.split('`').skip(1).step_by(2).collect();
+        let (scripts, names): (Vec<&str>, Vec<&str>) =
+            names.into_iter().partition(|name| name.contains('/'));
+        assert!(!names.is_empty(), "no test in row {number}");
+        for script in scripts {
+            assert!(root().join(script).is_file(), "row {number}: there is no {script}");
+        }
+        for name in names {
+            assert!(tests.contains(name), "row {number}: there is no test {name}");
+        }
+    }
 }

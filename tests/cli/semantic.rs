@@ -154,7 +154,8 @@ fn runs_record_what_they_compared_with() {
         r#"{"needle": "Ben has a red boat.", "question": "What has Ben?", "answer": "Not 7."}"#;
     fs::write(&other, line).unwrap();
     let strict = ["--gate-threshold", "0.9999", "--onnxruntime", text(&runtime)];
-    let args = [&two_probes(&other, &out, text(&model))[..], &strict].concat();
+    let none = dir.path().join("none");
+    let args = [&two_probes(&other, &none, text(&model))[..], &strict].concat();
     let output = headprof(&args, None);
     ended(&output, 6, &["gate semantic > 0.9999", "the best value"]);
     assert!(!stderr(&output).contains("judges the topic"), "{}", stderr(&output));

@@ -6,6 +6,7 @@
 mod functions;
 mod json;
 mod methods;
+mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,12 @@ use crate::system::text::universal_newlines;
 /// Steps of a template; real ones take a few hundred.
 const FUEL: u64 = 1_000_000;
 
+/// Bytes of a template, at most; those of real ones are a few thousand.
+const LONGEST: usize = 128 << 10;
+/// The stack that a template is read and rendered on. The library calls itself for each operator of
+/// an expression and each `elif` of a condition, without a limit: [`tags`] sees to the first.
+const STACK_BYTES: usize = 256 << 20;
+
 type Outcome<T> = Result<T, Error>;
 
 fn refused(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
@@ -30,13 +37,12 @@ fn refused(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
 /// # Errors
 /// Why it does not render, with the line.
 pub(super) fn render(source: &str, context: &ChatOptions) -> Result<String, String> {
-    let env = environment().map_err(told)?;
-    let source = prepared(source);
-    let template = env.template_from_str(&source).map_err(told)?;
-    let context = context.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let context: Value = context.collect::<BTreeMap<_, _>>().into();
-    // minijinja panics where a template does what none does: `loop.cycle()`.
-    caught(|| template.render(context))?.map_err(told)
+    with_room(source, |env, source| {
+        let template = env.template_from_str(source)?;
+        let context = context.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let context: Value = context.collect::<BTreeMap<_, _>>().into();
+        template.render(context)
+    })
 }
 
 /// The names that `source` reads.
@@ -44,10 +50,30 @@ pub(super) fn render(source: &str, context: &ChatOptions) -> Result<String, Stri
 /// # Errors
 /// Why it is no template.
 pub(super) fn names(source: &str) -> Result<BTreeSet<String>, String> {
-    let env = environment().map_err(told)?;
+    with_room(source, |env, source| {
+        let template = env.template_from_str(source)?;
+        Ok(template.undeclared_variables(false).into_iter().collect())
+    })
+}
+
+/// What `body` makes of `source` on a stack that is deep enough for it.
+fn with_room<T: Send>(
+    source: &str,
+    body: impl FnOnce(&Environment, &str) -> Outcome<T> + Send,
+) -> Result<T, String> {
+    if source.len() > LONGEST {
+        return Err(format!("{} bytes of template; at most {LONGEST} are read", source.len()));
+    }
     let source = prepared(source);
-    let template = env.template_from_str(&source).map_err(told)?;
-    Ok(template.undeclared_variables(false).into_iter().collect())
+    tags::check(&source)?;
+    let read = || body(&environment()?, &source);
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+        // minijinja panics where a template does what none does: `loop.cycle()`.
+        let thread = thread.spawn_scoped(scope, || caught(read)).map_err(|e| e.to_string())?;
+        thread.join().unwrap_or_else(|_| Err("a template ended its thread".to_owned()))
+    })?
+    .map_err(told)
 }
 
 fn environment() -> Outcome<Environment<'static>> {

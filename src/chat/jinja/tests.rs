@@ -111,3 +111,54 @@ fn a_day_is_told_in_every_form() {
     assert_eq!(day("%A, %B %-d at %H:%M %p: 100%%."), "Friday, July 26 at 12:00 PM: 100%.");
     assert_eq!(day("today"), "today");
 }
+
+/// As deep as a template may be long, within a tag and by its tags: an error or a text, and neither
+/// the end of the program nor of patience.
+#[test]
+fn no_template_is_deeper_than_the_stack() {
+    let within = [
+        ("-", "1"),
+        ("not ", "1"),
+        ("1-", "1"),
+        ("x~", "x"),
+        ("(", "1"),
+        ("[", "1"),
+        ("x|e", ""),
+        (".a", ""),
+        ("[0]", ""),
+        ("()", ""),
+        ("1 if x else ", "1"),
+        ("x and ", "x"),
+        ("1**", "1"),
+        ("1<", "1"),
+    ];
+    for (part, end) in within {
+        let of = |bytes: usize| format!("{{{{ {}{end} }}}}", part.repeat(bytes / part.len()));
+        let _ = (render(&of(4000), &ChatOptions::new()), names(&of(4000)));
+        let long = render(&of(5000), &ChatOptions::new()).unwrap_err();
+        assert!(long.contains("besides its quoted texts"), "{part}: {long}");
+    }
+    for (begin, part, end) in [
+        ("{% if x %}", "{% elif x %}", "{% endif %}"),
+        ("", "{% if x %}", ""),
+        ("", "{% for x in x %}", ""),
+        ("", "{% macro x() %}", ""),
+        ("", "{{ x }}", ""),
+    ] {
+        let parts = (LONGEST - begin.len() - end.len()) / part.len();
+        let template = [begin, &part.repeat(parts), end].concat();
+        let _ = (render(&template, &ChatOptions::new()), names(&template));
+    }
+    let long = "x".repeat(LONGEST + 1);
+    assert!(render(&long, &ChatOptions::new()).unwrap_err().contains("bytes of template"));
+    assert_eq!(render(&long[1..], &ChatOptions::new()).unwrap().len(), LONGEST);
+}
+
+/// A macro that calls itself is stopped by the library.
+#[test]
+fn a_macro_without_an_end_is_an_error() {
+    let endless = "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}";
+    assert!(render(endless, &ChatOptions::new()).is_err());
+    let long = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+    assert!(render(long, &ChatOptions::new()).unwrap_err().contains("fuel"));
+}

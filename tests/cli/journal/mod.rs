@@ -431,6 +431,42 @@ fn a_damaged_journal_is_named_and_a_torn_one_goes_on() {
     assert_eq!(fs::read(&journal).unwrap(), bytes);
 }
 
+/// A probe that failed for lack of memory costs its own scores only: the run ends with 6, the same
+/// command tries it again, and then everything is as if it had never failed.
+#[test]
+fn a_failed_probe_is_told_left_out_and_tried_again() {
+    let place = Place::new();
+    assert!(place.profile("out", &[]).status.success());
+    let out = place.out("out");
+    let before = scores(&out);
+    let journal = place.journal("out", "profile");
+    let lines = fs::read_to_string(&journal).unwrap();
+    let mut failed = Vec::new();
+    for line in lines.lines() {
+        let mut record = serde_json::from_str::<Value>(line).unwrap()["record"].take();
+        if record["done"]["index"] == 7 {
+            record["done"]["failed"] = true.into();
+            let result = &mut record["done"]["result"];
+            result["record"]["status"] = "failed".into();
+            result["record"]["reason"] = "no memory left on the device".into();
+            result.as_object_mut().unwrap().remove("scores").expect("scores");
+        }
+        failed.extend(headprof::journal::seal(record.to_string().as_bytes()));
+    }
+    fs::write(&journal, failed).unwrap();
+    let says =
+        ["some probes failed", "1 of 24", "no memory left on the device", "tries those again"];
+    ended(&headprof(&["merge", text(&out), "--no-plots"]), 6, &says);
+    let without = scores(&out);
+    assert_eq!(without.len(), before.len());
+    for ((name, before), (_, without)) in before.iter().zip(&without) {
+        assert_ne!(before, without, "{name}");
+    }
+    let output = place.profile("out", &[]);
+    ended(&output, 0, &["one probe that failed before is tried again"]);
+    assert_eq!(scores(&out), before);
+}
+
 /// A failed run leaves no folders, and a folder that cannot be written to is told before the model.
 #[test]
 fn a_failed_run_leaves_nothing_behind() {
