@@ -94,6 +94,7 @@ fn templates_that_would_run_on_are_errors() {
         "{% for i in [1] %}{{ loop.cycle() }}{% endfor %}",
         "{{ lipsum(2) }}",
         "{{ strftime_now('%Y %U') }}",
+        "{% set n = namespace(x=0) %}{% set n.x = n %}{{ n.x }}",
         "{% set n = namespace(x=[]) %}{% for i in range(9999) %}{% set n.x = [n.x] %}{% endfor %}\
          {{ n.x|tojson }}",
     ] {
@@ -149,6 +150,10 @@ fn no_template_is_deeper_than_the_stack() {
         let template = [begin, &part.repeat(parts), end].concat();
         let _ = (render(&template, &ChatOptions::new()), names(&template));
     }
+    // As deep as range and fuel allow.
+    let deep = "{% set n = namespace(x=[]) %}{% for i in range(99999) %}{% set n.x = [n.x] %}\
+                {% endfor %}{{ n.x }}";
+    let _ = render(deep, &ChatOptions::new());
     let long = "x".repeat(LONGEST + 1);
     assert!(render(&long, &ChatOptions::new()).unwrap_err().contains("bytes of template"));
     assert_eq!(render(&long[1..], &ChatOptions::new()).unwrap().len(), LONGEST);
