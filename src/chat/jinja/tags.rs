@@ -1,8 +1,8 @@
 //! What the library would not come back from, found in the tags of a template before it reads them.
 //!
 //! - It follows every operator of an expression by calling itself, `-----1` five times, and looks
-//!   at what is below again at each: a long expression costs its length squared, and a stack as deep
-//!   as it is long.
+//!   at what is below again at each: a long expression costs its length squared, and a stack as
+//!   deep as it is long.
 //! - It prints a namespace with all that is in it: one that holds itself has no end.
 //!
 //! Where a tag ends is decided as the library decides it.
