@@ -86,8 +86,9 @@ fn goldens_of_expressions() {
 #[test]
 fn templates_that_would_run_on_are_errors() {
     let context = ChatOptions::new();
+    let steps = "{% for i in range(100000) %}{% for j in range(100000) %}.{% endfor %}{% endfor %}";
+    assert!(render(steps, &context).unwrap_err().contains("fuel"));
     for template in [
-        "{% for i in range(100000) %}{% for j in range(100000) %}.{% endfor %}{% endfor %}",
         "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
         "{% for x in [[[]]] recursive %}{{ loop([x]) }}{% endfor %}",
         "{{ 'x' * 1000000000000 }}",
@@ -157,13 +158,4 @@ fn no_template_is_deeper_than_the_stack() {
     let long = "x".repeat(LONGEST + 1);
     assert!(render(&long, &ChatOptions::new()).unwrap_err().contains("bytes of template"));
     assert_eq!(render(&long[1..], &ChatOptions::new()).unwrap().len(), LONGEST);
-}
-
-/// A macro that calls itself is stopped by the library.
-#[test]
-fn a_macro_without_an_end_is_an_error() {
-    let endless = "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}";
-    assert!(render(endless, &ChatOptions::new()).is_err());
-    let long = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
-    assert!(render(long, &ChatOptions::new()).unwrap_err().contains("fuel"));
 }
