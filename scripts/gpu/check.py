@@ -30,7 +30,7 @@ MEMORY_BEYOND = 0.15
 GROWTH_BYTES = 16 << 20
 SCORES = "retrieval,retrieval_reasoning,dili,lazy,inf"
 METHODS = "full,snapkv,adakv"
-KERNEL_TESTS = ["model::ragged_kernel", "model::ragged_cache", "different_devices", "every_device", "kernel_"]
+KERNEL_TESTS = ["model::kernels", "model::ragged_cache", "different_devices", "every_device", "kernel_"]
 
 
 class Skipped(Exception):
@@ -178,7 +178,7 @@ class Check:
                 fine = ran.code == 0 and " 0 passed" not in verdict
             except Failed as failed:
                 verdict, fine = str(failed), False
-            if self.sizes.device != "cpu" and fine and "model::ragged_kernel" not in ran.stdout:
+            if self.sizes.device != "cpu" and fine and "model::kernels" not in ran.stdout:
                 verdict, fine = "HEADPROF_TESTS has no tests of the kernel: build it with --features cuda", False
             result |= {"passed": fine, "tests": verdict}
             parts.append(verdict)

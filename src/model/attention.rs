@@ -1,8 +1,9 @@
 //! Attention over a cache, and the rows of chosen queries.
 //!
-//! Chunks of queries go through tiled attention, our own in host memory and the backend's
-//! elsewhere; no `T x T` matrix exists at any time. A row that a score wants is one small product
-//! more: `softmax(q · Kᵀ)` for that query.
+//! Chunks of queries go through tiled attention of our own, in host memory and in kernels; no `T x
+//! T` matrix exists at any time. On a GPU a single query takes the kernel of ragged lists, each as
+//! long as the cache. A row that a score wants is one small product more, `softmax(q · Kᵀ)` for that
+//! query, or comes out of the kernel.
 
 use burn::prelude::*;
 use burn::tensor::activation::softmax;
@@ -10,55 +11,93 @@ use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, DType};
 
+use super::kv_cache::Held;
 use crate::model::cpu;
+#[cfg(feature = "kernels")]
+use crate::model::kernels::{self, prompt, ragged};
 
 /// What [`chunk`] computes, where a single query takes the shorter way of [`single`].
-pub(super) fn outputs(
-    q: Tensor<4>,
-    k: Tensor<4>,
-    v: Tensor<4>,
-    window: Option<usize>,
-    on_host: bool,
-) -> Tensor<4> {
+pub(super) fn outputs(q: Tensor<4>, held: Held, window: Option<usize>, on_host: bool) -> Tensor<4> {
     match q.dims()[2] {
-        1 => single(q, k, v, window, on_host).1,
-        _ => chunk(q, k, v, window, on_host),
+        1 => single(q, held, window, on_host, false).1,
+        _ => chunk(q, held, window, on_host),
     }
 }
 
-/// Attention row, `[H, 1, t]` in f32, and output, `[1, H, 1, D]`, of the newest query `q`, `[1, H,
-/// 1, D]`, over all keys and values, `[1, G, t, D]`, of which it sees at most the last `window`.
+/// Attention row, `[H, 1, t]` in f32, if it is `wanted`, and output, `[1, H, 1, D]`, of the newest
+/// query `q`, `[1, H, 1, D]`, over all that is held, of which it sees at most the last `window`.
 ///
-/// `on_host`: they lie in host memory.
+/// `on_host`: it lies in host memory.
 pub(super) fn single(
     q: Tensor<4>,
-    k: Tensor<4>,
-    v: Tensor<4>,
+    held: Held,
     window: Option<usize>,
     on_host: bool,
-) -> (Tensor<3>, Tensor<4>) {
-    if on_host && let Some(both) = cpu::single::attend(&q, &k, &v, window) {
-        return both;
+    wanted: bool,
+) -> (Option<Tensor<3>>, Tensor<4>) {
+    if on_host
+        && let Some((row, output)) = cpu::single::attend(&q, &held.keys(), &held.values(), window)
+    {
+        return (wanted.then_some(row), output);
     }
-    let rows = rows(q, k, window);
-    (rows.clone(), mix(rows, v))
+    #[cfg(feature = "kernels")]
+    if !on_host && kernels::run_on(&q.device()) {
+        return single_by_kernel(q, held, window, wanted);
+    }
+    let rows = rows(q, held.keys(), window);
+    let output = mix(rows.clone(), held.values());
+    (wanted.then_some(rows), output)
 }
 
-/// Output, `[1, H, n, D]`, of the `n` newest queries `q` (`[1, H, n, D]`) over all keys and values
-/// (`[1, G, t, D]`), causal, each query seeing at most the last `window` keys.
-///
-/// `on_host`: they lie in host memory.
-pub(super) fn chunk(
+/// [`single`] where kernels run.
+#[cfg(feature = "kernels")]
+fn single_by_kernel(
     q: Tensor<4>,
-    k: Tensor<4>,
-    v: Tensor<4>,
+    held: Held,
     window: Option<usize>,
-    on_host: bool,
-) -> Tensor<4> {
-    if on_host && let Some(output) = cpu::attention::chunk(&q, &k, &v, window) {
+    wanted: bool,
+) -> (Option<Tensor<3>>, Tensor<4>) {
+    let ([_, heads, _, dim], t, [kv_heads, _]) = (q.dims(), held.tokens(), held.shape());
+    let tokens = window.map_or(t, |w| w.min(t));
+    let [keys, values] = held.stores().map(|store| {
+        let [_, _, capacity, _] = store.dims();
+        store.reshape([kv_heads * capacity, dim])
+    });
+    let capacity = keys.dims()[0] / kv_heads;
+    let list = |g: usize| ragged::Seen { first: g * capacity + t - tokens, tokens };
+    let lists: Vec<ragged::Seen> = (0..kv_heads).map(list).collect();
+    let q = q.reshape([heads, dim]);
+    let (output, scores) = ragged::attend(q, keys, values, &lists, wanted);
+    let rows = wanted.then(|| {
+        let rows = softmax(scores.reshape([heads, 1, tokens]), 2);
+        match t - tokens {
+            0 => rows,
+            hidden => {
+                let zeros = Tensor::zeros([heads, 1, hidden], (&rows.device(), DType::F32));
+                Tensor::cat(vec![zeros, rows], 2)
+            }
+        }
+    });
+    (rows, output.reshape([1, heads, 1, dim]))
+}
+
+/// Output, `[1, H, n, D]`, of the `n` newest queries `q` (`[1, H, n, D]`) over all that is held,
+/// causal, each query seeing at most the last `window` keys.
+///
+/// `on_host`: it lies in host memory.
+pub(super) fn chunk(q: Tensor<4>, held: Held, window: Option<usize>, on_host: bool) -> Tensor<4> {
+    if on_host && let Some(output) = cpu::attention::chunk(&q, &held.keys(), &held.values(), window)
+    {
         return output;
     }
-    let ([_, heads, n, _], [_, _, t, _]) = (q.dims(), k.dims());
+    #[cfg(feature = "kernels")]
+    if !on_host && kernels::run_on(&q.device()) {
+        let tokens = held.tokens();
+        let [keys, values] = held.stores();
+        return prompt::attend(q, keys, values, tokens, window);
+    }
+    let (k, v) = (held.keys(), held.values());
+    let ([_, heads, n, _], t) = (q.dims(), held.tokens());
     // The oldest key that any query of the chunk sees.
     let first = window.map_or(0, |w| (t - n + 1).saturating_sub(w));
     let seen = |x: Tensor<4>| expanded(x.narrow(2, first, t - first), heads);

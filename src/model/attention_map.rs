@@ -11,6 +11,7 @@
 use burn::prelude::*;
 
 use super::attention;
+use super::kv_cache::Held;
 use super::read_back;
 use crate::error::Result;
 
@@ -77,14 +78,14 @@ impl CellSums {
     }
 
     /// Adds the rows of queries `q`, `[1, H, n, D]`, the first of which stands at position `start`,
-    /// over the keys so far, `k`, `[1, G, start + n, D]`; other layers are passed over.
-    pub fn add(&mut self, layer: usize, start: usize, q: &Tensor<4>, k: &Tensor<4>) -> Result<()> {
+    /// over the keys so far, `start + n` of them; other layers are passed over.
+    pub fn add(&mut self, layer: usize, start: usize, q: &Tensor<4>, held: &Held) -> Result<()> {
         if layer != self.of.layer {
             return Ok(());
         }
         let n = q.dims()[2];
         let q = q.clone().narrow(1, self.of.head, 1);
-        let k = k.clone().narrow(1, self.kv_head, 1);
+        let k = held.keys().narrow(1, self.kv_head, 1);
         let most = (self.at_once / (start + n)).max(1);
         let mut done = 0;
         while done < n {

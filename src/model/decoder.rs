@@ -20,7 +20,7 @@ use burn::tensor::activation::silu;
 use super::config::ModelConfig;
 use super::cpu::{gemv, rowwise, stored};
 use super::layout::{EMBEDDING, FINAL_NORM, Norm, OUTPUT, Projection};
-use super::ops::{picked, products};
+use super::ops::{matmul, picked, products};
 use super::rope::Angles;
 use super::weight_source::WeightSource;
 use crate::error::Result;
@@ -336,7 +336,7 @@ impl Decoder {
                 let hidden = brought_to(hidden, &embedding.device());
                 let by_library = |hidden: &Tensor<2>| {
                     let embedding = stored::widened(&embedding, hidden.dtype());
-                    hidden.clone().matmul(embedding.transpose())
+                    matmul(hidden.clone(), embedding.transpose())
                 };
                 gemv::transposed(&hidden, &embedding).unwrap_or_else(|| by_library(&hidden))
             }

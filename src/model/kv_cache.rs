@@ -17,6 +17,50 @@ pub struct KvCache {
     capacity: usize,
 }
 
+/// What a layer holds: the first `tokens` of its stores. They are not copied.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    keys: Tensor<4>,
+    values: Tensor<4>,
+    tokens: usize,
+}
+
+impl Held {
+    /// All of a store.
+    #[cfg(test)]
+    pub fn all(keys: Tensor<4>, values: Tensor<4>) -> Self {
+        let [_, _, tokens, _] = keys.dims();
+        Self { keys, values, tokens }
+    }
+
+    /// Tokens, `t`.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// `[G, D]`.
+    pub fn shape(&self) -> [usize; 2] {
+        let [_, kv_heads, _, dim] = self.keys.dims();
+        [kv_heads, dim]
+    }
+
+    /// The stores of keys and values, `[1, G, capacity, D]`.
+    #[cfg(feature = "kernels")]
+    pub fn stores(self) -> [Tensor<4>; 2] {
+        [self.keys, self.values]
+    }
+
+    /// The keys, `[1, G, t, D]`; a copy on most GPUs, a view on the host.
+    pub fn keys(&self) -> Tensor<4> {
+        self.keys.clone().narrow(2, 0, self.tokens)
+    }
+
+    /// The values, `[1, G, t, D]`; a copy on most GPUs, a view on the host.
+    pub fn values(&self) -> Tensor<4> {
+        self.values.clone().narrow(2, 0, self.tokens)
+    }
+}
+
 impl KvCache {
     /// Room for `capacity` tokens of a model of shape `config`, every layer on its device.
     pub fn new(config: &ModelConfig, capacity: usize, compute: &Compute) -> Self {
@@ -59,13 +103,8 @@ impl KvCache {
     }
 
     /// Writes the keys and values, `[1, G, n, D]`, of the next `n` tokens of one layer and returns
-    /// all of that layer, `[1, G, len + n, D]`. [`KvCache::advance`] follows after the last layer.
-    pub(super) fn append(
-        &mut self,
-        layer: usize,
-        keys: Tensor<4>,
-        values: Tensor<4>,
-    ) -> (Tensor<4>, Tensor<4>) {
+    /// all of that layer, `len + n` tokens. [`KvCache::advance`] follows after the last layer.
+    pub(super) fn append(&mut self, layer: usize, keys: Tensor<4>, values: Tensor<4>) -> Held {
         let [_, heads, n, dim] = keys.dims();
         let (from, to) = (self.len, self.len + n);
         let range = [0..1, 0..heads, from..to, 0..dim];
@@ -73,7 +112,7 @@ impl KvCache {
         let (k, v) = &mut self.layers[layer];
         k.inplace(|k| k.slice_assign(range.clone(), keys));
         v.inplace(|v| v.slice_assign(range, values));
-        (k.clone().narrow(2, 0, to), v.clone().narrow(2, 0, to))
+        Held { keys: k.clone(), values: v.clone(), tokens: to }
     }
 
     /// Becomes a copy of the first `len` tokens of `other`, a cache of the same model that holds as

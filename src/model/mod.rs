@@ -45,7 +45,7 @@ mod weights_file;
 #[cfg(feature = "kernels")]
 mod kernel_cache;
 #[cfg(feature = "kernels")]
-mod ragged_kernel;
+mod kernels;
 
 pub use attention_map::{AttentionMap, MapOf};
 pub use config::ModelConfig;

@@ -3,8 +3,8 @@
 use burn::prelude::*;
 
 use super::attention;
-use super::kv_cache::KvCache;
-use crate::error::Result;
+use super::kv_cache::{Held, KvCache};
+use crate::error::{Error, Result};
 
 /// Receives attention rows while the model runs.
 pub trait RowSink {
@@ -50,14 +50,14 @@ impl PackedSequence<'_> {
         &mut self,
         layer: usize,
         q: Tensor<4>,
-        [k, v]: [Tensor<4>; 2],
+        held: Held,
         window: Option<usize>,
         on_host: bool,
     ) -> Result<Tensor<4>> {
         let queries = q.dims()[2];
         if queries == 1 {
-            let (rows, output) = attention::single(q, k, v, window, on_host);
-            if self.captured > 0 {
+            let (rows, output) = attention::single(q, held, window, on_host, self.captured > 0);
+            if let Some(rows) = rows {
                 self.sink.rows(layer, rows)?;
             }
             return Ok(output);
@@ -68,11 +68,11 @@ impl PackedSequence<'_> {
             0 => {}
             // As where it is the only query of a pass, to the bit.
             1 if on_host => {
-                let (rows, _) = attention::single(last(), k.clone(), v.clone(), window, on_host);
-                self.sink.rows(layer, rows)?;
+                let (rows, _) = attention::single(last(), held.clone(), window, on_host, true);
+                self.sink.rows(layer, rows.ok_or_else(|| Error::bug("no row was captured"))?)?;
             }
-            _ => self.sink.rows(layer, attention::rows(last(), k.clone(), window))?,
+            _ => self.sink.rows(layer, attention::rows(last(), held.keys(), window))?,
         }
-        Ok(attention::chunk(q, k, v, window, on_host))
+        Ok(attention::chunk(q, held, window, on_host))
     }
 }

@@ -90,7 +90,7 @@ fn no_command_imports_another() {
 /// block says why it is sound, clippy checks.
 #[test]
 fn unsafe_code_stands_where_it_is_listed() {
-    const KERNELS: [&str; 2] = ["model/cpu/", "model/ragged_kernel/"];
+    const KERNELS: [&str; 2] = ["model/cpu/", "model/kernels/"];
     const OTHERS: [&str; 4] = [
         // The memory map; numbers that threads have written.
         "model/weights_file.rs",

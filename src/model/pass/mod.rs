@@ -55,9 +55,9 @@ impl Llama {
             };
             let mut outputs = Vec::with_capacity(sequences.len());
             for ((s, tokens), queries) in sequences.iter_mut().zip(&all).zip(queries) {
-                let (k, v) = s.cache.append(layer, own(&k, tokens), own(&v, tokens));
+                let held = s.cache.append(layer, own(&k, tokens), own(&v, tokens));
                 let window = config.sliding_window[layer];
-                outputs.push(s.attend(layer, own(&q, queries), [k, v], window, on_host)?);
+                outputs.push(s.attend(layer, own(&q, queries), held, window, on_host)?);
             }
             Ok(match alone {
                 true => outputs.swap_remove(0),

@@ -1,5 +1,5 @@
 //! [`DeviceStore`]: a layer's lists in a device's memory, attention by the kernel of
-//! [`ragged_kernel`].
+//! [`ragged`].
 
 use burn::prelude::*;
 use burn::tensor::{DType, IndexingUpdateOp};
@@ -7,7 +7,7 @@ use burn::tensor::{DType, IndexingUpdateOp};
 use super::{Attended, List};
 use crate::error::Result;
 use crate::model::cpu::softmax;
-use crate::model::ragged_kernel::{self, Seen};
+use crate::model::kernels::ragged::{self, Seen};
 use crate::model::read_back;
 
 /// Keys and values of all lists of a layer, `[slots, D]` each, in the model's dtype.
@@ -83,7 +83,7 @@ impl DeviceStore {
         let seen: Vec<Seen> = lists.iter().map(seen).collect();
         let q = q.reshape([heads, dim]);
         let (keys, values) = (self.keys.clone(), self.values.clone());
-        let (output, scores) = ragged_kernel::attend(q, keys, values, &seen, want_rows);
+        let (output, scores) = ragged::attend(q, keys, values, &seen, want_rows);
         let rows = match want_rows {
             true => {
                 let scores = read_back::floats(scores, "attention rows")?;

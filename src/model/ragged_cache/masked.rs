@@ -46,8 +46,9 @@ impl MaskedCache {
         self.has.iter_mut().for_each(|has| has.push(true));
         let mut attend = |layer: usize, q: Tensor<4>, k, v| {
             let (shape, device) = (q.dims(), q.device());
-            let (k, v) = self.cache.append(layer, k, v);
-            let [q, k, v] = [q, k, v].map(|x| x.into_data().try_into_vec::<f32>().unwrap());
+            let held = self.cache.append(layer, k, v);
+            let [q, k, v] = [q, held.keys(), held.values()]
+                .map(|x| x.into_data().try_into_vec::<f32>().unwrap());
             let at = |x: &[f32], i: usize, d: usize| f64::from(x[i * dim + d]);
             let (mut layer_rows, mut output) = (Vec::new(), Vec::new());
             for h in 0..c.heads {

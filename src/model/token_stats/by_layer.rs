@@ -90,10 +90,10 @@ impl Llama {
                 let last = [n - followed..n];
                 let wanted = (followed < n).then_some(&last[..]);
                 let mut attend = |layer: usize, q: Tensor<4>, k, v| {
-                    let (k, v) = cache.append(0, k, v);
+                    let held = cache.append(0, k, v);
                     let window = c.sliding_window[layer];
-                    sums.add(0, start + n - q.dims()[2], &q, &k, window)?;
-                    Ok(attention::outputs(q, k, v, window, compute.on_host))
+                    sums.add(0, start + n - q.dims()[2], &q, &held, window)?;
+                    Ok(attention::outputs(q, held, window, compute.on_host))
                 };
                 *x = self.decoder().layer(layer, x.clone(), 1, angles, wanted, &mut attend)?;
                 cache.advance(n);

@@ -141,13 +141,13 @@ impl Llama {
             let (start, n) = (cache.len(), part.len());
             let followed = if cells.is_some() { n } else { sums.followed(start..start + n) };
             let mut attend = |layer: usize, q: Tensor<4>, k, v| {
-                let (k, v) = cache.append(layer, k, v);
+                let held = cache.append(layer, k, v);
                 let window = self.config().sliding_window[layer];
-                sums.add(layer, start + n - q.dims()[2], &q, &k, window)?;
+                sums.add(layer, start + n - q.dims()[2], &q, &held, window)?;
                 if let Some(cells) = &mut cells {
-                    cells.add(layer, start, &q, &k)?;
+                    cells.add(layer, start, &q, &held)?;
                 }
-                Ok(attention::outputs(q, k, v, window, on_host))
+                Ok(attention::outputs(q, held, window, on_host))
             };
             let hidden = self.pass(part, start, followed, &mut attend)?;
             cache.advance(n);

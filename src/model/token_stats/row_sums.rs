@@ -12,6 +12,7 @@ use crate::eviction::{QueryRows, Wanted};
 use crate::model::attention;
 use crate::model::cpu::softmax::RowsOfHead;
 use crate::model::device::Compute;
+use crate::model::kv_cache::Held;
 use crate::model::read_back;
 
 /// How many scores, `H * n * t`, exist at a time: 4 MiB on the host, about what stays in its
@@ -90,17 +91,21 @@ impl RowSums {
     }
 
     /// Adds the rows of queries `q`, `[1, H, n, D]`, the first of which stands at position `start`,
-    /// over the keys so far, `k`, `[1, G, start + n, D]`.
+    /// over the keys so far, `start + n` of them.
     pub fn add(
         &mut self,
         layer: usize,
         start: usize,
         q: &Tensor<4>,
-        k: &Tensor<4>,
+        held: &Held,
         window: Option<usize>,
     ) -> Result<()> {
         let Some(first) = self.first_query() else { return Ok(()) };
         let n = q.dims()[2];
+        if start + n <= first {
+            return Ok(());
+        }
+        let k = held.keys();
         let most = (self.at_once / (self.heads * (start + n))).max(1);
         let mut done = first.saturating_sub(start);
         while done < n {

@@ -22,9 +22,10 @@ use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::prelude::*;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeBackend;
-use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::{CubeCount, CubeDim};
+
+use super::{addresses, with_dense_rows};
 
 mod cubes;
 
@@ -40,7 +41,7 @@ const READERS: usize = 8;
 
 /// The tokens of a list that a query sees: consecutive slots, one at least.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
+pub(in crate::model) struct Seen {
     /// The first slot.
     pub first: usize,
     /// Number of slots.
@@ -55,7 +56,7 @@ pub(super) struct Seen {
 ///
 /// The caller has made sure that the slots exist. All tensors are on a device of CubeCL; of others
 /// the dispatch panics.
-pub(super) fn attend(
+pub(in crate::model) fn attend(
     query: Tensor<2>,
     keys: Tensor<2>,
     values: Tensor<2>,
@@ -143,11 +144,7 @@ impl RaggedAttention for CubeBackend {
         let output = empty(Shape::new([heads, dim]), dtype);
         let scored = scores > 0;
         let scores = empty(scores_shape(scores), DType::F32);
-        let addresses = [&query, &keys, &values, &partial, &scores]
-            .map(CubeTensor::required_address_type)
-            .into_iter()
-            .max()
-            .unwrap_or_default();
+        let addresses = addresses([&query, &keys, &values, &partial, &scores]);
         let element = burn::backend::cubecl::dtype_to_storage_type(dtype);
         let cubes = [chunks, list_count, group / readers].map(|n| n as u32);
         // SAFETY: slots lie in the store (see `attend`), all else within the shapes just made.
@@ -185,14 +182,6 @@ impl RaggedAttention for CubeBackend {
             );
         }
         (output, scores)
-    }
-}
-
-/// A matrix whose rows are dense; there may be room between them, as some devices leave.
-fn with_dense_rows(matrix: CubeTensor) -> CubeTensor {
-    match matrix.meta.strides().last() {
-        Some(1) => matrix,
-        _ => into_contiguous(matrix),
     }
 }
 

@@ -6,6 +6,8 @@
 
 use cubecl::prelude::*;
 
+use crate::model::kernels::LOWEST;
+
 /// Neighbouring units that share one product of a query and a key: 32 bytes of a key in f32 are
 /// read at once.
 pub(super) const PARTS: usize = 8;
@@ -13,8 +15,6 @@ pub(super) const PARTS: usize = 8;
 pub(super) const CHUNK: usize = 256;
 /// Numbers that describe a list: its first slot, its tokens, the tokens of the lists before it.
 pub(super) const LIST: usize = 3;
-/// Below every score. Not the infinity, which not every shader language can write.
-const LOWEST: f32 = -3.0e38;
 
 /// Chunk `x` of list `y` for the `z`-th `readers` of the `group` query heads that share it.
 ///

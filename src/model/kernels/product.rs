@@ -1,0 +1,73 @@
+//! Products of f32 that are products of f32.
+//!
+//! Asked for a product in f32, the library takes tensor cores where there are some, in TF32: of each
+//! factor 11 of 24 bits, without a word. Its kernels by multiplications and additions are called by
+//! name here.
+
+use burn::backend::fusion::custom::TensorSpec;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
+use burn::prelude::*;
+use burn::tensor::{DType, Shape};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::tensor::CubeTensor;
+use cubek::matmul::definition::{MatmulElems, MatmulGlobalElems};
+use cubek::matmul::launch::launch_ref;
+use cubek::matmul::multi_level::Strategy;
+use cubek::matmul::routine::BlueprintStrategy;
+use cubek::std::InputBinding;
+
+/// `x`, `[n, in]` in f32, `· w`, `[in, out]` in f32: `[n, out]`.
+///
+/// Both are on a device of CubeCL; of others the dispatch panics.
+pub(in crate::model) fn exact(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
+    debug_assert!((x.dtype(), w.dtype()) == (DType::F32, DType::F32));
+    Tensor::from_dispatch(Dispatch::exact_product(x.into_dispatch(), w.into_dispatch()))
+}
+
+/// The operation, for tensors of the device library's own; [`exact`] is the way in.
+#[backend_extension(Cube, Fusion)]
+pub trait ExactProduct: Backend {
+    /// As [`exact`].
+    #[fusion(meta = described)]
+    fn exact_product(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// The product before it is computed.
+fn described(x: &TensorSpec, w: &TensorSpec) -> TensorSpec {
+    TensorSpec::new(shape(&x.shape, &w.shape), DType::F32)
+}
+
+fn shape(x: &Shape, w: &Shape) -> Shape {
+    let ([rows, _], [_, columns]) = (x.dims(), w.dims());
+    Shape::new([rows, columns])
+}
+
+impl ExactProduct for CubeBackend {
+    fn exact_product(x: CubeTensor, w: CubeTensor) -> CubeTensor {
+        let (client, device) = (x.client.clone(), x.device.clone());
+        let shape = shape(&x.shape(), &w.shape());
+        let [rows, _] = shape.dims();
+        let handle = client.empty(shape.num_elements() * DType::F32.size());
+        let output = CubeTensor::new_contiguous(client.clone(), device, shape, handle, DType::F32);
+        let element = burn::backend::cubecl::dtype_to_storage_type(DType::F32);
+        let launched = |strategy: Strategy| {
+            let elements = MatmulGlobalElems { lhs: element, rhs: element, out: element };
+            let [x, w] = [&x, &w].map(|x| InputBinding::new(x.clone().binding(), element));
+            let mut elements = MatmulElems::from_globals(&elements);
+            let strategy = cubek::matmul::strategy::Strategy::MultiLevel(strategy);
+            launch_ref(&strategy, &client, x, w, output.clone().binding(), &mut elements)
+        };
+        let fast = match rows {
+            1 => Strategy::GemvUnitPerpendicular(BlueprintStrategy::Inferred(Default::default())),
+            _ => Strategy::DoubleUnit(BlueprintStrategy::Inferred(Default::default())),
+        };
+        // What the fast ones have no plan for the last one has, whatever the shape.
+        if launched(fast).is_err()
+            && let Err(e) = launched(Strategy::Naive)
+        {
+            panic!("no kernel multiplies these matrices: {e:?}");
+        }
+        output
+    }
+}
