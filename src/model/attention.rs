@@ -3,7 +3,7 @@
 //! Chunks of queries go through tiled attention of our own, in host memory and in kernels; no `T x
 //! T` matrix exists at any time. On a GPU a single query takes the kernel of ragged lists, each as
 //! long as the cache. A row that a score wants is one small product more, `softmax(q · Kᵀ)` for that
-//! query, or comes out of the kernel.
+//! query, or its scores come out of the kernel.
 
 use burn::prelude::*;
 use burn::tensor::activation::softmax;
@@ -14,18 +14,72 @@ use burn::tensor::{Bool, DType};
 use super::kv_cache::Held;
 use crate::model::cpu;
 #[cfg(feature = "kernels")]
-use crate::model::kernels::{self, prompt, ragged};
+use crate::model::kernels::{self, prompt, ragged, weights::Queries};
+
+/// What queries put out, and what their rows can be had from without their sums anew.
+pub(super) struct Attended {
+    /// `[1, H, n, D]`.
+    pub output: Tensor<4>,
+    /// Logarithms of the sums of exponentials, `[H, n]` in f32, where a kernel has had them.
+    pub totals: Option<Tensor<2>>,
+}
+
+impl From<Tensor<4>> for Attended {
+    fn from(output: Tensor<4>) -> Self {
+        Self { output, totals: None }
+    }
+}
+
+/// A query's attention row, `H` heads.
+pub(super) enum Row {
+    /// `[H, 1, t]` in f32.
+    Weights(Tensor<3>),
+    /// What they come from.
+    #[cfg(feature = "kernels")]
+    Scores(Scores),
+}
+
+/// A query's scaled scores, before the softmax.
+#[cfg(feature = "kernels")]
+#[derive(Debug, Clone)]
+pub struct Scores {
+    /// Of the keys that it sees, `[H, s]` in f32.
+    pub(super) seen: Tensor<2>,
+    /// How many keys before them its window hides.
+    pub(super) hidden: usize,
+}
+
+#[cfg(feature = "kernels")]
+impl Scores {
+    /// All keys, `t`.
+    pub fn keys(&self) -> usize {
+        self.hidden + self.seen.dims()[1]
+    }
+
+    /// The row, `[H, 1, t]` in f32; what is hidden has weight 0.
+    pub fn rows(self) -> Tensor<3> {
+        let [heads, seen] = self.seen.dims();
+        let rows = softmax(self.seen.reshape([heads, 1, seen]), 2);
+        match self.hidden {
+            0 => rows,
+            hidden => {
+                let zeros = Tensor::zeros([heads, 1, hidden], (&rows.device(), DType::F32));
+                Tensor::cat(vec![zeros, rows], 2)
+            }
+        }
+    }
+}
 
 /// What [`chunk`] computes, where a single query takes the shorter way of [`single`].
-pub(super) fn outputs(q: Tensor<4>, held: Held, window: Option<usize>, on_host: bool) -> Tensor<4> {
+pub(super) fn outputs(q: Tensor<4>, held: Held, window: Option<usize>, on_host: bool) -> Attended {
     match q.dims()[2] {
-        1 => single(q, held, window, on_host, false).1,
+        1 => single(q, held, window, on_host, false).1.into(),
         _ => chunk(q, held, window, on_host),
     }
 }
 
-/// Attention row, `[H, 1, t]` in f32, if it is `wanted`, and output, `[1, H, 1, D]`, of the newest
-/// query `q`, `[1, H, 1, D]`, over all that is held, of which it sees at most the last `window`.
+/// Attention row, if it is `wanted`, and output, `[1, H, 1, D]`, of the newest query `q`, `[1, H, 1,
+/// D]`, over all that is held, of which it sees at most the last `window`.
 ///
 /// `on_host`: it lies in host memory.
 pub(super) fn single(
@@ -34,19 +88,19 @@ pub(super) fn single(
     window: Option<usize>,
     on_host: bool,
     wanted: bool,
-) -> (Option<Tensor<3>>, Tensor<4>) {
+) -> (Option<Row>, Tensor<4>) {
     if on_host
         && let Some((row, output)) = cpu::single::attend(&q, &held.keys(), &held.values(), window)
     {
-        return (wanted.then_some(row), output);
+        return (wanted.then_some(Row::Weights(row)), output);
     }
     #[cfg(feature = "kernels")]
     if !on_host && kernels::run_on(&q.device()) {
         return single_by_kernel(q, held, window, wanted);
     }
-    let rows = rows(q, held.keys(), window);
+    let rows = rows(q, &held, window);
     let output = mix(rows.clone(), held.values());
-    (wanted.then_some(rows), output)
+    (wanted.then_some(Row::Weights(rows)), output)
 }
 
 /// [`single`] where kernels run.
@@ -56,7 +110,7 @@ fn single_by_kernel(
     held: Held,
     window: Option<usize>,
     wanted: bool,
-) -> (Option<Tensor<3>>, Tensor<4>) {
+) -> (Option<Row>, Tensor<4>) {
     let ([_, heads, _, dim], t, [kv_heads, _]) = (q.dims(), held.tokens(), held.shape());
     let tokens = window.map_or(t, |w| w.min(t));
     let [keys, values] = held.stores().map(|store| {
@@ -68,33 +122,26 @@ fn single_by_kernel(
     let lists: Vec<ragged::Seen> = (0..kv_heads).map(list).collect();
     let q = q.reshape([heads, dim]);
     let (output, scores) = ragged::attend(q, keys, values, &lists, wanted);
-    let rows = wanted.then(|| {
-        let rows = softmax(scores.reshape([heads, 1, tokens]), 2);
-        match t - tokens {
-            0 => rows,
-            hidden => {
-                let zeros = Tensor::zeros([heads, 1, hidden], (&rows.device(), DType::F32));
-                Tensor::cat(vec![zeros, rows], 2)
-            }
-        }
-    });
-    (rows, output.reshape([1, heads, 1, dim]))
+    let row = wanted
+        .then(|| Row::Scores(Scores { seen: scores.reshape([heads, tokens]), hidden: t - tokens }));
+    (row, output.reshape([1, heads, 1, dim]))
 }
 
 /// Output, `[1, H, n, D]`, of the `n` newest queries `q` (`[1, H, n, D]`) over all that is held,
 /// causal, each query seeing at most the last `window` keys.
 ///
 /// `on_host`: it lies in host memory.
-pub(super) fn chunk(q: Tensor<4>, held: Held, window: Option<usize>, on_host: bool) -> Tensor<4> {
+pub(super) fn chunk(q: Tensor<4>, held: Held, window: Option<usize>, on_host: bool) -> Attended {
     if on_host && let Some(output) = cpu::attention::chunk(&q, &held.keys(), &held.values(), window)
     {
-        return output;
+        return output.into();
     }
     #[cfg(feature = "kernels")]
     if !on_host && kernels::run_on(&q.device()) {
         let tokens = held.tokens();
         let [keys, values] = held.stores();
-        return prompt::attend(q, keys, values, tokens, window);
+        let (output, totals) = prompt::attend(q, keys, values, tokens, window);
+        return Attended { output, totals: Some(totals) };
     }
     let (k, v) = (held.keys(), held.values());
     let ([_, heads, n, _], t) = (q.dims(), held.tokens());
@@ -106,7 +153,7 @@ pub(super) fn chunk(q: Tensor<4>, held: Held, window: Option<usize>, on_host: bo
         .filter(|w| t - first > *w)
         .map(|w| mask(n, t - first, Some(w), &q.device()).reshape([1, 1, n, t - first]));
     let options = AttentionModuleOptions { is_causal: hidden.is_none(), ..Default::default() };
-    attention(q, seen(k), seen(v), hidden, None, options)
+    attention(q, seen(k), seen(v), hidden, None, options).into()
 }
 
 /// Scaled products, `[H, n, t]` in f32, of queries `q`, `[1, H, n, D]`, and keys, `[1, G, t, D]`.
@@ -121,9 +168,34 @@ pub(super) fn scores(q: Tensor<4>, k: Tensor<4>) -> Tensor<3> {
     q.matmul(k.swap_dims(2, 3)).reshape([heads, n, t])
 }
 
-/// Attention rows, `[H, n, t]` in f32, of the `n` newest queries `q`, `[1, H, n, D]`, over all
-/// keys, `[1, G, t, D]`. Keys outside the window have weight 0.
-pub(super) fn rows(q: Tensor<4>, k: Tensor<4>, window: Option<usize>) -> Tensor<3> {
+/// The `n` newest queries `q`, `[1, H, n, D]`, over what is held, for kernels; their `totals` as
+/// [`Attended`] has them, or anew.
+#[cfg(feature = "kernels")]
+pub(super) fn queries(
+    q: Tensor<4>,
+    held: &Held,
+    window: Option<usize>,
+    totals: Option<Tensor<2>>,
+) -> Queries {
+    let tokens = held.tokens();
+    let [keys, values] = held.clone().stores();
+    let totals =
+        totals.unwrap_or_else(|| prompt::attend(q.clone(), keys.clone(), values, tokens, window).1);
+    Queries { query: q, keys, totals, tokens, window }
+}
+
+/// Attention rows, `[H, n, t]` in f32, of the `n` newest queries `q`, `[1, H, n, D]`, over all that
+/// is held. Keys outside the window have weight 0.
+pub(super) fn rows(q: Tensor<4>, held: &Held, window: Option<usize>) -> Tensor<3> {
+    #[cfg(feature = "kernels")]
+    if kernels::run_on(&q.device()) {
+        return queries(q, held, window, None).rows();
+    }
+    rows_of(q, held.keys(), window)
+}
+
+/// The same, over all keys, `[1, G, t, D]`, by products of the tensor library.
+pub(super) fn rows_of(q: Tensor<4>, k: Tensor<4>, window: Option<usize>) -> Tensor<3> {
     let ([_, heads, n, _], t) = (q.dims(), k.dims()[2]);
     let scores = scores(q, k);
     let scores = match n > 1 || window.is_some_and(|w| t > w) {

@@ -85,13 +85,13 @@ impl CellSums {
         }
         let n = q.dims()[2];
         let q = q.clone().narrow(1, self.of.head, 1);
-        let k = held.keys().narrow(1, self.kv_head, 1);
+        let held = held.of_head(self.kv_head);
         let most = (self.at_once / (start + n)).max(1);
         let mut done = 0;
         while done < n {
             let (count, query) = (most.min(n - done), start + done);
-            let (q, k) = (q.clone().narrow(2, done, count), k.clone().narrow(2, 0, query + count));
-            self.add_rows(query, attention::rows(q, k, self.window))?;
+            let (q, held) = (q.clone().narrow(2, done, count), held.clone().first(query + count));
+            self.add_rows(query, attention::rows(q, &held, self.window))?;
             done += count;
         }
         Ok(())

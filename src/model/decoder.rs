@@ -15,12 +15,13 @@ use std::ops::Range;
 use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::DType;
-use burn::tensor::activation::silu;
 
 use super::config::ModelConfig;
 use super::cpu::{gemv, rowwise, stored};
+#[cfg(feature = "kernels")]
+use super::kernels;
 use super::layout::{EMBEDDING, FINAL_NORM, Norm, OUTPUT, Projection};
-use super::ops::{matmul, picked, products};
+use super::ops::{gated, matmul, picked, product_added, products, silu_product};
 use super::rope::Angles;
 use super::weight_source::WeightSource;
 use crate::error::Result;
@@ -46,6 +47,13 @@ impl RmsNorm {
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         if let Some(normed) = rowwise::rms_norm(&x, &self.weight.val(), self.eps) {
             return normed;
+        }
+        #[cfg(feature = "kernels")]
+        if kernels::run_on(&x.device()) {
+            let shape = x.shape();
+            let (rows, width) = (shape.num_elements() / shape[D - 1], shape[D - 1]);
+            let x = x.reshape([rows, width]);
+            return kernels::norm::normed(x, self.weight.val(), self.eps).reshape(shape);
         }
         let dtype = x.dtype();
         let x = x.cast(DType::F32);
@@ -81,6 +89,14 @@ impl Linear {
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let [y] = Self::of_each([self], x);
         y
+    }
+
+    /// `x`, `[n, in]`, with what this makes of it added to `to`, `[n, out]`.
+    fn added(&self, x: Tensor<2>, to: Tensor<2>) -> Tensor<2> {
+        match &self.bias {
+            None => product_added(x, &self.weight.val(), to),
+            Some(_) => to + self.forward(x),
+        }
     }
 
     /// `x`, `[n, in]` → `[n, out]`, for each of them.
@@ -165,19 +181,43 @@ impl Layer {
                 (q, k, v, Some(angles.of(rows)))
             }
         };
-        let q = self.normed(Norm::Query, split(q, c.query)).swap_dims(1, 2);
-        let q = angles_of_queries.as_ref().unwrap_or(angles).rotate(q);
-        let k = angles.rotate(self.normed(Norm::Key, split(k, c.kv)).swap_dims(1, 2));
-        let v = split(v, c.kv);
-        (q, k, v.swap_dims(1, 2))
+        let (q, k, v) = (split(q, c.query), split(k, c.kv), split(v, c.kv).swap_dims(1, 2));
+        let angles_of_queries = angles_of_queries.as_ref().unwrap_or(angles);
+        #[cfg(feature = "kernels")]
+        if batch == 1 && kernels::run_on(&q.device()) {
+            let norm = |which: Norm| {
+                let norm = self.norms[which as usize].as_ref();
+                norm.map(|norm| (norm.weight.val(), norm.eps))
+            };
+            let heads = |x: Tensor<4>, angles: &Angles, which| kernels::rotation::Heads {
+                angles: angles.on(&x.device()),
+                x: x.squeeze_dim::<3>(0),
+                norm: norm(which),
+            };
+            let (q, k) = kernels::rotation::rotated(
+                heads(q, angles_of_queries, Norm::Query),
+                heads(k, angles, Norm::Key),
+            );
+            let of_heads = |x: Tensor<3>| x.unsqueeze::<4>().swap_dims(1, 2);
+            return (of_heads(q), of_heads(k), v);
+        }
+        let q = angles_of_queries.rotate(self.normed(Norm::Query, q).swap_dims(1, 2));
+        let k = angles.rotate(self.normed(Norm::Key, k).swap_dims(1, 2));
+        (q, k, v)
     }
 
-    fn mlp(&self, x: Tensor<2>) -> Tensor<2> {
-        let x = self.normed(Norm::Mlp, x);
-        let [gate, up] = self.projected([Projection::Gate, Projection::Up], x);
-        let gated = rowwise::gated(&gate, &up);
-        let [y] = self.projected([Projection::Down], gated.unwrap_or_else(|| silu(gate) * up));
-        y
+    /// `x` with what the feed-forward layer makes of it.
+    fn with_mlp(&self, x: Tensor<2>) -> Tensor<2> {
+        let normed = self.normed(Norm::Mlp, x.clone());
+        let [gate, up] = [Projection::Gate, Projection::Up].map(|which| self.projection(which));
+        let gated = match (&gate.bias, &up.bias) {
+            (None, None) => gated(&normed, &gate.weight.val(), &up.weight.val()),
+            _ => {
+                let [gate, up] = Linear::of_each([gate, up], normed);
+                silu_product(gate, up)
+            }
+        };
+        self.projection(Projection::Down).added(gated, x)
     }
 }
 
@@ -286,9 +326,7 @@ impl Decoder {
         };
         let (rows, width) = (x.dims()[0], self.heads.query * self.heads.dim);
         let heads = attend(index, q, k, v)?.swap_dims(1, 2).reshape([rows, width]);
-        let [y] = layer.projected([Projection::Output], heads);
-        let x = x + y;
-        Ok(x.clone() + layer.mlp(x))
+        Ok(layer.with_mlp(layer.projection(Projection::Output).added(heads, x)))
     }
 
     /// The output projection of one layer's attention, `[H * D, hidden]`, in the type that it is

@@ -26,6 +26,18 @@ pub(super) fn keep(gpu: Option<String>) {
     CubeClRuntimeConfig::try_set(config);
 }
 
+/// The file in which they are kept; [`keep`] has been called.
+#[cfg(feature = "cuda")]
+pub(super) fn path() -> std::path::PathBuf {
+    cubecl::environment::path()
+}
+
+/// Whether nothing has been kept there yet.
+#[cfg(feature = "cuda")]
+pub(super) fn is_empty() -> bool {
+    !path().exists()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

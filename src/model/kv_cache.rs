@@ -5,6 +5,8 @@ use burn::tensor::DType;
 
 use super::config::ModelConfig;
 use super::device::Compute;
+#[cfg(feature = "kernels")]
+use super::kernels;
 
 /// Keys and values of the tokens seen so far, per layer `[1, G, capacity, D]`.
 ///
@@ -31,6 +33,17 @@ impl Held {
     pub fn all(keys: Tensor<4>, values: Tensor<4>) -> Self {
         let [_, _, tokens, _] = keys.dims();
         Self { keys, values, tokens }
+    }
+
+    /// What one KV head holds.
+    pub fn of_head(&self, head: usize) -> Self {
+        let one = |store: &Tensor<4>| store.clone().narrow(1, head, 1);
+        Self { keys: one(&self.keys), values: one(&self.values), tokens: self.tokens }
+    }
+
+    /// The first `tokens` of them.
+    pub fn first(self, tokens: usize) -> Self {
+        Self { tokens, ..self }
     }
 
     /// Tokens, `t`.
@@ -107,6 +120,16 @@ impl KvCache {
     pub(super) fn append(&mut self, layer: usize, keys: Tensor<4>, values: Tensor<4>) -> Held {
         let [_, heads, n, dim] = keys.dims();
         let (from, to) = (self.len, self.len + n);
+        #[cfg(feature = "kernels")]
+        if kernels::run_on(&keys.device()) {
+            // What is left in the stores' place holds no reference to them: they are written where
+            // they lie.
+            let in_place = (keys.clone(), values.clone());
+            let stores = std::mem::replace(&mut self.layers[layer], in_place);
+            self.layers[layer] = kernels::append::append(stores, (keys, values), from);
+            let (k, v) = &self.layers[layer];
+            return Held { keys: k.clone(), values: v.clone(), tokens: to };
+        }
         let range = [0..1, 0..heads, from..to, 0..dim];
         // `inplace` hands over the only reference, so that the write does not copy the cache.
         let (k, v) = &mut self.layers[layer];

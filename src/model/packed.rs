@@ -2,7 +2,9 @@
 
 use burn::prelude::*;
 
-use super::attention;
+#[cfg(feature = "kernels")]
+use super::attention::Scores;
+use super::attention::{self, Row};
 use super::kv_cache::{Held, KvCache};
 use crate::error::{Error, Result};
 
@@ -13,6 +15,24 @@ pub trait RowSink {
     /// # Errors
     /// If the rows cannot be used; the run ends with that error.
     fn rows(&mut self, layer: usize, rows: Tensor<3>) -> Result<()>;
+
+    /// The scores of one layer's only captured query, where a GPU has them.
+    ///
+    /// # Errors
+    /// As [`RowSink::rows`], which gets the row that follows unless this is overridden.
+    #[cfg(feature = "kernels")]
+    fn scores(&mut self, layer: usize, scores: Scores) -> Result<()> {
+        self.rows(layer, scores.rows())
+    }
+}
+
+/// Hands a row over.
+fn row_to(sink: &mut dyn RowSink, layer: usize, row: Row) -> Result<()> {
+    match row {
+        Row::Weights(rows) => sink.rows(layer, rows),
+        #[cfg(feature = "kernels")]
+        Row::Scores(scores) => sink.scores(layer, scores),
+    }
 }
 
 /// Ignores rows.
@@ -56,9 +76,9 @@ impl PackedSequence<'_> {
     ) -> Result<Tensor<4>> {
         let queries = q.dims()[2];
         if queries == 1 {
-            let (rows, output) = attention::single(q, held, window, on_host, self.captured > 0);
-            if let Some(rows) = rows {
-                self.sink.rows(layer, rows)?;
+            let (row, output) = attention::single(q, held, window, on_host, self.captured > 0);
+            if let Some(row) = row {
+                row_to(self.sink, layer, row)?;
             }
             return Ok(output);
         }
@@ -68,11 +88,12 @@ impl PackedSequence<'_> {
             0 => {}
             // As where it is the only query of a pass, to the bit.
             1 if on_host => {
-                let (rows, _) = attention::single(last(), held.clone(), window, on_host, true);
-                self.sink.rows(layer, rows.ok_or_else(|| Error::bug("no row was captured"))?)?;
+                let (row, _) = attention::single(last(), held.clone(), window, on_host, true);
+                let row = row.ok_or_else(|| Error::bug("no row was captured"))?;
+                row_to(self.sink, layer, row)?;
             }
-            _ => self.sink.rows(layer, attention::rows(last(), held.keys(), window))?,
+            _ => self.sink.rows(layer, attention::rows(last(), &held, window))?,
         }
-        Ok(attention::chunk(q, held, window, on_host))
+        Ok(attention::chunk(q, held, window, on_host).output)
     }
 }

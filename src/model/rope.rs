@@ -94,16 +94,21 @@ impl Angles {
         Self { copies: self.copies.iter().map(|(cos, sin)| (pick(cos), pick(sin))).collect() }
     }
 
+    /// Cosines and sines on `device`.
+    pub(super) fn on(&self, device: &Device) -> (Tensor<4>, Tensor<4>) {
+        let here = self.copies.iter().find(|(cos, _)| cos.device() == *device);
+        here.unwrap_or(&self.copies[0]).clone()
+    }
+
     /// Rotates `x`, `[B, heads, n, D]`, in the layout of Hugging Face checkpoints: dimension `i`
     /// pairs with `i + D / 2`.
     pub fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
-        let (half, device) = (x.dims()[3] / 2, x.device());
-        let here = self.copies.iter().find(|(cos, _)| cos.device() == device);
-        let (cos, sin) = here.unwrap_or(&self.copies[0]);
-        if let Some(rotated) = rowwise::rotated(&x, cos, sin) {
+        let half = x.dims()[3] / 2;
+        let (cos, sin) = self.on(&x.device());
+        if let Some(rotated) = rowwise::rotated(&x, &cos, &sin) {
             return rotated;
         }
-        let (cos, sin) = (cos.clone().cast(x.dtype()), sin.clone().cast(x.dtype()));
+        let (cos, sin) = (cos.cast(x.dtype()), sin.cast(x.dtype()));
         let a = x.clone().narrow(3, 0, half);
         let b = x.narrow(3, half, half);
         let first = a.clone() * cos.clone() - b.clone() * sin.clone();

@@ -48,7 +48,7 @@ pub fn generate_batch(
     let masks = questions.iter().map(|q| NeedleMask::new(q.needle)).collect::<Result<Vec<_>>>()?;
     let asked = questions.iter().zip(&masks).map(|(question, mask)| OpenQuestion {
         question,
-        capture: StatsCapture::new(mask, settings.top_k, model.compute()),
+        capture: StatsCapture::new(mask, settings.top_k),
         generated: Vec::new(),
         stopped: false,
         prefill_secs: 0.0,

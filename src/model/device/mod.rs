@@ -10,9 +10,8 @@ use burn::tensor::DType;
 #[cfg(any(feature = "kernels", test))]
 use super::read_back;
 use crate::error::{Error, Result};
-#[cfg(any(feature = "cuda", test))]
-use crate::system::panics::caught;
 
+mod cuda;
 mod vulkan;
 
 /// What the user asked for.
@@ -117,7 +116,8 @@ pub struct Compute {
     pub name: String,
     /// Type of cache and activations, and of weights but for [`Compute::held`].
     pub dtype: DType,
-    /// Why this is not the device that was asked for, if that is so: a sentence for the user.
+    /// What the user should know: why this is not the device that was asked for, or that its first
+    /// run takes longer.
     pub note: Option<String>,
     /// Passes of a multiple of this many queries are fastest.
     pub(crate) query_block: usize,
@@ -180,9 +180,9 @@ impl Compute {
     fn open_one(choice: DeviceChoice) -> Result<Self> {
         match choice {
             DeviceChoice::Cpu => Ok(Self::cpu()),
-            DeviceChoice::Cuda(n) => cuda(n),
+            DeviceChoice::Cuda(n) => cuda::open(n),
             DeviceChoice::Vulkan => vulkan::open(),
-            DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|e| Self::instead_of_gpu(&e))),
+            DeviceChoice::Auto => Ok(cuda::open(0).unwrap_or_else(|e| Self::instead_of_gpu(&e))),
         }
     }
 
@@ -223,7 +223,7 @@ impl Compute {
     pub fn free_memory(&self) -> Vec<Option<u64>> {
         let free: Vec<Option<u64>> = match self.on_host {
             true => vec![crate::system::machine::available_memory_bytes()],
-            false => self.name.split(',').map(free_on_gpu).collect(),
+            false => self.name.split(',').map(cuda::free_memory).collect(),
         };
         let limited = |free: Option<u64>| free.into_iter().chain(self.memory_limit).min();
         free.into_iter().map(limited).collect()
@@ -253,106 +253,6 @@ fn instruction_set() -> &'static str {
         }
     }
     std::env::consts::ARCH
-}
-
-/// Free memory of the GPU `name`, in bytes.
-#[cfg(feature = "cuda")]
-fn free_on_gpu(name: &str) -> Option<u64> {
-    let n = name.strip_prefix("cuda:")?.parse().ok()?;
-    let ask = || cudarc::driver::CudaContext::new(n)?.mem_get_info();
-    caught(ask).ok()?.ok().map(|(free, _)| free as u64)
-}
-
-#[cfg(not(feature = "cuda"))]
-fn free_on_gpu(_: &str) -> Option<u64> {
-    None
-}
-
-#[cfg(not(feature = "cuda"))]
-fn cuda(n: usize) -> Result<Compute> {
-    Err(Error::usage("this headprof was built without CUDA")
-        .at(format!("--device cuda:{n}"))
-        .advice("use --device cpu, or build with `cargo build --release --features cuda`"))
-}
-
-#[cfg(feature = "cuda")]
-fn cuda(n: usize) -> Result<Compute> {
-    use burn::tensor::DeviceType;
-
-    // SAFETY: both only try to load a shared library and say whether it is there; what a library
-    // does while it is loaded is NVIDIA's, and is done by the calls after it in any case. Asked
-    // first because these panic on another thread where a library is missing.
-    let (driver, compiler) = unsafe {
-        (cudarc::driver::sys::is_culib_present(), cudarc::nvrtc::sys::is_culib_present())
-    };
-    if !driver {
-        return Err(unusable(
-            n,
-            "no CUDA driver on this machine (libcuda)",
-            "install the NVIDIA driver",
-        ));
-    }
-    if !compiler {
-        return Err(unusable(
-            n,
-            "the CUDA run-time compiler is missing (libnvrtc)",
-            "install the CUDA toolkit 12 or 13 and add its lib folder to LD_LIBRARY_PATH",
-        ));
-    }
-    let name = || cudarc::driver::CudaContext::new(n).ok()?.name().ok();
-    let make = caught(name).ok().flatten();
-    super::kernel_cache::keep(make.clone());
-    let found = gpu(n, || Device::enumerate(DeviceType::Cuda).into_iter().collect())?;
-    Ok(Compute { make, ..found })
-}
-
-/// The `n`-th of the GPUs that `find` finds, if it computes.
-///
-/// Also where both libraries are there, finding devices and the first kernel can panic: with a
-/// driver that is too old, or without the toolkit's headers, which the kernels include.
-#[cfg(any(feature = "cuda", test))]
-fn gpu(n: usize, find: impl FnOnce() -> Vec<Device>) -> Result<Compute> {
-    let broken = |reason: String| {
-        unusable(
-            n,
-            "CUDA does not work here: the driver or the headers of the CUDA toolkit are missing, \
-             or do not match",
-            "install the CUDA toolkit 12 or 13 that suits the driver and set CUDA_PATH to its \
-             folder (with include/ in it)",
-        )
-        .got(reason)
-    };
-    let devices = caught(find).map_err(broken)?;
-    let found = devices.len();
-    let device = devices.into_iter().nth(n).ok_or_else(|| match found {
-        0 => unusable(
-            n,
-            "no GPU was found (driver mismatch?)",
-            "check that `nvidia-smi` lists a GPU",
-        ),
-        _ => unusable(n, "there is no such GPU", "choose another number")
-            .got(format!("{found} GPUs")),
-    })?;
-    caught(|| probe(&device)).and_then(|probed| probed).map_err(broken)?;
-    Ok(Compute {
-        device,
-        further: vec![],
-        name: format!("cuda:{n}"),
-        dtype: DType::BF16,
-        note: None,
-        query_block: 128,
-        on_host: false,
-        memory_limit: None,
-        make: None,
-    })
-}
-
-/// The error for a GPU that cannot be used.
-#[cfg(any(feature = "cuda", test))]
-fn unusable(n: usize, what: &str, advice: &str) -> Error {
-    Error::resources(what)
-        .at(format!("--device cuda:{n}"))
-        .advice(format!("{advice}, or use --device cpu"))
 }
 
 /// Compiles a kernel, runs it and reads its result.
@@ -405,7 +305,7 @@ impl Compute {
     fn open_for_kernels() -> (&'static str, std::result::Result<Self, String>) {
         #[cfg(feature = "cuda")]
         let opened =
-            cuda(0).map(|gpu| Self { dtype: DType::F32, ..gpu }).map_err(|e| e.to_string());
+            cuda::open(0).map(|gpu| Self { dtype: DType::F32, ..gpu }).map_err(|e| e.to_string());
         #[cfg(not(feature = "cuda"))]
         let opened = Err("this build has kernels and no device for them".to_owned());
         ("HEADPROF_REQUIRE_CUDA", opened)

@@ -1,3 +1,4 @@
+use super::cuda::gpu;
 use super::*;
 
 #[test]

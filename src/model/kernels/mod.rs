@@ -1,11 +1,27 @@
-//! Kernels for every device of CubeCL. Our own: attention of prompts, and of single queries over
-//! ragged lists. The library's, called by name: products of f32.
+//! Kernels for every device of CubeCL: of our own, and for products of several rows in f32 one of
+//! the library's, called by name.
+//!
+//! ```text
+//! rows of the residual stream   norm, vector (one row), product (several rows, f32)
+//! heads of the new tokens       rotation, append
+//! attention                     prompt (many queries), ragged (one query per head)
+//! about attention               weights (rows, and sums of rows per key), statistics (of a row)
+//! ```
 
+pub(super) mod append;
+pub(super) mod norm;
 pub(super) mod product;
 pub(super) mod prompt;
 pub(super) mod ragged;
+pub(super) mod rotation;
+pub(super) mod statistics;
+mod tile;
+pub(super) mod vector;
+pub(super) mod weights;
 
+use burn::backend::TensorMetadata;
 use burn::prelude::Device;
+use burn::tensor::{DType, Shape};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::AddressType;
@@ -16,6 +32,22 @@ const LOWEST: f32 = -3.0e38;
 /// Whether `device` is one of CubeCL.
 pub(super) fn run_on(device: &Device) -> bool {
     *device != Device::flex()
+}
+
+/// A tensor beside `other`, not yet written.
+fn beside(other: &CubeTensor, shape: Shape, dtype: DType) -> CubeTensor {
+    let handle = other.client.empty(shape.num_elements() * dtype.size());
+    CubeTensor::new_contiguous(other.client.clone(), other.device.clone(), shape, handle, dtype)
+}
+
+/// A tensor to write to: `tensor`, unless somebody else looks at it, or it is not dense.
+fn writable(tensor: CubeTensor) -> CubeTensor {
+    match tensor.can_mut() && tensor.is_contiguous() {
+        true => tensor,
+        // What is not dense becomes a new one here.
+        false if tensor.is_contiguous() => tensor.copy(),
+        false => into_contiguous(tensor),
+    }
 }
 
 /// A tensor whose innermost rows are dense; there may be room between them, as some devices leave.
@@ -29,4 +61,9 @@ fn with_dense_rows(tensor: CubeTensor) -> CubeTensor {
 /// The type of indices that reaches every number of `tensors`.
 fn addresses<const N: usize>(tensors: [&CubeTensor; N]) -> AddressType {
     tensors.map(CubeTensor::required_address_type).into_iter().max().unwrap_or_default()
+}
+
+/// The numbers of a tensor as kernels know them.
+fn element(tensor: &CubeTensor) -> cubecl::ir::ElemType {
+    burn::backend::cubecl::dtype_to_storage_type(tensor.dtype())
 }

@@ -71,3 +71,45 @@ impl ExactProduct for CubeBackend {
         output
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Compute;
+
+    /// Factors of 24 bits: with 11 of them, as tensor cores would take, a product is off by 2⁻¹¹.
+    /// One row and several, shapes that are multiples of nothing.
+    #[test]
+    fn kernel_products_in_f32_round_no_factor() {
+        let Some(compute) = Compute::of_kernels() else { return };
+        for [rows, input, out] in
+            [[1, 64, 64], [1, 37, 51], [2, 64, 128], [16, 64, 64], [33, 300, 70], [130, 128, 256]]
+        {
+            let number = |i: usize| 1.0 + ((i * 7919 + 13) % 8191) as f32 * f32::EPSILON;
+            let numbers = |n: usize, from: usize| -> Vec<f32> {
+                (0..n).map(|i| number(i + from) * [1.0, -1.0][i % 3 / 2]).collect()
+            };
+            let (x, w) = (numbers(rows * input, 0), numbers(input * out, 999));
+            let there = |x: &[f32], shape: [usize; 2]| {
+                Tensor::<2>::from_data(TensorData::new(x.to_vec(), shape), &compute.device)
+            };
+            // Also where the second factor is a view of a transposed matrix, as with tied weights.
+            let transposed: Vec<f32> =
+                (0..input * out).map(|i| w[i % input * out + i / input]).collect();
+            let views = [there(&w, [input, out]), there(&transposed, [out, input]).transpose()];
+            for w_there in views {
+                let got = exact(there(&x, [rows, input]), w_there);
+                let got: Vec<f32> = got.try_into_vec_as().unwrap();
+                assert_eq!(got.len(), rows * out);
+                for (i, got) in got.iter().enumerate() {
+                    let (row, column) = (i / out, i % out);
+                    let product =
+                        |k: usize| f64::from(x[row * input + k]) * f64::from(w[k * out + column]);
+                    let want: f64 = (0..input).map(product).sum();
+                    let off = (f64::from(*got) - want).abs();
+                    assert!(off <= 1e-6 * input as f64, "{rows} x {input} x {out}: {got} {want}");
+                }
+            }
+        }
+    }
+}

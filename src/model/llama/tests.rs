@@ -34,7 +34,7 @@ fn layers_on_different_devices_compute_the_same() {
         let mut cache = model.new_cache(ids.len() + 1);
         let (logits, stats) = model.prefill(&ids, &mut cache, 40, &wanted).unwrap();
         let needle = NeedleMask::new(&[20..26, 40..43]).unwrap();
-        let mut capture = StatsCapture::new(&needle, 5, compute);
+        let mut capture = StatsCapture::new(&needle, 5);
         let next = model.run(&[77], &mut cache, 1, 1, &mut capture).unwrap();
         capture.finish_row().unwrap();
         let masses = capture.into_rows()[0].heads.iter().map(|head| head.needle_mass).collect();

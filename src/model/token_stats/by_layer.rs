@@ -92,8 +92,11 @@ impl Llama {
                 let mut attend = |layer: usize, q: Tensor<4>, k, v| {
                     let held = cache.append(0, k, v);
                     let window = c.sliding_window[layer];
-                    sums.add(0, start + n - q.dims()[2], &q, &held, window)?;
-                    Ok(attention::outputs(q, held, window, compute.on_host))
+                    let first = start + n - q.dims()[2];
+                    let attended =
+                        attention::outputs(q.clone(), held.clone(), window, compute.on_host);
+                    sums.add(0, first, &q, &held, window, attended.totals)?;
+                    Ok(attended.output)
                 };
                 *x = self.decoder().layer(layer, x.clone(), 1, angles, wanted, &mut attend)?;
                 cache.advance(n);

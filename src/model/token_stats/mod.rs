@@ -143,11 +143,13 @@ impl Llama {
             let mut attend = |layer: usize, q: Tensor<4>, k, v| {
                 let held = cache.append(layer, k, v);
                 let window = self.config().sliding_window[layer];
-                sums.add(layer, start + n - q.dims()[2], &q, &held, window)?;
+                let attended = attention::outputs(q.clone(), held.clone(), window, on_host);
+                let first = start + n - q.dims()[2];
+                sums.add(layer, first, &q, &held, window, attended.totals)?;
                 if let Some(cells) = &mut cells {
                     cells.add(layer, start, &q, &held)?;
                 }
-                Ok(attention::outputs(q, held, window, on_host))
+                Ok(attended.output)
             };
             let hidden = self.pass(part, start, followed, &mut attend)?;
             cache.advance(n);

@@ -12,6 +12,8 @@ use crate::eviction::{QueryRows, Wanted};
 use crate::model::attention;
 use crate::model::cpu::softmax::RowsOfHead;
 use crate::model::device::Compute;
+#[cfg(feature = "kernels")]
+use crate::model::kernels::{self, weights::Queries};
 use crate::model::kv_cache::Held;
 use crate::model::read_back;
 
@@ -91,7 +93,7 @@ impl RowSums {
     }
 
     /// Adds the rows of queries `q`, `[1, H, n, D]`, the first of which stands at position `start`,
-    /// over the keys so far, `start + n` of them.
+    /// over the keys so far, `start + n` of them; `totals` as attention has left them.
     pub fn add(
         &mut self,
         layer: usize,
@@ -99,12 +101,21 @@ impl RowSums {
         q: &Tensor<4>,
         held: &Held,
         window: Option<usize>,
+        totals: Option<Tensor<2>>,
     ) -> Result<()> {
         let Some(first) = self.first_query() else { return Ok(()) };
         let n = q.dims()[2];
         if start + n <= first {
             return Ok(());
         }
+        #[cfg(feature = "kernels")]
+        if kernels::run_on(&q.device()) {
+            let queries = attention::queries(q.clone(), held, window, totals);
+            self.add_by_kernel(layer, start, &queries);
+            return Ok(());
+        }
+        #[cfg(not(feature = "kernels"))]
+        let _ = totals;
         let k = held.keys();
         let most = (self.at_once / (self.heads * (start + n))).max(1);
         let mut done = first.saturating_sub(start);
@@ -116,7 +127,7 @@ impl RowSums {
             let block = Block { layer, query, key, keys, window };
             match self.on_host {
                 true => self.add_on_host(block, attention::scores(q, k))?,
-                false => self.add_on_device(block, attention::rows(q, k, window)),
+                false => self.add_on_device(block, attention::rows_of(q, k, window)),
             }
             done += count;
         }
@@ -142,6 +153,22 @@ impl RowSums {
             }
         }
         Ok(())
+    }
+
+    /// Adds the rows of all queries that count, none of which is written.
+    #[cfg(feature = "kernels")]
+    fn add_by_kernel(&mut self, layer: usize, start: usize, queries: &Queries) {
+        let [_, heads, n, _] = queries.query.dims();
+        for set in &mut self.sets {
+            let skip = set.from.saturating_sub(start);
+            if skip < n {
+                let sums = set.device[layer].get_or_insert_with(|| {
+                    let device = queries.query.device();
+                    Tensor::zeros([heads, self.tokens], (&device, DType::F32))
+                });
+                sums.inplace(|sums| queries.clone().added_to(sums, skip));
+            }
+        }
     }
 
     /// Sums of `rows`, `[H, n, t]`, where they lie.

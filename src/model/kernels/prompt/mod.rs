@@ -28,7 +28,7 @@ use cubecl::features::MmaConfig;
 use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::{CubeCount, CubeDim};
 
-use super::{addresses, with_dense_rows};
+use super::{addresses, beside, element, tile, with_dense_rows};
 
 mod plain;
 mod tiles;
@@ -40,6 +40,9 @@ mod tests;
 /// `tokens` of a cache, `keys` and `values`, `[1, G, capacity, D]`, of which the last `n` are the
 /// queries' own. Causal; each query sees at most the last `window` keys.
 ///
+/// Also the logarithm of each query's sum of exponentials, `[H, n]` in f32: its weights are `exp(s -
+/// that)`.
+///
 /// The caller has made sure that the tokens exist and that a window has one key at least. All
 /// tensors are on a device of CubeCL; of others the dispatch panics.
 pub(in crate::model) fn attend(
@@ -48,7 +51,7 @@ pub(in crate::model) fn attend(
     values: Tensor<4>,
     tokens: usize,
     window: Option<usize>,
-) -> Tensor<4> {
+) -> (Tensor<4>, Tensor<2>) {
     attend_by(query, keys, values, tokens, window, false)
 }
 
@@ -60,11 +63,11 @@ fn attend_by(
     tokens: usize,
     window: Option<usize>,
     plain: bool,
-) -> Tensor<4> {
+) -> (Tensor<4>, Tensor<2>) {
     debug_assert!(tokens <= keys.dims()[2] && query.dims()[2] <= tokens, "{tokens} tokens");
     let [_, heads, queries, dim] = query.dims();
     let window = window.unwrap_or(tokens).min(tokens);
-    let output = Dispatch::prompt_attention(
+    let (output, totals) = Dispatch::prompt_attention(
         query.into_dispatch(),
         keys.into_dispatch(),
         values.into_dispatch(),
@@ -73,7 +76,8 @@ fn attend_by(
         plain,
     );
     let output = Tensor::<3>::from_dispatch(output);
-    output.reshape([1, queries, heads, dim]).swap_dims(1, 2)
+    let output = output.reshape([1, queries, heads, dim]).swap_dims(1, 2);
+    (output, Tensor::from_dispatch(totals))
 }
 
 /// The operation, for tensors of the device library's own; [`attend`] is the way in.
@@ -90,10 +94,10 @@ pub trait PromptAttention: Backend {
         tokens: usize,
         window: usize,
         plain: bool,
-    ) -> FloatTensor<Self>;
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
 }
 
-/// The output before it is computed.
+/// Output and totals before they are computed.
 fn described(
     query: &TensorSpec,
     _: &TensorSpec,
@@ -101,14 +105,21 @@ fn described(
     _: &usize,
     _: &usize,
     _: &bool,
-) -> TensorSpec {
-    TensorSpec::new(output_shape(&query.shape), query.dtype)
+) -> (TensorSpec, TensorSpec) {
+    let output = TensorSpec::new(output_shape(&query.shape), query.dtype);
+    (output, TensorSpec::new(totals_shape(&query.shape), DType::F32))
 }
 
 /// `[1, H, n, D]` to `[n, H, D]`.
 fn output_shape(query: &Shape) -> Shape {
     let [_, heads, queries, dim] = query.dims();
     Shape::new([queries, heads, dim])
+}
+
+/// `[1, H, n, D]` to `[H, n]`.
+fn totals_shape(query: &Shape) -> Shape {
+    let [_, heads, queries, _] = query.dims();
+    Shape::new([heads, queries])
 }
 
 impl PromptAttention for CubeBackend {
@@ -119,7 +130,7 @@ impl PromptAttention for CubeBackend {
         tokens: usize,
         window: usize,
         plain: bool,
-    ) -> CubeTensor {
+    ) -> (CubeTensor, CubeTensor) {
         let form = if plain { Form::Plain } else { Form::of(&query) };
         launched(form, query, keys, values, tokens, window)
     }
@@ -138,7 +149,7 @@ impl Form {
     /// The fastest for queries like these.
     fn of(query: &CubeTensor) -> Self {
         let (features, hardware) = (query.client.features(), &query.client.properties().hardware);
-        let element = burn::backend::cubecl::dtype_to_storage_type(query.dtype);
+        let element = element(query);
         let product = MmaConfig {
             a_type: element,
             b_type: element,
@@ -166,16 +177,14 @@ fn launched(
     values: CubeTensor,
     tokens: usize,
     window: usize,
-) -> CubeTensor {
+) -> (CubeTensor, CubeTensor) {
     let [query, keys, values] = [query, keys, values].map(with_dense_rows);
     let ([_, heads, queries, dim], [_, kv_heads, _, _]) =
         (query.shape().dims::<4>(), keys.shape().dims::<4>());
-    let (client, device, dtype) = (query.client.clone(), query.device.clone(), query.dtype);
-    let shape = output_shape(&query.shape());
-    let handle = client.empty(shape.num_elements() * dtype.size());
-    let output = CubeTensor::new_contiguous(client.clone(), device, shape, handle, dtype);
+    let (client, element) = (query.client.clone(), element(&query));
+    let output = beside(&query, output_shape(&query.shape()), query.dtype());
+    let totals = beside(&query, totals_shape(&query.shape()), DType::F32);
     let addresses = addresses([&query, &keys, &values, &output]);
-    let element = burn::backend::cubecl::dtype_to_storage_type(dtype);
     let (scale, group) = (1.0 / (dim as f32).sqrt(), heads / kv_heads);
     let (tokens, window) = (tokens as u32, window as u32);
     let cubes = |of: usize| CubeCount::Static(queries.div_ceil(of) as u32, heads as u32, 1);
@@ -185,13 +194,14 @@ fn launched(
         match form {
             Form::Plain => plain::attend::launch_unchecked(
                 &client,
-                cubes(plain::QUERIES),
-                CubeDim::new_1d(plain::UNITS as u32),
+                cubes(tile::QUERIES),
+                CubeDim::new_1d(tile::UNITS as u32),
                 addresses,
                 query.into_tensor_arg(),
                 keys.into_tensor_arg(),
                 values.into_tensor_arg(),
                 output.clone().into_tensor_arg(),
+                totals.clone().into_tensor_arg(),
                 scale,
                 tokens,
                 window,
@@ -209,6 +219,7 @@ fn launched(
                 keys.into_tensor_arg(),
                 values.into_tensor_arg(),
                 output.clone().into_tensor_arg(),
+                totals.clone().into_tensor_arg(),
                 scale,
                 tokens,
                 window,
@@ -219,5 +230,5 @@ fn launched(
             ),
         }
     }
-    output
+    (output, totals)
 }

@@ -88,7 +88,7 @@ impl Case {
         let query = tensor(query.copied().collect(), [1, queries, heads, dim]).swap_dims(1, 2);
         let store = |numbers: &[f32]| tensor(numbers.to_vec(), [1, kv_heads, self.capacity(), dim]);
         let (keys, values) = (store(&of.keys), store(&of.values));
-        let output = attend_by(query, keys, values, self.tokens, self.window, plain);
+        let (output, _) = attend_by(query, keys, values, self.tokens, self.window, plain);
         assert_eq!((output.dims(), output.dtype()), ([1, heads, queries, dim], dtype));
         let output: Vec<f32> = output.cast(DType::F32).try_into_vec_as().unwrap();
         let wanted = self.by_hand(&of);
@@ -164,7 +164,7 @@ fn extreme_scores_of_prompts_stay_finite() {
             let mut values = vec![5.0; tokens * dim];
             values[at * dim..][..dim].fill(7.0);
             let query = tensor(vec![250.0; tokens * dim]);
-            let output = attend_by(query, tensor(keys), tensor(values), tokens, None, plain);
+            let (output, _) = attend_by(query, tensor(keys), tensor(values), tokens, None, plain);
             let output: Vec<f32> = output.cast(DType::F32).try_into_vec_as().unwrap();
             for (i, output) in output.iter().enumerate() {
                 let wanted = if i / dim < at { 5.0 } else { 7.0 };
@@ -188,7 +188,7 @@ fn damage_shows_where_it_is_seen() {
         let mut damaged = whole();
         damaged[at * dim + 3] = f32::NAN;
         let query = tensor(whole());
-        let output = attend_by(query, tensor(damaged), tensor(whole()), tokens, None, plain);
+        let (output, _) = attend_by(query, tensor(damaged), tensor(whole()), tokens, None, plain);
         let output: Vec<f32> = output.cast(DType::F32).try_into_vec_as().unwrap();
         for (q, row) in output.chunks(dim).enumerate() {
             assert!(row.iter().all(|o| o.is_nan() == (q >= at)), "{dtype:?} {plain} {q}: {row:?}");

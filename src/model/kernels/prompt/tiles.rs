@@ -19,6 +19,7 @@ use cubecl::cmma::{MatrixIdent, MmaDefinition};
 use cubecl::prelude::*;
 
 use crate::model::kernels::LOWEST;
+use crate::model::kernels::tile::Stretch;
 
 /// Sizes of the instruction's product.
 pub(super) const M: usize = 16;
@@ -50,7 +51,7 @@ pub(super) const fn shared_bytes(dim: usize) -> usize {
 }
 
 /// Queries of head `y`, the last of them in the first cube, as they have the most to do; tensors as
-/// in [`super::attend`], the output as `[n, H, D]`.
+/// in [`super::attend`], the output as `[n, H, D]`, and `totals` as there.
 #[cube(launch_unchecked, address_type = "dynamic")]
 #[allow(clippy::too_many_arguments, reason = "a kernel takes its buffers one by one")]
 pub(super) fn attend<F: Float, R: Size>(
@@ -58,6 +59,7 @@ pub(super) fn attend<F: Float, R: Size>(
     keys: &Tensor<Vector<F, R>>,
     values: &Tensor<Vector<F, R>>,
     output: &mut Tensor<F>,
+    totals: &mut Tensor<f32>,
     scale: f32,
     tokens: u32,
     window: u32,
@@ -71,10 +73,7 @@ pub(super) fn attend<F: Float, R: Size>(
     let head = CUBE_POS_Y as usize;
     let queries = query.shape(2);
     let first_query = (queries.div_ceil(QUERIES) - 1 - CUBE_POS_X as usize) * QUERIES;
-    let (tokens, window) = (tokens as usize, window as usize);
-    // Positions of the first query and of the last.
-    let first = tokens - queries + first_query;
-    let last = tokens - queries + min(first_query + QUERIES, queries) - 1;
+    let of = Stretch::new(first_query, QUERIES, queries, tokens as usize, window as usize);
     let begin_q = head * query.stride(1);
     let begin_k = head / group * keys.stride(1);
     let begin_v = head / group * values.stride(1);
@@ -125,11 +124,11 @@ pub(super) fn attend<F: Float, R: Size>(
 
     // Of the lane's two queries, eight apart.
     let mut largest = Array::<f32>::new(2usize);
-    let mut totals = Array::<f32>::new(2usize);
+    let mut sum_of_weights = Array::<f32>::new(2usize);
     #[unroll]
     for h in 0..2usize {
         largest[h] = f32::new(LOWEST);
-        totals[h] = f32::new(0.0);
+        sum_of_weights[h] = f32::new(0.0);
     }
     let mut sums = Array::<Vector<f32, C>>::new(steps * 4);
     #[unroll]
@@ -137,19 +136,16 @@ pub(super) fn attend<F: Float, R: Size>(
         sums[i] = Vector::<f32, C>::new(0.0);
     }
 
-    let mut start = 0usize;
-    if first + 1 > window {
-        start = first + 1 - window;
-    }
+    let mut start = of.first_key();
     // Which row a lane addresses of the matrices that a load brings, and which of them.
     let (in_matrix, matrix) = (lane % 8, lane / 8);
-    while start <= last {
+    while start <= of.last {
         let mut i = unit;
         while i < block * rows {
             let (token, at) = (i / rows, i % rows);
             let mut key = Vector::<F, R>::new(F::new(0.0));
             let mut value = Vector::<F, R>::new(F::new(0.0));
-            if start + token < tokens {
+            if start + token < of.tokens {
                 key = keys[(begin_k + (start + token) * keys.stride(2)) / ROW + at];
                 value = values[(begin_v + (start + token) * values.stride(2)) / ROW + at];
             }
@@ -201,12 +197,12 @@ pub(super) fn attend<F: Float, R: Size>(
         }
 
         // Whether some query of the cube does not see some key of the block.
-        let masked = start + block > first + 1 || start + window <= last;
+        let masked = start + block > of.first + 1 || start + of.window <= of.last;
         let mut weights = Array::<Vector<F, A>>::new(comptime!(block / 4));
         let mut corrections = Array::<f32>::new(2usize);
         #[unroll]
         for h in 0..2usize {
-            let position = first + plane * M + lane / 4 + h * 8;
+            let q = plane * M + lane / 4 + h * 8;
             let mut max = largest[h];
             #[unroll]
             for tile in 0..comptime!(block / N) {
@@ -215,7 +211,7 @@ pub(super) fn attend<F: Float, R: Size>(
                     let mut score = scores[(tile * 2 + h) * 2 + e];
                     if masked {
                         let key = start + tile * N + lane % 4 * 2 + e;
-                        let seen = key <= position && key + window > position;
+                        let seen = of.sees(q, key);
                         score = select(seen, score, f32::new(LOWEST));
                     }
                     scores[(tile * 2 + h) * 2 + e] = score;
@@ -226,7 +222,7 @@ pub(super) fn attend<F: Float, R: Size>(
             max = max.max(plane_shuffle_xor(max, 2u32));
             let correction = (largest[h] - max).exp();
             largest[h] = max;
-            let mut total = totals[h] * correction;
+            let mut total = sum_of_weights[h] * correction;
             #[unroll]
             for tile in 0..comptime!(block / N) {
                 let mut two = Vector::<F, A>::new(F::new(0.0));
@@ -236,7 +232,7 @@ pub(super) fn attend<F: Float, R: Size>(
                     if masked {
                         // By place, not by value: a score that is no number has to be seen.
                         let key = start + tile * N + lane % 4 * 2 + e;
-                        let seen = key <= position && key + window > position;
+                        let seen = of.sees(q, key);
                         weight = select(seen, weight, f32::new(0.0));
                     }
                     total += weight;
@@ -244,7 +240,7 @@ pub(super) fn attend<F: Float, R: Size>(
                 }
                 weights[tile * 2 + h] = two;
             }
-            totals[h] = total;
+            sum_of_weights[h] = total;
             corrections[h] = correction;
         }
         #[unroll]
@@ -289,11 +285,14 @@ pub(super) fn attend<F: Float, R: Size>(
     let heads = query.shape(1);
     #[unroll]
     for h in 0..2usize {
-        let mut total = totals[h];
+        let mut total = sum_of_weights[h];
         total += plane_shuffle_xor(total, 1u32);
         total += plane_shuffle_xor(total, 2u32);
         let q = first_query + plane * M + lane / 4 + h * 8;
         if q < queries {
+            if lane % 4 == 0 {
+                totals[head * queries + q] = largest[h] + total.ln();
+            }
             let place = (q * heads + head) * dim + lane % 4 * 2;
             #[unroll]
             for tile in 0..comptime!(dim / N) {
