@@ -20,7 +20,7 @@
  *   CUDA_EMU_CACHE    folder of what was compiled, and of the sources by PTX [CUDA_EMU_HOME/cache]
  *   CUDA_EMU_THREADS  [number of processors]
  *   CUDA_EMU_CXX      [g++]
- *   CUDA_EMU_CXXFLAGS [-O2 -march=native]
+ *   CUDA_EMU_CXXFLAGS [-O2 -march=native -mno-red-zone]
  *   CUDA_EMU_POISON   1: shared memory is all ones (NaN) at the start of each block
  *   CUDA_EMU_ORDER    backwards: of the threads of a block the last runs first, up to each barrier; two that race then give
  *                     another result than in the usual order, unless they write the same
@@ -341,7 +341,7 @@ static void compile(Kernel *k) {
         char *command = print("python3 '%s/translate.py' '%s' '%s.cc' > '%s.log' 2>&1 && "
             "%s -std=c++17 %s -fPIC -shared -w -fno-exceptions -fvisibility=hidden -I'%s/shim' '%s.cc' -o '%s.so' -lm >> '%s.log' 2>&1 && mv '%s.so' '%s'",
             home, k->source, base, base,
-            setting("CUDA_EMU_CXX", "g++"), setting("CUDA_EMU_CXXFLAGS", "-O2 -march=native"), home, base, base, base, base, so);
+            setting("CUDA_EMU_CXX", "g++"), setting("CUDA_EMU_CXXFLAGS", "-O2 -march=native -mno-red-zone"), home, base, base, base, base, so);
         int status = system(command);
         compile_seconds += now() - start;
         compiled++;
@@ -489,7 +489,10 @@ static void fault(int number, siginfo_t *info, void *context) {
         }
     }
     if (running) {
-        fprintf(stderr, "emu: signal %d at %p in kernel %s, %s\n", number, info->si_addr, running->name, running->source);
+        /* Not fprintf: it takes 8 KiB of a stack, and that of signals may have no more. */
+        static char text[512];
+        int length = snprintf(text, sizeof text, "emu: signal %d at %p in kernel %s, %s\n", number, info->si_addr, running->name, running->source);
+        if (write(2, text, length) < 0) abort();
         signal(number, SIG_DFL);
         return;
     }
@@ -521,7 +524,7 @@ void emu_begin(void) {
         free(path);
         free(text);
     }
-    const char *flags = setting("CUDA_EMU_CXXFLAGS", "-O2 -march=native");
+    const char *flags = setting("CUDA_EMU_CXXFLAGS", "-O2 -march=native -mno-red-zone");
     shim_hash ^= fnv(flags, strlen(flags));
     struct sigaction mine = { .sa_sigaction = fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
     if (on) sigaction(SIGSEGV, &mine, &before_segv), sigaction(SIGFPE, &mine, &before_fpe);
