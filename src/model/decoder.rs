@@ -17,11 +17,11 @@ use burn::prelude::*;
 use burn::tensor::DType;
 
 use super::config::ModelConfig;
-use super::cpu::{gemv, rowwise, stored};
+use super::cpu::{rowwise, stored};
 #[cfg(feature = "kernels")]
 use super::kernels;
 use super::layout::{EMBEDDING, FINAL_NORM, Norm, OUTPUT, Projection};
-use super::ops::{gated, matmul, picked, product_added, products, silu_product};
+use super::ops::{gated, picked, product_added, product_transposed, products, silu_product};
 use super::rope::Angles;
 use super::weight_source::WeightSource;
 use crate::error::Result;
@@ -372,11 +372,7 @@ impl Decoder {
             None => {
                 let embedding = self.embedding.val();
                 let hidden = brought_to(hidden, &embedding.device());
-                let by_library = |hidden: &Tensor<2>| {
-                    let embedding = stored::widened(&embedding, hidden.dtype());
-                    matmul(hidden.clone(), embedding.transpose())
-                };
-                gemv::transposed(&hidden, &embedding).unwrap_or_else(|| by_library(&hidden))
+                product_transposed(hidden, &embedding)
             }
         }
     }

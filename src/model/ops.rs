@@ -63,6 +63,16 @@ pub(super) fn silu_product(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
     rowwise::gated(&gate, &up).unwrap_or_else(|| silu(gate) * up)
 }
 
+/// `x`, `[n, in]`, `· eᵀ`, `e` being `[out, in]`: logits where the embedding serves as output.
+pub(super) fn product_transposed(x: Tensor<2>, e: &Tensor<2>) -> Tensor<2> {
+    #[cfg(feature = "kernels")]
+    if vector::suits_transposed(&x, e) {
+        return vector::transposed(x, e.clone());
+    }
+    let by_library = || matmul(x.clone(), stored::widened(e, x.dtype()).transpose());
+    gemv::transposed(&x, e).unwrap_or_else(by_library)
+}
+
 /// `x`, `[n, in]`, `· w`, `[in, out]`; in f32 where both are, also on tensor cores.
 pub(super) fn matmul(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
     #[cfg(feature = "kernels")]

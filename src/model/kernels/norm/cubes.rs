@@ -31,8 +31,8 @@ pub(super) fn norm<F: Float>(
     let scale = 1.0 / (sum / f32::cast_from(width as u32) + eps).sqrt();
     let mut i = unit;
     while i < width {
-        let number = F::cast_from(f32::cast_from(x[begin + i]) * scale);
-        output[begin + i] = number * weight[i];
+        let number = f32::cast_from(x[begin + i]) * scale * f32::cast_from(weight[i]);
+        output[begin + i] = F::cast_from(number);
         i += UNITS;
     }
 }

@@ -1,6 +1,7 @@
 //! Root-mean-square norm, one launch: `x / √(mean(x²) + ε) · w` of every row.
 //!
-//! In f32 whatever the type, rounded to it before it meets the weight, as transformers does.
+//! In f32 whatever the type, and rounded to it once; transformers rounds a second time, before the
+//! weight.
 
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;

@@ -88,8 +88,8 @@ fn one<F: Float>(
             sum += squares[i];
         }
         let scale = 1.0 / (sum / f32::cast_from(half as u32 * 2) + eps).sqrt();
-        a = f32::cast_from(F::cast_from(a * scale) * norm[unit]);
-        b = f32::cast_from(F::cast_from(b * scale) * norm[unit + half]);
+        a *= scale * f32::cast_from(norm[unit]);
+        b *= scale * f32::cast_from(norm[unit + half]);
     }
     let (c, s) = (cos[token * half + unit], sin[token * half + unit]);
     rotated[first] = F::cast_from(a * c - b * s);

@@ -1,8 +1,8 @@
 //! Rotary position embedding of queries and keys, and the norms of their heads where the family has
 //! them, in one launch.
 //!
-//! A head's dimension `i` pairs with `i + D / 2`, as in Hugging Face checkpoints. Angles and
-//! products are in f32 whatever the type; a norm is rounded as [`super::norm`] says.
+//! A head's dimension `i` pairs with `i + D / 2`, as in Hugging Face checkpoints. All is in f32
+//! whatever the type, and rounded to it once.
 
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;

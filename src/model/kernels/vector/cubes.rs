@@ -2,7 +2,7 @@
 
 use cubecl::prelude::*;
 
-use super::{DEPTH, LANES, SPLITS, UNITS};
+use super::{DEPTH, LANES, OF_ROW, ROWS, SPLITS, UNITS};
 
 /// `x · a`, or `x · a + add`.
 #[cube(launch_unchecked, address_type = "dynamic")]
@@ -172,4 +172,44 @@ fn column<F: Float, R: Size>(
         }
     }
     sum
+}
+
+/// `x · eᵀ`: of row `y` of `x`, `[n, in]`, and rows `ROWS · x` and those behind it of `e`, `[out,
+/// in]`.
+///
+/// Barriers: every unit passes the one between the shares and their sums.
+#[cube(launch_unchecked, address_type = "dynamic")]
+pub(super) fn transposed<F: Float, R: Size>(
+    x: &Tensor<Vector<F, R>>,
+    e: &Tensor<Vector<F, R>>,
+    y: &mut Tensor<F>,
+    #[define(F)] _dtype: ElemType,
+) {
+    let unit = UNIT_POS_X as usize;
+    let wide = R::value().comptime();
+    let loads = e.shape(1) / wide;
+    let (out, own) = (CUBE_POS_X as usize * ROWS + unit / OF_ROW, CUBE_POS_Y as usize * loads);
+    let mut sum = f32::new(0.0);
+    if out < e.shape(0) {
+        let mut load = unit % OF_ROW;
+        while load < loads {
+            let (a, b) = (x[own + load], e[out * loads + load]);
+            #[unroll]
+            for i in 0..wide {
+                sum += f32::cast_from(a.extract(i)) * f32::cast_from(b.extract(i));
+            }
+            load += OF_ROW;
+        }
+    }
+    let mut shares = Shared::<[f32]>::new_slice(UNITS);
+    shares[unit] = sum;
+    sync_cube();
+    let out = CUBE_POS_X as usize * ROWS + unit;
+    if unit < ROWS && out < e.shape(0) {
+        let mut sum = f32::new(0.0);
+        for i in 0..OF_ROW {
+            sum += shares[unit * OF_ROW + i];
+        }
+        y[CUBE_POS_Y as usize * e.shape(0) + out] = F::cast_from(sum);
+    }
 }

@@ -7,6 +7,7 @@
 //! ```text
 //! separate      x · A, x · B, x · C      queries, keys and values: one launch, one weight or three
 //! gated         silu(x · A) ⊙ (x · B)    of SwiGLU (Shazeer 2020, arXiv 2002.05202)
+//! transposed    x · Eᵀ                   logits from an embedding, a plane's lanes to each row of E
 //! ```
 
 use burn::backend::fusion::custom::TensorSpec;
@@ -23,6 +24,9 @@ use super::{addresses, beside, element};
 
 mod cubes;
 
+#[cfg(test)]
+mod tests;
+
 /// Loads next to each other in a row.
 const LANES: usize = 4;
 /// Units that share the rows.
@@ -30,6 +34,9 @@ const SPLITS: usize = 64;
 const UNITS: usize = LANES * SPLITS;
 /// Rows that a unit has asked for before the first has come.
 const DEPTH: usize = 4;
+/// Rows of a transposed matrix that a cube has, and units for each.
+const ROWS: usize = 8;
+const OF_ROW: usize = UNITS / ROWS;
 /// Bytes of a load.
 const LOAD: usize = 16;
 
@@ -63,6 +70,22 @@ pub(in crate::model) fn gated(x: Tensor<2>, a: Tensor<2>, b: Tensor<2>) -> Tenso
     Tensor::from_dispatch(gated)
 }
 
+/// Whether products of `x`, `[n, in]`, and the rows of `e`, `[out, in]`, are computed here: of a few
+/// rows, each of which reads `e` anew.
+pub(in crate::model) fn suits_transposed(x: &Tensor<2>, e: &Tensor<2>) -> bool {
+    const FEW: usize = 8;
+    let [rows, input] = x.dims();
+    rows <= FEW
+        && super::run_on(&x.device())
+        && e.dtype() == x.dtype()
+        && input.is_multiple_of(LOAD / x.dtype().size())
+}
+
+/// `x · eᵀ`, `[n, out]`, of what [`suits_transposed`].
+pub(in crate::model) fn transposed(x: Tensor<2>, e: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::rows_transposed(x.into_dispatch(), e.into_dispatch()))
+}
+
 /// The operations, for tensors of the device library's own.
 #[backend_extension(Cube, Fusion)]
 pub trait RowProducts: Backend {
@@ -91,6 +114,10 @@ pub trait RowProducts: Backend {
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
+
+    /// As [`transposed`].
+    #[fusion(meta = transposed_described)]
+    fn rows_transposed(x: FloatTensor<Self>, e: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 fn described(x: &TensorSpec, a: &TensorSpec, _: &TensorSpec, _: &bool) -> TensorSpec {
@@ -109,6 +136,15 @@ fn three_described(
 
 fn gated_described(x: &TensorSpec, a: &TensorSpec, _: &TensorSpec) -> TensorSpec {
     TensorSpec::new(shape(&a.shape), x.dtype)
+}
+
+fn transposed_described(x: &TensorSpec, e: &TensorSpec) -> TensorSpec {
+    TensorSpec::new(transposed_shape(&x.shape, &e.shape), x.dtype)
+}
+
+fn transposed_shape(x: &Shape, e: &Shape) -> Shape {
+    let ([rows, _], [out, _]) = (x.dims(), e.dims());
+    Shape::new([rows, out])
 }
 
 /// Of a product with a weight of this shape.
@@ -198,6 +234,29 @@ impl RowProducts for CubeBackend {
         }
         y
     }
+
+    fn rows_transposed(x: CubeTensor, e: CubeTensor) -> CubeTensor {
+        let [x, e] = [x, e].map(into_contiguous);
+        let y = beside(&x, transposed_shape(&x.shape(), &e.shape()), x.dtype());
+        let (client, element) = (x.client.clone(), element(&x));
+        let [rows, out] = y.shape().dims();
+        let cubes = [out.div_ceil(ROWS), rows].map(|n| n as u32);
+        // SAFETY: cubes cover the rows of both, which are whole loads (see `suits_transposed`).
+        unsafe {
+            cubes::transposed::launch_unchecked(
+                &client,
+                CubeCount::Static(cubes[0], cubes[1], 1),
+                CubeDim::new_1d(UNITS as u32),
+                addresses([&e]),
+                LOAD / x.dtype().size(),
+                x.into_tensor_arg(),
+                e.into_tensor_arg(),
+                y.clone().into_tensor_arg(),
+                element,
+            );
+        }
+        y
+    }
 }
 
 /// Cubes for the columns of the widest of `weights`.
@@ -207,90 +266,4 @@ fn cube_count<const N: usize>(weights: [&CubeTensor; N]) -> u32 {
         out.div_ceil(LANES * LOAD / w.dtype().size())
     };
     weights.into_iter().map(of).max().unwrap_or(0) as u32
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Compute;
-    use burn::tensor::DType;
-
-    fn number(i: usize) -> f32 {
-        ((i * 29 + 7) % 31) as f32 / 16.0 - 0.9375
-    }
-
-    /// `x · w` in f64.
-    fn by_hand(x: &[f32], w: &[f32], out: usize) -> Vec<f64> {
-        let entry = |o: usize| {
-            x.iter().enumerate().map(|(i, x)| f64::from(*x) * f64::from(w[i * out + o])).sum()
-        };
-        (0..out).map(entry).collect()
-    }
-
-    fn check(got: Tensor<2>, want: &[f64], within: f64, about: &str) {
-        let got: Vec<f32> = got.cast(DType::F32).try_into_vec_as().unwrap();
-        assert_eq!(got.len(), want.len(), "{about}");
-        for (got, want) in got.iter().zip(want) {
-            let off = (f64::from(*got) - want).abs();
-            assert!(off <= within * want.abs().max(1.0), "{about}: {got} {want}");
-        }
-    }
-
-    /// Fewer rows than units share and more, fewer columns than a cube has and more; numbers are
-    /// exact in all types.
-    #[test]
-    fn kernel_products_of_a_row_equal_the_formula() {
-        let Some(compute) = Compute::of_kernels() else { return };
-        let types = [(DType::F32, 1e-5), (DType::F16, 1e-3), (DType::BF16, 8e-3)];
-        for (dtype, within) in types.into_iter().filter(|(t, _)| compute.device.supports_dtype(*t))
-        {
-            for (input, outs) in
-                [(1, [8, 16, 8]), (30, [40, 8, 24]), (64, [32, 32, 32]), (777, [136, 64, 72])]
-            {
-                let about = format!("{dtype:?}, {input} to {outs:?}");
-                let x: Vec<f32> = (0..input).map(number).collect();
-                let weight = |out: usize| -> Vec<f32> {
-                    (0..input * out).map(|i| number(i * 3 + out)).collect()
-                };
-                let there = |numbers: &[f32], shape: [usize; 2]| {
-                    let data = TensorData::new(numbers.to_vec(), shape);
-                    Tensor::<2>::from_data(data, (&compute.device, dtype))
-                };
-                let row = there(&x, [1, input]);
-                let weights = outs.map(weight);
-                let tensors: [Tensor<2>; 3] =
-                    std::array::from_fn(|i| there(&weights[i], [input, outs[i]]));
-                assert!(suits(&row, tensors.each_ref()));
-                let wanted: [Vec<f64>; 3] =
-                    std::array::from_fn(|i| by_hand(&x, &weights[i], outs[i]));
-                let three = products(row.clone(), tensors.clone());
-                for (got, want) in three.into_iter().zip(&wanted) {
-                    check(got, want, within, &about);
-                }
-                let [a, _, _] = &tensors;
-                check(product(row.clone(), a.clone(), None), &wanted[0], within, &about);
-                let add: Vec<f32> = (0..outs[0]).map(|i| number(i * 5)).collect();
-                let sum: Vec<f64> =
-                    wanted[0].iter().zip(&add).map(|(y, add)| y + f64::from(*add)).collect();
-                let added = product(row.clone(), a.clone(), Some(there(&add, [1, outs[0]])));
-                check(added, &sum, within, &about);
-                let up = weight(outs[0] + 1).into_iter().take(input * outs[0]).collect::<Vec<_>>();
-                let up = (there(&up, [input, outs[0]]), by_hand(&x, &up, outs[0]));
-                let silu = |gate: f64| gate / (1.0 + (-gate).exp());
-                let want: Vec<f64> =
-                    wanted[0].iter().zip(&up.1).map(|(gate, up)| silu(*gate) * up).collect();
-                check(gated(row, a.clone(), up.0), &want, within, &about);
-            }
-        }
-    }
-
-    #[test]
-    fn kernel_products_take_no_weight_whose_rows_are_no_whole_loads() {
-        let Some(compute) = Compute::of_kernels() else { return };
-        let zeros = |shape: [usize; 2]| Tensor::<2>::zeros(shape, (&compute.device, DType::F32));
-        assert!(suits(&zeros([1, 3]), [&zeros([3, 4])]));
-        assert!(!suits(&zeros([1, 3]), [&zeros([3, 6])]));
-        assert!(!suits(&zeros([2, 3]), [&zeros([3, 4])]));
-        assert!(!suits(&Tensor::zeros([1, 3], &Device::flex()), [&zeros([3, 4])]));
-    }
 }
