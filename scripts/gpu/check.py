@@ -95,7 +95,7 @@ class Check:
 
     def goldens(self, limit):
         """What transformers computed for small random checkpoints of every family. `verify` knows the
-        tolerances: 1e-4 (logits, relative) and 1e-5 (attention) in f32, 5e-2 and 2e-2 in bf16, where
+        tolerances: 1e-4 (logits, relative) and 1e-5 (attention) in f32, 5e-2 each in bf16, where
         nine of ten greedy ids must be equal, too."""
         until, models = time.monotonic() + limit, []
         folders = sorted(path.parent for path in (ROOT / "tests/fixtures/models").glob("*/golden.json"))

@@ -54,7 +54,8 @@ impl ComputeConfig {
     /// Opens the device, in the number type asked for.
     ///
     /// # Errors
-    /// As [`Compute::open`], and [`Error::Usage`] for a number type that the device does not have.
+    /// As [`Compute::open`], [`Error::Usage`] for a number type that the device does not have, and
+    /// [`Error::Resources`] if products in that type do not work there.
     pub fn open(&self) -> Result<Compute> {
         let mut compute = Compute::open(&self.device)?;
         compute.memory_limit = self.memory;
@@ -67,6 +68,7 @@ impl ComputeConfig {
             }
             compute.dtype = dtype;
         }
+        compute.check_products()?;
         Ok(compute)
     }
 

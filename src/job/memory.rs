@@ -81,7 +81,9 @@ impl MemoryEstimate {
             product([6, c.kv_heads, c.head_dim]),
         ]);
         // Logits twice.
-        let pass_bytes = sum([width.saturating_mul(product([chunk, 4])), product([c.vocab, 8])]);
+        let number = compute.dtype.size();
+        let pass_bytes =
+            sum([width.saturating_mul(product([chunk, number])), product([c.vocab, 8])]);
         Self {
             weight_bytes,
             pass_bytes,
@@ -95,14 +97,15 @@ impl MemoryEstimate {
                     (true, false) => embedding.saturating_mul(held as u64),
                     (true, true) => product([c.hidden, c.intermediate, held]),
                 },
-                PROGRAM_BYTES,
+                // A GPU has none of the program; what the driver takes for itself it counts as used.
+                if compute.on_host { PROGRAM_BYTES } else { 0 },
             ]),
             per_token_bytes: sum([
                 shared(KvCache::bytes(c, 1, compute.dtype)),
-                // One layer's: in f32 for rows; where attention does not share them, once per head.
+                // One layer's in f32, for rows; kernels read the cache as it is.
                 match compute.on_host {
                     true => product([2, c.kv_heads, c.head_dim, 4]),
-                    false => product([2, c.heads, c.head_dim, 4]),
+                    false => 0,
                 },
                 product([2, c.heads, 4]),
             ]),

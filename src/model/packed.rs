@@ -86,8 +86,8 @@ impl PackedSequence<'_> {
         let last = || q.clone().narrow(2, queries - captured, captured);
         match captured {
             0 => {}
-            // As where it is the only query of a pass, to the bit.
-            1 if on_host => {
+            // As where it is the only query of a pass, to the bit on the host.
+            1 => {
                 let (row, _) = attention::single(last(), held.clone(), window, on_host, true);
                 let row = row.ok_or_else(|| Error::bug("no row was captured"))?;
                 row_to(self.sink, layer, row)?;

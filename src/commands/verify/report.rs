@@ -21,12 +21,15 @@ pub struct Tolerances {
 
 impl Tolerances {
     /// What rounding explains. In 16 bits a number has 8 (bf16) or 11 (f16) significant bits, and
-    /// errors add up over the layers. What passes for a tie is then so wide that most wrong ids
-    /// would, too: there nine of ten ids must be the same.
+    /// errors add up over the layers: of attention weights in f32 transformers itself is off by up
+    /// to 2.3e-2 (bf16) and 4.9e-3 (f16) on the fixtures, by 3.7e-2 and 6.7e-3 on SmolLM2-135M.
+    /// What passes for a tie is then so wide that most wrong ids would, too: there nine of ten ids
+    /// must be the same.
     pub fn of(dtype: DType) -> Self {
         match dtype {
             DType::F32 | DType::F64 => Self { logits: 1e-4, attention: 1e-5, equal_ids: 0.0 },
-            _ => Self { logits: 5e-2, attention: 2e-2, equal_ids: 0.9 },
+            DType::F16 => Self { logits: 1e-2, attention: 1e-2, equal_ids: 0.9 },
+            _ => Self { logits: 5e-2, attention: 5e-2, equal_ids: 0.9 },
         }
     }
 

@@ -24,7 +24,7 @@ pub struct StatsCapture<'a> {
     top_k: usize,
     /// Statistics of the layers seen so far in this query.
     heads: Vec<HeadStats>,
-    /// Those that are still on GPUs, in the order of layers.
+    /// Those that are still on GPUs.
     #[cfg(feature = "kernels")]
     pending: Vec<OnDevice>,
     keys: usize,
@@ -39,7 +39,8 @@ struct OnDevice {
     needle: Needle,
     /// `[L, H, FIELDS]`, with room for the layers of all GPUs.
     numbers: Option<Tensor<3>>,
-    /// How many layers are there.
+    /// The first layer there, and how many.
+    first: usize,
     layers: usize,
 }
 
@@ -110,7 +111,7 @@ impl RowSink for StatsCapture<'_> {
     }
 
     #[cfg(feature = "kernels")]
-    fn scores(&mut self, _: usize, scores: Scores) -> Result<()> {
+    fn scores(&mut self, layer: usize, scores: Scores) -> Result<()> {
         let (keys, [heads, _]) = (scores.keys(), scores.seen.dims());
         if keys < self.needle.end() || keys > MOST_KEYS || self.top_k == 0 {
             return Err(Error::bug("an attention row does not cover the needle, or top_k is 0")
@@ -125,6 +126,7 @@ impl RowSink for StatsCapture<'_> {
                 device: device.clone(),
                 needle,
                 numbers: None,
+                first: 0,
                 layers: 0,
             });
             self.pending.len() - 1
@@ -141,6 +143,9 @@ impl RowSink for StatsCapture<'_> {
         };
         let numbers = statistics::set(numbers, here.layers, scores, &here.needle, self.top_k);
         here.numbers = Some(numbers);
+        if here.layers == 0 {
+            here.first = layer;
+        }
         here.layers += 1;
         Ok(())
     }
@@ -150,6 +155,7 @@ impl RowSink for StatsCapture<'_> {
 impl StatsCapture<'_> {
     /// Brings the numbers from the GPUs.
     fn fetch(&mut self) -> Result<()> {
+        self.pending.sort_by_key(|here| here.first);
         for here in &mut self.pending {
             let Some(numbers) = here.numbers.clone() else { continue };
             let numbers = read_back::floats(numbers, "attention statistics")?;

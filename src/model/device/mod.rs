@@ -7,9 +7,9 @@ use std::str::FromStr;
 use burn::prelude::*;
 use burn::tensor::DType;
 
-#[cfg(any(feature = "kernels", test))]
-use super::read_back;
+use super::{ops, read_back};
 use crate::error::{Error, Result};
+use crate::system::panics::caught;
 
 mod cuda;
 mod vulkan;
@@ -218,6 +218,40 @@ impl Compute {
         self.further.last().unwrap_or(&self.device)
     }
 
+    /// Multiplies two small matrices in the run's own type, on each GPU, as layers do: what is
+    /// missing for that shows before a model is loaded. The first product on a GPU also measures
+    /// it, for which it takes 2 GiB.
+    ///
+    /// # Errors
+    /// [`Error::Resources`] if that fails.
+    pub fn check_products(&self) -> Result<()> {
+        const SIDE: usize = 64;
+        if self.on_host {
+            return Ok(());
+        }
+        for (device, name) in self.devices().zip(self.name.split(',')) {
+            let product = || {
+                let ones = || Tensor::<2>::ones([SIDE, SIDE], (device, self.dtype));
+                let product = ops::matmul(ones(), ones());
+                product.try_into_vec_as::<f32>().map_err(|e| read_back::reason(&e))
+            };
+            let wrong = |reason: String| {
+                Error::resources("products of matrices do not work on this GPU")
+                    .at(format!("--device {name} --dtype {}", self.dtype.name()))
+                    .got(reason)
+                    .advice(
+                        "install the CUDA toolkit that suits the driver, or use --dtype f32 or \
+                         --device cpu",
+                    )
+            };
+            let numbers = caught(product).and_then(|product| product).map_err(wrong)?;
+            if numbers.iter().any(|number| *number != SIDE as f32) {
+                return Err(wrong(format!("ones times ones gave {}", numbers[0])));
+            }
+        }
+        Ok(())
+    }
+
     /// Free memory of each device, in bytes, where it is known, or as much of it as may be taken;
     /// of the machine's own, where tensors lie in that.
     pub fn free_memory(&self) -> Vec<Option<u64>> {
@@ -294,21 +328,19 @@ impl Compute {
         opened.map_err(skipped).ok()
     }
 
-    /// The variable that asks for the device, and the device or why there is none.
-    #[cfg(feature = "vulkan")]
+    /// The variable that asks for the device, and the device or why there is none. In builds with
+    /// both kinds Vulkan, unless CUDA is asked for.
     fn open_for_kernels() -> (&'static str, std::result::Result<Self, String>) {
-        ("HEADPROF_REQUIRE_VULKAN", vulkan::open().map_err(|e| e.to_string()))
-    }
-
-    /// The variable that asks for the device, and the device or why there is none.
-    #[cfg(not(feature = "vulkan"))]
-    fn open_for_kernels() -> (&'static str, std::result::Result<Self, String>) {
-        #[cfg(feature = "cuda")]
-        let opened =
-            cuda::open(0).map(|gpu| Self { dtype: DType::F32, ..gpu }).map_err(|e| e.to_string());
-        #[cfg(not(feature = "cuda"))]
-        let opened = Err("this build has kernels and no device for them".to_owned());
-        ("HEADPROF_REQUIRE_CUDA", opened)
+        const CUDA: &str = "HEADPROF_REQUIRE_CUDA";
+        let cuda = || {
+            let opened = cuda::open(0).map(|gpu| Self { dtype: DType::F32, ..gpu });
+            (CUDA, opened.map_err(|e| e.to_string()))
+        };
+        #[cfg(feature = "vulkan")]
+        if std::env::var_os(CUDA).is_none() {
+            return ("HEADPROF_REQUIRE_VULKAN", vulkan::open().map_err(|e| e.to_string()));
+        }
+        cuda()
     }
 }
 

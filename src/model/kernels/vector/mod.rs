@@ -1,4 +1,5 @@
-//! Products of one row and matrices (GEMV): what a token costs, as every weight is read once.
+//! Products of a few rows and matrices (GEMV): what a token costs, or one of each of some answers, as
+//! every weight is read once for all rows.
 //!
 //! A matrix, `[in, out]`, lies row by row. A cube has [`LANES`] loads of 16 bytes next to each other
 //! in every row, and its units share the rows; the sums meet in shared memory. All is in f32 but
@@ -37,6 +38,8 @@ const DEPTH: usize = 4;
 /// Rows of a transposed matrix that a cube has, and units for each.
 const ROWS: usize = 8;
 const OF_ROW: usize = UNITS / ROWS;
+/// Most rows: the sums of each take registers.
+const FEW: usize = 8;
 /// Bytes of a load.
 const LOAD: usize = 16;
 
@@ -44,10 +47,10 @@ const LOAD: usize = 16;
 pub(in crate::model) fn suits<const N: usize>(x: &Tensor<2>, weights: [&Tensor<2>; N]) -> bool {
     let wide = LOAD / x.dtype().size();
     let one = |w: &Tensor<2>| w.dtype() == x.dtype() && w.dims()[1].is_multiple_of(wide);
-    x.dims()[0] == 1 && super::run_on(&x.device()) && weights.into_iter().all(one)
+    x.dims()[0] <= FEW && super::run_on(&x.device()) && weights.into_iter().all(one)
 }
 
-/// `x · a + add`, `[1, out]`; `x`, `[1, in]`, `a`, `[in, out]`.
+/// `x · a + add`, `[n, out]`; `x`, `[n, in]`, `a`, `[in, out]`.
 ///
 /// This and its siblings take what [`suits`]; of other devices the dispatch panics.
 pub(in crate::model) fn product(x: Tensor<2>, a: Tensor<2>, add: Option<Tensor<2>>) -> Tensor<2> {
@@ -70,10 +73,8 @@ pub(in crate::model) fn gated(x: Tensor<2>, a: Tensor<2>, b: Tensor<2>) -> Tenso
     Tensor::from_dispatch(gated)
 }
 
-/// Whether products of `x`, `[n, in]`, and the rows of `e`, `[out, in]`, are computed here: of a few
-/// rows, each of which reads `e` anew.
+/// Whether products of `x`, `[n, in]`, and the rows of `e`, `[out, in]`, are computed here.
 pub(in crate::model) fn suits_transposed(x: &Tensor<2>, e: &Tensor<2>) -> bool {
-    const FEW: usize = 8;
     let [rows, input] = x.dims();
     rows <= FEW
         && super::run_on(&x.device())
@@ -121,7 +122,7 @@ pub trait RowProducts: Backend {
 }
 
 fn described(x: &TensorSpec, a: &TensorSpec, _: &TensorSpec, _: &bool) -> TensorSpec {
-    TensorSpec::new(shape(&a.shape), x.dtype)
+    TensorSpec::new(shape(&x.shape, &a.shape), x.dtype)
 }
 
 fn three_described(
@@ -130,12 +131,12 @@ fn three_described(
     b: &TensorSpec,
     c: &TensorSpec,
 ) -> (TensorSpec, TensorSpec, TensorSpec) {
-    let of = |w: &TensorSpec| TensorSpec::new(shape(&w.shape), x.dtype);
+    let of = |w: &TensorSpec| TensorSpec::new(shape(&x.shape, &w.shape), x.dtype);
     (of(a), of(b), of(c))
 }
 
 fn gated_described(x: &TensorSpec, a: &TensorSpec, _: &TensorSpec) -> TensorSpec {
-    TensorSpec::new(shape(&a.shape), x.dtype)
+    TensorSpec::new(shape(&x.shape, &a.shape), x.dtype)
 }
 
 fn transposed_described(x: &TensorSpec, e: &TensorSpec) -> TensorSpec {
@@ -147,17 +148,18 @@ fn transposed_shape(x: &Shape, e: &Shape) -> Shape {
     Shape::new([rows, out])
 }
 
-/// Of a product with a weight of this shape.
-fn shape(weight: &Shape) -> Shape {
-    let [_, out] = weight.dims();
-    Shape::new([1, out])
+/// Of a product.
+fn shape(x: &Shape, weight: &Shape) -> Shape {
+    let ([rows, _], [_, out]) = (x.dims(), weight.dims());
+    Shape::new([rows, out])
 }
 
 impl RowProducts for CubeBackend {
     fn row_product(x: CubeTensor, a: CubeTensor, add: CubeTensor, adds: bool) -> CubeTensor {
         let [x, a, add] = [x, a, add].map(into_contiguous);
-        let y = beside(&x, shape(&a.shape()), x.dtype());
+        let y = beside(&x, shape(&x.shape(), &a.shape()), x.dtype());
         let (client, element) = (x.client.clone(), element(&x));
+        let [rows, _] = x.shape().dims();
         // SAFETY: cubes cover the weight's columns, which are whole loads (see `suits`).
         unsafe {
             cubes::one::launch_unchecked(
@@ -170,6 +172,7 @@ impl RowProducts for CubeBackend {
                 a.into_tensor_arg(),
                 add.into_tensor_arg(),
                 y.clone().into_tensor_arg(),
+                rows,
                 adds,
                 element,
             );
@@ -185,13 +188,14 @@ impl RowProducts for CubeBackend {
     ) -> (CubeTensor, CubeTensor, CubeTensor) {
         let x = into_contiguous(x);
         let weights = [a, b, c].map(into_contiguous);
-        let y = weights.each_ref().map(|w| beside(&x, shape(&w.shape()), x.dtype()));
+        let y = weights.each_ref().map(|w| beside(&x, shape(&x.shape(), &w.shape()), x.dtype()));
         let (client, element) = (x.client.clone(), element(&x));
         let [a, b, c] = &weights;
         let count = CubeCount::Static(cube_count([a, b, c]), 3, 1);
         let addresses = addresses([a, b, c]);
         let [a, b, c] = weights;
         let [a_y, b_y, c_y] = &y;
+        let [rows, _] = x.shape().dims();
         // SAFETY: as above; cubes behind a weight's last column end at once.
         unsafe {
             cubes::three::launch_unchecked(
@@ -207,6 +211,7 @@ impl RowProducts for CubeBackend {
                 a_y.clone().into_tensor_arg(),
                 b_y.clone().into_tensor_arg(),
                 c_y.clone().into_tensor_arg(),
+                rows,
                 element,
             );
         }
@@ -215,8 +220,9 @@ impl RowProducts for CubeBackend {
 
     fn row_gated(x: CubeTensor, a: CubeTensor, b: CubeTensor) -> CubeTensor {
         let [x, a, b] = [x, a, b].map(into_contiguous);
-        let y = beside(&x, shape(&a.shape()), x.dtype());
+        let y = beside(&x, shape(&x.shape(), &a.shape()), x.dtype());
         let (client, element) = (x.client.clone(), element(&x));
+        let [rows, _] = x.shape().dims();
         // SAFETY: as above; both weights have the same shape.
         unsafe {
             cubes::gate::launch_unchecked(
@@ -229,6 +235,7 @@ impl RowProducts for CubeBackend {
                 a.into_tensor_arg(),
                 b.into_tensor_arg(),
                 y.clone().into_tensor_arg(),
+                rows,
                 element,
             );
         }
@@ -240,18 +247,19 @@ impl RowProducts for CubeBackend {
         let y = beside(&x, transposed_shape(&x.shape(), &e.shape()), x.dtype());
         let (client, element) = (x.client.clone(), element(&x));
         let [rows, out] = y.shape().dims();
-        let cubes = [out.div_ceil(ROWS), rows].map(|n| n as u32);
+        let cubes = out.div_ceil(ROWS) as u32;
         // SAFETY: cubes cover the rows of both, which are whole loads (see `suits_transposed`).
         unsafe {
             cubes::transposed::launch_unchecked(
                 &client,
-                CubeCount::Static(cubes[0], cubes[1], 1),
+                CubeCount::Static(cubes, 1, 1),
                 CubeDim::new_1d(UNITS as u32),
                 addresses([&e]),
                 LOAD / x.dtype().size(),
                 x.into_tensor_arg(),
                 e.into_tensor_arg(),
                 y.clone().into_tensor_arg(),
+                rows,
                 element,
             );
         }

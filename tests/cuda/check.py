@@ -1,0 +1,347 @@
+#!/usr/bin/env python3
+"""headprof on a CUDA GPU that is a processor: every check that needs no card. README.md says what it cannot show.
+
+    check.py HEADPROF [--tests PROGRAM] [--out FOLDER] [--only NAME,NAME]
+
+HEADPROF and PROGRAM are builds with `--features cuda`: the program, and its library's tests (`cargo test --lib
+--no-run` prints the path). FOLDER [target/cuda-check] keeps NVRTC and the toolkit's headers, which pip brings,
+compiled kernels, and what every run left. Exit codes: 0 all passed, 1 a check failed, 2 something is missing.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+TOOLKIT = ["nvidia-cuda-nvrtc==13.0.88", "nvidia-cuda-runtime==13.0.96", "nvidia-cuda-crt==13.0.88",
+           "nvidia-cuda-cccl==13.3.5.0.6"]
+# Architectures that every source has to compile for; runs compile for an H200, sm_90a.
+OTHERS = ["sm_80", "sm_100a"]
+TYPES = ("f32", "bf16", "f16")
+METHODS = "full,snapkv,pyramidkv,adakv,streaming_llm,h2o,scissorhands,headkv,h2o+vatp"
+# Head scores of needle-llama against the processor's, from 0 to about 1; counts from probe to probe differ by
+# more in 16 bits and are not compared there.
+SCORES = {"f32": 1e-5, "bf16": 0.15, "f16": 0.02}
+IN_16_BITS = ("dili", "inf", "lazy", "retrieval", "retrieval_reasoning")
+# Launches of a token's step, statistics included: for each layer, and beside the layers.
+LAUNCHES = (12, 6)
+LAYERS = 6
+LOGITS = 4 * 2048
+
+
+class Failed(Exception):
+    """A check that did not hold; the text says what."""
+
+
+class Ran:
+    """What a run of the program left."""
+
+    def __init__(self, folder, process, seconds):
+        self.folder, self.seconds = folder, seconds
+        self.code, self.stdout, self.stderr = process.returncode, process.stdout, process.stderr
+        summary = folder / "summary"
+        self.summary = summary.read_text() if summary.exists() else ""
+
+    def number(self, pattern):
+        """The number that the driver's summary has behind `pattern`."""
+        found = re.search(pattern + r" (\d+)", self.summary)
+        if found is None:
+            raise Failed(f"the driver says nothing of {pattern!r}: {self.stderr[-300:]}")
+        return int(found.group(1))
+
+    def trace(self):
+        """Its lines, split."""
+        return [line.split() for line in (self.folder / "trace").read_text().splitlines() if line]
+
+
+class Machine:
+    """The stand-in for a GPU, and the runs on it."""
+
+    def __init__(self, out, headprof, tests):
+        self.out, self.headprof, self.tests = out, headprof, tests
+        self.toolkit = out / "toolkit/nvidia/cu13"
+        self.driver = out / "driver"
+        self.largest_peak = 0
+        self.runs = []
+
+    def prepare(self):
+        """NVRTC and headers from the Python registry, and the stand-in itself, compiled."""
+        if not (self.out / "toolkit/unpacked").exists():
+            wheels = self.out / "wheels"
+            command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", wheels, *TOOLKIT]
+            subprocess.run(command, check=True)
+            for wheel in wheels.glob("*.whl"):
+                shutil.unpack_archive(wheel, self.out / "toolkit", "zip")
+            shutil.rmtree(wheels)
+            (self.out / "toolkit/unpacked").touch()
+        shutil.copytree(HERE, self.driver, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        subprocess.run(["make", "-s", "-C", self.driver], check=True)
+
+    def environment(self, folder, **variables):
+        """Of a program that shall find the stand-in."""
+        ours = {"LD_LIBRARY_PATH": f"{self.driver}:{self.toolkit}/lib", "CUDA_PATH": str(self.toolkit),
+                "CUDA_EMU_CACHE": str(self.out / "kernels"), "XDG_CACHE_HOME": str(self.out / "store"),
+                "CUDA_STUB_DIR": str(folder), "CUDA_STUB_TRACE": str(folder / "trace"),
+                "CUDA_STUB_SUMMARY": str(folder / "summary"), "CUDA_STUB_STRICT_PTX": "1"}
+        return os.environ | ours | {name: str(value) for name, value in variables.items()}
+
+    def run(self, name, command, limit=900, code=0, **variables):
+        """Runs it, and expects an exit code and no broken rule."""
+        folder = self.out / "runs" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        start = time.monotonic()
+        try:
+            process = subprocess.run([str(part) for part in command], cwd=folder, timeout=limit, text=True,
+                                     capture_output=True, env=self.environment(folder, **variables))
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{name} did not end within {limit} s") from None
+        ran = Ran(folder, process, time.monotonic() - start)
+        self.runs.append(folder)
+        if ran.code != code:
+            said = (ran.stderr.strip() or ran.stdout.strip()).splitlines()[-6:]
+            raise Failed(f"{name}: exit code {ran.code}: " + " / ".join(said))
+        if "violations" in ran.summary:
+            if ran.number("violations") or "unsupported" in ran.summary:
+                bad = re.findall(r"VIOLATION.*|emulated unsupported.*", ran.stderr + ran.summary)
+                raise Failed(f"{name}: {' / '.join(bad[:3])}")
+        return ran
+
+    def program(self, name, *arguments, **variables):
+        """The same, of headprof."""
+        return self.run(name, [self.headprof, *arguments], **variables)
+
+
+def kernels(machine):
+    """Our kernels against their formulas, cmma and plain paths, in every type: as they come, then with shared memory
+    full of NaN and the threads of a block in the reverse order."""
+    if machine.tests is None:
+        return "skipped: --tests is not given"
+    filters = ["model::kernels"]
+    needed = {"HEADPROF_REQUIRE_CUDA": "1"}
+    machine.run("kernels", [machine.tests, *filters], **needed)
+    ran = machine.run("kernels-backwards", [machine.tests, *filters], CUDA_EMU_POISON="1",
+                      CUDA_EMU_ORDER="backwards", **needed)
+    passed = re.search(r"(\d+) passed", ran.stdout)
+    if passed is None or int(passed.group(1)) < 15:
+        raise Failed(f"too few tests ran: {ran.stdout[-200:]}")
+    sources = "".join(path.read_text() for path in machine.out.glob("runs/kernels/kernels/*.cu"))
+    for needle in ("mma.sync", "ldmatrix"):
+        if needle not in sources:
+            raise Failed(f"no kernel has {needle}: the way through tensor cores was not taken")
+    return f"{passed.group(1)} tests, twice"
+
+
+def goldens(machine):
+    """`verify` of every fixture in every type, within its tolerances."""
+    largest = {}
+    for folder in sorted(path.parent for path in (ROOT / "tests/fixtures/models").glob("*/golden.json")):
+        for dtype in TYPES:
+            ran = machine.program(f"verify-{folder.name}-{dtype}", "verify", folder, "--device", "cuda", "--dtype",
+                                  dtype, "--json")
+            said = json.loads(ran.stdout)
+            if not said["device"].startswith("cuda") or said["dtype"] != dtype:
+                raise Failed(f"{folder.name} ran on {said['device']} in {said['dtype']}")
+            old = largest.setdefault(dtype, [0, 0.0, 0.0])
+            largest[dtype] = [old[0] + 1, max(old[1], said["logits"]["largest"]),
+                              max(old[2], said["attention"]["largest"])]
+    if not largest:
+        raise Failed("no golden")
+    return "; ".join(f"{dtype}: {n}, logits {logits:.1e}, attention {attention:.1e}"
+                     for dtype, (n, logits, attention) in largest.items())
+
+
+PROBES = ["--gate", "none", "--lengths", "256,512", "--depths", "0.5", "--max-new-tokens", "6", "--no-plots", "-q"]
+
+
+def one_needle(machine):
+    """The first of the bundled needles, in a file."""
+    path = machine.out / "one.jsonl"
+    path.write_text((ROOT / "needles/bundled.jsonl").read_text().splitlines()[0] + "\n")
+    return path
+
+
+def numbers(value, path=""):
+    """Every number of a JSON, with its path."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from numbers(item, f"{path}/{key}")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield path, float(value)
+
+
+def lines(path):
+    """The objects of a JSONL file."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def same_scores(here, there, dtype):
+    """The largest difference of two runs' head scores; answers must be equal."""
+    ids = [[line["generated_ids"] for line in lines(folder / "probes.jsonl")] for folder in (here, there)]
+    if ids[0] != ids[1] or not ids[0]:
+        raise Failed(f"{dtype}: other answers: {ids[0]} and {ids[1]}")
+    worst, compared = 0.0, 0
+    for path in (there / "head_score").glob("*_heads.json"):
+        kind = path.name.removeprefix("needle-llama_").removesuffix("_heads.json")
+        if dtype != "f32" and kind not in IN_16_BITS:
+            continue
+        a, b = (dict(numbers(json.loads((folder / "head_score" / path.name).read_text()))) for folder in (here, there))
+        if a.keys() != b.keys() or not a:
+            raise Failed(f"{path.name}: other heads")
+        worst, compared = max([worst, *(abs(a[key] - b[key]) for key in a)]), compared + len(a)
+    if not compared or not worst <= SCORES[dtype]:
+        raise Failed(f"{dtype}: {compared} scores, off by {worst:.1e}, allowed {SCORES[dtype]}")
+    return worst
+
+
+def scores(machine):
+    """Probes of needle-llama against the processor, in every type; what a token's step launches and copies."""
+    common = [*PROBES, "--needles", one_needle(machine)]
+    machine.program("scores-cpu", "--device", "cpu", *common, "--out", "out")
+    there, parts = machine.out / "runs/scores-cpu/out", []
+    for dtype in TYPES:
+        ran = machine.program(f"scores-{dtype}", "--device", "cuda", "--dtype", dtype, *common, "--out", "out")
+        worst = same_scores(ran.folder / "out", there, dtype)
+        launches = launches_of_a_token(ran)
+        most = LAUNCHES[0] * LAYERS + LAUNCHES[1]
+        if launches > most:
+            raise Failed(f"{dtype}: {launches} launches for a token, at most {most}")
+        parts.append(f"{dtype}: {worst:.1e}, {launches} launches a token, {ran.number('modules')} kernels, "
+                     f"{ran.seconds:.0f} s")
+    return "; ".join(parts)
+
+
+def launches_of_a_token(ran):
+    """Launches between two reads of logits, in most steps; nothing may be copied on the GPU in them."""
+    steps, launches, copies = [], 0, 0
+    for line in ran.trace():
+        launches += line[0] == "L"
+        copies += line[0] == "M"
+        if line[0] == "D" and int(line[2]) == LOGITS:
+            steps.append((launches, copies))
+            launches = copies = 0
+    if len(steps) < 6:
+        raise Failed(f"{len(steps)} steps were seen")
+    (launches, copies), _ = Counter(steps).most_common(1)[0]
+    if copies:
+        raise Failed(f"{copies} copies on the GPU in a token's step")
+    return launches
+
+
+def answers(machine):
+    """`evaluate` with compressed caches of every kind against the processor."""
+    scores_file = next((machine.out / "runs/scores-cpu/out/head_score").glob("*retrieval_reasoning_heads.json"))
+    common = ["--lengths", "256", "--depths", "0.5", "--needles", one_needle(machine), "--methods", METHODS,
+              "--head-score", scores_file, "--budgets", "48", "--max-new-tokens", "4", "--no-plots", "-q", "--out", "out"]
+    wanted = lines(machine.program("answers-cpu", "evaluate", "--device", "cpu", *common).folder / "out/answers.jsonl")
+    for dtype in ("f32", "bf16"):
+        ran = machine.program(f"answers-{dtype}", "evaluate", "--device", "cuda", "--dtype", dtype, *common)
+        got = lines(ran.folder / "out/answers.jsonl")
+        differ = [a["method"] for a, b in zip(got, wanted, strict=True) if a["answer"] != b["answer"]]
+        if differ:
+            raise Failed(f"{dtype}: other answers with {', '.join(differ)}")
+    return f"{len(wanted)} of {len(wanted)} equal in f32 and bf16"
+
+
+def two_gpus(machine):
+    """Layers on two GPUs."""
+    common = [*PROBES, "--needles", one_needle(machine)]
+    ran = machine.program("two", "--device", "cuda:0,cuda:1", "--dtype", "f32", *common, "--out", "out",
+                          CUDA_STUB_DEVICES="2")
+    worst = same_scores(ran.folder / "out", machine.out / "runs/scores-cpu/out", "f32")
+    return f"{worst:.1e}, launches {ran.number('device 0.*launches')} and {ran.number('device 1.*launches')}"
+
+
+def long_prompt(machine):
+    """A prompt of 9,000 tokens in each 16-bit type, launched and not computed; memory against the dry run."""
+    parts = []
+    for dtype in ("bf16", "f16"):
+        arguments = ["bench", "--device", "cuda", "--dtype", dtype, "--lengths", "9000", "--steps", "4", "--tries", "1"]
+        ran = machine.program(f"long-{dtype}", *arguments, "--json", CUDA_EMU="0", CUDA_STUB_FIRST_F32="8.0")
+        if json.loads(ran.stdout)["lengths"][0]["tokens"] != 9000:
+            raise Failed("another length")
+        parts.append(f"{dtype}: {ran.number('launches')} launches")
+    return "; ".join(parts)
+
+
+def architectures(machine):
+    """Every source of every run so far compiles for other GPUs."""
+    parts = []
+    for name in OTHERS:
+        command = [sys.executable, machine.driver / "recompile.py", name, *machine.runs]
+        ran = machine.run(f"compile-{name}", command, limit=1800)
+        if ", 0 failed," not in ran.stdout:
+            raise Failed(ran.stdout[:600])
+        parts.append(" ".join(ran.stdout.split()[:5]).rstrip(","))
+    return "; ".join(parts)
+
+
+def refusals(machine):
+    """Without what CUDA needs a run ends with exit code 5 before a model is loaded, and says what is missing."""
+    headers = machine.out / "no-crt"
+    shutil.rmtree(headers, ignore_errors=True)
+    shutil.copytree(machine.toolkit / "include", headers / "include")
+    shutil.rmtree(headers / "include/crt")
+    store = {"XDG_CACHE_HOME": machine.out / "empty-store"}
+    for name, says, variables in [
+        ("no-headers", "crt/mma.h", {"CUDA_PATH": headers, **store}),
+        ("no-toolkit", "cuda_fp16.h", {"CUDA_PATH": machine.out / "nowhere", **store}),
+        ("no-driver", "no CUDA driver", {"LD_LIBRARY_PATH": ""}),
+    ]:
+        shutil.rmtree(machine.out / "empty-store", ignore_errors=True)
+        ran = machine.program(name, "--device", "cuda", "--model", "/nowhere", code=5, limit=60, **variables)
+        if says not in ran.stderr or ran.seconds > 20:
+            raise Failed(f"{name}: {ran.seconds:.0f} s: {ran.stderr[-300:]}")
+    return "3 told"
+
+
+def stand_in(machine):
+    """The stand-in's own tests."""
+    machine.run("smoke", [sys.executable, machine.driver / "smoke.py"], CUDA_EMU="0")
+    ran = machine.run("emulation", [sys.executable, machine.driver / "test.py"])
+    return ran.stdout.strip().splitlines()[-1][:80]
+
+
+CHECKS = [stand_in, refusals, kernels, scores, goldens, answers, two_gpus, long_prompt, architectures]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("headprof", type=Path)
+    parser.add_argument("--tests", type=Path)
+    parser.add_argument("--out", type=Path, default=ROOT / "target/cuda-check")
+    parser.add_argument("--only", default=",".join(check.__name__ for check in CHECKS))
+    options = parser.parse_args()
+    chosen = [check for check in CHECKS if check.__name__ in options.only.split(",")]
+    out = options.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    for program in filter(None, (options.headprof, options.tests)):
+        if not program.is_file():
+            print(f"error: {program} is not there", file=sys.stderr)
+            return 2
+    machine = Machine(out, options.headprof.resolve(), options.tests and options.tests.resolve())
+    try:
+        machine.prepare()
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"error: the stand-in cannot be built: {error}", file=sys.stderr)
+        return 2
+    failed = 0
+    for check in chosen:
+        start = time.monotonic()
+        try:
+            verdict, said = "ok", check(machine)
+        except Failed as wrong:
+            verdict, said, failed = "FAILED", str(wrong), failed + 1
+        print(f"{check.__name__:14} {time.monotonic() - start:5.0f} s  {verdict:6} {said}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
