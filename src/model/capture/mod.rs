@@ -22,9 +22,9 @@ use crate::score::{HeadStats, NeedleMask, RowStats, head_stats};
 pub struct StatsCapture<'a> {
     needle: &'a NeedleMask,
     top_k: usize,
-    /// Statistics of the layers seen so far in this query.
-    heads: Vec<HeadStats>,
-    /// Those that are still on GPUs.
+    /// Statistics of the layers seen so far in this query, each with its layer.
+    heads: Vec<(usize, HeadStats)>,
+    /// Those that are still on GPUs, each of which has layers in a row.
     #[cfg(feature = "kernels")]
     pending: Vec<OnDevice>,
     keys: usize,
@@ -66,7 +66,10 @@ impl<'a> StatsCapture<'a> {
     pub fn finish_row(&mut self) -> Result<()> {
         #[cfg(feature = "kernels")]
         self.fetch()?;
-        let heads = std::mem::take(&mut self.heads);
+        let mut heads = std::mem::take(&mut self.heads);
+        // Devices are asked in any order.
+        heads.sort_by_key(|(layer, _)| *layer);
+        let heads: Vec<HeadStats> = heads.into_iter().map(|(_, head)| head).collect();
         if heads.is_empty() {
             return Err(Error::bug("no attention row was captured"));
         }
@@ -106,7 +109,8 @@ impl RowSink for StatsCapture<'_> {
             .map_err(|e| Error::bug("attention rows are not f32").got(format!("{e:?}")))?;
         let layer_stats: Result<Vec<HeadStats>> =
             values.par_chunks(keys).map(|row| head_stats(row, self.needle, self.top_k)).collect();
-        self.heads.extend(layer_stats.map_err(|e| e.at(format!("model.layers.{layer}")))?);
+        let layer_stats = layer_stats.map_err(|e| e.at(format!("model.layers.{layer}")))?;
+        self.heads.extend(layer_stats.into_iter().map(|head| (layer, head)));
         Ok(())
     }
 
@@ -155,12 +159,12 @@ impl RowSink for StatsCapture<'_> {
 impl StatsCapture<'_> {
     /// Brings the numbers from the GPUs.
     fn fetch(&mut self) -> Result<()> {
-        self.pending.sort_by_key(|here| here.first);
         for here in &mut self.pending {
             let Some(numbers) = here.numbers.clone() else { continue };
             let numbers = read_back::floats(numbers, "attention statistics")?;
             let numbers = &numbers[..here.layers * self.heads_per_layer * FIELDS];
-            self.heads.extend(numbers.as_chunks::<FIELDS>().0.iter().map(unpack));
+            let of_head = |(i, numbers)| (here.first + i / self.heads_per_layer, unpack(numbers));
+            self.heads.extend(numbers.as_chunks::<FIELDS>().0.iter().enumerate().map(of_head));
             here.layers = 0;
         }
         Ok(())
