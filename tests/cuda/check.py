@@ -30,7 +30,7 @@ METHODS = "full,snapkv,pyramidkv,adakv,streaming_llm,h2o,scissorhands,headkv,h2o
 # more in 16 bits and are not compared there.
 SCORES = {"f32": 1e-5, "bf16": 0.15, "f16": 0.02}
 IN_16_BITS = ("dili", "inf", "lazy", "retrieval", "retrieval_reasoning")
-# Launches of a token's step, statistics included: for each layer, and beside the layers.
+# Launches of a step, statistics included: for each layer and token, and beside the layers.
 LAUNCHES = (12, 6)
 LAYERS = 6
 LOGITS = 4 * 2048
@@ -68,8 +68,6 @@ class Machine:
         self.out, self.headprof, self.tests = out, headprof, tests
         self.toolkit = out / "toolkit/nvidia/cu13"
         self.driver = out / "driver"
-        self.largest_peak = 0
-        self.runs = []
 
     def prepare(self):
         """NVRTC and headers from the Python registry, and the stand-in itself, compiled."""
@@ -92,8 +90,8 @@ class Machine:
                 "CUDA_STUB_SUMMARY": str(folder / "summary"), "CUDA_STUB_STRICT_PTX": "1"}
         return os.environ | ours | {name: str(value) for name, value in variables.items()}
 
-    def run(self, name, command, limit=900, code=0, **variables):
-        """Runs it, and expects an exit code and no broken rule."""
+    def run(self, name, command, limit=900, code=0, strict=True, **variables):
+        """Runs it, and expects an exit code and, if `strict`, no broken rule."""
         folder = self.out / "runs" / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -104,11 +102,10 @@ class Machine:
         except subprocess.TimeoutExpired:
             raise Failed(f"{name} did not end within {limit} s") from None
         ran = Ran(folder, process, time.monotonic() - start)
-        self.runs.append(folder)
         if ran.code != code:
             said = (ran.stderr.strip() or ran.stdout.strip()).splitlines()[-6:]
             raise Failed(f"{name}: exit code {ran.code}: " + " / ".join(said))
-        if "violations" in ran.summary:
+        if strict and "violations" in ran.summary:
             if ran.number("violations") or "unsupported" in ran.summary:
                 bad = re.findall(r"VIOLATION.*|emulated unsupported.*", ran.stderr + ran.summary)
                 raise Failed(f"{name}: {' / '.join(bad[:3])}")
@@ -158,7 +155,7 @@ def goldens(machine):
                      for dtype, (n, logits, attention) in largest.items())
 
 
-PROBES = ["--gate", "none", "--lengths", "256,512", "--depths", "0.5", "--max-new-tokens", "6", "--no-plots", "-q"]
+PROBES = ["--gate", "none", "--depths", "0.5", "--max-new-tokens", "6", "--no-plots", "-q"]
 
 
 def one_needle(machine):
@@ -202,32 +199,42 @@ def same_scores(here, there, dtype):
 
 
 def scores(machine):
-    """Probes of needle-llama against the processor, in every type; what a token's step launches and copies."""
-    common = [*PROBES, "--needles", one_needle(machine)]
+    """Probes of needle-llama against the processor, in every type."""
+    common = [*PROBES, "--lengths", "256,512", "--needles", one_needle(machine)]
     machine.program("scores-cpu", "--device", "cpu", *common, "--out", "out")
     there, parts = machine.out / "runs/scores-cpu/out", []
     for dtype in TYPES:
         ran = machine.program(f"scores-{dtype}", "--device", "cuda", "--dtype", dtype, *common, "--out", "out")
         worst = same_scores(ran.folder / "out", there, dtype)
-        launches = launches_of_a_token(ran)
-        most = LAUNCHES[0] * LAYERS + LAUNCHES[1]
-        if launches > most:
-            raise Failed(f"{dtype}: {launches} launches for a token, at most {most}")
-        parts.append(f"{dtype}: {worst:.1e}, {launches} launches a token, {ran.number('modules')} kernels, "
-                     f"{ran.seconds:.0f} s")
+        parts.append(f"{dtype}: {worst:.1e}, {ran.number('modules')} kernels, {ran.seconds:.0f} s")
     return "; ".join(parts)
 
 
-def launches_of_a_token(ran):
-    """Launches between two reads of logits, in most steps; nothing may be copied on the GPU in them."""
+def launches(machine):
+    """What a token's step launches and copies, of one answer and of two together, statistics included."""
+    parts = []
+    for dtype in TYPES:
+        for lengths, most in (("256", LAUNCHES[0]), ("256,512", 2 * LAUNCHES[0])):
+            ran = machine.program(f"launches-{dtype}-{lengths}", "--device", "cuda", "--dtype", dtype, *PROBES, "--lengths",
+                                  lengths, "--needles", one_needle(machine), "--out", "out")
+            together = lengths.count(",") + 1
+            number = launches_of_a_step(ran, LOGITS * together)
+            if number > most * LAYERS + LAUNCHES[1]:
+                raise Failed(f"{dtype}, {together} together: {number} launches")
+            parts.append(f"{dtype}, {together} together: {number}")
+    return "; ".join(parts)
+
+
+def launches_of_a_step(ran, logits):
+    """Launches between two reads of `logits` bytes, in most steps; nothing may be copied on the GPU in them."""
     steps, launches, copies = [], 0, 0
     for line in ran.trace():
         launches += line[0] == "L"
         copies += line[0] == "M"
-        if line[0] == "D" and int(line[2]) == LOGITS:
+        if line[0] == "D" and int(line[2]) == logits:
             steps.append((launches, copies))
             launches = copies = 0
-    if len(steps) < 6:
+    if len(steps) < 5:
         raise Failed(f"{len(steps)} steps were seen")
     (launches, copies), _ = Counter(steps).most_common(1)[0]
     if copies:
@@ -252,7 +259,7 @@ def answers(machine):
 
 def two_gpus(machine):
     """Layers on two GPUs."""
-    common = [*PROBES, "--needles", one_needle(machine)]
+    common = [*PROBES, "--lengths", "256,512", "--needles", one_needle(machine)]
     ran = machine.program("two", "--device", "cuda:0,cuda:1", "--dtype", "f32", *common, "--out", "out",
                           CUDA_STUB_DEVICES="2")
     worst = same_scores(ran.folder / "out", machine.out / "runs/scores-cpu/out", "f32")
@@ -260,22 +267,20 @@ def two_gpus(machine):
 
 
 def long_prompt(machine):
-    """A prompt of 9,000 tokens in each 16-bit type, launched and not computed; memory against the dry run."""
-    parts = []
-    for dtype in ("bf16", "f16"):
-        arguments = ["bench", "--device", "cuda", "--dtype", dtype, "--lengths", "9000", "--steps", "4", "--tries", "1"]
-        ran = machine.program(f"long-{dtype}", *arguments, "--json", CUDA_EMU="0", CUDA_STUB_FIRST_F32="8.0")
-        if json.loads(ran.stdout)["lengths"][0]["tokens"] != 9000:
-            raise Failed("another length")
-        parts.append(f"{dtype}: {ran.number('launches')} launches")
-    return "; ".join(parts)
+    """A prompt of 9,000 tokens in bf16 against the processor."""
+    common = ["--gate", "none", "--lengths", "9000", "--allow-extrapolation", "--depths", "0.5", "--max-new-tokens", "4",
+              "--no-plots", "-q", "--needles", one_needle(machine), "--out", "out"]
+    machine.program("long-cpu", "--device", "cpu", *common)
+    ran = machine.program("long-bf16", "--device", "cuda", "--dtype", "bf16", *common)
+    worst = same_scores(ran.folder / "out", machine.out / "runs/long-cpu/out", "bf16")
+    return f"{worst:.1e}, {ran.number('launches')} launches, {ran.seconds:.0f} s"
 
 
 def architectures(machine):
-    """Every source of every run so far compiles for other GPUs."""
+    """Every source of every run compiles for other GPUs."""
     parts = []
     for name in OTHERS:
-        command = [sys.executable, machine.driver / "recompile.py", name, *machine.runs]
+        command = [sys.executable, machine.driver / "recompile.py", name, machine.out / "kernels/sources"]
         ran = machine.run(f"compile-{name}", command, limit=1800)
         if ", 0 failed," not in ran.stdout:
             raise Failed(ran.stdout[:600])
@@ -303,13 +308,13 @@ def refusals(machine):
 
 
 def stand_in(machine):
-    """The stand-in's own tests."""
-    machine.run("smoke", [sys.executable, machine.driver / "smoke.py"], CUDA_EMU="0")
-    ran = machine.run("emulation", [sys.executable, machine.driver / "test.py"])
+    """The stand-in's own tests, in which rules are broken, too."""
+    machine.run("smoke", [sys.executable, machine.driver / "smoke.py"], strict=False, CUDA_EMU="0")
+    ran = machine.run("emulation", [sys.executable, machine.driver / "test.py"], strict=False)
     return ran.stdout.strip().splitlines()[-1][:80]
 
 
-CHECKS = [stand_in, refusals, kernels, scores, goldens, answers, two_gpus, long_prompt, architectures]
+CHECKS = [stand_in, refusals, kernels, scores, launches, goldens, answers, two_gpus, long_prompt, architectures]
 
 
 def main():
