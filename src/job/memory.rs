@@ -97,7 +97,8 @@ impl MemoryEstimate {
                     (true, false) => embedding.saturating_mul(held as u64),
                     (true, true) => product([c.hidden, c.intermediate, held]),
                 },
-                // A GPU has none of the program; what the driver takes for itself it counts as used.
+                // A GPU has none of the program; what the driver takes for itself it counts as
+                // used.
                 if compute.on_host { PROGRAM_BYTES } else { 0 },
             ]),
             per_token_bytes: sum([

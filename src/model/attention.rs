@@ -2,8 +2,8 @@
 //!
 //! Chunks of queries go through tiled attention of our own, in host memory and in kernels; no `T x
 //! T` matrix exists at any time. On a GPU a single query takes the kernel of ragged lists, each as
-//! long as the cache. A row that a score wants is one small product more, `softmax(q · Kᵀ)` for that
-//! query, or its scores come out of the kernel.
+//! long as the cache. A row that a score wants is one small product more, `softmax(q · Kᵀ)` for
+//! that query, or its scores come out of the kernel.
 
 use burn::prelude::*;
 use burn::tensor::activation::softmax;
@@ -78,8 +78,8 @@ pub(super) fn outputs(q: Tensor<4>, held: Held, window: Option<usize>, on_host: 
     }
 }
 
-/// Attention row, if it is `wanted`, and output, `[1, H, 1, D]`, of the newest query `q`, `[1, H, 1,
-/// D]`, over all that is held, of which it sees at most the last `window`.
+/// Attention row, if it is `wanted`, and output, `[1, H, 1, D]`, of the newest query `q`, `[1, H,
+/// 1, D]`, over all that is held, of which it sees at most the last `window`.
 ///
 /// `on_host`: it lies in host memory.
 pub(super) fn single(

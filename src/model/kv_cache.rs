@@ -52,6 +52,7 @@ impl Held {
     }
 
     /// `[G, D]`.
+    #[cfg(feature = "kernels")]
     pub fn shape(&self) -> [usize; 2] {
         let [_, kv_heads, _, dim] = self.keys.dims();
         [kv_heads, dim]

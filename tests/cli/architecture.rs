@@ -96,7 +96,7 @@ fn unsafe_code_stands_where_it_is_listed() {
         "model/weights_file.rs",
         "model/transposed.rs",
         // Whether the libraries of CUDA are there.
-        "model/device/mod.rs",
+        "model/device/cuda.rs",
         // A setting of GNU's allocator.
         "system/machine.rs",
     ];

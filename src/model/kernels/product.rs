@@ -1,8 +1,8 @@
 //! Products of f32 that are products of f32.
 //!
-//! Asked for a product in f32, the library takes tensor cores where there are some, in TF32: of each
-//! factor 11 of 24 bits, without a word. Its kernels by multiplications and additions are called by
-//! name here.
+//! Asked for a product in f32, the library takes tensor cores where there are some, in TF32: of
+//! each factor 11 of 24 bits, without a word. Its kernels by multiplications and additions are
+//! called by name here.
 
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;

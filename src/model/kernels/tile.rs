@@ -169,7 +169,7 @@ pub(super) fn sum_of_cube(
     let mut half = comptime!(units / 2).runtime();
     while half > 0 {
         if unit < half {
-            shares[unit] = shares[unit] + shares[unit + half];
+            shares[unit] += shares[unit + half];
         }
         sync_cube();
         half /= 2;

@@ -40,8 +40,8 @@ mod tests;
 /// `tokens` of a cache, `keys` and `values`, `[1, G, capacity, D]`, of which the last `n` are the
 /// queries' own. Causal; each query sees at most the last `window` keys.
 ///
-/// Also the logarithm of each query's sum of exponentials, `[H, n]` in f32: its weights are `exp(s -
-/// that)`.
+/// Also the logarithm of each query's sum of exponentials, `[H, n]` in f32: its weights are `exp(s
+/// - that)`.
 ///
 /// The caller has made sure that the tokens exist and that a window has one key at least. All
 /// tensors are on a device of CubeCL; of others the dispatch panics.

@@ -246,7 +246,7 @@ pub(super) fn attend<F: Float, R: Size>(
         #[unroll]
         for i in 0..comptime!(steps * 4) {
             let correction = Vector::<f32, C>::new(corrections[comptime!(i % 2)]);
-            sums[i] = sums[i] * correction;
+            sums[i] *= correction;
         }
 
         // Weighted values, sixteen tokens and sixteen dimensions at a time.

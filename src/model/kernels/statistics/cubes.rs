@@ -142,17 +142,18 @@ pub(super) fn statistics(
         if in_top_k {
             top_k_mass += weight;
         }
-        let behind = i >= start as usize;
-        if behind && i - (start as usize) < inside.shape(0) {
-            if inside[i - start as usize] > 0.0 {
-                needle_mass += weight;
-                if in_top_k {
-                    needles += 1.0;
-                    top_k_needle_mass += weight;
-                }
-                if taken(bits, i as u32, top_n_bits, top_n_last) {
-                    top_n_needle_mass += weight;
-                }
+        let mut in_needle = f32::new(0.0);
+        if i >= start as usize && i - (start as usize) < inside.shape(0) {
+            in_needle = inside[i - start as usize];
+        }
+        if in_needle > 0.0 {
+            needle_mass += weight;
+            if in_top_k {
+                needles += 1.0;
+                top_k_needle_mass += weight;
+            }
+            if taken(bits, i as u32, top_n_bits, top_n_last) {
+                top_n_needle_mass += weight;
             }
         }
         i += units;

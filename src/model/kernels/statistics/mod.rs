@@ -94,8 +94,8 @@ pub(in crate::model) fn unpack(numbers: &[f32; FIELDS]) -> HeadStats {
 #[backend_extension(Cube, Fusion)]
 #[allow(clippy::too_many_arguments, reason = "numbers are passed one by one")]
 pub trait RowStatistics: Backend {
-    /// As [`set`]: `scores`, `[H, seen]`, behind `hidden` keys that nobody sees, and the needle from
-    /// `start` on.
+    /// As [`set`]: `scores`, `[H, seen]`, behind `hidden` keys that nobody sees, and the needle
+    /// from `start` on.
     #[fusion(meta = described)]
     fn row_statistics(
         numbers: FloatTensor<Self>,

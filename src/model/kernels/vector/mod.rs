@@ -1,9 +1,9 @@
-//! Products of a few rows and matrices (GEMV): what a token costs, or one of each of some answers, as
-//! every weight is read once for all rows.
+//! Products of a few rows and matrices (GEMV): what a token costs, or one of each of some answers,
+//! as every weight is read once for all rows.
 //!
-//! A matrix, `[in, out]`, lies row by row. A cube has [`LANES`] loads of 16 bytes next to each other
-//! in every row, and its units share the rows; the sums meet in shared memory. All is in f32 but
-//! for the numbers read and the result.
+//! A matrix, `[in, out]`, lies row by row. A cube has [`LANES`] loads of 16 bytes next to each
+//! other in every row, and its units share the rows; the sums meet in shared memory. All is in f32
+//! but for the numbers read and the result.
 //!
 //! ```text
 //! separate      x · A, x · B, x · C      queries, keys and values: one launch, one weight or three

@@ -122,6 +122,6 @@ pub(super) fn sums<F: Float>(
             sum += shares[row * KEYS + unit];
         }
         let place = head * sums.shape(1) + start + unit;
-        sums[place] = sums[place] + sum;
+        sums[place] += sum;
     }
 }
