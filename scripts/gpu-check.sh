@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that is to be verified on a GPU, in one call of under eight minutes (builds not counted):
+# Everything that is to be verified on a GPU, in one call of under ten minutes (builds not counted):
 # docs/gpu.md. Writes benches/results/<gpu>.json and prints its table.
 #
 #     scripts/gpu-check.sh [--out FILE]
