@@ -54,8 +54,7 @@ impl ComputeConfig {
     /// Opens the device, in the number type asked for.
     ///
     /// # Errors
-    /// As [`Compute::open`], [`Error::Usage`] for a number type that the device does not have, and
-    /// [`Error::Resources`] if products in that type do not work there.
+    /// As [`Compute::open`], and [`Error::Usage`] for a number type that the device does not have.
     pub fn open(&self) -> Result<Compute> {
         let mut compute = Compute::open(&self.device)?;
         compute.memory_limit = self.memory;
@@ -68,8 +67,22 @@ impl ComputeConfig {
             }
             compute.dtype = dtype;
         }
-        compute.check_products()?;
         Ok(compute)
+    }
+
+    /// `compute`, which [`ComputeConfig::open`] has found, if layers work there; where any device
+    /// was asked for, else the processor.
+    ///
+    /// # Errors
+    /// As [`Compute::check_products`].
+    pub fn checked(&self, compute: Compute) -> Result<Compute> {
+        match compute.check_products() {
+            Ok(()) => Ok(compute),
+            Err(e) if self.device.is_auto() => {
+                Ok(Compute { memory_limit: self.memory, ..Compute::instead_of_gpu(&e) })
+            }
+            Err(e) => Err(e),
+        }
     }
 
     /// Starts as many threads as asked for and runs `body` on one of them. Once in a process,

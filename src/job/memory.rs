@@ -202,13 +202,10 @@ fn sum<const N: usize>(bytes: [u64; N]) -> u64 {
 }
 
 /// Bytes of a further probe of `tokens` tokens that is answered together with others: its cache,
-/// its logits and, on a GPU, the rows of all layers, which are collected and put together there.
+/// and its logits.
 pub(crate) fn further_bytes(shape: &ModelConfig, compute: &Compute, tokens: usize) -> u64 {
-    let rows = [2, shape.layers, shape.heads, 4, tokens];
-    let rows = rows.iter().fold(1u64, |bytes, n| bytes.saturating_mul(*n as u64));
     let logits = (shape.vocab as u64).saturating_mul(12);
-    let beside = if compute.on_host { logits } else { logits.saturating_add(rows) };
-    KvCache::bytes(shape, tokens, compute.dtype).saturating_add(beside)
+    KvCache::bytes(shape, tokens, compute.dtype).saturating_add(logits)
 }
 
 /// Checks the longest prompt against the memory that is free, where every prompt token takes

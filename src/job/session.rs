@@ -26,7 +26,7 @@ pub struct Session<'a> {
 /// Opens the device of `config`, after the `notes` on the command's own options.
 ///
 /// # Errors
-/// As [`ComputeConfig::open`].
+/// As [`ComputeConfig::open`] and [`ComputeConfig::checked`].
 pub fn open<'a>(
     config: &ComputeConfig,
     notes: &[String],
@@ -34,7 +34,13 @@ pub fn open<'a>(
 ) -> Result<Session<'a>> {
     notes.iter().for_each(|text| reporter.note(text));
     let compute = config.open()?;
+    // Before what it may be about: that kernels are compiled now.
     compute.note.iter().for_each(|text| reporter.note(text));
+    let on_host = compute.on_host;
+    let compute = config.checked(compute)?;
+    if compute.on_host != on_host {
+        compute.note.iter().for_each(|text| reporter.note(text));
+    }
     Ok(Session::new(compute, reporter))
 }
 

@@ -1,5 +1,8 @@
 //! `--device cuda`: an NVIDIA GPU, in builds with the feature `cuda`.
 
+#[cfg(feature = "cuda")]
+use std::path::{Path, PathBuf};
+
 #[cfg(any(feature = "cuda", test))]
 use burn::prelude::*;
 #[cfg(any(feature = "cuda", test))]
@@ -61,7 +64,6 @@ pub(super) fn open(n: usize) -> Result<Compute> {
     let name = || cudarc::driver::CudaContext::new(n).ok()?.name().ok();
     let make = caught(name).ok().flatten();
     kernel_cache::keep(make.clone());
-    // Where kernels have been kept, the headers have been found.
     let note = kernel_cache::is_empty().then(|| {
         format!(
             "the first run on this GPU compiles kernels and chooses among them, which takes minutes; \
@@ -78,31 +80,53 @@ pub(super) fn open(n: usize) -> Result<Compute> {
         )
         .got(reason)
     };
-    if note.is_some() {
-        caught(headers).and_then(|found| found).map_err(missing)?;
-    }
+    // Compiling takes a second: where kernels have been kept, the files are enough.
+    let found =
+        || include_folder().and_then(|f| if note.is_some() { compiled(&f) } else { Ok(()) });
+    caught(found).and_then(|found| found).map_err(missing)?;
     let found = gpu(n, || Device::enumerate(DeviceType::Cuda).into_iter().collect())?;
     Ok(Compute { make, note, ..found })
 }
 
-/// Compiles a kernel of nothing but what kernels include, where the library looks for it; else what
-/// is missing.
+/// The folder of the headers, where the library looks for it, if all that kernels include is there;
+/// else what is missing.
 ///
-/// Its own first kernels include less: it would find out in the middle of a run, hundreds of times.
+/// The library's own first kernels include less: it would find out in the middle of a run, hundreds
+/// of times.
 #[cfg(feature = "cuda")]
-fn headers() -> std::result::Result<(), String> {
+fn include_folder() -> std::result::Result<PathBuf, String> {
+    const HEADERS: [&str; 7] = [
+        "cuda_fp16.h",
+        "cuda_bf16.h",
+        "mma.h",
+        "crt/mma.h",
+        "cooperative_groups.h",
+        "cooperative_groups/memcpy_async.h",
+        "cuda/barrier",
+    ];
+    let toolkit = cubecl::cuda::install::cuda_path().ok_or_else(|| {
+        "CUDA_PATH is not set, and neither /usr/local/cuda nor /opt/cuda is there".to_owned()
+    })?;
+    let folder = toolkit.join("include");
+    let there =
+        |header: &&str| folder.join(header).exists() || folder.join("cccl").join(header).exists();
+    match HEADERS.iter().find(|header| !there(header)) {
+        None => Ok(folder),
+        Some(header) => Err(format!("no {header} in {}", folder.display())),
+    }
+}
+
+/// Compiles a kernel of nothing but what kernels include.
+#[cfg(feature = "cuda")]
+fn compiled(include: &Path) -> std::result::Result<(), String> {
     use cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts};
 
     const SOURCE: &str = "#include <cuda_fp16.h>\n#include <cuda_bf16.h>\n#include <mma.h>\n\
         #include <cooperative_groups.h>\n#include <cooperative_groups/memcpy_async.h>\n\
         #include <cuda/barrier>\nextern \"C\" __global__ void probe() {}\n";
-    let toolkit = cubecl::cuda::install::cuda_path().ok_or_else(|| {
-        "CUDA_PATH is not set, and neither /usr/local/cuda nor /opt/cuda is there".to_owned()
-    })?;
-    let include = toolkit.join("include");
-    let folders = [include.clone(), include.join("cccl")].map(|path| path.display().to_string());
+    let folders = [include.to_owned(), include.join("cccl")];
     let options = CompileOptions {
-        include_paths: folders.to_vec(),
+        include_paths: folders.iter().map(|path| path.display().to_string()).collect(),
         // The oldest that knows all of them.
         options: vec!["--gpu-architecture=compute_80".into()],
         ..Default::default()

@@ -59,6 +59,11 @@ impl From<DeviceChoice> for Devices {
 }
 
 impl Devices {
+    /// Whether any device will do.
+    pub(crate) fn is_auto(&self) -> bool {
+        self.0.contains(&DeviceChoice::Auto)
+    }
+
     /// Whether it is the processor, and nothing else can come of it.
     pub fn is_cpu(&self) -> bool {
         self.0.iter().all(|one| *one == DeviceChoice::Cpu)
@@ -239,14 +244,11 @@ impl Compute {
                 Error::resources("products of matrices do not work on this GPU")
                     .at(format!("--device {name} --dtype {}", self.dtype.name()))
                     .got(reason)
-                    .advice(
-                        "install the CUDA toolkit that suits the driver, or use --dtype f32 or \
-                         --device cpu",
-                    )
+                    .advice("use --dtype f32 or --device cpu; with CUDA see docs/gpu.md")
             };
             let numbers = caught(product).and_then(|product| product).map_err(wrong)?;
-            if numbers.iter().any(|number| *number != SIDE as f32) {
-                return Err(wrong(format!("ones times ones gave {}", numbers[0])));
+            if let Some(number) = numbers.iter().find(|number| **number != SIDE as f32) {
+                return Err(wrong(format!("ones times ones gave {number}")));
             }
         }
         Ok(())
@@ -264,7 +266,7 @@ impl Compute {
     }
 
     /// The processor, because of `e`.
-    fn instead_of_gpu(e: &Error) -> Self {
+    pub(crate) fn instead_of_gpu(e: &Error) -> Self {
         let text = e.to_string();
         let reason = text.lines().next().unwrap_or_default();
         let note = format!("computing on the CPU: {reason} (in f32; --device cuda says more)");

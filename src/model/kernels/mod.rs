@@ -26,12 +26,32 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::AddressType;
 
+use crate::error::{Error, Result};
+
 /// Below every score. Not the infinity, which not every shader language can write.
 const LOWEST: f32 = -3.0e38;
 
-/// Whether `device` is one of CubeCL.
+/// Whether they run on `device`: one of CubeCL, without gradients, which they have none for.
 pub(super) fn run_on(device: &Device) -> bool {
-    *device != Device::flex()
+    *device != Device::flex() && !device.is_autodiff()
+}
+
+/// Most dimensions of a head: registers and shared memory are enough for these.
+const MOST_DIMENSIONS: usize = 256;
+
+/// Whether they have room for heads of `dim` dimensions.
+///
+/// # Errors
+/// [`Error::Model`] if not.
+pub(super) fn check_heads(dim: usize) -> Result<()> {
+    if dim <= MOST_DIMENSIONS && dim.is_multiple_of(2) {
+        return Ok(());
+    }
+    Err(Error::model("heads of this size do not run on a GPU")
+        .at("head_dim")
+        .got(dim)
+        .expected(format!("an even number up to {MOST_DIMENSIONS}"))
+        .advice("use --device cpu"))
 }
 
 /// A tensor beside `other`, not yet written.

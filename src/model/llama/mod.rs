@@ -10,6 +10,8 @@ use super::checkpoint::Checkpoint;
 use super::config::ModelConfig;
 use super::decoder::Decoder;
 use super::device::Compute;
+#[cfg(feature = "kernels")]
+use super::kernels;
 use super::kv_cache::KvCache;
 use super::packed::{NoRows, PackedSequence, RowSink};
 use super::read_back;
@@ -48,6 +50,10 @@ impl Llama {
     pub fn new(config: ModelConfig, mut checkpoint: Checkpoint, compute: &Compute) -> Result<Self> {
         let (config, oddity) = checkpoint.output_layer(config)?;
         checkpoint.check(&config)?;
+        #[cfg(feature = "kernels")]
+        if compute.devices().any(kernels::run_on) {
+            kernels::check_heads(config.head_dim)?;
+        }
         let stop = AtomicBool::new(false);
         let hash = checkpoint.hasher(&stop);
         let (decoder, sha256) = std::thread::scope(|scope| {

@@ -25,7 +25,7 @@ pub(in crate::model) fn append(
     new: (Tensor<4>, Tensor<4>),
     at: usize,
 ) -> (Tensor<4>, Tensor<4>) {
-    debug_assert!(at + new.0.dims()[2] <= stores.0.dims()[2], "no room from {at} on");
+    assert!(at + new.0.dims()[2] <= stores.0.dims()[2], "no room from {at} on");
     let (keys, values) = Dispatch::tokens_appended(
         stores.0.into_dispatch(),
         stores.1.into_dispatch(),

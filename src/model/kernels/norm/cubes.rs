@@ -7,7 +7,7 @@ use crate::model::kernels::tile::sum_of_cube;
 
 /// Row `x`.
 ///
-/// Barriers: every unit passes the two of the sum.
+/// Barriers: every unit passes those of the sum, behind which nothing is shared any more.
 #[cube(launch_unchecked, address_type = "dynamic")]
 pub(super) fn norm<F: Float>(
     x: &Tensor<F>,

@@ -64,7 +64,7 @@ fn attend_by(
     window: Option<usize>,
     plain: bool,
 ) -> (Tensor<4>, Tensor<2>) {
-    debug_assert!(tokens <= keys.dims()[2] && query.dims()[2] <= tokens, "{tokens} tokens");
+    assert!(tokens <= keys.dims()[2] && query.dims()[2] <= tokens, "{tokens} tokens");
     let [_, heads, queries, dim] = query.dims();
     let window = window.unwrap_or(tokens).min(tokens);
     let (output, totals) = Dispatch::prompt_attention(
@@ -131,7 +131,8 @@ impl PromptAttention for CubeBackend {
         window: usize,
         plain: bool,
     ) -> (CubeTensor, CubeTensor) {
-        let form = if plain { Form::Plain } else { Form::of(&query) };
+        let [query, keys, values] = [query, keys, values].map(with_dense_rows);
+        let form = if plain { Form::Plain } else { Form::of([&query, &keys, &values]) };
         launched(form, query, keys, values, tokens, window)
     }
 }
@@ -146,8 +147,8 @@ enum Form {
 }
 
 impl Form {
-    /// The fastest for queries like these.
-    fn of(query: &CubeTensor) -> Self {
+    /// The fastest for tensors like these, whose rows are dense.
+    fn of([query, keys, values]: [&CubeTensor; 3]) -> Self {
         let (features, hardware) = (query.client.features(), &query.client.properties().hardware);
         let element = element(query);
         let product = MmaConfig {
@@ -159,8 +160,10 @@ impl Form {
             k: tiles::K as u32,
         };
         let [_, _, _, dim] = query.shape().dims();
+        let whole = |strides: &[usize]| strides[..3].iter().all(|stride| stride % tiles::ROW == 0);
         let there = query.dtype.size() == 2
             && dim % tiles::K == 0
+            && [query, keys, values].into_iter().all(|x| whole(x.meta.strides()))
             && tiles::shared_bytes(dim) <= hardware.max_shared_memory_size
             && (hardware.plane_size_min, hardware.plane_size_max)
                 == (tiles::LANES as u32, tiles::LANES as u32)
@@ -178,7 +181,6 @@ fn launched(
     tokens: usize,
     window: usize,
 ) -> (CubeTensor, CubeTensor) {
-    let [query, keys, values] = [query, keys, values].map(with_dense_rows);
     let ([_, heads, queries, dim], [_, kv_heads, _, _]) =
         (query.shape().dims::<4>(), keys.shape().dims::<4>());
     let (client, element) = (query.client.clone(), element(&query));

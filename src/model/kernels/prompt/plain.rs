@@ -2,6 +2,12 @@
 //!
 //! A cube has [`QUERIES`] queries of a head and goes over [`KEYS`] keys at a time. Plain loops,
 //! memory shared within a cube and barriers are all that is used.
+//!
+//! Barriers: all units pass all of them, as the number of blocks is the cube's. Within a block each
+//! array is written and read in turn, a barrier between: scores behind those of the products;
+//! shares of the largest, then the largest; weights and shares of their sums, which one barrier
+//! ends; values, of which one barrier is before the products and one behind them. The last of these
+//! also lets everyone be done with the weights before the next block's scores take their place.
 
 use cubecl::prelude::*;
 

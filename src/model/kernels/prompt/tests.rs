@@ -134,6 +134,8 @@ fn a_prompt_sees_no_more_than_its_window() {
             check(&compute, Case { queries, tokens, window: Some(window), ..CASE });
         }
     }
+    // Smaller blocks, of which some show some queries of a cube no key.
+    check(&compute, Case { dim: 256, queries: 129, tokens: 130, window: Some(9), ..CASE });
 }
 
 #[test]
@@ -174,7 +176,7 @@ fn extreme_scores_of_prompts_stay_finite() {
     }
 }
 
-/// What is no number is not passed over, of queries that see it; others do not notice.
+/// A key that is no number is not passed over, of queries that see it; others do not notice.
 #[test]
 fn damage_shows_where_it_is_seen() {
     let Some(compute) = Compute::of_kernels() else { return };

@@ -35,7 +35,8 @@ pub(super) const QUERIES: usize = M * PLANES;
 pub(super) const ROW: usize = 8;
 const UNITS: usize = LANES * PLANES;
 
-/// Keys of a block: as many as keep a cube below 48 KiB of shared memory.
+/// Keys of a block: as many as keep a cube below 48 KiB of shared memory, of heads of up to 256
+/// dimensions.
 pub(super) const fn block(dim: usize) -> usize {
     if dim <= 128 { 64 } else { 32 }
 }

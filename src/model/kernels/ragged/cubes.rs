@@ -3,6 +3,11 @@
 //! Every cube is one-dimensional. Plain loops, memory shared within a cube and barriers are all
 //! that is used: no planes (warps), whose size differs among devices, and no tensor cores, as one
 //! query has no use for them.
+//!
+//! Barriers: a cube's units leave together, where its chunk is behind the list, or pass all of
+//! them. A tile's shares are written, added up behind a barrier, and written again behind another.
+//! Shares of the largest are read behind one, the largest behind the next, before weights take the
+//! place of scores; the sums of values are put into the shares behind the barrier after that.
 
 use cubecl::prelude::*;
 

@@ -65,7 +65,7 @@ pub(in crate::model) fn attend(
 ) -> (Tensor<2>, Tensor<1>) {
     let (mut table, mut before) = (Vec::with_capacity(lists.len() * LIST), 0);
     for list in lists {
-        debug_assert!(list.tokens > 0 && list.first + list.tokens <= keys.dims()[0]);
+        assert!(list.tokens > 0 && list.first + list.tokens <= keys.dims()[0]);
         table.extend([list.first, list.tokens, before].map(|n| n as i32));
         before += list.tokens;
     }

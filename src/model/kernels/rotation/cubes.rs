@@ -91,7 +91,7 @@ fn one<F: Float>(
         a *= scale * f32::cast_from(norm[unit]);
         b *= scale * f32::cast_from(norm[unit + half]);
     }
-    let (c, s) = (cos[token * half + unit], sin[token * half + unit]);
+    let (c, s) = (cos[token * cos.stride(2) + unit], sin[token * sin.stride(2) + unit]);
     rotated[first] = F::cast_from(a * c - b * s);
     rotated[second] = F::cast_from(b * c + a * s);
 }

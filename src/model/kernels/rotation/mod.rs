@@ -13,7 +13,7 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::{CubeCount, CubeDim};
 
-use super::{addresses, beside, element};
+use super::{addresses, beside, element, with_dense_rows};
 
 mod cubes;
 
@@ -103,9 +103,10 @@ impl Rotation for CubeBackend {
         eps: f32,
         normed: bool,
     ) -> (CubeTensor, CubeTensor) {
-        let [queries, keys, query_cos, query_sin, key_cos, key_sin, query_norm, key_norm] =
-            [queries, keys, query_cos, query_sin, key_cos, key_sin, query_norm, key_norm]
-                .map(into_contiguous);
+        let [queries, keys, query_norm, key_norm] =
+            [queries, keys, query_norm, key_norm].map(into_contiguous);
+        let [query_cos, query_sin, key_cos, key_sin] =
+            [query_cos, query_sin, key_cos, key_sin].map(with_dense_rows);
         let [n, heads, dim] = queries.shape().dims();
         let [tokens, kv_heads, _] = keys.shape().dims();
         let rotated = [&queries, &keys].map(|x| beside(x, x.shape(), x.dtype()));

@@ -1,7 +1,9 @@
 //! The kernel of [`super`].
 //!
 //! Barriers: how often a cube counts depends on its row alone, which all its units read from shared
-//! memory behind a barrier; every unit passes every barrier.
+//! memory behind a barrier; every unit passes every barrier. Shares and places are written behind
+//! the barrier that ends their last use. Counters are emptied, counted in, and added up with a
+//! barrier between; what is found is read behind one and written again behind another.
 
 use cubecl::prelude::*;
 

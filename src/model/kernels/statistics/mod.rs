@@ -64,7 +64,7 @@ pub(in crate::model) fn set(
     top_k: usize,
 ) -> Tensor<3> {
     let keys = scores.keys();
-    debug_assert!(keys <= MOST_KEYS && needle.start + needle.inside.dims()[0] <= keys);
+    assert!(keys <= MOST_KEYS && needle.start + needle.inside.dims()[0] <= keys);
     let Scores { seen, hidden } = scores;
     Tensor::from_dispatch(Dispatch::row_statistics(
         numbers.into_dispatch(),

@@ -131,6 +131,7 @@ fn column<F: Float, R: Size>(
     let wide = R::value().comptime();
     let columns = comptime!(LANES * wide);
     let loads = w.shape(1) / wide;
+    let pitch = w.stride(0) / wide;
     let load = CUBE_POS_X as usize * LANES + lane;
     let input = w.shape(0);
     let mut sums = Array::<f32>::new(comptime!(rows * wide));
@@ -144,7 +145,7 @@ fn column<F: Float, R: Size>(
             let mut numbers = Array::<Vector<F, R>>::new(DEPTH);
             #[unroll]
             for ahead in 0..DEPTH {
-                numbers[ahead] = w[(k + ahead * SPLITS) * loads + load];
+                numbers[ahead] = w[(k + ahead * SPLITS) * pitch + load];
             }
             #[unroll]
             for ahead in 0..DEPTH {
@@ -160,7 +161,7 @@ fn column<F: Float, R: Size>(
             k += DEPTH * SPLITS;
         }
         while k < input {
-            let numbers = w[k * loads + load];
+            let numbers = w[k * pitch + load];
             #[unroll]
             for r in 0..rows {
                 let factor = f32::cast_from(x[r * input + k]);
@@ -221,6 +222,7 @@ pub(super) fn transposed<F: Float, R: Size>(
     let unit = UNIT_POS_X as usize;
     let wide = R::value().comptime();
     let (loads, outs) = (e.shape(1) / wide, e.shape(0));
+    let pitch = e.stride(0) / wide;
     let out = CUBE_POS_X as usize * ROWS + unit / OF_ROW;
     let mut sums = Array::<f32>::new(rows);
     #[unroll]
@@ -230,7 +232,7 @@ pub(super) fn transposed<F: Float, R: Size>(
     if out < outs {
         let mut load = unit % OF_ROW;
         while load < loads {
-            let numbers = e[out * loads + load];
+            let numbers = e[out * pitch + load];
             #[unroll]
             for r in 0..rows {
                 let factors = x[r * loads + load];

@@ -156,7 +156,7 @@ fn shape(x: &Shape, weight: &Shape) -> Shape {
 
 impl RowProducts for CubeBackend {
     fn row_product(x: CubeTensor, a: CubeTensor, add: CubeTensor, adds: bool) -> CubeTensor {
-        let [x, a, add] = [x, a, add].map(into_contiguous);
+        let ([x, add], a) = ([x, add].map(into_contiguous), in_loads(a));
         let y = beside(&x, shape(&x.shape(), &a.shape()), x.dtype());
         let (client, element) = (x.client.clone(), element(&x));
         let [rows, _] = x.shape().dims();
@@ -187,7 +187,7 @@ impl RowProducts for CubeBackend {
         c: CubeTensor,
     ) -> (CubeTensor, CubeTensor, CubeTensor) {
         let x = into_contiguous(x);
-        let weights = [a, b, c].map(into_contiguous);
+        let weights = [a, b, c].map(in_loads);
         let y = weights.each_ref().map(|w| beside(&x, shape(&x.shape(), &w.shape()), x.dtype()));
         let (client, element) = (x.client.clone(), element(&x));
         let [a, b, c] = &weights;
@@ -219,7 +219,7 @@ impl RowProducts for CubeBackend {
     }
 
     fn row_gated(x: CubeTensor, a: CubeTensor, b: CubeTensor) -> CubeTensor {
-        let [x, a, b] = [x, a, b].map(into_contiguous);
+        let (x, [a, b]) = (into_contiguous(x), [a, b].map(in_loads));
         let y = beside(&x, shape(&x.shape(), &a.shape()), x.dtype());
         let (client, element) = (x.client.clone(), element(&x));
         let [rows, _] = x.shape().dims();
@@ -243,7 +243,7 @@ impl RowProducts for CubeBackend {
     }
 
     fn rows_transposed(x: CubeTensor, e: CubeTensor) -> CubeTensor {
-        let [x, e] = [x, e].map(into_contiguous);
+        let (x, e) = (into_contiguous(x), in_loads(e));
         let y = beside(&x, transposed_shape(&x.shape(), &e.shape()), x.dtype());
         let (client, element) = (x.client.clone(), element(&x));
         let [rows, out] = y.shape().dims();
@@ -264,6 +264,15 @@ impl RowProducts for CubeBackend {
             );
         }
         y
+    }
+}
+
+/// A matrix each of whose rows begins with a whole load and is dense; there may be room between rows,
+/// as devices leave it behind those that are no multiple of 512 bytes.
+fn in_loads(matrix: CubeTensor) -> CubeTensor {
+    match matrix.meta.strides()[..] {
+        [pitch, 1] if pitch.is_multiple_of(LOAD / matrix.dtype().size()) => matrix,
+        _ => into_contiguous(matrix),
     }
 }
 

@@ -7,6 +7,8 @@ use crate::model::kernels::tile::{
 };
 
 /// Weights of the queries of tile `y` and the keys of tile `x`, of head `z`; `rows`, `[H, n, t]`.
+///
+/// Barriers: those of [`products`]; nothing is shared behind them.
 #[cube(launch_unchecked, address_type = "dynamic")]
 #[allow(clippy::too_many_arguments, reason = "a kernel takes its buffers one by one")]
 pub(super) fn rows<F: Float>(

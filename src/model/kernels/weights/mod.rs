@@ -63,7 +63,7 @@ impl Queries {
     /// added, where they lie if nobody else looks at them.
     pub fn added_to(self, sums: Tensor<2>, skip: usize) -> Tensor<2> {
         let window = self.window();
-        debug_assert!(skip < self.query.dims()[2] && self.tokens <= sums.dims()[1]);
+        assert!(skip < self.query.dims()[2] && self.tokens <= sums.dims()[1]);
         Tensor::from_dispatch(Dispatch::attention_summed(
             sums.into_dispatch(),
             self.query.into_dispatch(),
