@@ -8,6 +8,9 @@ use crate::model::{Compute, KvCache, ModelConfig};
 
 /// The program, its tables and its texts.
 const PROGRAM_BYTES: u64 = 48 << 20;
+/// On a GPU what the allocator's pages have free. The program is not there, and what the driver
+/// takes for itself counts as used.
+const POOL_BYTES: u64 = 32 << 20;
 
 /// An upper estimate for one device: `fixed + per_token · tokens`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -97,9 +100,7 @@ impl MemoryEstimate {
                     (true, false) => embedding.saturating_mul(held as u64),
                     (true, true) => product([c.hidden, c.intermediate, held]),
                 },
-                // A GPU has none of the program; what the driver takes for itself it counts as
-                // used.
-                if compute.on_host { PROGRAM_BYTES } else { 0 },
+                if compute.on_host { PROGRAM_BYTES } else { POOL_BYTES },
             ]),
             per_token_bytes: sum([
                 shared(KvCache::bytes(c, 1, compute.dtype)),

@@ -267,8 +267,8 @@ impl RowProducts for CubeBackend {
     }
 }
 
-/// A matrix each of whose rows begins with a whole load and is dense; there may be room between rows,
-/// as devices leave it behind those that are no multiple of 512 bytes.
+/// A matrix each of whose rows begins with a whole load and is dense; there may be room between
+/// rows, as devices leave it behind those that are no multiple of 512 bytes.
 fn in_loads(matrix: CubeTensor) -> CubeTensor {
     match matrix.meta.strides()[..] {
         [pitch, 1] if pitch.is_multiple_of(LOAD / matrix.dtype().size()) => matrix,
