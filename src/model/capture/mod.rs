@@ -1,8 +1,8 @@
 //! Reduces attention rows to [`RowStats`] where they lie.
 //!
 //! On the host the definition, [`head_stats`], runs over the row itself. On a GPU a kernel
-//! ([`statistics`]) gives the same numbers of a layer's rows in one launch, and one small read-back
-//! per query brings `[L, H, 6]` numbers instead of `[L, H, T]` weights.
+//! (`kernels::statistics`) gives the same numbers of a layer's rows in one launch, and one small
+//! read-back per query brings `[L, H, 6]` numbers instead of `[L, H, T]` weights.
 
 use burn::prelude::*;
 #[cfg(feature = "kernels")]
