@@ -30,9 +30,9 @@ pub(super) fn products<const N: usize>(x: &Tensor<2>, weights: [&Tensor<2>; N]) 
 fn vector_products<const N: usize>(x: &Tensor<2>, weights: [&Tensor<2>; N]) -> [Tensor<2>; N] {
     match weights[..] {
         [a, b, c] => {
-            let mut three = vector::products(x.clone(), [a, b, c].map(Tensor::clone)).into_iter();
-            // As many go in as come out.
-            weights.map(|w| three.next().unwrap_or_else(|| w.clone()))
+            let three = vector::products(x.clone(), [a, b, c].map(Tensor::clone));
+            // `N` is three.
+            std::array::from_fn(|i| three[i].clone())
         }
         _ => weights.map(|w| vector::product(x.clone(), w.clone(), None)),
     }

@@ -10,6 +10,7 @@ compiled kernels, and what every run left. Exit codes: 0 all passed, 1 a check f
 import argparse
 import ctypes.util
 import json
+import math
 import os
 import re
 import shutil
@@ -18,6 +19,8 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+
+from compare import lines, numbers
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -165,20 +168,6 @@ def one_needle(machine):
     return path
 
 
-def numbers(value, path=""):
-    """Every number of a JSON, with its path."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        yield from numbers(item, f"{path}/{key}")
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        yield path, float(value)
-
-
-def lines(path):
-    """The objects of a JSONL file."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 def same_scores(here, there, dtype):
     """The largest difference of two runs' head scores; answers must be equal."""
     ids = [[line["generated_ids"] for line in lines(folder / "probes.jsonl")] for folder in (here, there)]
@@ -192,6 +181,8 @@ def same_scores(here, there, dtype):
         a, b = (dict(numbers(json.loads((folder / "head_score" / path.name).read_text()))) for folder in (here, there))
         if a.keys() != b.keys() or not a:
             raise Failed(f"{path.name}: other heads")
+        if not all(map(math.isfinite, [*a.values(), *b.values()])):
+            raise Failed(f"{path.name}: not all numbers are finite")
         worst, compared = max([worst, *(abs(a[key] - b[key]) for key in a)]), compared + len(a)
     if not compared or not worst <= SCORES[dtype]:
         raise Failed(f"{dtype}: {compared} scores, off by {worst:.1e}, allowed {SCORES[dtype]}")
@@ -353,8 +344,8 @@ def main():
         start = time.monotonic()
         try:
             verdict, said = "ok", check(machine)
-        except Failed as wrong:
-            verdict, said, failed = "FAILED", str(wrong), failed + 1
+        except (Failed, OSError, LookupError, ValueError) as wrong:
+            verdict, said, failed = "FAILED", f"{type(wrong).__name__}: {wrong}", failed + 1
         print(f"{check.__name__:14} {time.monotonic() - start:5.0f} s  {verdict:6} {said}", flush=True)
     return 1 if failed else 0
 

@@ -37,7 +37,7 @@ pub struct StatsCapture<'a> {
 struct OnDevice {
     device: Device,
     needle: Needle,
-    /// `[L, H, FIELDS]`, with room for the layers of all GPUs.
+    /// `[L, H, FIELDS]`, with room for more layers than there are.
     numbers: Option<Tensor<3>>,
     /// The first layer there, and how many.
     first: usize,
@@ -139,7 +139,7 @@ impl RowSink for StatsCapture<'_> {
         let numbers = match here.numbers.take() {
             Some(numbers) if here.layers < numbers.dims()[0] => numbers,
             full => {
-                // Twice the room, as the number of layers is not known here.
+                // How many layers follow is not known here: room for 32, then twice as many.
                 let more =
                     Tensor::zeros([here.layers.max(32), heads, FIELDS], (&device, DType::F32));
                 full.map_or(more.clone(), |full| Tensor::cat(vec![full, more], 0))

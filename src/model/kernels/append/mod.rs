@@ -99,34 +99,42 @@ mod tests {
     use crate::model::Compute;
     use burn::tensor::DType;
 
-    /// A copy of the store that somebody else holds stays as it was.
+    /// In every type; the new ones lie as a model has them, heads within tokens. A copy of the store
+    /// that somebody else holds stays as it was.
     #[test]
     fn kernel_appends_write_the_new_tokens_and_nothing_else() {
         let Some(compute) = Compute::of_kernels() else { return };
         let (heads, capacity, dim) = (3, 50, 24);
-        let tensor = |numbers: Vec<f32>, tokens: usize| {
-            let data = TensorData::new(numbers, [1, heads, tokens, dim]);
-            Tensor::<4>::from_data(data, (&compute.device, DType::F32))
-        };
-        for (n, at) in [(1, 0), (1, 49), (17, 5), (50, 0)] {
-            let count = |base: f32, n: usize| (0..n).map(|i| base + i as f32).collect::<Vec<_>>();
-            let old = [1e6, 2e6].map(|base| count(base, heads * capacity * dim));
-            let new = [3e6, 4e6].map(|base| count(base, heads * n * dim));
-            let [old_k, old_v] = old.clone().map(|x| tensor(x, capacity));
-            let [new_k, new_v] = new.clone().map(|x| tensor(x, n));
-            let shared = (old_k.clone(), old_v.clone());
-            let (k, v) = append((old_k, old_v), (new_k, new_v), at);
-            for ((got, old), new) in [k, v].into_iter().zip(&old).zip(&new) {
-                let got: Vec<f32> = got.try_into_vec_as().unwrap();
-                let want = (0..heads * capacity * dim).map(|i| {
-                    let (h, t, d) = (i / dim / capacity, i / dim % capacity, i % dim);
-                    let written = (at..at + n).contains(&t);
-                    if written { new[(h * n + t - at) * dim + d] } else { old[i] }
-                });
-                assert!(got.into_iter().eq(want), "{n} tokens at {at}");
+        let types = [DType::F32, DType::F16, DType::BF16];
+        for dtype in types.into_iter().filter(|t| compute.device.supports_dtype(*t)) {
+            let tensor = |numbers: &[f32], shape: [usize; 4]| {
+                let data = TensorData::new(numbers.to_vec(), shape);
+                Tensor::<4>::from_data(data, (&compute.device, dtype))
+            };
+            for (n, at) in [(1, 0), (1, 49), (17, 5), (50, 0)] {
+                // Each tensor has a range of its own, and all are below 256: exact in every type.
+                let count = |which: usize, n: usize| -> Vec<f32> {
+                    (0..n).map(|i| (which * 61 + i % 61) as f32).collect()
+                };
+                let old = [0, 1].map(|which| count(which, heads * capacity * dim));
+                let new = [2, 3].map(|which| count(which, n * heads * dim));
+                let [old_k, old_v] = old.each_ref().map(|x| tensor(x, [1, heads, capacity, dim]));
+                let [new_k, new_v] =
+                    new.each_ref().map(|x| tensor(x, [1, n, heads, dim]).swap_dims(1, 2));
+                let shared = old_k.clone();
+                let (k, v) = append((old_k, old_v), (new_k, new_v), at);
+                for ((got, old), new) in [k, v].into_iter().zip(&old).zip(&new) {
+                    let got: Vec<f32> = got.cast(DType::F32).try_into_vec_as().unwrap();
+                    let want = (0..heads * capacity * dim).map(|i| {
+                        let (h, t, d) = (i / dim / capacity, i / dim % capacity, i % dim);
+                        let written = (at..at + n).contains(&t);
+                        if written { new[((t - at) * heads + h) * dim + d] } else { old[i] }
+                    });
+                    assert!(got.into_iter().eq(want), "{dtype:?}: {n} tokens at {at}");
+                }
+                let kept: Vec<f32> = shared.cast(DType::F32).try_into_vec_as().unwrap();
+                assert_eq!(kept, old[0]);
             }
-            let kept: Vec<f32> = shared.0.try_into_vec_as().unwrap();
-            assert_eq!(kept, old[0]);
         }
     }
 }

@@ -71,27 +71,32 @@ mod tests {
     use crate::model::Compute;
     use burn::tensor::DType;
 
-    /// Rows shorter and longer than a cube, by the formula in f64.
+    /// Rows shorter and longer than a cube, by the formula in f64; numbers are exact in all types.
     #[test]
     fn kernel_norms_equal_the_formula() {
         let Some(compute) = Compute::of_kernels() else { return };
-        for width in [1, 30, 256, 257, 1000] {
-            let number = |i: usize| ((i * 37 + 11) % 97) as f32 / 16.0 - 3.0;
-            let x: Vec<f32> = (0..3 * width).map(number).collect();
-            let weight: Vec<f32> = (0..width).map(|i| number(i * 5) / 4.0).collect();
-            let tensor = |data: TensorData| (data, (&compute.device, DType::F32));
-            let (data, at) = tensor(TensorData::new(x.clone(), [3, width]));
-            let x_there = Tensor::<2>::from_data(data, at);
-            let (data, at) = tensor(TensorData::new(weight.clone(), [width]));
-            let got = normed(x_there, Tensor::from_data(data, at), 1e-5);
-            let got: Vec<f32> = got.try_into_vec_as().unwrap();
-            assert_eq!(got.len(), 3 * width);
-            for (row, got) in x.chunks(width).zip(got.chunks(width)) {
-                let squares: f64 = row.iter().map(|x| f64::from(*x).powi(2)).sum();
-                let root = (squares / width as f64 + 1e-5).sqrt();
-                for ((x, w), got) in row.iter().zip(&weight).zip(got) {
-                    let want = f64::from(*x) / root * f64::from(*w);
-                    assert!((f64::from(*got) - want).abs() <= 1e-5, "{width}: {got} {want}");
+        let types = [(DType::F32, 1e-5), (DType::F16, 4e-3), (DType::BF16, 3e-2)];
+        for (dtype, within) in types.into_iter().filter(|(t, _)| compute.device.supports_dtype(*t))
+        {
+            for width in [1, 30, 256, 257, 1000] {
+                let number = |i: usize| ((i * 37 + 11) % 97) as f32 / 16.0 - 3.0;
+                let x: Vec<f32> = (0..3 * width).map(number).collect();
+                let weight: Vec<f32> = (0..width).map(|i| number(i * 5) / 4.0).collect();
+                let there = (&compute.device, dtype);
+                let data = TensorData::new(x.clone(), [3, width]);
+                let x_there = Tensor::<2>::from_data(data, there);
+                let data = TensorData::new(weight.clone(), [width]);
+                let got = normed(x_there, Tensor::from_data(data, there), 1e-5);
+                let got: Vec<f32> = got.cast(DType::F32).try_into_vec_as().unwrap();
+                assert_eq!(got.len(), 3 * width);
+                for (row, got) in x.chunks(width).zip(got.chunks(width)) {
+                    let squares: f64 = row.iter().map(|x| f64::from(*x).powi(2)).sum();
+                    let root = (squares / width as f64 + 1e-5).sqrt();
+                    for ((x, w), got) in row.iter().zip(&weight).zip(got) {
+                        let want = f64::from(*x) / root * f64::from(*w);
+                        let off = (f64::from(*got) - want).abs();
+                        assert!(off <= within, "{dtype:?}, {width}: {got} {want}");
+                    }
                 }
             }
         }

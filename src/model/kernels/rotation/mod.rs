@@ -150,57 +150,65 @@ mod tests {
         ((i * 29 + 7) % 31) as f32 / 16.0 - 0.9375
     }
 
-    /// Queries of fewer tokens than keys, as in a last layer; with and without norms.
+    /// Queries of fewer tokens than keys, as in a last layer; with and without norms; numbers are
+    /// exact in all types, and angles in f32.
     #[test]
     fn kernel_rotations_equal_the_formula() {
         let Some(compute) = Compute::of_kernels() else { return };
-        let there = |numbers: &[f32], shape: &[usize]| {
-            (TensorData::new(numbers.to_vec(), shape), (&compute.device, DType::F32))
-        };
-        for (dim, eps) in [(2, None), (16, Some(1e-5)), (66, None), (128, Some(1e-6))] {
-            let norm: Vec<f32> = (0..dim).map(|i| number(i * 3) + 1.5).collect();
-            let (mut all, mut wanted) = (Vec::new(), Vec::new());
-            for (tokens, heads) in [(2, 5), (7, 3)] {
-                let x: Vec<f32> = (0..tokens * heads * dim).map(|i| number(i + tokens)).collect();
-                let angle = |i: usize| (i as f32 * 0.7).sin_cos();
-                let (sin, cos): (Vec<f32>, Vec<f32>) =
-                    (0..tokens * dim / 2).map(|i| angle(i + tokens)).unzip();
-                let mut want = Vec::new();
-                for (i, x) in x.chunks(dim).enumerate() {
-                    let mut x: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
-                    if let Some(eps) = eps {
-                        let squares: f64 = x.iter().map(|x| x * x).sum();
-                        let root = (squares / dim as f64 + eps).sqrt();
-                        x.iter_mut().zip(&norm).for_each(|(x, w)| *x *= f64::from(*w) / root);
-                    }
-                    let half = dim / 2;
-                    let at = |d: usize| i / heads * half + d % half;
-                    want.extend((0..dim).map(|d| {
-                        let (c, s) = (f64::from(cos[at(d)]), f64::from(sin[at(d)]));
-                        let other = if d < half { -x[d + half] } else { x[d - half] };
-                        x[d] * c + other * s
-                    }));
-                }
-                let angles = [&cos, &sin].map(|x| {
-                    let (data, at) = there(x, &[1, 1, tokens, dim / 2]);
-                    Tensor::from_data(data, at)
-                });
-                let (data, at) = there(&x, &[tokens, heads, dim]);
-                let norm = eps.map(|eps| {
-                    let (data, at) = there(&norm, &[dim]);
-                    (Tensor::from_data(data, at), eps)
-                });
-                all.push(Heads { x: Tensor::from_data(data, at), angles: angles.into(), norm });
-                wanted.push(want);
+        let types = [(DType::F32, 1e-5), (DType::F16, 4e-3), (DType::BF16, 3e-2)];
+        for (dtype, within) in types.into_iter().filter(|(t, _)| compute.device.supports_dtype(*t))
+        {
+            for (dim, eps) in [(2, None), (16, Some(1e-5)), (66, None), (128, Some(1e-6))] {
+                check(&compute, dtype, within, dim, eps);
             }
-            let keys = all.pop().unwrap();
-            let (q, k) = rotated(all.pop().unwrap(), keys);
-            for (got, want) in [q, k].into_iter().zip(&wanted) {
-                let got: Vec<f32> = got.try_into_vec_as().unwrap();
-                assert_eq!(got.len(), want.len());
-                for (got, want) in got.iter().zip(want) {
-                    assert!((f64::from(*got) - want).abs() <= 1e-5, "{dim}: {got} {want}");
+        }
+    }
+
+    fn check(compute: &Compute, dtype: DType, within: f64, dim: usize, eps: Option<f64>) {
+        let norm: Vec<f32> = (0..dim).map(|i| number(i * 3) + 1.5).collect();
+        let (mut all, mut wanted) = (Vec::new(), Vec::new());
+        for (tokens, heads) in [(2, 5), (7, 3)] {
+            let x: Vec<f32> = (0..tokens * heads * dim).map(|i| number(i + tokens)).collect();
+            let angle = |i: usize| (i as f32 * 0.7).sin_cos();
+            let (sin, cos): (Vec<f32>, Vec<f32>) =
+                (0..tokens * dim / 2).map(|i| angle(i + tokens)).unzip();
+            let mut want = Vec::new();
+            for (i, x) in x.chunks(dim).enumerate() {
+                let mut x: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
+                if let Some(eps) = eps {
+                    let squares: f64 = x.iter().map(|x| x * x).sum();
+                    let root = (squares / dim as f64 + eps).sqrt();
+                    x.iter_mut().zip(&norm).for_each(|(x, w)| *x *= f64::from(*w) / root);
                 }
+                let half = dim / 2;
+                let at = |d: usize| i / heads * half + d % half;
+                want.extend((0..dim).map(|d| {
+                    let (c, s) = (f64::from(cos[at(d)]), f64::from(sin[at(d)]));
+                    let other = if d < half { -x[d + half] } else { x[d - half] };
+                    x[d] * c + other * s
+                }));
+            }
+            let angles = [cos, sin].map(|x| {
+                let data = TensorData::new(x, [1, 1, tokens, dim / 2]);
+                Tensor::from_data(data, (&compute.device, DType::F32))
+            });
+            let data = TensorData::new(x, [tokens, heads, dim]);
+            let x = Tensor::from_data(data, (&compute.device, dtype));
+            let norm = eps.map(|eps| {
+                let data = TensorData::new(norm.clone(), [dim]);
+                (Tensor::from_data(data, (&compute.device, dtype)), eps)
+            });
+            all.push(Heads { x, angles: angles.into(), norm });
+            wanted.push(want);
+        }
+        let keys = all.pop().unwrap();
+        let (q, k) = rotated(all.pop().unwrap(), keys);
+        for (got, want) in [q, k].into_iter().zip(&wanted) {
+            let got: Vec<f32> = got.cast(DType::F32).try_into_vec_as().unwrap();
+            assert_eq!(got.len(), want.len());
+            for (got, want) in got.iter().zip(want) {
+                let off = (f64::from(*got) - want).abs();
+                assert!(off <= within, "{dtype:?}, {dim}: {got} {want}");
             }
         }
     }
