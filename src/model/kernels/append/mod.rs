@@ -99,8 +99,8 @@ mod tests {
     use crate::model::Compute;
     use burn::tensor::DType;
 
-    /// In every type; the new ones lie as a model has them, heads within tokens. A copy of the store
-    /// that somebody else holds stays as it was.
+    /// In every type; the new ones lie as a model has them, heads within tokens. A copy of the
+    /// store that somebody else holds stays as it was.
     #[test]
     fn kernel_appends_write_the_new_tokens_and_nothing_else() {
         let Some(compute) = Compute::of_kernels() else { return };
