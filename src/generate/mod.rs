@@ -5,17 +5,17 @@
 
 pub mod batch;
 pub mod compressed;
+mod guard;
 
 use std::ops::Range;
 
 use crate::chat::Marks;
 use crate::error::{Error, Result};
-use crate::model::read_back::root_cause;
-use crate::model::{Compute, KvCache, Llama};
+use crate::model::{KvCache, Llama};
 use crate::score::Observation;
-use crate::system::panics::caught;
 
 pub use batch::generate_batch;
+pub(crate) use guard::guarded;
 
 /// Rows of a step of answers on the processor, at most. With more, products are computed in
 /// another way, with other roundings.
@@ -130,20 +130,6 @@ fn largest(values: &[f32], barred: &[u32]) -> u32 {
         }
     }
     best.map_or(0, |(i, _)| i as u32)
-}
-
-/// Runs `body`; on a GPU a panic, as of a library that finds no memory left, is an error of this
-/// probe alone. On the processor it is a bug and goes on.
-pub(crate) fn guarded<T>(compute: &Compute, body: impl FnOnce() -> Result<T>) -> Result<T> {
-    if compute.on_host {
-        return body();
-    }
-    caught(body).unwrap_or_else(|panic| {
-        Err(Error::resources("the GPU failed, perhaps for lack of memory")
-            .at(&compute.name)
-            .got(root_cause(&panic))
-            .advice("shorter contexts, a smaller --chunk, or --device cpu"))
-    })
 }
 
 #[cfg(test)]

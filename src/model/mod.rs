@@ -32,7 +32,7 @@ pub mod speed;
 pub mod token_stats;
 
 mod attention;
-mod ops;
+pub(crate) mod ops;
 pub(crate) mod packed;
 pub(crate) mod pass;
 pub(crate) mod read_back;
@@ -45,7 +45,7 @@ mod weights_file;
 #[cfg(feature = "kernels")]
 mod kernel_cache;
 #[cfg(feature = "kernels")]
-mod kernels;
+pub(crate) mod kernels;
 
 pub use attention_map::{AttentionMap, MapOf};
 pub use config::ModelConfig;

@@ -3,8 +3,6 @@
 use std::ops::Range;
 
 use burn::prelude::*;
-#[cfg(feature = "kernels")]
-use burn::tensor::DType;
 use burn::tensor::activation::silu;
 
 use super::cpu::{amx, gemv, rowwise, stored, wide};
@@ -74,12 +72,24 @@ pub(super) fn product_transposed(x: Tensor<2>, e: &Tensor<2>) -> Tensor<2> {
 }
 
 /// `x`, `[n, in]`, `· w`, `[in, out]`; in f32 where both are, also on tensor cores.
-pub(super) fn matmul(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
+pub(crate) fn matmul(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
     #[cfg(feature = "kernels")]
-    if kernels::run_on(&x.device()) && x.dtype() == DType::F32 {
+    if kernels::run_on(&x.device()) && kernels::product::is_by_name(x.dtype()) {
         return kernels::product::exact(x, w);
     }
     x.matmul(w)
+}
+
+/// From now on, or with `false` no longer, the library's own choice among its kernels is left
+/// aside; says whether that changes anything. Without kernels it does not.
+pub(crate) fn choose_no_more(by_name: bool) -> bool {
+    #[cfg(feature = "kernels")]
+    return kernels::product::choose_no_more(by_name);
+    #[cfg(not(feature = "kernels"))]
+    {
+        let _ = by_name;
+        false
+    }
 }
 
 /// `ranges` of one dimension, one behind the other.

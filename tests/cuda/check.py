@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """headprof on a CUDA GPU that is a processor: every check that needs no card. README.md says what it cannot show.
 
-    check.py HEADPROF [--tests PROGRAM] [--out FOLDER] [--only NAME,NAME]
+    check.py HEADPROF [--tests PROGRAM] [--model CHECKPOINT] [--out FOLDER] [--only NAME,NAME]
 
 HEADPROF and PROGRAM are builds with `--features cuda`: the program, and its library's tests (`cargo test --lib
---no-run` prints the path). FOLDER [target/cuda-check] keeps NVRTC and the toolkit's headers, which pip brings,
+--no-run` prints the path). CHECKPOINT is a model of real size, of fewer than 2 GiB. FOLDER [target/cuda-check] keeps NVRTC and the toolkit's headers, which pip brings,
 compiled kernels, and what every run left. Exit codes: 0 all passed, 1 a check failed, 2 something is missing.
 """
 import argparse
@@ -68,8 +68,8 @@ class Ran:
 class Machine:
     """The stand-in for a GPU, and the runs on it."""
 
-    def __init__(self, out, headprof, tests):
-        self.out, self.headprof, self.tests = out, headprof, tests
+    def __init__(self, out, headprof, tests, model):
+        self.out, self.headprof, self.tests, self.model = out, headprof, tests, model
         self.toolkit = out / "toolkit/nvidia/cu13"
         self.driver = out / "driver"
 
@@ -175,7 +175,7 @@ def same_scores(here, there, dtype):
         raise Failed(f"{dtype}: other answers: {ids[0]} and {ids[1]}")
     worst, compared = 0.0, 0
     for path in (there / "head_score").glob("*_heads.json"):
-        kind = path.name.removeprefix("needle-llama_").removesuffix("_heads.json")
+        kind = path.name.split("_", 1)[1].removesuffix("_heads.json")
         if dtype != "f32" and kind not in IN_16_BITS:
             continue
         a, b = (dict(numbers(json.loads((folder / "head_score" / path.name).read_text()))) for folder in (here, there))
@@ -270,6 +270,53 @@ def long_prompt(machine):
     return f"{worst:.1e}, {ran.number('launches')} launches, {ran.seconds:.0f} s"
 
 
+def grid(machine):
+    """The grid of a run without options, where prompts go on from one another, in bf16 against the processor."""
+    common = ["--gate", "none", "--needles", one_needle(machine), "--no-plots", "-q", "--out", "out"]
+    machine.program("grid-cpu", "--device", "cpu", *common, limit=1800)
+    ran = machine.program("grid-bf16", "--device", "cuda", "--dtype", "bf16", *common, limit=3600)
+    here, there = (lines(machine.out / f"runs/{name}/out/probes.jsonl") for name in ("grid-bf16", "grid-cpu"))
+    same = sum(a["generated_ids"] == b["generated_ids"] for a, b in zip(here, there, strict=True))
+    if len(here) < 20 or same < 0.95 * len(here):
+        raise Failed(f"{same} of {len(here)} answers equal the processor's")
+    return f"{same} of {len(here)} answers equal, {ran.seconds:.0f} s"
+
+
+# Allocations may differ from what the dry run says by this share.
+MEMORY = 0.1
+
+
+def real_model(machine):
+    """A model of real size: ids and head scores against the processor, allocations against the dry run."""
+    if machine.model is None:
+        return "skipped: --model is not given"
+    common = ["--model", machine.model, *PROBES, "--lengths", "256", "--needles", one_needle(machine)]
+    machine.program("model-cpu", "--device", "cpu", *common, "--out", "out")
+    parts = []
+    for dtype in ("f32", "bf16"):
+        options = ["--device", "cuda", "--dtype", dtype, *common]
+        ran = machine.program(f"model-{dtype}", *options, "--out", "out", limit=1800)
+        dry = machine.program(f"model-dry-{dtype}", *options, "--dry-run", "--json", limit=1800)
+        said, held = json.loads(dry.stdout)["peak_bytes"], allocated(ran)
+        if not abs(held - said) <= MEMORY * said:
+            raise Failed(f"{dtype}: {held} bytes were allocated, the dry run says {said}")
+        here, there = (machine.out / f"runs/model-{name}/out" for name in (dtype, "cpu"))
+        worst = f", scores {same_scores(here, there, dtype):.1e}" if dtype == "f32" else ""
+        parts.append(f"{dtype}: {held >> 20} MiB, dry run {said >> 20}{worst}")
+    return "; ".join(parts)
+
+
+def allocated(ran):
+    """Most bytes allocated, in pages of 2 MiB, after the GPU was measured, for which CubeCL takes 2 GiB for a moment."""
+    held = most = 0
+    for line in ran.trace():
+        if line[0] in "AF" and line[-1] != "refused":
+            pages = -(-int(line[2]) >> 21) << 21
+            held += pages if line[0] == "A" else -pages
+            most = 0 if held >= 2 << 30 else max(most, held)
+    return most
+
+
 def architectures(machine):
     """Every source of every run compiles for other GPUs."""
     parts = []
@@ -313,13 +360,15 @@ def stand_in(machine):
     return ran.stdout.strip().splitlines()[-1][:80]
 
 
-CHECKS = [stand_in, refusals, kernels, scores, launches, goldens, answers, two_gpus, long_prompt, architectures]
+CHECKS = [stand_in, refusals, kernels, scores, launches, goldens, answers, two_gpus, long_prompt, grid, real_model,
+          architectures]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("headprof", type=Path)
     parser.add_argument("--tests", type=Path)
+    parser.add_argument("--model", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "target/cuda-check")
     parser.add_argument("--only", default=",".join(check.__name__ for check in CHECKS))
     options = parser.parse_args()
@@ -333,7 +382,8 @@ def main():
         if not program.is_file():
             print(f"error: {program} is not there", file=sys.stderr)
             return 2
-    machine = Machine(out, options.headprof.resolve(), options.tests and options.tests.resolve())
+    machine = Machine(out, options.headprof.resolve(), options.tests and options.tests.resolve(),
+                      options.model and options.model.resolve())
     try:
         machine.prepare()
     except (OSError, subprocess.CalledProcessError) as error:

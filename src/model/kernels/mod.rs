@@ -10,7 +10,7 @@
 
 pub(super) mod append;
 pub(super) mod norm;
-pub(super) mod product;
+pub(crate) mod product;
 pub(super) mod prompt;
 pub(super) mod ragged;
 pub(super) mod rotation;

@@ -1,8 +1,11 @@
-//! Products of f32 that are products of f32.
+//! Products by kernels of the library that are called by name, by multiplications and additions.
 //!
 //! Asked for a product in f32, the library takes tensor cores where there are some, in TF32: of
-//! each factor 11 of 24 bits, without a word. Its kernels by multiplications and additions are
-//! called by name here.
+//! each factor 11 of 24 bits, without a word. In 16 bits it tries several kernels and takes the
+//! fastest; one that panics while it is tried ends the try, and what asked for it. These kernels
+//! take its place then ([`choose_no_more`]).
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;
@@ -17,11 +20,25 @@ use cubek::matmul::multi_level::Strategy;
 use cubek::matmul::routine::BlueprintStrategy;
 use cubek::std::InputBinding;
 
-/// `x`, `[n, in]` in f32, `· w`, `[in, out]` in f32: `[n, out]`.
+/// Whether products in 16 bits are by name, too: of the process, as the library's choices are.
+static BY_NAME: AtomicBool = AtomicBool::new(false);
+
+/// Whether a product in `dtype` is computed here.
+pub(crate) fn is_by_name(dtype: DType) -> bool {
+    dtype == DType::F32 || BY_NAME.load(Ordering::Relaxed)
+}
+
+/// From now on, or with `false` no longer, all products are computed here; says whether that is
+/// something new.
+pub(in crate::model) fn choose_no_more(by_name: bool) -> bool {
+    BY_NAME.swap(by_name, Ordering::Relaxed) != by_name
+}
+
+/// `x`, `[n, in]`, `· w`, `[in, out]` of the same type: `[n, out]`, with sums in f32.
 ///
 /// Both are on a device of CubeCL; of others the dispatch panics.
-pub(in crate::model) fn exact(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
-    debug_assert!((x.dtype(), w.dtype()) == (DType::F32, DType::F32));
+pub(crate) fn exact(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
+    debug_assert!(x.dtype() == w.dtype());
     Tensor::from_dispatch(Dispatch::exact_product(x.into_dispatch(), w.into_dispatch()))
 }
 
@@ -35,7 +52,7 @@ pub trait ExactProduct: Backend {
 
 /// The product before it is computed.
 fn described(x: &TensorSpec, w: &TensorSpec) -> TensorSpec {
-    TensorSpec::new(shape(&x.shape, &w.shape), DType::F32)
+    TensorSpec::new(shape(&x.shape, &w.shape), x.dtype)
 }
 
 fn shape(x: &Shape, w: &Shape) -> Shape {
@@ -46,11 +63,14 @@ fn shape(x: &Shape, w: &Shape) -> Shape {
 impl ExactProduct for CubeBackend {
     fn exact_product(x: CubeTensor, w: CubeTensor) -> CubeTensor {
         let (client, device) = (x.client.clone(), x.device.clone());
+        // The library's kernels do not look.
+        assert_eq!(x.shape()[1], w.shape()[0], "these matrices cannot be multiplied");
         let shape = shape(&x.shape(), &w.shape());
         let [rows, _] = shape.dims();
-        let handle = client.empty(shape.num_elements() * DType::F32.size());
-        let output = CubeTensor::new_contiguous(client.clone(), device, shape, handle, DType::F32);
-        let element = burn::backend::cubecl::dtype_to_storage_type(DType::F32);
+        let dtype = x.dtype();
+        let handle = client.empty(shape.num_elements() * dtype.size());
+        let output = CubeTensor::new_contiguous(client.clone(), device, shape, handle, dtype);
+        let element = burn::backend::cubecl::dtype_to_storage_type(dtype);
         let launched = |strategy: Strategy| {
             let elements = MatmulGlobalElems { lhs: element, rhs: element, out: element };
             let [x, w] = [&x, &w].map(|x| InputBinding::new(x.clone().binding(), element));

@@ -32,6 +32,7 @@ use crate::generate::{Stop, guarded};
 use crate::heads::CacheHeads;
 use crate::journal::{Done, Finished, Journal};
 use crate::model::{KvCache, Llama};
+use crate::system::Reporter;
 use crate::system::interrupt::Interrupt;
 use crate::system::progress::Progress;
 use crate::tasks::{Case, Part, Task};
@@ -170,9 +171,12 @@ impl Runner<'_> {
         for &index in todo {
             interrupt.check()?;
             let case = task.case(index)?;
+            let reporter = Reporter { quiet: self.quiet, json: false };
             let mut record = PromptRecord::of(&case);
-            let answered =
-                guarded(self.model.compute(), || self.case(&case, &wanted, interrupt, &mut record));
+            let answered = guarded(self.model.compute(), reporter, || {
+                record = PromptRecord::of(&case);
+                self.case(&case, &wanted, interrupt, &mut record)
+            });
             record.outcomes = match answered {
                 Ok(mut outcomes) => {
                     for outcome in &mut outcomes {

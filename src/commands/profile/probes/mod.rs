@@ -118,6 +118,7 @@ impl Run<'_> {
             },
             caches: ProbeCaches::new(self.model, most),
             batch: self.batching.batch,
+            reporter: self.config.reporter,
             proceed: &proceed,
         };
         let _end_others = EndOthers(outcome);
