@@ -28,6 +28,7 @@
 //! | [`error`] | one error type: sentences with an exit code |
 //! | [`system`] | whole files, signals, memory, panics, progress, what is told |
 //! | [`heads`] | a number per head, `[L, H]`; whose caches they are |
+//! | [`gguf`] | the model files of llama.cpp, as if they were a folder of the hub's |
 //! | [`tokenizer`], [`chat`] | `tokenizer.json`, BOS, line breaks; chat templates |
 //! | [`haystack`], [`needle`], [`prompt`] | the texts and how token ids become a prompt |
 //! | [`metrics`], [`gate`] | what an answer is worth; which answers count |
@@ -83,6 +84,7 @@ pub mod error;
 pub mod eviction;
 pub mod gate;
 pub mod generate;
+pub mod gguf;
 pub mod haystack;
 pub mod head_score;
 pub mod heads;

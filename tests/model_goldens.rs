@@ -1,6 +1,9 @@
 //! The engine against transformers: every folder of `tests/fixtures/models`, and of
 //! `$HEADPROF_GOLDENS/models` where there is one, and what must hold without a reference.
 
+#[path = "common/gguf.rs"]
+#[allow(dead_code, reason = "some parts are for the library's tests alone")]
+mod gguf;
 #[path = "common/goldens.rs"]
 mod goldens;
 
@@ -9,8 +12,9 @@ use std::path::{Path, PathBuf};
 use headprof::Result;
 use headprof::commands::verify::{self, Verification};
 use headprof::job::Session;
+use headprof::model::ModelConfig;
 use headprof::model::NoRows;
-use headprof::model::config::Family;
+use headprof::model::config::{Family, RopeScaling};
 use headprof::model::full_rows::{FullRows, LayerRows};
 use headprof::model::{Compute, Llama};
 use headprof::system::Reporter;
@@ -47,6 +51,43 @@ fn everywhere() -> Vec<PathBuf> {
 fn verify(dir: &Path, golden: Option<&Path>) -> Result<Verification> {
     let reporter = Reporter::default();
     verify::verify(dir, golden, &Session::new(Compute::cpu(), &reporter))
+}
+
+/// The same numbers out of a GGUF file, in one part and in three, as out of the folder: to the bit but
+/// where factors stand for a scaling of RoPE and are rounded once more.
+#[test]
+fn gguf_files_compute_what_their_folders_do() {
+    let mut files = 0;
+    for dir in everywhere() {
+        let config = ModelConfig::from_dir(&dir).unwrap();
+        if !config.assumed.is_empty() || dir.ends_with("qwen2-window-above") {
+            // A GGUF file says everything, and nothing of Qwen's windows.
+            continue;
+        }
+        files += 1;
+        let temp = tempfile::tempdir().unwrap();
+        let file = gguf::GgufWriter::of_checkpoint(&dir);
+        let whole = temp.path().join("model.gguf");
+        std::fs::write(&whole, file.bytes()).unwrap();
+        let parts = file.parts(3);
+        let part = |i: usize| temp.path().join(format!("model-0000{i}-of-00003.gguf"));
+        for (i, bytes) in parts.iter().enumerate() {
+            std::fs::write(part(i + 1), bytes).unwrap();
+        }
+        let golden = dir.join("golden.json");
+        let want = verify(&dir, None).unwrap();
+        let scaled = matches!(config.rope.scaling, RopeScaling::Llama3 { .. });
+        for path in [whole, part(1)] {
+            let got = verify(&path, Some(&golden)).unwrap_or_else(|e| panic!("{e}"));
+            assert!(got.passed, "{got}");
+            let pairs = [(&got.logits, &want.logits), (&got.attention, &want.attention)];
+            for (got, want) in pairs {
+                let same = got.largest == want.largest;
+                assert!(same || scaled, "{}: {got:?} {want:?}", dir.display());
+            }
+        }
+    }
+    assert!(files >= 9, "{files}");
 }
 
 fn prompt(model: &Llama, tokens: usize) -> Vec<u32> {

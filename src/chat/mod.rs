@@ -14,8 +14,8 @@ mod template;
 mod thinking;
 
 use crate::error::{Error, Result};
+use crate::gguf::Place;
 use crate::tokenizer::{Message, Tokenizer};
-use std::path::Path;
 
 pub use minijinja::Value as TemplateValue;
 pub use template::{ChatOptions, ChatTemplate};
@@ -44,24 +44,24 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// The chat template of the checkpoint in `dir` (`None`: the embedded model, which has none),
+    /// The chat template of the checkpoint at `place` (`None`: the embedded model, which has none),
     /// if `mode` allows one. It is told `options`.
     ///
     /// # Errors
     /// [`Error::Usage`] if `mode` demands a template and there is none, and for options that no
-    /// template is told; as [`ChatTemplate::from_dir`] and [`Tokenizer::encode_markup`].
+    /// template is told; as [`ChatTemplate::at`] and [`Tokenizer::encode_markup`].
     pub fn open(
         mode: ChatMode,
         options: &ChatOptions,
-        dir: Option<&Path>,
+        place: Option<&Place>,
         tokenizer: &Tokenizer,
     ) -> Result<Option<Self>> {
         let template = match mode {
             ChatMode::Never => None,
-            _ => dir.map(|dir| ChatTemplate::from_dir(dir, options)).transpose()?.flatten(),
+            _ => place.map(|place| ChatTemplate::at(place, options)).transpose()?.flatten(),
         };
-        let folder = match dir {
-            Some(dir) => format!("no template in {}", dir.display()),
+        let folder = match place {
+            Some(place) => format!("no template in {}", place.path().display()),
             None => "no template".to_owned(),
         };
         match (template, mode, options.keys().next()) {
@@ -69,7 +69,10 @@ impl Chat {
             (None, ChatMode::Always, _) => Err(Error::usage("the model has no chat template")
                 .at("--chat")
                 .got(format!("always, and {folder}"))
-                .expected("chat_template in tokenizer_config.json, or chat_template.jinja")
+                .expected(
+                    "chat_template in tokenizer_config.json, chat_template.jinja, or \
+                     tokenizer.chat_template in a GGUF file",
+                )
                 .advice("--chat never, or a chat model")),
             (None, _, Some(option)) => Err(Error::usage("no chat template is told an option")
                 .at(format!("--chat-option {option}"))

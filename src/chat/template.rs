@@ -8,6 +8,7 @@ use minijinja::{Value, context};
 use super::jinja;
 use super::thinking::{OPEN, ends_open};
 use crate::error::{Error, Result, json_kind};
+use crate::gguf::{FileTemplate, Place};
 use crate::system::digest::sha256;
 use crate::system::text::utf8_text;
 
@@ -17,6 +18,8 @@ const JSON: &str = "chat_template.json";
 const CONFIG: &str = "tokenizer_config.json";
 const MAP: &str = "special_tokens_map.json";
 const KEY: &str = "chat_template";
+/// The key of a GGUF file.
+const GGUF: &str = "tokenizer.chat_template";
 
 /// Stands for the message: characters that no template has.
 const MARK: &str = "\u{e000}message\u{e001}";
@@ -93,6 +96,21 @@ impl ChatTemplate {
         };
         let source = Source { text, file, special: special_tokens(&map, &config) };
         Self::new(&source, options).map(Some).map_err(|e| e.at(dir.join(file).display()))
+    }
+
+    /// The template of the checkpoint at `place`.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::from_dir`].
+    pub fn at(place: &Place, options: &ChatOptions) -> Result<Option<Self>> {
+        let gguf = match place {
+            Place::Folder(dir) => return Self::from_dir(dir, options),
+            Place::Gguf(gguf) => gguf,
+        };
+        let Some(FileTemplate { text, special }) = gguf.template()? else { return Ok(None) };
+        let source = Source { text, file: GGUF, special: special.into_iter().collect() };
+        let at = format!("{}: {GGUF}", gguf.path().display());
+        Self::new(&source, options).map(Some).map_err(|e| e.at(at))
     }
 
     /// The template of a source that names no special tokens.

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 use crate::tokenizer::samples;
 use serde_json::{Value, json};
@@ -182,7 +184,10 @@ fn bad_templates_are_errors_of_the_model() {
 fn the_mode_decides() {
     let dir = folder(&[("tokenizer_config.json", &config(MISTRAL, "<s>"))]);
     let (tokenizer, none) = (samples::llama2(), tempfile::tempdir().unwrap());
-    let open = |mode, dir| Chat::open(mode, &ChatOptions::new(), dir, tokenizer);
+    let open = |mode, dir: Option<&Path>| {
+        let place = dir.map(|dir| Place::Folder(dir.to_owned()));
+        Chat::open(mode, &ChatOptions::new(), place.as_ref(), tokenizer)
+    };
     assert!(open(ChatMode::Auto, Some(dir.path())).unwrap().is_some());
     assert!(open(ChatMode::Always, Some(dir.path())).unwrap().is_some());
     assert_eq!(open(ChatMode::Never, Some(dir.path())).unwrap(), None);
@@ -233,7 +238,10 @@ fn options_without_a_template_are_refused() {
     let (tokenizer, none) = (samples::llama2(), tempfile::tempdir().unwrap());
     let with = folder(&[("chat_template.jinja", THINKER)]);
     let mood = options(&[("mood", TemplateValue::from(1))]);
-    let open = |mode, dir| Chat::open(mode, &mood, dir, tokenizer);
+    let open = |mode, dir: Option<&Path>| {
+        let place = dir.map(|dir| Place::Folder(dir.to_owned()));
+        Chat::open(mode, &mood, place.as_ref(), tokenizer)
+    };
     for (mode, dir) in [
         (ChatMode::Never, Some(with.path())),
         (ChatMode::Auto, Some(none.path())),

@@ -17,6 +17,8 @@ pub struct ComputeConfig {
     pub device: Devices,
     /// Number type on a GPU; `None` for the one that is usual there.
     pub gpu_dtype: Option<DType>,
+    /// Type of the weights' matrices on the processor; `None` for that in which they were saved.
+    pub weights: Option<DType>,
     /// Threads of the CPU; `None` = one per core.
     pub threads: Option<usize>,
     /// Most bytes to take of the memory that is free; `None` for all.
@@ -34,12 +36,11 @@ impl ComputeConfig {
             (None, Some(n)) => DeviceChoice::Cuda(n).into(),
             (None, None) => DeviceChoice::Cpu.into(),
         };
-        let gpu_dtype = match args.dtype {
-            None => None,
-            Some(DtypeArg::Bf16) => Some(DType::BF16),
-            Some(DtypeArg::F16) => Some(DType::F16),
-            Some(DtypeArg::F32) => Some(DType::F32),
-        };
+        let [gpu_dtype, weights] = [args.dtype, args.weights].map(|arg| match arg? {
+            DtypeArg::Bf16 => Some(DType::BF16),
+            DtypeArg::F16 => Some(DType::F16),
+            DtypeArg::F32 => Some(DType::F32),
+        });
         if let Some(dtype) = gpu_dtype.filter(|dtype| device.is_cpu() && *dtype != DType::F32) {
             return Err(Error::usage("the CPU computes in f32")
                 .at("--dtype")
@@ -47,8 +48,15 @@ impl ComputeConfig {
                 .expected("f32 with --device cpu")
                 .advice("leave --dtype out, or add --device cuda"));
         }
+        if weights.is_some() && !device.is_cpu() {
+            return Err(Error::usage("on a GPU weights are in the type that it computes in")
+                .at("--weights")
+                .got(format!("--weights with --device {device}"))
+                .expected("--device cpu")
+                .advice("--dtype"));
+        }
         let threads = at_least_one("--threads", args.threads)?;
-        Ok(Self { device, gpu_dtype, threads, memory: None })
+        Ok(Self { device, gpu_dtype, weights, threads, memory: None })
     }
 
     /// Opens the device, in the number type asked for.
@@ -58,6 +66,7 @@ impl ComputeConfig {
     pub fn open(&self) -> Result<Compute> {
         let mut compute = Compute::open(&self.device)?;
         compute.memory_limit = self.memory;
+        compute.weights = self.weights;
         if let Some(dtype) = self.gpu_dtype.filter(|_| !compute.on_host) {
             if !compute.devices().all(|device| device.supports_dtype(dtype)) {
                 return Err(Error::usage("this device does not compute in that type")

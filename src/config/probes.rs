@@ -47,7 +47,7 @@ const TEMPLATE_DILILAZYKV: &str =
 pub enum ModelChoice {
     /// [`embedded`].
     NeedleLlama,
-    /// A checkpoint folder.
+    /// A checkpoint folder, or a GGUF file.
     Dir(PathBuf),
     /// A checkpoint of the Hugging Face hub.
     Hub(HubModel),
@@ -63,16 +63,19 @@ impl ModelChoice {
     }
 
     /// What `--model` names; nothing or [`embedded::NAME`] is the embedded model. What exists is a
-    /// folder; of the rest, what looks like `ORG/NAME` or `ORG/NAME@REVISION` is an id.
+    /// folder or a file; of the rest, what looks like `ORG/NAME`, `ORG/NAME@REVISION` or either with
+    /// `:FILE.gguf` is an id.
     ///
     /// # Errors
     /// [`Error::Usage`] for an empty name.
     pub fn new(name: Option<&str>, hub: &HubArgs, surroundings: &Surroundings) -> Result<Self> {
         match name {
             None | Some(embedded::NAME) => Ok(Self::NeedleLlama),
-            Some("") => Err(Error::usage("there is no model of an empty name")
-                .at("--model")
-                .expected("the folder of a checkpoint, or an id of the hub (ORG/NAME)")),
+            Some("") => {
+                Err(Error::usage("there is no model of an empty name").at("--model").expected(
+                    "the folder of a checkpoint, a GGUF file, or an id of the hub (ORG/NAME)",
+                ))
+            }
             Some(text) => Ok(match HubId::parse(text).filter(|_| !Path::new(text).exists()) {
                 Some(id) => Self::Hub(HubModel {
                     id,

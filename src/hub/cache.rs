@@ -19,6 +19,7 @@ use super::contents::{Contents, ONNX};
 use super::id::{HubId, is_commit};
 use super::wanted::{INDEX, WEIGHTS};
 use crate::error::{Error, Result};
+use crate::gguf::siblings;
 use crate::model::shard_names;
 use crate::system::atomic;
 
@@ -29,6 +30,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(250);
 pub struct RepoCache {
     folder: PathBuf,
     locks: PathBuf,
+    /// The GGUF files that are meant, if it is not a whole checkpoint.
+    gguf: Vec<String>,
 }
 
 /// What the cache holds of a commit.
@@ -51,7 +54,8 @@ impl RepoCache {
     /// The folder of `id` within `cache`. Nothing is created.
     pub fn new(cache: &Path, id: &HubId) -> Self {
         let name = format!("models--{}--{}", id.org(), id.name());
-        Self { folder: cache.join(&name), locks: cache.join(".locks").join(name) }
+        let gguf = id.file().map(siblings).unwrap_or_default();
+        Self { folder: cache.join(&name), locks: cache.join(".locks").join(name), gguf }
     }
 
     /// The folder of the repository.
@@ -91,6 +95,10 @@ impl RepoCache {
         let dir = self.snapshot(commit);
         // A link without its content does not exist.
         let here = |name: &str| dir.join(name).exists();
+        if !self.gguf.is_empty() {
+            let lacks = self.gguf.iter().filter(|name| !here(name)).cloned().collect::<Vec<_>>();
+            return Ok(if lacks.is_empty() { Held::All } else { Held::Lacks(lacks) });
+        }
         let required = contents.required().iter().filter(|name| !here(name));
         let mut lacks: Vec<String> = required.map(|name| (*name).to_owned()).collect();
         if weights && !here(contents.weights()) {

@@ -6,7 +6,7 @@ use super::cache::{Held, RepoCache};
 use super::client::Client;
 use super::download::Downloader;
 use super::errors::{Contact, Failure};
-use super::wanted::{FirstFiles, INDEX, check_shards};
+use super::wanted::{FirstFiles, INDEX, check_shards, gguf_files};
 use super::{HubId, HubModel, Origin, Snapshot};
 use crate::error::{Error, Result};
 use crate::model::shard_names;
@@ -47,12 +47,20 @@ pub fn fetch(model: &HubModel) -> Result<Snapshot> {
         }
         Err(Failure { error, passing: None }) => return Err(error),
     };
-    let wanted = FirstFiles::of(&listing, id, &commit, *contents)?;
     let downloader = Downloader { client: &client, cache: &cache, commit: &commit, quiet: *quiet };
     let get = |name: &str| match listing.get(name) {
         Some(file) => downloader.get(name, file),
         None => Err(Error::bug(format!("{name} is wanted but not listed"))),
     };
+    if let Some(file) = id.file() {
+        // All that a model needs is in there, so that the weights come with whatever is wanted.
+        gguf_files(&listing, id, &commit, file)?.iter().try_for_each(|name| get(name))?;
+        if id.commit().is_none() {
+            cache.set_commit_of(id.revision(), &commit)?;
+        }
+        return Ok(snapshot(&cache, id, &commit));
+    }
+    let wanted = FirstFiles::of(&listing, id, &commit, *contents)?;
     // The weights come last: where they are, everything is.
     wanted.small.iter().try_for_each(|name| get(name))?;
     wanted.absent.iter().try_for_each(|name| cache.set_absent(&commit, name))?;
@@ -124,7 +132,7 @@ fn from_cache(cache: &RepoCache, model: &HubModel, quiet: bool) -> Result<Snapsh
             return Err(Error::model(format!("{id} is not complete in the cache"))
                 .at(cache.snapshot(&commit).display())
                 .got(format!("no {}", files.join(", no ")))
-                .expected(contents.files())
+                .expected(id.file().map_or(contents.files(), str::to_owned))
                 .advice(advice));
         }
     }

@@ -1,4 +1,4 @@
-//! `ORG/NAME` and `ORG/NAME@REVISION`: the names of model repositories on the hub.
+//! `ORG/NAME`, `ORG/NAME@REVISION`, and either with `:FILE.gguf`: model repositories on the hub.
 
 use std::fmt;
 
@@ -17,15 +17,20 @@ pub struct HubId {
     org: String,
     name: String,
     revision: Option<String>,
+    file: Option<String>,
 }
 
 impl HubId {
-    /// Reads `ORG/NAME` or `ORG/NAME@REVISION`, where the revision is a branch, a tag or a commit;
-    /// `None` for what cannot be the name of a repository.
+    /// Reads `ORG/NAME` or `ORG/NAME@REVISION`, where the revision is a branch, a tag or a commit,
+    /// with or without `:FILE.gguf` behind it; `None` for what cannot be the name of a repository.
     ///
     /// The names are those that the hub allows: letters, digits, `-`, `_` and `.`, no `--` or `..`,
     /// neither `-` nor `.` at an end.
     pub fn parse(text: &str) -> Option<Self> {
+        let (text, file) = match text.split_once(':') {
+            Some((text, file)) => (text, Some(file)),
+            None => (text, None),
+        };
         let (path, revision) = match text.split_once('@') {
             Some((path, revision)) => (path, Some(revision)),
             None => (text, None),
@@ -34,12 +39,19 @@ impl HubId {
         let legal = legal_part(org)
             && legal_part(name)
             && !name.ends_with(".git")
-            && revision.is_none_or(legal_revision);
+            && revision.is_none_or(legal_revision)
+            && file.is_none_or(legal_file);
         legal.then(|| Self {
             org: org.to_owned(),
             name: name.to_owned(),
             revision: revision.map(str::to_owned),
+            file: file.map(str::to_owned),
         })
+    }
+
+    /// The GGUF file of the repository that is meant, if one is.
+    pub fn file(&self) -> Option<&str> {
+        self.file.as_deref()
     }
 
     /// The organisation or user.
@@ -71,8 +83,11 @@ impl HubId {
 impl fmt::Display for HubId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.org, self.name)?;
-        match &self.revision {
-            Some(revision) => write!(f, "@{revision}"),
+        if let Some(revision) = &self.revision {
+            write!(f, "@{revision}")?;
+        }
+        match &self.file {
+            Some(file) => write!(f, ":{file}"),
             None => Ok(()),
         }
     }
@@ -93,6 +108,12 @@ fn legal_part(part: &str) -> bool {
         && !part.contains("..")
         && !part.starts_with(['-', '.'])
         && !part.ends_with(['-', '.'])
+}
+
+/// The name of a GGUF file that is in no folder.
+fn legal_file(file: &str) -> bool {
+    let usual = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+');
+    file.ends_with(".gguf") && !file.starts_with('.') && file.bytes().all(usual)
 }
 
 /// A name that git allows, and that is a path of plain names: the cache has a file of it.
@@ -123,6 +144,21 @@ mod tests {
         let pr = HubId::parse("a/b_1@refs/pr/3").unwrap();
         assert_eq!((pr.repository().as_str(), pr.revision()), ("a/b_1", "refs/pr/3"));
         assert_eq!(pr.to_string(), "a/b_1@refs/pr/3");
+
+        let file = HubId::parse("a/b@v1:model-Q4_K_M.gguf").unwrap();
+        assert_eq!((file.revision(), file.file()), ("v1", Some("model-Q4_K_M.gguf")));
+        assert_eq!(file.to_string(), "a/b@v1:model-Q4_K_M.gguf");
+        assert_eq!(HubId::parse("a/b:model.gguf").unwrap().repository(), "a/b");
+        for text in [
+            "a/b:",
+            "a/b:model",
+            "a/b:.gguf",
+            "a/b:x/model.gguf",
+            "a/b:../m.gguf",
+            "a/b:m.gguf:n.gguf",
+        ] {
+            assert_eq!(HubId::parse(text), None, "{text:?}");
+        }
 
         let commit = "0123456789abcdef0123456789abcdef01234567";
         let pinned = HubId::parse(&format!("a/b@{commit}")).unwrap();

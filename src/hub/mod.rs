@@ -4,6 +4,8 @@
 //! ORG/NAME@REVISION ─► commit ─► listing ─► Wanted ─► files in the cache ─► Snapshot, a folder
 //! ```
 //!
+//! With `:FILE.gguf` behind the id that file alone, and those that belong to it, are fetched.
+//!
 //! What is in the cache is not asked for again; what is downloaded is only used if it is what the
 //! hub announced. All requests go through the crate hf-hub, behind the cargo feature `hub`.
 

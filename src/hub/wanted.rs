@@ -6,6 +6,7 @@ use super::announced::Announced;
 use super::contents::{Contents, EMBEDDING_FILES, ONNX};
 use super::id::HubId;
 use crate::error::{Error, Result};
+use crate::gguf::siblings;
 
 /// The model's shape.
 pub const CONFIG: &str = "config.json";
@@ -136,6 +137,27 @@ impl FirstFiles {
             contents.optional().iter().partition(|name| here(name));
         let small = [contents.required(), &present[..]].concat();
         Ok(Self { small, absent, weights })
+    }
+}
+
+/// The names of the GGUF file `file` of `id` and of those that belong to it.
+///
+/// # Errors
+/// [`Error::Model`] naming the file that is missing and those that there are.
+pub fn gguf_files(listing: &Listing, id: &HubId, commit: &str, file: &str) -> Result<Vec<String>> {
+    let names = siblings(file);
+    match names.iter().find(|name| !listing.contains_key(*name)) {
+        None => Ok(names),
+        Some(missing) => {
+            let others = listing.keys().map(String::as_str);
+            let others: Vec<&str> = others.filter(|name| name.ends_with(".gguf")).collect();
+            let got = if others.is_empty() { "no GGUF file".to_owned() } else { some(others) };
+            Err(Error::model(format!("{} has no {missing}", id.repository()))
+                .at(format!("{id}, commit {commit}"))
+                .got(got)
+                .expected("the name of a GGUF file that is in no folder of the repository")
+                .advice("one of these names; or download the file and give its path"))
+        }
     }
 }
 

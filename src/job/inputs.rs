@@ -8,6 +8,7 @@ use crate::chat::Chat;
 use crate::config::{ModelChoice, ProbeConfig};
 use crate::error::{Error, Result};
 use crate::gate::{AnswerGate, Expected};
+use crate::gguf::Place;
 use crate::haystack::Haystack;
 use crate::hub::{self, Origin, Snapshot};
 use crate::model::{Compute, Llama, ModelConfig, embedded};
@@ -23,8 +24,8 @@ const FEWEST_IDS: usize = 90;
 pub struct ModelShape {
     /// Its name in file names: the last part of its path.
     pub name: String,
-    /// Its folder; `None` for the embedded model.
-    pub dir: Option<PathBuf>,
+    /// Where it is; `None` for the embedded model.
+    pub place: Option<Place>,
     /// What it is on the hub, if it is from there.
     pub hub: Option<Origin>,
     /// Its shape.
@@ -35,8 +36,8 @@ pub struct ModelShape {
 pub struct ModelFiles {
     /// Its name in file names: the last part of its path.
     pub name: String,
-    /// Its folder; `None` for the embedded model.
-    pub dir: Option<PathBuf>,
+    /// Where it is; `None` for the embedded model.
+    pub place: Option<Place>,
     /// What it is on the hub, if it is from there.
     pub hub: Option<Origin>,
     /// Its shape.
@@ -106,10 +107,16 @@ impl ModelShape {
         Ok(match choice {
             ModelChoice::NeedleLlama => Self {
                 name: embedded::NAME.to_owned(),
-                dir: None,
+                place: None,
                 hub: None,
                 config: embedded::needle_llama_config()?,
             },
+            ModelChoice::Dir(path) if path.is_file() => {
+                let full = path.canonicalize().unwrap_or_else(|_| path.clone());
+                // The cache of a program may have its files under other names, by links.
+                let named = if is_gguf_name(path) { path } else { &full };
+                Self::in_file(named)?
+            }
             ModelChoice::Dir(dir) => {
                 if !dir.is_dir() {
                     return Err(no_folder(dir));
@@ -117,20 +124,35 @@ impl ModelShape {
                 // The last part of `.` or `..` says nothing.
                 let full = dir.canonicalize().unwrap_or_else(|_| dir.clone());
                 let name = full.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                Self::in_folder(dir, full, &name)?
+                Self::in_folder(full, &name)?
             }
             ModelChoice::Hub(model) => {
                 let Snapshot { dir, origin } = hub::fetch(model)?;
-                let shape = Self::in_folder(&dir, dir.clone(), model.id.name())?;
+                let shape = match model.id.file() {
+                    Some(file) => Self::in_file(&dir.join(file))?,
+                    None => Self::in_folder(dir, model.id.name())?,
+                };
                 Self { hub: Some(origin), ..shape }
             }
         })
     }
 
-    /// Reads what is in `dir`, which is recorded as `full`.
-    fn in_folder(dir: &Path, full: PathBuf, name: &str) -> Result<Self> {
-        let config = ModelConfig::from_dir(dir)?;
-        Ok(Self { name: file_name_part(name), dir: Some(full), hub: None, config })
+    /// Reads what is in `dir`.
+    fn in_folder(dir: PathBuf, name: &str) -> Result<Self> {
+        let config = ModelConfig::from_dir(&dir)?;
+        let place = Some(Place::Folder(dir));
+        Ok(Self { name: file_name_part(name), place, hub: None, config })
+    }
+
+    /// Reads the header of the file at `path`.
+    fn in_file(path: &Path) -> Result<Self> {
+        let place = Place::open(path)?;
+        let config = ModelConfig::at(&place)?;
+        let name = match &place {
+            Place::Gguf(gguf) => gguf.name(),
+            Place::Folder(_) => String::new(),
+        };
+        Ok(Self { name: file_name_part(&name), place: Some(place), hub: None, config })
     }
 
     /// Reads the tokenizer.
@@ -138,13 +160,13 @@ impl ModelShape {
     /// # Errors
     /// [`Error::Model`] naming the file.
     pub fn files(self) -> Result<ModelFiles> {
-        let Self { name, dir, hub, config } = self;
-        let mut tokenizer = match &dir {
+        let Self { name, place, hub, config } = self;
+        let mut tokenizer = match &place {
             None => embedded::needle_llama_tokenizer()?,
-            Some(dir) => Tokenizer::from_file(&dir.join("tokenizer.json"))?,
+            Some(place) => Tokenizer::at(place)?,
         };
         tokenizer.keep_from_text(&config.eos)?;
-        Ok(ModelFiles { name, dir, hub, config, tokenizer })
+        Ok(ModelFiles { name, place, hub, config, tokenizer })
     }
 }
 
@@ -162,7 +184,7 @@ impl ModelFiles {
     /// # Errors
     /// As [`Chat::open`].
     pub fn chat(&self, config: &ProbeConfig) -> Result<Option<Chat>> {
-        Chat::open(config.chat, &config.chat_options, self.dir.as_deref(), &self.tokenizer)
+        Chat::open(config.chat, &config.chat_options, self.place.as_ref(), &self.tokenizer)
     }
 
     /// What is odd about a tokenizer that has more ids than the embedding has rows, such as one
@@ -197,9 +219,9 @@ impl ModelFiles {
     /// # Errors
     /// [`Error::Model`] naming file and tensor.
     pub fn load(&self, compute: &Compute) -> Result<Llama> {
-        match &self.dir {
+        match &self.place {
             None => embedded::needle_llama(compute),
-            Some(dir) => Llama::from_dir(dir, compute),
+            Some(place) => Llama::at(place, compute),
         }
     }
 }
@@ -223,15 +245,20 @@ pub(crate) fn check_ids(ids: &[u32], rows: usize) -> Result<()> {
 fn no_folder(dir: &Path) -> Error {
     Error::model("there is no such model folder")
         .at(dir.display())
-        .got(if dir.exists() { "a file" } else { "nothing" })
+        .got(if dir.exists() { "neither a folder nor a file" } else { "nothing" })
         .expected(
-            "a folder with config.json, model.safetensors and tokenizer.json, or an id of the \
-             Hugging Face hub",
+            "a folder with config.json, model.safetensors and tokenizer.json, a GGUF file, or an \
+             id of the Hugging Face hub",
         )
         .advice(
             "check the path; an id is ORG/NAME or ORG/NAME@REVISION, such as \
-             meta-llama/Llama-3.2-1B@main",
+             meta-llama/Llama-3.2-1B@main, and with :FILE.gguf behind it one of its GGUF files",
         )
+}
+
+/// Whether a path looks like that of a GGUF file.
+fn is_gguf_name(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
 }
 
 /// `name` with whatever is unusual in file names replaced.

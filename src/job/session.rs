@@ -2,13 +2,13 @@
 //! texts, model or weights is told here, so that no command can forget it.
 
 use std::cell::OnceCell;
-use std::path::Path;
 
 use super::inputs::{Inputs, ModelFiles, ModelShape};
 use super::lengths::check_lengths;
 use super::{Job, NeedleSpans, ProbeSource};
 use crate::config::{ComputeConfig, ModelChoice, ProbeConfig};
 use crate::error::Result;
+use crate::gguf::Place;
 use crate::haystack::Haystack;
 use crate::model::{Compute, Llama};
 use crate::system::Reporter;
@@ -127,12 +127,12 @@ impl<'a> Session<'a> {
         Ok(model)
     }
 
-    /// The weights of the checkpoint in `dir`, where no tokenizer is needed.
+    /// The weights of the checkpoint at `place`, where no tokenizer is needed.
     ///
     /// # Errors
-    /// As [`Llama::from_dir`].
-    pub fn load_folder(&self, dir: &Path) -> Result<Llama> {
-        let model = Llama::from_dir(dir, &self.compute)?;
+    /// As [`Llama::at`].
+    pub fn load_place(&self, place: &Place) -> Result<Llama> {
+        let model = Llama::at(place, &self.compute)?;
         self.tell_weights(&model);
         Ok(model)
     }

@@ -1,4 +1,4 @@
-//! `model.safetensors`, or shards with an index, from a folder or from memory.
+//! Weights: `model.safetensors`, or shards with an index, from a folder or from memory; or GGUF.
 //!
 //! The file's length is checked against its header before any tensor is touched; tensors are read
 //! one at a time, straight to the device that their layer is on, so that the host needs room for
@@ -24,6 +24,7 @@ use super::transposed::transposed;
 use super::weight_source::WeightSource;
 use super::weights_file::{Values, WeightsFile};
 use crate::error::{Error, Result};
+use crate::gguf::Place;
 use crate::system::digest::hex;
 
 /// All tensors of a checkpoint, read one at a time.
@@ -65,6 +66,20 @@ impl Checkpoint {
         Self { as_saved: false, ..self }
     }
 
+    /// The same for a checkpoint at `place`.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn at(place: &Place, compute: &Compute) -> Result<Self> {
+        match place {
+            Place::Folder(dir) => Self::open(dir, compute),
+            Place::Gguf(gguf) => {
+                let place = gguf.path().display().to_string();
+                Self::new(WeightsFile::of_gguf(gguf)?, compute, place)
+            }
+        }
+    }
+
     /// A checkpoint that is part of the program.
     ///
     /// # Errors
@@ -84,12 +99,12 @@ impl Checkpoint {
     }
 
     fn new(shards: Vec<WeightsFile>, compute: &Compute, config_place: String) -> Result<Self> {
-        let names = || shards.iter().flat_map(|shard| shard.metadata.tensors().into_keys());
+        let names = || shards.iter().flat_map(|shard| shard.tensors.keys());
         // A decoder that was saved without its output layer (`AutoModel`) has names of its own.
         let bare = !names().any(|name| name.starts_with(layout::PREFIX));
         let mut index: BTreeMap<String, Stored> = BTreeMap::new();
         for (i, shard) in shards.iter().enumerate() {
-            for name in shard.metadata.tensors().into_keys() {
+            for name in shard.tensors.keys() {
                 let known = match bare && !name.starts_with(layout::OUTPUT) {
                     true => format!("{}{name}", layout::PREFIX),
                     false => name.clone(),
@@ -144,7 +159,7 @@ impl Checkpoint {
 
     fn values(&self, stored: &Stored) -> Result<Values> {
         let shard = &self.shards[stored.shard];
-        match shard.metadata.info(&stored.name) {
+        match shard.tensors.get(&stored.name) {
             Some(info) => shard.values(&stored.name, info),
             None => Err(Error::bug(format!("tensor {} has no header entry", stored.name))),
         }
@@ -184,7 +199,7 @@ impl Checkpoint {
         for (name, sizes) in expected {
             let Some((place, info)) = self.index.get(&name).and_then(|stored| {
                 let shard = &self.shards[stored.shard];
-                Some((&shard.place, shard.metadata.info(&stored.name)?))
+                Some((&shard.place, shard.tensors.get(&stored.name)?))
             }) else {
                 continue;
             };
@@ -238,7 +253,7 @@ impl Checkpoint {
             );
         };
         let shard = &self.shards[stored.shard];
-        let Some(info) = shard.metadata.info(&stored.name) else {
+        let Some(info) = shard.tensors.get(&stored.name) else {
             return Err(Error::bug(format!("tensor {name} has no header entry")));
         };
         if info.shape != shape {
@@ -277,12 +292,11 @@ impl Checkpoint {
                 .advice("the weights are damaged; download them again"));
         }
         const MOST: f32 = f16::MAX.to_f32_const();
-        if self.compute.dtype == DType::F16
-            && let Some(at) = first(&values, |v| v.abs() > MOST)
-        {
+        let narrow = [Some(self.compute.dtype), self.compute.weights].contains(&Some(DType::F16));
+        if narrow && let Some(at) = first(&values, |v| v.abs() > MOST) {
             return Err(wrong("f16 cannot hold", at)
                 .expected(format!("at most {MOST}"))
-                .advice("--dtype bf16 or f32"));
+                .advice("--dtype (of a GPU) or --weights (of the CPU): bf16 or f32"));
         }
         Ok(match transpose && D == 2 {
             true => {

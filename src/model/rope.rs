@@ -26,10 +26,10 @@ pub struct Angles {
 
 impl Rope {
     /// Frequencies for heads of dimension `head_dim`.
-    pub fn new(config: RopeConfig, head_dim: usize) -> Self {
+    pub fn new(config: &RopeConfig, head_dim: usize) -> Self {
         let inv_freq = (0..head_dim / 2).map(|i| {
             let exponent = (2 * i) as f32 / head_dim as f32;
-            scale(config.scaling, 1.0 / (config.theta as f32).powf(exponent))
+            scale(&config.scaling, i, 1.0 / (config.theta as f32).powf(exponent))
         });
         Self { inv_freq: inv_freq.collect() }
     }
@@ -60,10 +60,12 @@ impl Rope {
     }
 }
 
-/// Stretches one inverse frequency.
-fn scale(scaling: RopeScaling, freq: f32) -> f32 {
-    match scaling {
+/// Stretches the inverse frequency number `i`.
+fn scale(scaling: &RopeScaling, i: usize, freq: f32) -> f32 {
+    match *scaling {
         RopeScaling::Default => freq,
+        // There is one for each: checked where they are read.
+        RopeScaling::Factors(ref factors) => freq / factors[i],
         RopeScaling::Linear { factor } => freq / factor as f32,
         RopeScaling::Llama3 {
             factor,

@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use burn::tensor::DType;
-use safetensors::tensor::Dtype;
 
-use super::weights_file::WeightsFile;
+use super::weights_file::{Encoding, WeightsFile};
 use crate::error::{Error, Result};
 use crate::system::text::without_bom;
 
@@ -31,13 +30,18 @@ pub(super) fn opened(dir: &Path) -> Result<Vec<WeightsFile>> {
 /// The widest type that a matrix in `dir` was saved in; `None` where there are none, or damaged
 /// ones: whoever loads them will say so.
 pub(super) fn saved_type(dir: &Path) -> Option<DType> {
-    let files = opened(dir).ok()?;
-    let tensors = files.iter().flat_map(|file| file.metadata.tensors().into_values());
-    let types = tensors.filter(|info| info.shape.len() == 2).map(|info| match info.dtype {
-        Dtype::F16 => DType::F16,
-        Dtype::BF16 => DType::BF16,
-        _ => DType::F32,
-    });
+    widest(&opened(dir).ok()?)
+}
+
+/// The widest type that a matrix of `files` is read in.
+pub(super) fn widest(files: &[WeightsFile]) -> Option<DType> {
+    let matrices = files.iter().flat_map(|file| file.tensors.values());
+    let types =
+        matrices.filter(|stored| stored.shape.len() == 2).map(|stored| match stored.encoding {
+            Encoding::F16 => DType::F16,
+            Encoding::Bf16 => DType::BF16,
+            _ => DType::F32,
+        });
     types.max_by_key(|dtype| dtype.size())
 }
 

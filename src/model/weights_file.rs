@@ -1,22 +1,25 @@
-//! [`WeightsFile`]: one safetensors file, its header checked, its tensors read when wanted.
+//! [`WeightsFile`]: one file of weights, its header checked, its tensors read when wanted.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Element;
 use half::{bf16, f16};
 use memmap2::Mmap;
 use rayon::prelude::*;
-use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors};
 use sha2::{Digest, Sha256};
 
 use super::safetensors_error::header_error;
 use crate::error::{Error, Result};
+use crate::gguf::{BlockTensor, BlockType, Gguf, unpaired, widen};
 
-/// Numbers that are read at a time, per thread.
+/// Numbers that are read at a time, per thread; a multiple of every block's.
 const LANE: usize = 1 << 16;
 /// Bytes that are hashed at a time.
 const HASHED: usize = 1 << 20;
@@ -76,19 +79,62 @@ pub(super) enum Values {
     Bf16(Vec<bf16>),
 }
 
-/// One safetensors file with its parsed header.
+/// How the numbers of a tensor are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    F32,
+    F16,
+    Bf16,
+    /// In blocks of ggml, which are widened to f32.
+    Blocks(BlockType),
+    /// In a type of safetensors that weights are not read from.
+    Unsupported(Dtype),
+}
+
+impl Encoding {
+    fn of_safetensors(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::F32 => Self::F32,
+            Dtype::F16 => Self::F16,
+            Dtype::BF16 => Self::Bf16,
+            other => Self::Unsupported(other),
+        }
+    }
+
+    fn of_blocks(kind: BlockType) -> Self {
+        match kind {
+            BlockType::F32 => Self::F32,
+            BlockType::F16 => Self::F16,
+            BlockType::BF16 => Self::Bf16,
+            kind => Self::Blocks(kind),
+        }
+    }
+}
+
+/// A tensor of a file.
+#[derive(Debug, Clone)]
+pub(super) struct StoredTensor {
+    /// Rows first.
+    pub shape: Vec<usize>,
+    pub encoding: Encoding,
+    /// Where in the file.
+    at: Range<usize>,
+    /// [`BlockTensor::paired_heads`].
+    paired_heads: Option<usize>,
+}
+
+/// One file with its parsed header.
 pub(super) struct WeightsFile {
     /// How errors call it.
     pub place: String,
-    /// Names, types, shapes and places of the tensors.
-    pub metadata: Metadata,
+    /// By name.
+    pub tensors: BTreeMap<String, StoredTensor>,
     bytes: Bytes,
-    data_start: usize,
     len: usize,
 }
 
 impl WeightsFile {
-    /// Opens the file at `path`. Its length must be what its header says.
+    /// Opens the safetensors file at `path`. Its length must be what its header says.
     pub fn open(path: &Path) -> Result<Self> {
         let place = path.display().to_string();
         let failed = |e| unreadable(&place, e);
@@ -105,48 +151,97 @@ impl WeightsFile {
         // to the file meanwhile: one that shortens it to less than its header ends this one by a
         // signal, and that nobody changes the header in these milliseconds has to be assumed.
         let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
-        let (header, metadata) = parse(&map, &place)?;
-        let (data_start, len) = (8 + header, map.len());
-        Ok(Self { place, metadata, bytes: Bytes::File(file), data_start, len })
+        let (tensors, len) = (parse(&map, &place)?, map.len());
+        Ok(Self { place, tensors, bytes: Bytes::File(file), len })
     }
 
-    /// A file that is part of the program.
+    /// A safetensors file that is part of the program.
     pub fn embedded(bytes: &'static [u8], place: String) -> Result<Self> {
-        let (header, metadata) = parse(bytes, &place)?;
-        let (data_start, len) = (8 + header, bytes.len());
-        Ok(Self { place, metadata, bytes: Bytes::Embedded(bytes), data_start, len })
+        let tensors = parse(bytes, &place)?;
+        Ok(Self { place, tensors, bytes: Bytes::Embedded(bytes), len: bytes.len() })
     }
 
-    /// A file in memory.
+    /// A safetensors file in memory.
     pub fn in_memory(bytes: Vec<u8>, place: String) -> Result<Self> {
-        let (header, metadata) = parse(&bytes, &place)?;
-        let (data_start, len) = (8 + header, bytes.len());
-        Ok(Self { place, metadata, bytes: Bytes::Owned(bytes), data_start, len })
+        let (tensors, len) = (parse(&bytes, &place)?, bytes.len());
+        Ok(Self { place, tensors, bytes: Bytes::Owned(bytes), len })
     }
 
-    /// The values of the tensor `name`, which `info` describes.
-    pub fn values(&self, name: &str, info: &TensorInfo) -> Result<Values> {
-        match info.dtype {
-            Dtype::F32 => self.numbers(info, f32::from_le_bytes).map(Values::F32),
-            Dtype::BF16 => self.numbers(info, bf16::from_le_bytes).map(Values::Bf16),
-            Dtype::F16 => self.numbers(info, f16::from_le_bytes).map(Values::F16),
-            other => Err(Error::model(format!("tensor {name} has an unsupported type"))
-                .at(&self.place)
-                .got(format!("{other:?}"))
-                .expected("F32, BF16 or F16")),
+    /// The files of `gguf`, whose header has been checked.
+    pub fn of_gguf(gguf: &Gguf) -> Result<Vec<Self>> {
+        let open = |(i, path): (usize, &PathBuf)| {
+            let place = path.display().to_string();
+            let file = File::open(path).map_err(|e| unreadable(&place, e))?;
+            let len = file.metadata().map_err(|e| unreadable(&place, e))?.len() as usize;
+            let own = gguf.tensors().iter().filter(|(_, tensor)| tensor.file == i);
+            let tensors =
+                own.map(|(name, tensor)| (name.clone(), StoredTensor::of_blocks(tensor))).collect();
+            Ok(Self { place, tensors, bytes: Bytes::File(file), len })
+        };
+        gguf.files().iter().enumerate().map(open).collect()
+    }
+
+    /// The values of the tensor `name`, which `stored` describes.
+    pub fn values(&self, name: &str, stored: &StoredTensor) -> Result<Values> {
+        let values = match stored.encoding {
+            Encoding::F32 => Values::F32(self.numbers(stored, f32::from_le_bytes)?),
+            Encoding::Bf16 => Values::Bf16(self.numbers(stored, bf16::from_le_bytes)?),
+            Encoding::F16 => Values::F16(self.numbers(stored, f16::from_le_bytes)?),
+            Encoding::Blocks(kind) => Values::F32(self.widened(name, stored, kind)?),
+            Encoding::Unsupported(other) => {
+                return Err(Error::model(format!("tensor {name} has an unsupported type"))
+                    .at(&self.place)
+                    .got(format!("{other:?}"))
+                    .expected("F32, BF16 or F16"));
+            }
+        };
+        let Some(heads) = stored.paired_heads else { return Ok(values) };
+        let (rows, width) = (stored.shape[0], stored.shape[1..].iter().product());
+        if heads == 0 || rows % (2 * heads) != 0 {
+            return Err(Error::model(format!(
+                "tensor {name} has rows of no whole number of heads"
+            ))
+            .at(&self.place)
+            .got(format!("{rows} rows, {heads} heads"))
+            .expected("an even number of rows for each head"));
         }
+        Ok(match values {
+            Values::F32(values) => Values::F32(unpaired(&values, heads, width)),
+            Values::F16(values) => Values::F16(unpaired(&values, heads, width)),
+            Values::Bf16(values) => Values::Bf16(unpaired(&values, heads, width)),
+        })
+    }
+
+    /// The numbers of blocks of `kind`.
+    fn widened(&self, name: &str, stored: &StoredTensor, kind: BlockType) -> Result<Vec<f32>> {
+        let Some((numbers, bytes)) = BlockTensor::block(kind) else {
+            return Err(Error::model(format!("tensor {name} has an unsupported type"))
+                .at(&self.place)
+                .got(kind)
+                .expected("floats, or blocks of a quantised type"));
+        };
+        let len = stored.at.len() / bytes * numbers;
+        let mut out = vec![0f32; len];
+        let blocks = |n: usize| n / numbers * bytes;
+        let read = |buffer: &mut Vec<u8>, (lane, out): (usize, &mut [f32])| {
+            let offset = stored.at.start + lane * blocks(LANE);
+            let raw = self.bytes.read(offset, &mut buffer[..blocks(out.len())]);
+            widen(kind, raw.map_err(|e| unreadable(&self.place, e))?, out)
+        };
+        let lanes = out.par_chunks_mut(LANE).enumerate();
+        lanes.try_for_each_init(|| vec![0u8; blocks(LANE)], read)?;
+        Ok(out)
     }
 
     fn numbers<T: Element, const N: usize>(
         &self,
-        info: &TensorInfo,
+        stored: &StoredTensor,
         of_bytes: impl Fn([u8; N]) -> T + Sync,
     ) -> Result<Vec<T>> {
-        let (from, to) = info.data_offsets;
-        let len = (to - from) / N;
+        let len = stored.at.len() / N;
         let mut out = Vec::with_capacity(len);
         let read = |buffer: &mut Vec<u8>, lane: usize, out: &mut [MaybeUninit<T>]| {
-            let offset = self.data_start + from + lane * LANE * N;
+            let offset = stored.at.start + lane * LANE * N;
             let raw = self.bytes.read(offset, &mut buffer[..out.len() * N])?.as_chunks::<N>().0;
             assert_eq!(raw.len(), out.len());
             for (value, bytes) in out.iter_mut().zip(raw) {
@@ -183,8 +278,30 @@ impl WeightsFile {
     }
 }
 
-fn parse(bytes: &[u8], place: &str) -> Result<(usize, Metadata)> {
-    SafeTensors::read_metadata(bytes).map_err(|e| header_error(&e, bytes).at(place))
+impl StoredTensor {
+    fn of_blocks(tensor: &BlockTensor) -> Self {
+        Self {
+            shape: tensor.shape.clone(),
+            encoding: Encoding::of_blocks(tensor.kind),
+            at: tensor.at.start as usize..tensor.at.end as usize,
+            paired_heads: tensor.paired_heads,
+        }
+    }
+}
+
+/// The tensors of the safetensors file `bytes`.
+fn parse(bytes: &[u8], place: &str) -> Result<BTreeMap<String, StoredTensor>> {
+    let read = SafeTensors::read_metadata(bytes);
+    let (header, metadata): (usize, Metadata) =
+        read.map_err(|e| header_error(&e, bytes).at(place))?;
+    let start = 8 + header;
+    let stored = |(name, info): (String, &safetensors::tensor::TensorInfo)| {
+        let (from, to) = info.data_offsets;
+        let encoding = Encoding::of_safetensors(info.dtype);
+        let (shape, at) = (info.shape.clone(), start + from..start + to);
+        (name, StoredTensor { shape, encoding, at, paired_heads: None })
+    };
+    Ok(metadata.tensors().into_iter().map(stored).collect())
 }
 
 fn unreadable(place: &str, e: io::Error) -> Error {
@@ -210,13 +327,13 @@ mod tests {
         let in_memory = WeightsFile::in_memory(bytes.clone(), "x".into()).unwrap();
         let want = Values::F32(values);
         for file in [&on_disk, &in_memory] {
-            assert_eq!(file.values("t", file.metadata.info("t").unwrap()).unwrap(), want);
+            assert_eq!(file.values("t", &file.tensors["t"]).unwrap(), want);
             let mut hash = Sha256::new();
             file.hash_into(&mut hash, &AtomicBool::new(false)).unwrap();
             assert_eq!(hash.finalize(), Sha256::digest(&bytes));
         }
         File::options().write(true).open(&path).unwrap().set_len(bytes.len() as u64 - 4).unwrap();
-        let e = on_disk.values("t", on_disk.metadata.info("t").unwrap()).unwrap_err();
+        let e = on_disk.values("t", &on_disk.tensors["t"]).unwrap_err();
         assert_eq!(e.exit_code(), 4);
         assert!(e.to_string().contains("x.safetensors"), "{e}");
         let (go, stop) = (AtomicBool::new(false), AtomicBool::new(true));

@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use tokenizers::PostProcessorWrapper;
 
 use crate::error::{Error, Result};
+use crate::gguf::Place;
 use crate::system::digest::sha256;
 use crate::system::panics::caught;
 use crate::system::text::without_bom;
@@ -65,6 +66,21 @@ impl Tokenizer {
         })?;
         let tokenizer = Self::from_bytes(&bytes, &path.display().to_string())?;
         tokenizer.in_its_class(path)
+    }
+
+    /// Reads the tokenizer of the checkpoint at `place`.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::from_file`].
+    pub fn at(place: &Place) -> Result<Self> {
+        match place {
+            Place::Folder(dir) => Self::from_file(&dir.join("tokenizer.json")),
+            Place::Gguf(gguf) => {
+                let json = serde_json::to_vec(&gguf.tokenizer()?)
+                    .map_err(|e| Error::bug("a tokenizer cannot be written").got(e))?;
+                Self::from_bytes(&json, &gguf.path().display().to_string())
+            }
+        }
     }
 
     /// Reads the bytes of a `tokenizer.json`; `place` names them in errors.

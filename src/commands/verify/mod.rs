@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::VerifyArgs;
 use crate::config::{ComputeConfig, ModelChoice, Surroundings};
 use crate::error::{Error, Result};
+use crate::gguf::Place;
 use crate::hub;
 use crate::job::{self, Session};
 use crate::model::full_rows::{FullRows, LayerRows};
@@ -73,29 +74,37 @@ impl VerifyConfig {
 /// As [`verify`], and those of device and hub.
 pub fn run(config: &VerifyConfig) -> Result<Verification> {
     let session = job::open(&config.compute, &[], &config.reporter)?;
-    let dir = match &config.model {
-        ModelChoice::Hub(model) => hub::fetch(model)?.dir,
+    let path = match &config.model {
+        ModelChoice::Hub(model) => {
+            let dir = hub::fetch(model)?.dir;
+            model.id.file().map_or(dir.clone(), |file| dir.join(file))
+        }
         ModelChoice::Dir(dir) => dir.clone(),
         ModelChoice::NeedleLlama => {
             return Err(Error::bug("the embedded model has no golden.json"));
         }
     };
-    verify(&dir, config.golden.as_deref(), &session)
+    verify(&path, config.golden.as_deref(), &session)
 }
 
-/// Runs the checkpoint in `dir` over the ids of `golden` (default: `golden.json` in `dir`) and
-/// compares.
+/// Runs the checkpoint at `path`, a folder or a GGUF file, over the ids of `golden` (default:
+/// `golden.json` in the folder, or beside the file) and compares.
 ///
 /// # Errors
 /// [`Error::Data`] naming the key if the golden file cannot be used with this checkpoint,
 /// [`Error::Model`] if the checkpoint cannot be used. A difference is no error, but a report that
 /// has not [passed](Verification::passed).
-pub fn verify(dir: &Path, golden: Option<&Path>, session: &Session) -> Result<Verification> {
-    let config = ModelConfig::from_dir(dir)?;
-    let path = golden.map_or_else(|| dir.join("golden.json"), Path::to_owned);
+pub fn verify(path: &Path, golden: Option<&Path>, session: &Session) -> Result<Verification> {
+    let place = Place::open(path)?;
+    let config = ModelConfig::at(&place)?;
+    let beside = match &place {
+        Place::Folder(dir) => dir.join("golden.json"),
+        Place::Gguf(gguf) => gguf.path().with_file_name("golden.json"),
+    };
+    let golden_path = golden.map_or(beside, Path::to_owned);
     // Read first: a mistake in it should not cost the time to load a large model.
-    let golden = Golden::read(&path, &config)?;
-    let model = session.load_folder(dir)?;
+    let golden = Golden::read(&golden_path, &config)?;
+    let model = session.load_place(&place)?;
     let compute = &session.compute;
     let tolerances = Tolerances::of(compute.dtype);
     let mut comparison = Comparison::new(&golden, tolerances);
@@ -103,8 +112,8 @@ pub fn verify(dir: &Path, golden: Option<&Path>, session: &Session) -> Result<Ve
     comparison.prompt(&model)?;
     let (passed, large_scores) = (comparison.passed(), comparison.large_scores());
     Ok(Verification {
-        model: dir.display().to_string(),
-        golden: path.display().to_string(),
+        model: path.display().to_string(),
+        golden: golden_path.display().to_string(),
         transformers: golden.transformers.clone(),
         family: config.family.name().to_owned(),
         layers: config.layers,

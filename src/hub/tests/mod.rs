@@ -336,3 +336,35 @@ fn an_embedding_model_is_five_files() {
     let e = fetch(&HubModel { offline: true, ..model }).unwrap_err();
     assert!(e.to_string().contains("no model.onnx"), "{e}");
 }
+
+/// `ORG/NAME:FILE.gguf`: that file and those that belong to it, and nothing else.
+#[test]
+fn a_gguf_file_is_downloaded_alone() {
+    let files: Vec<(&str, &[u8])> = [
+        "config.json",
+        "big-00001-of-00002.gguf",
+        "big-00002-of-00002.gguf",
+        "half-00001-of-00002.gguf",
+        "small-Q4_0.gguf",
+    ]
+    .map(|name| (name, name.as_bytes()))
+    .into();
+    let setting = Setting::of(&files);
+    let one = format!("{ID}:small-Q4_0.gguf");
+    // Without weights a header could not be read either: the file comes all the same.
+    let snapshot = fetch(&HubModel { weights: false, ..setting.model(&one) }).unwrap();
+    assert_eq!(setting.bodies(), ["small-Q4_0.gguf"]);
+    assert_eq!(read(&snapshot.dir, "small-Q4_0.gguf"), b"small-Q4_0.gguf");
+    assert_eq!(setting.offline(&one).unwrap(), snapshot);
+    setting.fetch(&format!("{ID}@{COMMIT}:big-00001-of-00002.gguf")).unwrap();
+    assert_eq!(setting.bodies(), ["big-00001-of-00002.gguf", "big-00002-of-00002.gguf"]);
+    setting.fails(
+        &format!("{ID}:half-00001-of-00002.gguf"),
+        &["has no half-00002-of-00002.gguf", "small-Q4_0.gguf"],
+    );
+    setting.fails(&format!("{ID}:other.gguf"), &["has no other.gguf", "small-Q4_0.gguf"]);
+    told(
+        setting.offline(&format!("{ID}:half-00001-of-00002.gguf")),
+        &["not complete in the cache", "no half-00002-of-00002.gguf"],
+    );
+}

@@ -1,5 +1,7 @@
 //! [`Provenance`]: what the prompts and answers of a run were made of, for its files.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -10,6 +12,7 @@ use crate::chat::{ChatOptions, ChatTemplate};
 use crate::config::{MaxNewTokens, ProbeConfig};
 use crate::error::{Error, Result};
 use crate::gate::semantic::EmbeddingIdentity;
+use crate::gguf::Place;
 use crate::haystack::Haystack;
 use crate::hub::Origin;
 use crate::job::{Job, Placing};
@@ -118,6 +121,11 @@ pub(crate) struct ModelMeta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     sliding_window: Option<&'a [Option<usize>]>,
     parameters: u64,
+    /// Type in which its matrices were held, which may be narrower than that of the file.
+    weights_dtype: String,
+    /// How many tensors of a GGUF file are of each type of ggml.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gguf: Option<BTreeMap<String, usize>>,
 }
 
 /// A tokenizer.
@@ -325,7 +333,7 @@ impl<'a> ModelMeta<'a> {
         Self {
             name: &files.name,
             dir: match &files.hub {
-                None => files.dir.as_ref().map(|d| d.display().to_string()),
+                None => files.place.as_ref().map(|place| place.path().display().to_string()),
                 Some(_) => None,
             },
             hub: files.hub.as_ref(),
@@ -344,6 +352,11 @@ impl<'a> ModelMeta<'a> {
                 .any(Option::is_some)
                 .then_some(&shape.sliding_window[..]),
             parameters: shape.parameters(),
+            weights_dtype: model.compute.held(files.config.saved).name().to_owned(),
+            gguf: match &files.place {
+                Some(Place::Gguf(gguf)) => Some(gguf.types()),
+                _ => None,
+            },
         }
     }
 }

@@ -12,10 +12,12 @@ use serde_json::Value;
 
 use super::shards;
 use crate::error::{Error, Result};
+use crate::gguf::Place;
 use crate::heads::{CacheHeads, Granularity};
 use crate::system::text::without_bom;
 
 mod family;
+mod gguf;
 mod keys;
 mod window;
 
@@ -23,7 +25,7 @@ pub use family::Family;
 use keys::Keys;
 
 /// How rotary frequencies are stretched for long contexts.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum RopeScaling {
     /// Frequencies as they are.
     Default,
@@ -43,10 +45,13 @@ pub enum RopeScaling {
         /// Tokens of context that the model was made for before.
         original_max_positions: usize,
     },
+    /// Each frequency divided by a factor of its own, `[D / 2]`: what GGUF files hold in place of
+    /// [`RopeScaling::Llama3`].
+    Factors(Vec<f32>),
 }
 
 /// Rotary position embedding: base and scaling.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RopeConfig {
     /// The base θ.
     pub theta: f64,
@@ -131,6 +136,17 @@ impl ModelConfig {
         let config =
             Self::parse(&read(&path)?, generation.as_deref(), &path.display().to_string())?;
         Ok(Self { saved: shards::saved_type(dir).unwrap_or(config.saved), ..config })
+    }
+
+    /// Reads what the checkpoint at `place` says.
+    ///
+    /// # Errors
+    /// [`Error::Model`] naming file and key.
+    pub fn at(place: &Place) -> Result<Self> {
+        match place {
+            Place::Folder(dir) => Self::from_dir(dir),
+            Place::Gguf(gguf) => Self::of_gguf(gguf),
+        }
     }
 
     /// Parses the two files' bytes; `place` is how errors call `config.json`.

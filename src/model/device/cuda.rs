@@ -177,6 +177,7 @@ pub(super) fn gpu(n: usize, find: impl FnOnce() -> Vec<Device>) -> Result<Comput
         note: None,
         query_block: 128,
         on_host: false,
+        weights: None,
         memory_limit: None,
         make: None,
     })

@@ -121,6 +121,8 @@ pub struct Compute {
     pub name: String,
     /// Type of cache and activations, and of weights but for [`Compute::held`].
     pub dtype: DType,
+    /// Type of the matrices of weights on the processor, if not as saved.
+    pub(crate) weights: Option<DType>,
     /// What the user should know: why this is not the device that was asked for, or that its first
     /// run takes longer.
     pub note: Option<String>,
@@ -145,6 +147,7 @@ impl Compute {
             note: None,
             query_block: 1,
             on_host: true,
+            weights: None,
             memory_limit: None,
             make: None,
         }
@@ -192,8 +195,12 @@ impl Compute {
     }
 
     /// The type in which matrices are held that were saved in `saved`. The processor computes with
-    /// them as they were saved, of which f32 holds all numbers; GPUs in their own type.
+    /// them as they were saved, of which f32 holds all numbers, or in the type that is asked for;
+    /// GPUs in their own type.
     pub fn held(&self, saved: DType) -> DType {
+        if let Some(asked) = self.weights.filter(|_| self.on_host) {
+            return asked;
+        }
         match saved {
             DType::F16 | DType::BF16 if self.on_host && self.dtype == DType::F32 => saved,
             _ => self.dtype,

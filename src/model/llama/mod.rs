@@ -18,6 +18,7 @@ use super::read_back;
 use super::rope::Rope;
 use super::weight_source::WeightSource;
 use crate::error::{Error, Result};
+use crate::gguf::Place;
 
 /// Positions whose logits [`Llama::each_logits`] holds at a time.
 const LOGITS_AT_ONCE: usize = 64;
@@ -41,6 +42,14 @@ impl Llama {
         let config = ModelConfig::from_dir(dir)?;
         let checkpoint = Checkpoint::open(dir, compute)?;
         Self::new(config, checkpoint, compute)
+    }
+
+    /// Loads the checkpoint at `place`.
+    ///
+    /// # Errors
+    /// As [`Llama::from_dir`].
+    pub fn at(place: &Place, compute: &Compute) -> Result<Self> {
+        Self::new(ModelConfig::at(place)?, Checkpoint::at(place, compute)?, compute)
     }
 
     /// Builds the model of `config` from `checkpoint`.
@@ -73,7 +82,7 @@ impl Llama {
         }
         Ok(Self {
             decoder,
-            rope: Rope::new(config.rope, config.head_dim),
+            rope: Rope::new(&config.rope, config.head_dim),
             config,
             compute: compute.clone(),
             sha256,
@@ -92,7 +101,7 @@ impl Llama {
     ) -> Result<Self> {
         Ok(Self {
             decoder: Decoder::new(&config, source)?,
-            rope: Rope::new(config.rope, config.head_dim),
+            rope: Rope::new(&config.rope, config.head_dim),
             config,
             compute: compute.clone(),
             sha256: String::new(),

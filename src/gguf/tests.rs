@@ -1,0 +1,460 @@
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+use super::writer::{GgufWriter, TYPE_F32};
+use super::*;
+use crate::chat::{ChatOptions, ChatTemplate};
+use crate::model::ModelConfig;
+use crate::model::config::RopeScaling;
+use crate::tokenizer::{Tokenizer, samples};
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn fixtures() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(repository().join("tests/fixtures/models")).unwrap();
+    let mut all: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).collect();
+    all.retain(|dir| dir.join("golden.json").exists());
+    all.sort();
+    assert_eq!(all.len(), 12);
+    all
+}
+
+/// A small model, with a tokenizer of SentencePiece's kind.
+fn sample() -> GgufWriter {
+    let mut file = GgufWriter::of_checkpoint(&repository().join("tests/fixtures/models/llama-mha"));
+    add_pieces(&mut file, &samples::llama2_json());
+    file
+}
+
+/// Opens what `file` is on disk.
+fn opened(file: &GgufWriter) -> Result<Gguf> {
+    opened_bytes(&file.bytes())
+}
+
+fn opened_bytes(bytes: &[u8]) -> Result<Gguf> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.gguf");
+    std::fs::write(&path, bytes).unwrap();
+    Gguf::open(&path)
+}
+
+fn vocabulary(json: &Value) -> Vec<String> {
+    let vocab = json["model"]["vocab"].as_object().unwrap();
+    let mut tokens: Vec<(u64, &String)> =
+        vocab.iter().map(|(token, id)| (id.as_u64().unwrap(), token)).collect();
+    tokens.sort();
+    assert!(tokens.iter().enumerate().all(|(i, (id, _))| i as u64 == *id));
+    tokens.into_iter().map(|(_, token)| token.clone()).collect()
+}
+
+/// The tokenizer `json`, of SentencePiece's kind, as a file has it: merges as scores.
+fn add_pieces(file: &mut GgufWriter, json: &Value) {
+    let tokens = vocabulary(json);
+    let pairs = json["model"]["merges"].as_array().unwrap().iter();
+    let merges: Vec<String> = pairs
+        .map(|pair| format!("{}{}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()))
+        .collect();
+    let score =
+        |token: &String| merges.iter().position(|m| m == token).map_or(-1e4, |i| -(i as f32));
+    let kind = |id: usize, token: &str| match id {
+        0 => 2,
+        1 | 2 => 3,
+        _ if token.starts_with("<0x") => 6,
+        _ => 1,
+    };
+    let kinds: Vec<i32> = tokens.iter().enumerate().map(|(id, token)| kind(id, token)).collect();
+    let scores: Vec<f32> = tokens.iter().map(score).collect();
+    file.text("tokenizer.ggml.model", "llama").texts("tokenizer.ggml.tokens", &tokens);
+    file.floats("tokenizer.ggml.scores", &scores).numbers("tokenizer.ggml.token_type", &kinds);
+    file.number("tokenizer.ggml.bos_token_id", 1).number("tokenizer.ggml.eos_token_id", 2);
+    file.number("tokenizer.ggml.unknown_token_id", 0);
+}
+
+/// The same of BPE of bytes, by the rule for words that is called `pre`.
+fn add_bytes(file: &mut GgufWriter, json: &Value, pre: &str) {
+    let tokens = vocabulary(json);
+    let pairs = json["model"]["merges"].as_array().unwrap().iter();
+    let merges: Vec<String> = pairs
+        .map(|pair| format!("{} {}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()))
+        .collect();
+    let kinds: Vec<i32> = (0..tokens.len()).map(|id| if id == 0 { 3 } else { 1 }).collect();
+    file.text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", pre);
+    file.texts("tokenizer.ggml.tokens", &tokens).texts("tokenizer.ggml.merges", &merges);
+    file.numbers("tokenizer.ggml.token_type", &kinds);
+    file.number("tokenizer.ggml.bos_token_id", 0).number("tokenizer.ggml.eos_token_id", 0);
+}
+
+fn tokenizer(file: &GgufWriter) -> Tokenizer {
+    Tokenizer::at(&Place::Gguf(Arc::new(opened(file).unwrap()))).unwrap()
+}
+
+const TEXTS: [&str; 9] = [
+    "The wall of the boat",
+    " leading space, trailing space ",
+    "2024: $1,234.56 (7%)",
+    "naïve café — “quoted” … Überstraße 東京",
+    "don't we'll I'M",
+    "two\n\nparagraphs\r\nand\ttabs   and    runs",
+    "a <s> that </s> is spelled, <|bos|> too",
+    "🙂 emoji 👩‍👩‍👧",
+    "x",
+];
+
+#[test]
+fn tokenizers_are_those_that_a_folder_has() {
+    let mut pieces = GgufWriter::default();
+    pieces.text("general.architecture", "qwen2");
+    let mut bytes = pieces.clone();
+    add_pieces(&mut pieces, &samples::llama2_json());
+    add_bytes(&mut bytes, &samples::byte_level_json(), "llama-bpe");
+    for (file, folder) in [(&pieces, samples::llama2()), (&bytes, samples::byte_level())] {
+        let tokenizer = tokenizer(file);
+        assert_eq!(tokenizer.bos(), folder.bos());
+        assert_eq!(tokenizer.vocab_size(), folder.vocab_size());
+        let essay = std::fs::read_to_string(repository().join("haystack/02-bread.txt")).unwrap();
+        for text in TEXTS.into_iter().chain([&*essay]) {
+            let want = folder.encode_with_offsets(text).unwrap();
+            assert_eq!(tokenizer.encode_with_offsets(text).unwrap(), want, "{text:?}");
+            assert_eq!(tokenizer.decode(&want.ids).unwrap(), folder.decode(&want.ids).unwrap());
+        }
+    }
+    // A space in front, or not; BOS in front, or not.
+    pieces.flag("tokenizer.ggml.add_space_prefix", false);
+    pieces.flag("tokenizer.ggml.add_bos_token", false);
+    let bare = tokenizer(&pieces);
+    assert_eq!(
+        (bare.bos(), bare.decode(&bare.encode(" The").unwrap()).unwrap()),
+        (None, " The".into())
+    );
+    assert_ne!(bare.encode("The wall").unwrap(), samples::llama2().encode("The wall").unwrap());
+}
+
+/// How each rule cuts, by hand: pieces of a text are looked at through a vocabulary of bytes and the
+/// merges that would join what a rule keeps apart.
+#[test]
+fn rules_for_words_cut_as_their_models_do() {
+    let alphabet = &samples::byte_level_json()["model"]["vocab"];
+    let mut tokens: Vec<String> = alphabet.as_object().unwrap().keys().cloned().collect();
+    tokens.retain(|token| token.chars().count() == 1);
+    tokens.sort();
+    let joined = ["12", "123", "1234", "Ġ1", "'s", "it's", "a.", "ĊĊ", ".ĊĊ", "é", "/Ċ"];
+    let merges =
+        ["1 2", "12 3", "123 4", "Ġ 1", "' s", "i t", "it 's", "a .", "Ċ Ċ", ". ĊĊ", "/ Ċ"];
+    let mut all = tokens.clone();
+    all.extend(joined.map(str::to_owned).into_iter().filter(|token| token != "é"));
+    all.push("it".to_owned());
+    for (pre, numbers, spaced, breaks, slash) in [
+        ("llama-bpe", &["123", "4"][..], &["Ġ", "1"][..], &[".ĊĊ"][..], &["/", "Ċ"][..]),
+        ("qwen2", &["1", "2", "3", "4"], &["Ġ", "1"], &[".ĊĊ"], &["/", "Ċ"]),
+        ("smollm", &["1", "2", "3", "4"], &["Ġ", "1"], &[".", "ĊĊ"], &["/", "Ċ"]),
+        ("gpt-2", &["1234"], &["Ġ1"], &[".", "ĊĊ"], &["/", "Ċ"]),
+        ("tekken", &["1", "2", "3", "4"], &["Ġ", "1"], &[".ĊĊ"], &["/Ċ"]),
+    ] {
+        let mut file = GgufWriter::default();
+        file.text("general.architecture", "qwen2");
+        file.text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", pre);
+        file.texts("tokenizer.ggml.tokens", &all).texts("tokenizer.ggml.merges", &merges);
+        file.flag("tokenizer.ggml.add_bos_token", false);
+        let tokenizer = tokenizer(&file);
+        let names = |text: &str| -> Vec<&str> {
+            let ids = tokenizer.encode(text).unwrap();
+            ids.into_iter().map(|id| &*all[id as usize]).collect()
+        };
+        assert_eq!(names("1234"), numbers, "{pre}");
+        assert_eq!(names(" 1"), spaced, "{pre}");
+        assert_eq!(names(".\n\n"), breaks, "{pre}");
+        // Slashes before line breaks, which only one rule keeps together; `\n` after a slash is a
+        // mark with line breaks behind it for two of the others.
+        let slash = match pre {
+            "llama-bpe" | "qwen2" => &["/Ċ"][..],
+            _ => slash,
+        };
+        assert_eq!(names("/\n"), slash, "{pre}");
+        // "é" as two characters is one for the rule that brings texts into form NFC.
+        let composed = tokenizer.encode("e\u{301}").unwrap() == tokenizer.encode("\u{e9}").unwrap();
+        assert_eq!(composed, pre == "qwen2", "{pre}");
+    }
+}
+
+#[test]
+fn configurations_are_those_of_the_folders() {
+    let mut compared = 0;
+    for dir in fixtures() {
+        let want = ModelConfig::from_dir(&dir).unwrap();
+        if !want.assumed.is_empty() || dir.ends_with("qwen2-window-above") {
+            // A GGUF file says everything, and nothing of Qwen's windows.
+            continue;
+        }
+        compared += 1;
+        let mut file = GgufWriter::of_checkpoint(&dir);
+        if let [eos] = want.eos[..] {
+            file.number("tokenizer.ggml.eos_token_id", eos);
+        }
+        let got = ModelConfig::at(&Place::Gguf(Arc::new(on_disk(&file)))).unwrap();
+        let name = dir.display();
+        assert!((got.rms_eps - want.rms_eps).abs() < 1e-12, "{name}");
+        let factors = matches!(got.rope.scaling, RopeScaling::Factors(_));
+        let llama3 = matches!(want.rope.scaling, RopeScaling::Llama3 { .. });
+        assert_eq!(factors, llama3, "{name}");
+        let mut alike = got.clone();
+        alike.rms_eps = want.rms_eps;
+        alike.assumed.clone_from(&want.assumed);
+        alike.max_positions = want.max_positions;
+        if want.eos.len() != 1 {
+            alike.eos.clone_from(&want.eos);
+        }
+        if llama3 {
+            alike.rope = want.rope.clone();
+        }
+        assert_eq!(alike, want, "{name}");
+    }
+    assert_eq!(compared, 9);
+}
+
+/// A file that stays as long as the process: configurations read from it.
+fn on_disk(file: &GgufWriter) -> Gguf {
+    let path = tempfile::tempdir().unwrap().keep().join("model.gguf");
+    std::fs::write(&path, file.bytes()).unwrap();
+    Gguf::open(&path).unwrap()
+}
+
+#[test]
+fn a_chat_template_is_told_the_tokens_of_its_file() {
+    let mut file = sample();
+    let at = |file: &GgufWriter| {
+        let place = Place::Gguf(Arc::new(opened(file).unwrap()));
+        ChatTemplate::at(&place, &ChatOptions::new())
+    };
+    assert_eq!(at(&file).unwrap(), None);
+    file.text(
+        "tokenizer.chat_template",
+        "{{ bos_token }}U {{ messages[0].content }}{{ eos_token }}",
+    );
+    let template = at(&file).unwrap().unwrap();
+    assert_eq!((template.before(), template.after()), ("<s>U ", "</s>"));
+    assert_eq!(template.file(), "tokenizer.chat_template");
+    file.text("tokenizer.chat_template", "{% for %}");
+    let e = at(&file).unwrap_err().to_string();
+    assert!(e.contains("model.gguf: tokenizer.chat_template"), "{e}");
+}
+
+/// Every type's blocks against the numbers of the gguf package, bit for bit.
+#[test]
+fn blocks_are_widened_to_the_numbers_of_the_gguf_package() {
+    let dir = repository().join("tests/fixtures/gguf");
+    let gguf = opened_bytes_of(&dir.join("blocks.gguf"));
+    let raw = std::fs::read(dir.join("blocks.gguf")).unwrap();
+    let want = std::fs::read(dir.join("blocks.safetensors")).unwrap();
+    let want = SafeTensors::deserialize(&want).unwrap();
+    assert_eq!(gguf.tensors().len(), 24);
+    for (name, tensor) in gguf.tensors() {
+        assert_eq!(tensor.kind.to_string(), *name);
+        let (numbers, bytes) = (tensor.kind.block_size(), tensor.kind.type_size().unwrap());
+        let blocks = &raw[tensor.at.start as usize..tensor.at.end as usize];
+        let view = want.tensor(name).unwrap();
+        assert_eq!(view.shape(), tensor.shape);
+        if name == "BF16" {
+            continue;
+        }
+        let mut out = vec![0f32; blocks.len() / bytes * numbers];
+        widen(tensor.kind, blocks, &mut out).unwrap();
+        let out: Vec<u8> = out.iter().flat_map(|x| x.to_le_bytes()).collect();
+        assert!(out == view.data(), "{name}");
+    }
+}
+
+fn opened_bytes_of(path: &Path) -> Gguf {
+    Gguf::open(path).unwrap()
+}
+
+#[test]
+fn a_file_cut_off_anywhere_is_refused() {
+    let mut file = sample();
+    file.texts("tokenizer.ggml.tokens", &["a", "b"]);
+    let bytes = file.bytes();
+    let gguf = opened_bytes(&bytes).unwrap();
+    let end = gguf.tensors().values().map(|tensor| tensor.at.end).max().unwrap() as usize;
+    let header = gguf.tensors().values().map(|tensor| tensor.at.start).min().unwrap() as usize;
+    let cuts = (0..header).step_by(7).chain((header..end).step_by(4099)).chain([end - 1]);
+    for cut in cuts {
+        let e = opened_bytes(&bytes[..cut]).unwrap_err();
+        assert_eq!(e.exit_code(), 4, "{cut}");
+        let e = e.to_string();
+        assert!(e.contains("model.gguf"), "{cut}: {e}");
+        assert!(cut < header || e.contains(&format!("file size {cut}")), "{cut}: {e}");
+    }
+    let mut longer = bytes.clone();
+    longer.push(0);
+    let e = opened_bytes(&longer).unwrap_err().to_string();
+    assert!(e.contains("bytes follow the last tensor"), "{e}");
+}
+
+/// Where `of` stands in `bytes`, behind itself.
+fn behind(bytes: &[u8], of: &str) -> usize {
+    let at = bytes.windows(of.len()).position(|window| window == of.as_bytes()).unwrap();
+    at + of.len()
+}
+
+#[test]
+fn tensors_that_overlap_or_leave_holes_are_refused_by_name() {
+    let mut file = GgufWriter::default();
+    file.text("general.architecture", "qwen2");
+    for name in ["one", "two", "three"] {
+        file.tensor(name, &[8], TYPE_F32, vec![0; 32]);
+    }
+    let bytes = file.bytes();
+    assert_eq!(opened_bytes(&bytes).unwrap().tensors().len(), 3);
+    // Behind a name: the number of dimensions, one dimension, the type; then the offset.
+    let offset = |name: &str| behind(&bytes, name) + 4 + 8 + 4;
+    let with = |name: &str, offset_of: u64| {
+        let mut bytes = bytes.clone();
+        bytes[offset(name)..offset(name) + 8].copy_from_slice(&offset_of.to_le_bytes());
+        opened_bytes(&bytes).unwrap_err().to_string()
+    };
+    assert!(with("two", 0).contains("overlap"), "{}", with("two", 0));
+    assert!(with("one", 32).contains("overlap"));
+    assert!(with("three", 1 << 40).contains("exceeds file size"));
+    assert!(with("three", u64::MAX - 8).contains("model.gguf"));
+    let mut hole = bytes.clone();
+    hole[offset("three")..offset("three") + 8].copy_from_slice(&128u64.to_le_bytes());
+    hole.extend([0; 64]);
+    let e = opened_bytes(&hole).unwrap_err().to_string();
+    assert!(e.contains("tensor three begins behind a hole"), "{e}");
+    let mut longer = file.clone();
+    longer.tensor("three", &[8], TYPE_F32, vec![0; 96]);
+    let e = opened(&longer).unwrap_err().to_string();
+    assert!(e.contains("bytes follow the last tensor") && e.contains("three"), "{e}");
+    // A shape that no memory holds.
+    let mut huge = bytes.clone();
+    let at = behind(&bytes, "two") + 4;
+    huge[at..at + 8].copy_from_slice(&(1u64 << 62).to_le_bytes());
+    let e = opened_bytes(&huge).unwrap_err();
+    assert!(e.exit_code() == 4 && e.to_string().contains("model.gguf"), "{e}");
+    // A type that is none.
+    let mut other = bytes.clone();
+    other[at + 8..at + 12].copy_from_slice(&77u32.to_le_bytes());
+    let e = opened_bytes(&other).unwrap_err().to_string();
+    assert!(e.contains("77"), "{e}");
+}
+
+#[test]
+fn what_is_no_gguf_is_refused() {
+    for (bytes, part) in [
+        (&b""[..], "0 bytes"),
+        (b"{\"a\": 1}", "8 bytes that begin with"),
+        (b"GGUF", "cut off"),
+        (b"GGUF\x09\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "version"),
+        (b"GGUF\x03\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0\0\0\0", "too large"),
+    ] {
+        let e = opened_bytes(bytes).unwrap_err();
+        assert_eq!(e.exit_code(), 4);
+        let e = e.to_string();
+        assert!(e.contains(part) && e.contains("model.gguf"), "{part}: {e}");
+    }
+}
+
+/// Each key that is missing, of another type or of an impossible value is named.
+#[test]
+fn bad_metadata_are_named() {
+    let configured = |file: &GgufWriter| opened(file).and_then(|gguf| gguf.config());
+    let tokenized = |file: &GgufWriter| opened(file).and_then(|gguf| gguf.tokenizer());
+    configured(&sample()).unwrap();
+    tokenized(&sample()).unwrap();
+    let refused = |e: Error, key: &str| {
+        let text = e.to_string();
+        assert!(e.exit_code() == 4 && text.contains(key) && text.contains("model.gguf"), "{text}");
+    };
+    let architecture = "general.architecture";
+    refused(configured(sample().without(architecture)).unwrap_err(), architecture);
+    refused(configured(sample().number(architecture, 1)).unwrap_err(), architecture);
+    for key in [
+        "llama.block_count",
+        "llama.context_length",
+        "llama.embedding_length",
+        "llama.feed_forward_length",
+        "llama.attention.head_count",
+        "llama.attention.layer_norm_rms_epsilon",
+    ] {
+        refused(configured(sample().without(key)).unwrap_err(), key);
+        refused(configured(sample().text(key, "no number")).unwrap_err(), key);
+        refused(configured(sample().texts(key, &["x"])).unwrap_err(), key);
+    }
+    refused(configured(sample().number("llama.block_count", 0)).unwrap_err(), "llama.block_count");
+    refused(
+        configured(sample().number("llama.expert_count", 8)).unwrap_err(),
+        "llama.expert_count",
+    );
+    let heads = "llama.attention.head_count";
+    refused(configured(sample().numbers(heads, &[4, 2])).unwrap_err(), heads);
+    let scaling = "llama.rope.scaling.type";
+    refused(configured(sample().text(scaling, "yarn")).unwrap_err(), scaling);
+    let rotated = "llama.rope.dimension_count";
+    refused(configured(sample().number(rotated, 2)).unwrap_err(), rotated);
+    let e = configured(sample().text("general.architecture", "gemma3")).unwrap_err();
+    assert!(
+        e.to_string().contains("gemma3") && e.to_string().contains("llama, qwen2, qwen3"),
+        "{e}"
+    );
+
+    for key in ["tokenizer.ggml.model", "tokenizer.ggml.tokens", "tokenizer.ggml.scores"] {
+        refused(tokenized(sample().without(key)).unwrap_err(), key);
+        refused(tokenized(sample().number(key, 3)).unwrap_err(), key);
+    }
+    for (key, n) in [("tokenizer.ggml.scores", 3), ("tokenizer.ggml.token_type", 4)] {
+        let e = match n {
+            3 => tokenized(sample().floats(key, &[0.0; 3])),
+            _ => tokenized(sample().numbers(key, &[1; 4])),
+        };
+        refused(e.unwrap_err(), key);
+    }
+    refused(
+        tokenized(sample().number("tokenizer.ggml.bos_token_id", 1 << 30)).unwrap_err(),
+        "tokenizer.ggml.bos_token_id",
+    );
+    refused(
+        tokenized(sample().texts("tokenizer.ggml.tokens", &["a", "b", "a"])).unwrap_err(),
+        "tokenizer.ggml.tokens",
+    );
+    let mut bytes = sample();
+    add_bytes(&mut bytes, &samples::byte_level_json(), "unheard-of");
+    let e = tokenized(&bytes).unwrap_err();
+    refused(e.clone(), "tokenizer.ggml.pre");
+    assert!(e.to_string().contains("unheard-of") && e.to_string().contains("llama-bpe"), "{e}");
+    bytes.text("tokenizer.ggml.pre", "qwen2").texts("tokenizer.ggml.merges", &["ab"]);
+    refused(tokenized(&bytes).unwrap_err(), "tokenizer.ggml.merges");
+}
+
+#[test]
+fn a_model_in_parts_is_one_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |i: usize| dir.path().join(format!("m-0000{i}-of-00003.gguf"));
+    let parts = sample().parts(3);
+    for (i, part) in parts.iter().enumerate() {
+        std::fs::write(path(i + 1), part).unwrap();
+    }
+    let whole = opened(&sample()).unwrap();
+    for i in 1..=3 {
+        let gguf = Gguf::open(&path(i)).unwrap();
+        assert_eq!((gguf.files().len(), gguf.name()), (3, "m".to_owned()));
+        assert_eq!(
+            gguf.tensors().keys().collect::<Vec<_>>(),
+            whole.tensors().keys().collect::<Vec<_>>()
+        );
+        assert_eq!(gguf.config().unwrap(), whole.config().unwrap());
+    }
+    // Under another name it is one file, and holds a third.
+    let alone = dir.path().join("alone.gguf");
+    std::fs::copy(path(1), &alone).unwrap();
+    let e = Gguf::open(&alone).unwrap_err().to_string();
+    assert!(e.contains("holds a part of its tensors"), "{e}");
+    std::fs::copy(path(3), path(2)).unwrap();
+    let e = Gguf::open(&path(1)).unwrap_err().to_string();
+    assert!(e.contains("m-00002-of-00003.gguf"), "{e}");
+    std::fs::remove_file(path(2)).unwrap();
+    let e = Gguf::open(&path(1)).unwrap_err().to_string();
+    assert!(e.contains("m-00002-of-00003.gguf") && e.contains("missing"), "{e}");
+}
