@@ -24,7 +24,7 @@ use super::transposed::transposed;
 use super::weight_source::WeightSource;
 use super::weights_file::{Values, WeightsFile};
 use crate::error::{Error, Result};
-use crate::gguf::Place;
+use crate::gguf::{Place, ROPE_FACTORS};
 use crate::system::digest::hex;
 
 /// All tensors of a checkpoint, read one at a time.
@@ -236,9 +236,10 @@ impl Checkpoint {
 
     /// Names of the tensors that no layer asked for.
     pub fn unused(&self) -> Vec<&str> {
-        let old = |name: &str| name.ends_with("rotary_emb.inv_freq");
+        // The factors are read with the configuration.
+        let known = |name: &str| name.ends_with("rotary_emb.inv_freq") || name == ROPE_FACTORS;
         let unused = self.index.iter().filter(|(known, _)| !self.used.contains(*known));
-        unused.map(|(_, stored)| stored.name.as_str()).filter(|name| !old(name)).collect()
+        unused.map(|(_, stored)| stored.name.as_str()).filter(|name| !known(name)).collect()
     }
 
     fn tensor<const D: usize>(
