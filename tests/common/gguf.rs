@@ -139,14 +139,20 @@ impl GgufWriter {
     pub fn of_checkpoint(dir: &Path) -> Self {
         let config = std::fs::read(dir.join("config.json")).expect("config.json");
         let config: Value = serde_json::from_slice(&config).expect("config.json is JSON");
-        let files =
-            std::fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let files = std::fs::read_dir(dir).expect("a folder");
+        let files = files.map(|entry| entry.expect("an entry").path());
         let weights = files.filter(|path| path.extension().is_some_and(|end| end == "safetensors"));
         let weights: Vec<Vec<u8>> =
             weights.map(|path| std::fs::read(path).expect("weights")).collect();
-        let weights =
-            weights.iter().map(|bytes| SafeTensors::deserialize(bytes).expect("safetensors"));
-        let weights: Vec<SafeTensors> = weights.collect();
+        Self::of_model(&config, &weights)
+    }
+
+    /// The model of `config.json` and the safetensors files `weights`.
+    pub fn of_model(config: &Value, weights: &[Vec<u8>]) -> Self {
+        let weights: Vec<SafeTensors> = weights
+            .iter()
+            .map(|bytes| SafeTensors::deserialize(bytes).expect("safetensors"))
+            .collect();
         let family = config["model_type"].as_str().expect("model_type");
         let kind = if family == "mistral" { "llama" } else { family };
         let size = |key: &str| config[key].as_u64().map(|n| n as u32);

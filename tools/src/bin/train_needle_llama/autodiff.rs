@@ -31,7 +31,7 @@ impl Autodiff {
             .with_weight_decay(0.01)
             .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
             .init();
-        let rope = Rope::new(config.rope, config.head_dim);
+        let rope = Rope::new(&config.rope, config.head_dim);
         Self { model, optimizer, config: config.clone(), rope, device: device.clone() }
     }
 

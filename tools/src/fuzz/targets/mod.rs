@@ -3,6 +3,7 @@
 use super::Target;
 
 mod chat;
+mod gguf;
 mod journal;
 mod model;
 mod rows;
@@ -14,6 +15,7 @@ mod tokenizer;
 /// To add one, write its [`Target`] and name it here.
 static REGISTRY: &[&Target] = &[
     &model::CHECKPOINT,
+    &gguf::GGUF,
     &model::SHARD_INDEX,
     &model::CONFIG,
     &model::GENERATION_CONFIG,

@@ -126,7 +126,7 @@ pub static GOLDEN: Target = Target {
 };
 
 /// Whatever was accepted can be run: to logits, or to a refusal.
-fn runs(config: ModelConfig, checkpoint: Checkpoint, compute: &Compute) -> Result<()> {
+pub(super) fn runs(config: ModelConfig, checkpoint: Checkpoint, compute: &Compute) -> Result<()> {
     let model = Llama::new(config, checkpoint, compute)?;
     model.run(&[1, 2, 3], &mut model.new_cache(3), 2, 1, &mut NoRows).map(drop)
 }

@@ -57,7 +57,7 @@ pub static TOKENIZER_CLASS: Target = Target {
 };
 
 /// Encodes and decodes: no panic, and offsets that lie in the text.
-fn used(tokenizer: &Tokenizer) -> Result<()> {
+pub(super) fn used(tokenizer: &Tokenizer) -> Result<()> {
     let _ = (tokenizer.newline_ids(), tokenizer.vocab_size());
     // A vocabulary without the text's characters is refused when it is used.
     let of = |ended: Result<()>| match ended {
