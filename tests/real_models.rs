@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use headprof::chat::{Chat, ChatMode, ChatOptions};
+use headprof::cli::{ComputeArgs, DtypeArg};
 use headprof::commands::verify;
+use headprof::config::ComputeConfig;
 use headprof::gguf::Place;
 use headprof::job::Session;
-use headprof::model::Compute;
 use headprof::system::Reporter;
 use headprof::tokenizer::Tokenizer;
 use serde_json::Value;
@@ -50,12 +51,19 @@ fn headprof(args: &[&str]) -> Output {
 #[test]
 fn a_quantised_file_computes_what_transformers_makes_of_it() {
     let Some(file) = model(SMOLLM2) else { return };
-    let Some([golden]) = goldens::find(["real/smollm2-135m-gguf.golden.json"]) else { return };
-    let reporter = Reporter::default();
-    let session = Session::new(Compute::cpu(), &reporter);
-    let report = verify::verify(&file, Some(&golden), &session).unwrap();
-    println!("{report}");
-    assert!(report.passed && report.rows >= 7 && report.greedy.equal == report.greedy.total);
+    let found =
+        goldens::find(["real/smollm2-135m-gguf.golden.json", "real/smollm2-135m.golden.json"]);
+    let Some(goldens) = found else { return };
+    // The second is of a checkpoint that was saved in bf16.
+    for (golden, weights) in goldens.iter().zip([None, Some(DtypeArg::Bf16)]) {
+        let args = ComputeArgs { weights, ..ComputeArgs::default() };
+        let compute = ComputeConfig::new(&args).unwrap().open().unwrap();
+        let reporter = Reporter::default();
+        let session = Session::new(compute, &reporter);
+        let report = verify::verify(&file, Some(golden), &session).unwrap();
+        println!("{report}");
+        assert!(report.passed && report.rows >= 7 && report.greedy.equal == report.greedy.total);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //! | [`babi`] | the simulator that tells stories in the forms of bAbI |
 //! | `stories` | which stories a run is about |
 //! | [`rows`], `published` | published rows, and where the facts are in them |
-//! | `prompts` | the user's file of prompts by task |
+//! | `prompts` | what is put around a story, by task: ours, or the user's file |
 //! | `task` | the prompts as an evaluation |
 
 pub mod babi;
@@ -25,7 +25,9 @@ pub use task::BabilongTask;
 use std::path::PathBuf;
 
 use super::{Benchmark, BenchmarkInfo, ProbeInputs, Purpose, TaskInputs, TaskOptions, TaskSource};
-use crate::config::{AnswerDefaults, AtOption, DEFAULT_SAMPLES, ProbeConfig, at_least_one};
+use crate::config::{
+    AnswerDefaults, AtOption, DEFAULT_SAMPLES, ModelChoice, ProbeConfig, at_least_one,
+};
 use crate::error::Result;
 use crate::gate::GateKind;
 use crate::job::{ProbeSource, ProbeTexts, Session, TextsOrigin};
@@ -56,7 +58,8 @@ static INFO: BenchmarkInfo = BenchmarkInfo {
         (
             "--prompts",
             "JSON files with what is put around stories, by task, such as BABILong's own \
-             [default: --template]",
+             [default: --template, else an instruction and worked examples of our own; \
+             needle-llama, which knows no instructions, is asked the question alone]",
         ),
     ],
     metrics: task::METRICS,
@@ -113,7 +116,9 @@ impl Benchmark for Babilong {
             ),
             ("--repeats", published && p.repeats > 1, "published rows are what they are"),
         ])?;
-        Ok(Box::new(BabilongSource { rows, prompts: asked.task.prompts.clone() }))
+        let prompts = asked.task.prompts.clone();
+        let bundled = prompts.is_empty() && p.template.is_none();
+        Ok(Box::new(BabilongSource { rows, prompts, bundled }))
     }
 }
 
@@ -124,6 +129,8 @@ pub struct BabilongSource {
     pub rows: StoryRows,
     /// Files with templates by task.
     pub prompts: Vec<PathBuf>,
+    /// Whether templates are our own, for models that take instructions.
+    pub bundled: bool,
 }
 
 /// Which stories.
@@ -162,7 +169,10 @@ impl TaskSource for BabilongSource {
 
 impl ProbeSource for BabilongSource {
     fn read(&self, config: &ProbeConfig) -> Result<ProbeTexts> {
-        let templates = TaskTemplates::read(&self.prompts)?;
+        let templates = match self.bundled && config.model != ModelChoice::NeedleLlama {
+            true => TaskTemplates::bundled()?,
+            false => TaskTemplates::read(&self.prompts)?,
+        };
         let texts = match &self.rows {
             StoryRows::Told(stories) => {
                 let told = stories.tell(config.seed)?;

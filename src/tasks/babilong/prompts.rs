@@ -1,4 +1,5 @@
-//! [`TaskTemplates`]: what is put around a story, by its task, from a file.
+//! [`TaskTemplates`]: what is put around a story, by its task: an instruction and worked examples,
+//! in our own words or from a file.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,6 +23,12 @@ const LAYOUT_KEYS: [&str; 2] = ["DEFAULT_TEMPLATE", "template"];
 const PROMPTS_KEYS: [&str; 2] = ["DEFAULT_PROMPTS", "prompts"];
 const EXPECTED: &str =
     "an object with a template, or instruction, examples and post_prompt, by task";
+
+/// An instruction and two or three worked examples for each task, as BABILong has, in words of our
+/// own. Names and places of the examples are none of the stories'.
+const BUNDLED: &str = include_str!("prompts.json");
+/// How files about a run call them.
+const BUNDLED_NAME: &str = "bundled";
 
 /// Templates of some of BABILong's tasks. Nobody else's wording is a part of headprof; whoever
 /// wants BABILong's numbers brings BABILong's.
@@ -54,6 +61,16 @@ impl TaskTemplates {
             all.files.push((path.clone(), sha256(&bytes)));
         }
         Ok(all)
+    }
+
+    /// Our own, of every task.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if they cannot be used, which a test would find.
+    pub fn bundled() -> Result<Self> {
+        let templates = templates(BUNDLED).map_err(|e| Error::bug(e.one_line()))?;
+        let file = (PathBuf::from(BUNDLED_NAME), sha256(BUNDLED));
+        Ok(Self { templates, files: vec![file] })
     }
 
     /// The templates by the names of their tasks; the files and their SHA-256, in the order given.
@@ -193,6 +210,31 @@ mod tests {
             let e = of(text).unwrap_err();
             assert_eq!(e.exit_code(), 3, "{text}");
             assert!(e.to_string().contains(part), "{text}: {e}");
+        }
+    }
+
+    /// Every task has an instruction and at least two examples, whose names and places no story has:
+    /// an answer that is taken from them is wrong.
+    #[test]
+    fn our_own_prompts_are_of_all_tasks_and_give_no_answer_away() {
+        let (bundled, files) = TaskTemplates::bundled().unwrap().into_parts();
+        assert_eq!((bundled.len(), files.len()), (20, 1));
+        for (name, template) in bundled {
+            let text = template.text();
+            assert!(text.matches("\nAnswer: ").count() >= 2, "{name}");
+            assert!(text.ends_with("{context}\n\nQuestion: {question}\nAnswer:"), "{name}");
+            let examples = text.split("\n\n").filter(|part| part.starts_with("Notes: "));
+            let words: Vec<String> = examples
+                .flat_map(|part| part.split(|c: char| !c.is_alphanumeric()))
+                .map(str::to_lowercase)
+                .collect();
+            let of_stories = ["daniel", "john", "mary", "sandra", "fred", "bill", "jeff", "julie"]
+                .into_iter()
+                .chain(["bathroom", "bedroom", "hallway", "office", "park", "cinema", "school"])
+                .chain(["apple", "football", "milk"]);
+            for word in of_stories {
+                assert!(!words.iter().any(|w| w == word), "{name}: {word}");
+            }
         }
     }
 
