@@ -137,11 +137,13 @@ pub struct AllocateArgs {
     #[arg(long, alias = "prompt_tokens", value_name = "T", help_heading = "Budget")]
     pub prompt_tokens: Option<usize>,
 
-    /// A head_score file
+    /// A head_score file, or the name of a model with a folder in --head-score-dir:
+    /// smollm2-135m-instruct, or smollm2-135m-instruct:inf for another score than
+    /// retrieval_reasoning
     #[arg(
         long,
         alias = "head_score",
-        value_name = "FILE",
+        value_name = "FILE|NAME",
         help_heading = "Scores",
         conflicts_with = "head_choice"
     )]
@@ -162,7 +164,7 @@ pub struct AllocateArgs {
     #[arg(long, value_name = "NAME|ID", help_heading = "Scores")]
     pub model: Option<String>,
 
-    /// Where --head-choice looks
+    /// Where --head-choice and names look
     #[arg(
         long,
         alias = "head_score_dir",

@@ -40,7 +40,7 @@ pub struct EvaluateArgs {
     #[arg(
         long,
         alias = "head_score",
-        value_name = "FILE",
+        value_name = "FILE|NAME",
         help = listed::head_score(),
         help_heading = "Compression"
     )]

@@ -91,7 +91,11 @@ pub(super) fn pyramid_beta() -> String {
 
 /// `evaluate --head-score`.
 pub(super) fn head_score() -> String {
-    format!("Head scores that {} follow", allocators(|a| a.needs() == Needs::HeadScores, "and"))
+    format!(
+        "Head scores that {} follow: a file, or the name of a model that has a folder in \
+         head_score/, such as smollm2-135m-instruct or smollm2-135m-instruct:inf",
+        allocators(|a| a.needs() == Needs::HeadScores, "and")
+    )
 }
 
 /// `--utility`.

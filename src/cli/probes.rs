@@ -52,8 +52,8 @@ pub struct ComputeArgs {
     #[arg(long, value_enum, help_heading = "Model")]
     pub dtype: Option<DtypeArg>,
 
-    /// Type in which the CPU keeps the weights' matrices [default: as saved; of quantised files f32,
-    /// which holds their numbers exactly]
+    /// Type in which the CPU keeps the weights' matrices [default: as saved; of quantised files
+    /// f32, which holds their numbers exactly]
     #[arg(long, value_enum, value_name = "TYPE", help_heading = "Model")]
     pub weights: Option<DtypeArg>,
 
@@ -73,10 +73,9 @@ pub struct HubArgs {
 /// Which model, and what to compute on.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ModelArgs {
-    /// Folder of a checkpoint with config.json, model.safetensors and tokenizer.json; a GGUF file; or
-    /// the id of a checkpoint on the Hugging Face hub, ORG/NAME or ORG/NAME@REVISION, with
-    /// :FILE.gguf behind it one of its GGUF files
-    /// [default: needle-llama, the embedded model]
+    /// Folder of a checkpoint with config.json, model.safetensors and tokenizer.json; a GGUF file;
+    /// or the id of a checkpoint on the Hugging Face hub, ORG/NAME or ORG/NAME@REVISION, with
+    /// :FILE.gguf behind it one of its GGUF files [default: needle-llama, the embedded model]
     #[arg(
         long = "model",
         value_name = "DIR|FILE|ID",

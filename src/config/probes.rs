@@ -63,8 +63,8 @@ impl ModelChoice {
     }
 
     /// What `--model` names; nothing or [`embedded::NAME`] is the embedded model. What exists is a
-    /// folder or a file; of the rest, what looks like `ORG/NAME`, `ORG/NAME@REVISION` or either with
-    /// `:FILE.gguf` is an id.
+    /// folder or a file; of the rest, what looks like `ORG/NAME`, `ORG/NAME@REVISION` or either
+    /// with `:FILE.gguf` is an id.
     ///
     /// # Errors
     /// [`Error::Usage`] for an empty name.

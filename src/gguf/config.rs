@@ -98,8 +98,8 @@ impl Gguf {
         Ok((heads, kv_heads.unwrap_or(heads)))
     }
 
-    /// Adds what stretches rotary frequencies. Factors of frequencies, which stand in for the scaling
-    /// of Llama 3, are a tensor: see [`ROPE_FACTORS`].
+    /// Adds what stretches rotary frequencies. Factors of frequencies, which stand in for the
+    /// scaling of Llama 3, are a tensor: see [`ROPE_FACTORS`].
     fn add_scaling(&self, keys: &mut Map<String, Value>) -> Result<()> {
         let others = ["rope_factors_long.weight", "rope_factors_short.weight"];
         if let Some(other) = others.iter().find(|name| self.tensors().contains_key(**name)) {

@@ -96,8 +96,8 @@ impl Gguf {
     /// of all of them.
     ///
     /// # Errors
-    /// [`Error::Model`] naming the file, and the key or the tensor: for what is no GGUF, a file that
-    /// is cut off, tensors that overlap, a part that is missing.
+    /// [`Error::Model`] naming the file, and the key or the tensor: for what is no GGUF, a file
+    /// that is cut off, tensors that overlap, a part that is missing.
     pub fn open(path: &Path) -> Result<Self> {
         let files = split::files(path)?;
         let mut metadata = HashMap::new();

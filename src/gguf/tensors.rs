@@ -25,8 +25,8 @@ pub struct BlockTensor {
     pub shape: Vec<usize>,
     /// Where its bytes are.
     pub at: Range<u64>,
-    /// Of how many heads its rows are, if a head's are stored in the order of Meta's files, in which
-    /// the two that are rotated together lie side by side: 0, D/2, 1, D/2 + 1, ...
+    /// Of how many heads its rows are, if a head's are stored in the order of Meta's files, in
+    /// which the two that are rotated together lie side by side: 0, D/2, 1, D/2 + 1, ...
     pub paired_heads: Option<usize>,
 }
 
@@ -66,9 +66,9 @@ pub fn widen(kind: BlockType, blocks: &[u8], out: &mut [f32]) -> Result<()> {
 /// `all`.
 ///
 /// # Errors
-/// [`Error::Model`] naming the tensor if its bytes leave a hole or are followed by others (that all are
-/// there and none overlap is seen to with the header); if two have one name; if it has more than two dimensions and no name of a
-/// weight.
+/// [`Error::Model`] naming the tensor if its bytes leave a hole or are followed by others (that all
+/// are there and none overlap is seen to with the header); if two have one name; if it has more
+/// than two dimensions and no name of a weight.
 pub(super) fn add(
     all: &mut BTreeMap<String, BlockTensor>,
     front: &GgufFrontMatter,
@@ -120,7 +120,8 @@ pub(super) fn add(
     }
 }
 
-/// The name on the Hugging Face hub of the tensor that ggml calls `name`; the same where it has none.
+/// The name on the Hugging Face hub of the tensor that ggml calls `name`; the same where it has
+/// none.
 fn hub_name(name: &str) -> String {
     const MODEL: [(&str, &str); 3] = [
         ("token_embd.weight", "model.embed_tokens.weight"),
@@ -150,7 +151,8 @@ fn hub_name(name: &str) -> String {
     of_model.or_else(of_layer).unwrap_or_else(|| name.to_owned())
 }
 
-/// Notes that query and key weights of `heads` and `kv_heads` heads are in the order of Meta's files.
+/// Notes that query and key weights of `heads` and `kv_heads` heads are in the order of Meta's
+/// files.
 pub(super) fn pair(all: &mut BTreeMap<String, BlockTensor>, heads: usize, kv_heads: usize) {
     for (name, tensor) in all {
         let of = |part: &str| name.starts_with("model.layers.") && name.contains(part);
@@ -162,8 +164,8 @@ pub(super) fn pair(all: &mut BTreeMap<String, BlockTensor>, heads: usize, kv_hea
     }
 }
 
-/// `rows` of `heads` heads of an even number of rows each, `[rows, width]`, from the order of Meta's
-/// files to that of the hub: 0, 1, ..., D - 1.
+/// `rows` of `heads` heads of an even number of rows each, `[rows, width]`, from the order of
+/// Meta's files to that of the hub: 0, 1, ..., D - 1.
 pub fn unpaired<T: Copy>(rows: &[T], heads: usize, width: usize) -> Vec<T> {
     let dim = rows.len() / (heads * width);
     let mut out = Vec::with_capacity(rows.len());

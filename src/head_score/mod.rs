@@ -7,6 +7,7 @@
 //! that are in circulation.
 
 mod layout;
+pub mod named;
 mod parse;
 mod reader;
 pub mod sidecar;

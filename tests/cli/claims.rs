@@ -96,6 +96,7 @@ fn what_is_global_is_listed() {
         ("model/cpu/amx/operands.rs", "buffers of threads"),
         ("model/cpu/amx/unit.rs", "what is known of the processor"),
         ("model/device/vulkan.rs", "the Vulkan device"),
+        ("model/kernels/product.rs", "how a GPU multiplies"),
         ("plot/font.rs", "the font of the pictures"),
         ("system/panics.rs", "what the last panics said"),
     ];

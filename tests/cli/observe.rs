@@ -58,7 +58,8 @@ fn the_table_has_every_head_once() {
     let rows = numbers("observe/needle-llama_sinks.csv");
     assert_eq!(rows.len(), LAYERS * HEADS);
     for (i, row) in rows.iter().enumerate() {
-        let [layer, head, kv_head, share, sink_norm, median_norm, ratio] = row[..] else {
+        let [layer, head, kv_head, share, sink_norm, median_norm, ratio, top, its_share] = row[..]
+        else {
             panic!("{row:?}")
         };
         assert_eq!((layer, head), (Some((i / HEADS) as f64), Some((i % HEADS) as f64)));
@@ -67,6 +68,9 @@ fn the_table_has_every_head_once() {
         let (sink_norm, median_norm) = (sink_norm.unwrap(), median_norm.unwrap());
         assert!(sink_norm > 0.0 && median_norm > 0.0);
         assert!((ratio.unwrap() - sink_norm / median_norm).abs() < 1e-12);
+        // One of the sinks has as much as all of them, or another token has more than a share.
+        assert!(top.is_some_and(|t| t >= 0.0 && t < TOKENS as f64 && t.fract() == 0.0));
+        assert!(its_share.unwrap() * 4.0 >= share.unwrap() && its_share.unwrap() <= 1.0);
     }
     let Observed { json, .. } = observed();
     assert_eq!(json["heads"].as_array().unwrap().len(), rows.len());

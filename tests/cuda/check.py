@@ -282,8 +282,8 @@ def grid(machine):
     return f"{same} of {len(here)} answers equal, {ran.seconds:.0f} s"
 
 
-# Allocations may differ from what the dry run says by this share.
-MEMORY = 0.1
+# Allocations may differ from what the dry run says by this share, or by what CubeCL's pools have free.
+MEMORY, POOLS = 0.1, 48 << 20
 
 
 def real_model(machine):
@@ -298,7 +298,7 @@ def real_model(machine):
         ran = machine.program(f"model-{dtype}", *options, "--out", "out", limit=1800)
         dry = machine.program(f"model-dry-{dtype}", *options, "--dry-run", "--json", limit=1800)
         said, held = json.loads(dry.stdout)["peak_bytes"], allocated(ran)
-        if not abs(held - said) <= MEMORY * said:
+        if not abs(held - said) <= max(MEMORY * said, POOLS):
             raise Failed(f"{dtype}: {held} bytes were allocated, the dry run says {said}")
         here, there = (machine.out / f"runs/model-{name}/out" for name in (dtype, "cpu"))
         worst = f", scores {same_scores(here, there, dtype):.1e}" if dtype == "f32" else ""

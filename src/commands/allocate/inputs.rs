@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::budget::{Allocator, Needs, UtilityCurves, UtilityFile};
 use crate::cli::AllocateArgs;
 use crate::error::{Error, Result};
-use crate::head_score::{self, HeadScoreFile, sidecar};
+use crate::head_score::{self, HeadScoreFile, named, sidecar};
 use crate::heads::HeadMatrix;
 use crate::heads::{CacheHeads, Granularity};
 use crate::hub::HubId;
@@ -47,7 +47,7 @@ impl AllocateInputs {
         if allocator.needs() == Needs::Utility {
             return Self::of_curves(allocator, args);
         }
-        match score_file(args) {
+        match score_file(args)? {
             Some(path) => Self::of_scores(&path, args),
             None if allocator.needs() == Needs::HeadScores => {
                 Err(Error::usage(format!("{} needs head scores", allocator.name()))
@@ -66,9 +66,10 @@ impl AllocateInputs {
         let expected = args.layers.zip(args.heads);
         let read = HeadScoreFile::read(path, expected).map_err(|e| match path.exists() {
             true => e,
-            false => e
-                .expected("the scores of a model that was profiled")
-                .advice("profile it first, or name the file with --head-score"),
+            false => e.expected("the scores of a model that was profiled").advice(
+                "profile it first, or name with --head-score a file, or a model that has a \
+                     folder of its name in head_score/",
+            ),
         })?;
         let scores = read.file.mean();
         let (layers, heads) = (scores.layers(), scores.heads());
@@ -177,7 +178,7 @@ impl AllocateInputs {
 }
 
 /// The head_score file that was asked for.
-fn score_file(args: &AllocateArgs) -> Option<PathBuf> {
+fn score_file(args: &AllocateArgs) -> Result<Option<PathBuf>> {
     let of_model = |score: &str| {
         let model = asked_model(args).unwrap_or_else(|| DEFAULT_MODEL.to_owned());
         args.head_score_dir.join(head_score::file_name(&model, score))
@@ -186,7 +187,10 @@ fn score_file(args: &AllocateArgs) -> Option<PathBuf> {
         Ok(score) if score.info().main => of_model(score.name()),
         _ => PathBuf::from(choice),
     });
-    args.head_score.clone().or(chosen)
+    match &args.head_score {
+        Some(asked) => named::file(asked, &args.head_score_dir).map(Some),
+        None => Ok(chosen),
+    }
 }
 
 /// The model asked for, as its files are named: of an id of the hub the last part.

@@ -1,6 +1,6 @@
 //! [`EvaluateConfig`]: the options of `headprof evaluate`, parsed and validated.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::outputs;
 use super::setting::Setting;
@@ -12,6 +12,7 @@ use crate::config::{
 use crate::error::{Error, Result};
 use crate::eviction::{self, Method};
 use crate::gate::GateKind;
+use crate::head_score::named;
 use crate::heads::Granularity;
 use crate::journal::{JOURNAL, JournalOptions};
 use crate::plan::check_tokens;
@@ -69,9 +70,11 @@ impl EvaluateConfig {
         })?;
         let (probes, mut notes) =
             ProbeConfig::new(&args.probes, task.answers(), compat, surroundings)?;
+        let named = |asked: &PathBuf| named::file(asked, Path::new(named::FOLDER));
+        let head_score = args.head_score.as_ref().map(named).transpose()?;
         let paths = Paths::of_probes(&args.probes)
             .and_of_task(&args.task)
-            .reads("--head-score", args.head_score.as_deref(), ("json", Depth::In))
+            .reads("--head-score", head_score.as_deref(), ("json", Depth::In))
             .reads("--utility", args.utility.as_deref(), ("json", Depth::In))
             .fills("--out", &args.out.join("plots"))
             .fills("--out", &args.out.join(JOURNAL));
@@ -105,7 +108,7 @@ impl EvaluateConfig {
             },
             settings: Setting::all(&methods, &budgets, &options, args.beta)?,
             granularity: args.selection.granularity.into(),
-            head_score: args.head_score.clone(),
+            head_score,
             force: args.force,
             utility: args.utility.clone(),
             batch: batch(args.batch.as_deref())?,

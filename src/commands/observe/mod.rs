@@ -17,12 +17,13 @@ mod report;
 mod sinks;
 mod view;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub use config::ObserveConfig;
 pub use context::context;
 pub use report::Observed;
-pub use sinks::{HeadSinks, SinkSummary, by_share, head_sinks};
+pub use sinks::{HeadSinks, SinkSummary, by_share, head_sinks, rows_behind};
 pub use view::{HeadView, NORMS};
 
 use crate::config::default_chunk_tokens;
@@ -62,7 +63,7 @@ pub fn run(config: &ObserveConfig) -> Result<Observed> {
     check_memory(shape, &session.compute, ids.len())?;
 
     let model = session.load(&files)?;
-    let (stats, map) = read(&model, &ids, config.head)?;
+    let (stats, map) = read(&model, &ids, config)?;
     let heads = head_sinks(&stats, config.sinks, config.norm)?;
     let mut observed = Observed {
         model: files.name.clone(),
@@ -99,12 +100,13 @@ pub fn run(config: &ObserveConfig) -> Result<Observed> {
 fn read(
     model: &Llama,
     ids: &[u32],
-    head: Option<(usize, usize)>,
+    config: &ObserveConfig,
 ) -> Result<(TokenStats, Option<AttentionMap>)> {
-    let wanted =
-        Wanted { row_sums: [QueryRows::All].into(), value_norms: true, ..Wanted::default() };
+    let mut row_sums = BTreeSet::from([rows_behind(config.sinks, ids.len())]);
+    row_sums.extend(config.head.map(|_| QueryRows::All));
+    let wanted = Wanted { row_sums, value_norms: true, ..Wanted::default() };
     let chunk = default_chunk_tokens(model.compute());
-    match head {
+    match config.head {
         Some((layer, head)) => {
             let of = MapOf { layer, head, cells: MAP_CELLS };
             let (stats, map) = model.prefill_with_map(ids, chunk, &wanted, of)?;

@@ -54,7 +54,8 @@ impl fmt::Display for Observed {
             writeln!(
                 f,
                 "\n{} of {} heads have more than 50 % of their attention on the sinks; in {} of \
-                 these the sinks' median {} norm is below that of all tokens",
+                 these the sinks' {} norm, weighted by that attention, is below the median of all \
+                 tokens",
                 summary.on_sinks, summary.heads, summary.on_sinks_below_median, self.value_norm
             )?;
             let even = 100.0 * summary.even_share;
@@ -69,13 +70,10 @@ impl Observed {
     pub(super) fn in_words(&self, head: &HeadSinks) -> String {
         let share = 100.0 * head.sink_share;
         let norm = match head.norm_ratio {
-            Some(ratio) => format!("{ratio:.2} times that of all tokens"),
-            None => format!("{}, that of all tokens 0", number(head.sink_norm)),
+            Some(ratio) => format!("{ratio:.2} times the median"),
+            None => format!("{}, the median 0", number(head.sink_norm)),
         };
-        format!(
-            "{share:.1} % of the attention on the sinks, their median {} norm {norm}",
-            self.value_norm
-        )
+        format!("{share:.1} % of the attention on the sinks, their {} norm {norm}", self.value_norm)
     }
 
     fn write_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,19 +81,21 @@ impl Observed {
         let (of_sinks, of_all) = (format!("{norm} sinks"), format!("{norm} all"));
         writeln!(
             f,
-            "\n{:>7} {:>8} {:>11} {of_sinks:>11} {of_all:>11} {:>7}",
-            "head", "KV head", "on sinks %", "ratio"
+            "\n{:>7} {:>8} {:>11} {of_sinks:>11} {of_all:>11} {:>7} {:>10} {:>6}",
+            "head", "KV head", "on sinks %", "ratio", "top token", "its %"
         )?;
         for row in by_share(&self.heads).iter().take(LISTED) {
             let head = format!("{}-{}", row.layer, row.head);
             let ratio = row.norm_ratio.map_or_else(|| "-".to_owned(), |r| format!("{r:.2}"));
             writeln!(
                 f,
-                "{head:>7} {:>8} {:>11.1} {:>11.4} {:>11.4} {ratio:>7}",
+                "{head:>7} {:>8} {:>11.1} {:>11.4} {:>11.4} {ratio:>7} {:>10} {:>6.1}",
                 row.kv_head,
                 100.0 * row.sink_share,
                 row.sink_norm,
-                row.median_norm
+                row.median_norm,
+                row.top_token,
+                100.0 * row.top_share
             )?;
         }
         Ok(())
@@ -112,12 +112,21 @@ pub(super) fn first_tokens(sinks: usize) -> String {
 
 /// One line per head, numbers in full.
 pub(super) fn sinks_csv(heads: &[HeadSinks]) -> String {
-    let mut text = "layer,head,kv_head,sink_share,sink_norm,median_norm,norm_ratio\n".to_owned();
+    let mut text =
+        "layer,head,kv_head,sink_share,sink_norm,median_norm,norm_ratio,top_token,top_share\n"
+            .to_owned();
     for h in heads {
         let ratio = h.norm_ratio.map_or_else(String::new, |r| r.to_string());
         text.push_str(&format!(
-            "{},{},{},{},{},{},{ratio}\n",
-            h.layer, h.head, h.kv_head, h.sink_share, h.sink_norm, h.median_norm
+            "{},{},{},{},{},{},{ratio},{},{}\n",
+            h.layer,
+            h.head,
+            h.kv_head,
+            h.sink_share,
+            h.sink_norm,
+            h.median_norm,
+            h.top_token,
+            h.top_share
         ));
     }
     text
@@ -150,6 +159,8 @@ mod tests {
             sink_norm,
             median_norm,
             norm_ratio,
+            top_token: 2,
+            top_share: 0.5,
         };
         let heads = vec![head(0, 0.25, 3.0, 2.0, Some(1.5)), head(1, 0.75, 0.0, 0.0, None)];
         Observed {
@@ -177,25 +188,23 @@ mod tests {
             "the first token\n",
             "head      0-0: 25.0 % of the attention",
             "1 of 2 heads have more than 50 %",
-            "in 0 of these the sinks' median l2 norm",
+            "in 0 of these the sinks' l2 norm, weighted by that attention,",
             "wrote     a.csv",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
         let csv = sinks_csv(&observed.heads);
         let lines: Vec<&str> = csv.lines().skip(1).collect();
-        assert_eq!(lines, ["0,0,0,0.25,3,2,1.5", "0,1,0,0.75,0,0,"]);
+        assert_eq!(lines, ["0,0,0,0.25,3,2,1.5,2,0.5", "0,1,0,0.75,0,0,,2,0.5"]);
     }
 
     #[test]
     fn a_head_without_a_ratio_is_described_too() {
         let observed = observed();
         let words = |head: &HeadSinks| observed.in_words(head);
-        assert!(
-            words(&observed.heads[0]).ends_with("median l2 norm 1.50 times that of all tokens")
-        );
+        assert!(words(&observed.heads[0]).ends_with("their l2 norm 1.50 times the median"));
         let odd = HeadSinks { sink_norm: 4.25, ..observed.heads[1] };
-        assert!(words(&odd).ends_with("median l2 norm 4.25, that of all tokens 0"));
+        assert!(words(&odd).ends_with("their l2 norm 4.25, the median 0"));
     }
 
     #[test]

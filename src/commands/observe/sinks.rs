@@ -2,12 +2,15 @@
 //! as numbers.
 //!
 //! ```text
-//! share(h) = mean over i = F..T-1 of ( sum over j < F of a_h[i, j] )
-//!          = ( sum over j < F of S_h[j]  -  F ) / (T - F)           S_h[j] = sum over all i of a_h[i, j]
+//! S_h[j]   = sum over i = F..T-1 of a_h[i, j]
+//! share(h) = sum over j < F of S_h[j] / (T - F)
+//! norm(h)  = sum over j < F of S_h[j] · ‖v[j]‖ / sum over j < F of S_h[j]
 //! ```
 //!
-//! The first `F` queries see nothing but the sinks, give them all of their attention, `F` in all,
-//! and do not count. The norms are medians: of the sinks, and of all tokens of the context.
+//! The first `F` queries see nothing but the sinks and do not count. Of the first tokens often one
+//! alone, BOS, is the sink: each token's norm counts as much as the attention that it gets, where a
+//! median over all of them would be that of tokens which are none. It is compared with the median
+//! of all tokens of the context.
 
 use serde::Serialize;
 
@@ -25,12 +28,17 @@ pub struct HeadSinks {
     pub kv_head: usize,
     /// Part of the attention of the queries behind the sinks that is on the sinks, 0 to 1.
     pub sink_share: f64,
-    /// Median norm of the sinks' values.
+    /// Norm of the sinks' values, weighted by the attention that each of them gets; the plain mean
+    /// where they get none.
     pub sink_norm: f64,
     /// Median norm of all values.
     pub median_norm: f64,
     /// The one over the other; `None` where the values of most tokens are 0.
     pub norm_ratio: Option<f64>,
+    /// The token of the whole context that gets the most attention from these queries.
+    pub top_token: usize,
+    /// Part of their attention that it gets, 0 to 1.
+    pub top_share: f64,
 }
 
 /// What all heads together say.
@@ -40,17 +48,22 @@ pub struct SinkSummary {
     pub heads: usize,
     /// Those with more than half of their attention on the sinks.
     pub on_sinks: usize,
-    /// Those of the latter whose sinks have a median norm below that of all values.
+    /// Those of the latter whose sinks have a norm below the median of all values.
     pub on_sinks_below_median: usize,
     /// The share of a head that looks at everything alike.
     pub even_share: f64,
 }
 
+/// The rows that [`head_sinks`] needs the sums of.
+pub fn rows_behind(sinks: usize, tokens: usize) -> QueryRows {
+    QueryRows::Last(tokens.saturating_sub(sinks))
+}
+
 /// Every head's sinks, the first `sinks` tokens; layer by layer.
 ///
 /// # Errors
-/// [`Error::Bug`] if sums over all rows or norms were not recorded, or there is no token behind the
-/// sinks.
+/// [`Error::Bug`] if sums over [`rows_behind`] them or norms were not recorded, or there is no
+/// token behind the sinks.
 pub fn head_sinks(stats: &TokenStats, sinks: usize, norm: ValueNorm) -> Result<Vec<HeadSinks>> {
     let (tokens, group) = (stats.tokens, stats.heads / stats.kv_heads.max(1));
     if sinks == 0 || sinks >= tokens {
@@ -59,26 +72,33 @@ pub fn head_sinks(stats: &TokenStats, sinks: usize, norm: ValueNorm) -> Result<V
     }
     let mut all = Vec::with_capacity(stats.layers * stats.heads);
     for layer in 0..stats.layers {
-        let sums = stats.row_sums(QueryRows::All, layer)?;
-        let norms: Vec<(f64, f64)> = stats
-            .value_norms(norm, layer)?
-            .chunks(tokens)
-            .map(|norms| (median(&norms[..sinks]), median(norms)))
-            .collect();
+        let sums = stats.row_sums(rows_behind(sinks, tokens), layer)?;
+        let norms = stats.value_norms(norm, layer)?;
+        let medians: Vec<f64> = norms.chunks(tokens).map(median).collect();
         for (head, sums) in sums.chunks(tokens).enumerate() {
-            let on_sinks: f64 = sums[..sinks].iter().map(|s| f64::from(*s)).sum();
-            let share = (on_sinks - sinks as f64) / (tokens - sinks) as f64;
             let kv_head = head / group;
-            let (sink_norm, median_norm) = norms[kv_head];
+            let of_sinks = &norms[kv_head * tokens..][..sinks];
+            let on_sinks: f64 = sums[..sinks].iter().map(|s| f64::from(*s)).sum();
+            let weight = |sum: f32| match on_sinks > 0.0 {
+                true => f64::from(sum) / on_sinks,
+                false => 1.0 / sinks as f64,
+            };
+            let sink_norm =
+                of_sinks.iter().zip(sums).map(|(n, s)| f64::from(*n) * weight(*s)).sum();
+            let median_norm = medians[kv_head];
+            let (share, most) =
+                (|sum: f64| (sum / (tokens - sinks) as f64).clamp(0.0, 1.0), first_largest(sums));
             all.push(HeadSinks {
                 layer,
                 head,
                 kv_head,
                 // Sums in f32 round.
-                sink_share: share.clamp(0.0, 1.0),
+                sink_share: share(on_sinks),
                 sink_norm,
                 median_norm,
                 norm_ratio: (median_norm > 0.0).then(|| sink_norm / median_norm),
+                top_token: most,
+                top_share: share(f64::from(sums[most])),
             });
         }
     }
@@ -114,6 +134,11 @@ pub fn by_share(heads: &[HeadSinks]) -> Vec<HeadSinks> {
     sorted
 }
 
+/// The place of the largest; the first of equal ones.
+fn first_largest(values: &[f32]) -> usize {
+    (1..values.len()).fold(0, |most, i| if values[i] > values[most] { i } else { most })
+}
+
 /// The middle one, or the mean of the two in the middle; 0 of nothing.
 fn median(values: &[f32]) -> f64 {
     let mut sorted: Vec<f64> = values.iter().map(|v| f64::from(*v)).collect();
@@ -133,8 +158,8 @@ mod tests {
     use crate::model::{Compute, planted};
 
     /// Two query heads on one KV head, four tokens, two sinks. Head 0: the rows behind the sinks,
-    /// 2 and 3, give them 0.9 and 0.7, of which the second gets nothing: sums 2 + 1.6 on the sinks,
-    /// share 0.8. Head 1: rows 2 and 3 look at themselves, share 0.
+    /// 2 and 3, give the first 0.6 each and the second 0.2 each: share 0.8, of which three quarters
+    /// are on the first. Head 1: rows 2 and 3 look at themselves, share 0.
     #[test]
     fn shares_and_norms_by_hand() {
         let stats = TokenStats {
@@ -142,7 +167,7 @@ mod tests {
             heads: 2,
             kv_heads: 1,
             tokens: 4,
-            row_sums: [(QueryRows::All, vec![3.1, 0.5, 0.2, 0.2, 1.5, 0.5, 1.0, 1.0])].into(),
+            row_sums: [(rows_behind(2, 4), vec![1.2, 0.4, 0.2, 0.2, 0.0, 0.0, 1.0, 1.0])].into(),
             value_norms: Some(ValueNorms {
                 l1: vec![1.0, 3.0, 8.0, 6.0],
                 l2: vec![1.0; 4],
@@ -153,9 +178,13 @@ mod tests {
         let heads = head_sinks(&stats, 2, ValueNorm::L1).unwrap();
         assert!((heads[0].sink_share - 0.8).abs() < 1e-6, "{heads:?}");
         assert!(heads[1].sink_share.abs() < 1e-6 && heads[1].kv_head == 0);
-        // Medians: of 1 and 3, of 1, 3, 6 and 8.
-        assert_eq!((heads[0].sink_norm, heads[0].median_norm), (2.0, 4.5));
-        assert_eq!(heads[0].norm_ratio, Some(2.0 / 4.5));
+        // 3/4 of 1 and 1/4 of 3; the median of 1, 3, 6 and 8. Where there is no attention, the
+        // mean.
+        assert!((heads[0].sink_norm - 1.5).abs() < 1e-6 && heads[0].median_norm == 4.5);
+        assert!((heads[0].norm_ratio.unwrap() - 1.5 / 4.5).abs() < 1e-6);
+        assert_eq!(heads[1].sink_norm, 2.0);
+        assert_eq!((heads[0].top_token, heads[1].top_token), (0, 2));
+        assert!((heads[0].top_share - 0.6).abs() < 1e-6 && (heads[1].top_share - 0.5).abs() < 1e-6);
         let summary = SinkSummary::new(&heads, 2, 4);
         assert_eq!((summary.heads, summary.on_sinks, summary.on_sinks_below_median), (2, 1, 1));
         // Rows 2 and 3 of an even head: 2/3 and 2/4 on the sinks.
@@ -187,6 +216,8 @@ mod tests {
             sink_norm: 1.0,
             median_norm: 1.0,
             norm_ratio: Some(1.0),
+            top_token: 0,
+            top_share: sink_share,
         };
         let sorted = by_share(&[head(0, 0, 0.5), head(0, 1, 0.9), head(1, 0, 0.9)]);
         let order: Vec<(usize, usize)> = sorted.iter().map(|h| (h.layer, h.head)).collect();
@@ -202,8 +233,8 @@ mod tests {
         let model = planted.load(&Compute::cpu()).unwrap();
         let ids: Vec<u32> =
             [planted::BOS].into_iter().chain((1..TOKENS as u32).map(|i| 2 + i * 7 % 590)).collect();
-        let wanted =
-            Wanted { row_sums: [QueryRows::All].into(), value_norms: true, ..Wanted::default() };
+        let row_sums = [1, 4, 20].map(|sinks| rows_behind(sinks, TOKENS)).into();
+        let wanted = Wanted { row_sums, value_norms: true, ..Wanted::default() };
         let (_, stats) = model.prefill(&ids, &mut model.new_cache(TOKENS), 64, &wanted).unwrap();
         for sinks in [1, 4, 20] {
             let heads = head_sinks(&stats, sinks, ValueNorm::L1).unwrap();
@@ -218,6 +249,7 @@ mod tests {
             roles.diffuse.iter().for_each(|head| near(*head, even, "diffuse"));
             near(roles.previous_token, 1.0 / (TOKENS - sinks) as f64, "previous token");
             assert_eq!(by_share(&heads)[0].sink_share, of(roles.sink).sink_share);
+            assert_eq!(of(roles.sink).top_token, 0);
             // The sink head writes nothing: its values are 0, and no norm is below another.
             let summary = SinkSummary::new(&heads, sinks, TOKENS);
             assert_eq!((summary.on_sinks, summary.on_sinks_below_median), (1, 0));

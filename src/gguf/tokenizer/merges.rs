@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 /// Every pair of `tokens` that make a third, in the order in which they are merged: the higher the
-/// third's score the earlier; of one score the longer left half first. `apart` are no parts of text.
+/// third's score the earlier; of one score the longer left half first. `apart` are no parts of
+/// text.
 ///
 /// As transformers (5.24.0, `generate_merges`) makes a `tokenizer.json` of such a file.
 pub(super) fn of_scores<'a>(

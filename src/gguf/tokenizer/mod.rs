@@ -1,8 +1,8 @@
 //! What `tokenizer.json` and the chat template would say of the model in a [`Gguf`].
 //!
-//! A file holds the vocabulary, what kind each token is, and for BPE the merges; how text is cut into
-//! words is a name (`tokenizer.ggml.pre`), whose rules are in [`pre`]. SentencePiece's merges follow
-//! from the tokens' scores ([`merges`]).
+//! A file holds the vocabulary, what kind each token is, and for BPE the merges; how text is cut
+//! into words is a name (`tokenizer.ggml.pre`), whose rules are in [`pre`]. SentencePiece's merges
+//! follow from the tokens' scores ([`merges`]).
 
 mod merges;
 mod pre;
@@ -41,8 +41,8 @@ impl Gguf {
     /// A `tokenizer.json`.
     ///
     /// # Errors
-    /// [`Error::Model`] naming the key: for another kind of tokenizer or of words, for lists that do
-    /// not fit one another, for a token that two ids have.
+    /// [`Error::Model`] naming the key: for another kind of tokenizer or of words, for lists that
+    /// do not fit one another, for a token that two ids have.
     pub fn tokenizer(&self) -> Result<Value> {
         let tokens = self.tokens()?;
         let mut vocab = Map::with_capacity(tokens.len());

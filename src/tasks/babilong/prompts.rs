@@ -213,8 +213,8 @@ mod tests {
         }
     }
 
-    /// Every task has an instruction and at least two examples, whose names and places no story has:
-    /// an answer that is taken from them is wrong.
+    /// Every task has an instruction and at least two examples, whose names and places no story
+    /// has: an answer that is taken from them is wrong.
     #[test]
     fn our_own_prompts_are_of_all_tasks_and_give_no_answer_away() {
         let (bundled, files) = TaskTemplates::bundled().unwrap().into_parts();
