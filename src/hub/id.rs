@@ -16,8 +16,9 @@ const COMMIT_DIGITS: usize = 40;
 pub struct HubId {
     org: String,
     name: String,
-    revision: Option<String>,
-    file: Option<String>,
+    // Boxed: this is a part of values that are mostly without it.
+    revision: Option<Box<str>>,
+    file: Option<Box<str>>,
 }
 
 impl HubId {
@@ -44,8 +45,8 @@ impl HubId {
         legal.then(|| Self {
             org: org.to_owned(),
             name: name.to_owned(),
-            revision: revision.map(str::to_owned),
-            file: file.map(str::to_owned),
+            revision: revision.map(Box::from),
+            file: file.map(Box::from),
         })
     }
 
