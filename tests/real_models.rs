@@ -22,7 +22,6 @@ use serde_json::Value;
 const SMOLLM2: &str = "smollm2-135m-instruct.gguf";
 /// Not in CI: half a gigabyte.
 const QWEN: &str = "qwen2.5-coder-0.5b-instruct.gguf";
-const MINILM: &str = "minilm";
 
 /// The file or folder of that name among the models.
 fn model(name: &str) -> Option<PathBuf> {
@@ -142,7 +141,7 @@ fn a_quantised_file_is_profiled() {
 #[cfg(feature = "semantic")]
 #[test]
 fn answers_of_a_real_model_are_judged_by_real_embeddings() {
-    let (Some(file), Some(embeddings)) = (model(SMOLLM2), model(MINILM)) else { return };
+    let (Some(file), Some(embeddings)) = (model(SMOLLM2), model("minilm")) else { return };
     let Some(library) = std::env::var_os("HEADPROF_TEST_ONNXRUNTIME") else {
         println!("no ONNX Runtime: skipped");
         return;
