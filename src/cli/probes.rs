@@ -201,7 +201,7 @@ pub struct ProbeArgs {
     pub max_new_tokens: Option<usize>,
 
     /// Whether a line break ends an answer, as the model's end-of-sequence tokens always do
-    /// [default: on]
+    /// [default: on, but for chat messages, whose answers end by themselves]
     #[arg(
         long,
         value_enum,

@@ -138,6 +138,9 @@ impl MaxNewTokens {
 /// What ends an answer before its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopRule {
+    /// Nothing was asked for: the end-of-sequence tokens of chat models, which end their turn
+    /// themselves and may answer in a list; of others these and line breaks.
+    Usual,
     /// The model's end-of-sequence tokens.
     Eos,
     /// These, and every token with a line break in it.
@@ -149,25 +152,35 @@ pub enum StopRule {
 }
 
 impl StopRule {
-    /// The rule in one word, for the record.
-    pub fn name(self) -> &'static str {
-        match self {
+    /// The rule for prompts that are chat messages, or not: no [`StopRule::Usual`].
+    fn of_prompts(self, chat: bool) -> Self {
+        match (self, chat) {
+            (Self::Usual, true) => Self::Eos,
+            (Self::Usual, false) => Self::EosOrLineBreak,
+            (asked, _) => asked,
+        }
+    }
+
+    /// The rule for prompts that are chat messages, or not, in one word, for the record.
+    pub fn name(self, chat: bool) -> &'static str {
+        match self.of_prompts(chat) {
             Self::Eos => "eos",
-            Self::EosOrLineBreak => "eos-or-line-break",
+            Self::Usual | Self::EosOrLineBreak => "eos-or-line-break",
             Self::NewlineToken => "newline-token",
             Self::EosOrNewlineToken => "eos-or-newline-token",
         }
     }
 
-    /// The ids after which an answer ends, ascending.
-    pub fn ids(self, eos: &[u32], tokenizer: &Tokenizer) -> Vec<u32> {
+    /// The ids after which an answer to a chat message, or to another prompt, ends, ascending.
+    pub fn ids(self, chat: bool, eos: &[u32], tokenizer: &Tokenizer) -> Vec<u32> {
+        let rule = self.of_prompts(chat);
         let mut ids = BTreeSet::new();
-        if self != Self::NewlineToken {
+        if rule != Self::NewlineToken {
             ids.extend(eos);
         }
-        match self {
+        match rule {
             Self::Eos => {}
-            Self::EosOrLineBreak => ids.extend(tokenizer.newline_ids()),
+            Self::Usual | Self::EosOrLineBreak => ids.extend(tokenizer.newline_ids()),
             Self::NewlineToken | Self::EosOrNewlineToken => {
                 ids.extend(tokenizer.token_id(NEWLINE_TOKEN));
             }
@@ -368,7 +381,7 @@ impl Defaults {
             _ => Self {
                 template: None,
                 gate: GateKind::Rouge,
-                stop: StopRule::EosOrLineBreak,
+                stop: StopRule::Usual,
                 span_rule: None,
             },
         }

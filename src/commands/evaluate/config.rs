@@ -222,10 +222,7 @@ mod tests {
         let new = parse("--task babilong:qa1 --task-data x").unwrap();
         assert_eq!(format!("{:?}", old.task), format!("{:?}", new.task));
         assert!(new.task.probes().is_some());
-        assert_eq!(
-            (new.probes.stop, new.probes.gate.kind),
-            (StopRule::EosOrLineBreak, GateKind::Label)
-        );
+        assert_eq!((new.probes.stop, new.probes.gate.kind), (StopRule::Usual, GateKind::Label));
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn defaults() {
     assert_eq!((c.probes.depths.len(), c.probes.repeats, c.top_k), (10, 1, 10));
     assert_eq!(
         (c.probes.gate.kind, c.probes.stop, c.probes.span_rule),
-        (GateKind::Rouge, StopRule::EosOrLineBreak, None)
+        (GateKind::Rouge, StopRule::Usual, None)
     );
     assert_eq!(c.probes.max_new_tokens, MaxNewTokens::Default);
     assert_eq!(
@@ -91,7 +91,7 @@ fn one_compat_brings_its_references_defaults_and_options_override_them() {
     // Two references have no common wording.
     let two = parse("--compat headkv-r2,dililazykv").unwrap();
     assert_eq!(two.probes.template, PromptTemplate::default());
-    assert_eq!((two.probes.stop, two.probes.span_rule), (StopRule::EosOrLineBreak, None));
+    assert_eq!((two.probes.stop, two.probes.span_rule), (StopRule::Usual, None));
 }
 
 #[test]
@@ -112,15 +112,20 @@ fn stop_rules_are_sets_of_ids() {
         ids.dedup();
         ids
     };
-    assert_eq!(StopRule::Eos.ids(&[9, 2], llama2), [2, 9]);
-    assert_eq!(StopRule::NewlineToken.ids(&[2], llama2), [byte]);
-    assert_eq!(StopRule::EosOrNewlineToken.ids(&[2], llama2), sorted(vec![2, byte]));
+    assert_eq!(StopRule::Eos.ids(false, &[9, 2], llama2), [2, 9]);
+    assert_eq!(StopRule::NewlineToken.ids(false, &[2], llama2), [byte]);
+    assert_eq!(StopRule::EosOrNewlineToken.ids(false, &[2], llama2), sorted(vec![2, byte]));
     // A byte-level vocabulary has line breaks, but not this token.
     let byte_level = crate::tokenizer::samples::byte_level();
-    assert!(StopRule::NewlineToken.ids(&[2], byte_level).is_empty());
-    assert_eq!(StopRule::EosOrNewlineToken.ids(&[2], byte_level), [2]);
-    let all = StopRule::EosOrLineBreak.ids(&[2], byte_level);
+    assert!(StopRule::NewlineToken.ids(false, &[2], byte_level).is_empty());
+    assert_eq!(StopRule::EosOrNewlineToken.ids(false, &[2], byte_level), [2]);
+    let all = StopRule::EosOrLineBreak.ids(false, &[2], byte_level);
     assert!(all.len() > 1 && all.contains(&2), "{all:?}");
+    // A chat model ends its turn itself.
+    assert_eq!(StopRule::Usual.ids(false, &[2], byte_level), all);
+    assert_eq!(StopRule::Usual.ids(true, &[2], byte_level), [2]);
+    assert_eq!(StopRule::Usual.name(true), StopRule::Eos.name(true));
+    assert_eq!(StopRule::Usual.name(false), StopRule::EosOrLineBreak.name(false));
 }
 
 #[test]
