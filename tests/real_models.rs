@@ -143,6 +143,7 @@ fn a_quantised_file_is_profiled() {
 fn answers_of_a_real_model_are_judged_by_real_embeddings() {
     let (Some(file), Some(embeddings)) = (model(SMOLLM2), model("minilm")) else { return };
     let Some(library) = std::env::var_os("HEADPROF_TEST_ONNXRUNTIME") else {
+        assert!(std::env::var_os("HEADPROF_REQUIRE_ONNXRUNTIME").is_none(), "no ONNX Runtime");
         println!("no ONNX Runtime: skipped");
         return;
     };

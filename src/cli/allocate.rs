@@ -137,7 +137,7 @@ pub struct AllocateArgs {
     #[arg(long, alias = "prompt_tokens", value_name = "T", help_heading = "Budget")]
     pub prompt_tokens: Option<usize>,
 
-    /// A head_score file, or the name of a model with a folder in --head-score-dir:
+    /// A head_score file, or the name of a model with scores in --head-score-dir, such as
     /// smollm2-135m-instruct, or smollm2-135m-instruct:inf for another score than
     /// retrieval_reasoning
     #[arg(

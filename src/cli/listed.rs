@@ -92,7 +92,7 @@ pub(super) fn pyramid_beta() -> String {
 /// `evaluate --head-score`.
 pub(super) fn head_score() -> String {
     format!(
-        "Head scores that {} follow: a file, or the name of a model that has a folder in \
+        "Head scores that {} follow: a file, or the name of a model with scores in \
          head_score/, such as smollm2-135m-instruct or smollm2-135m-instruct:inf",
         allocators(|a| a.needs() == Needs::HeadScores, "and")
     )

@@ -116,9 +116,9 @@ pub enum Command {
 /// `headprof verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// Folder of the checkpoint (Hugging Face layout), or its id on the hub
+    /// Folder of the checkpoint (Hugging Face layout), a GGUF file, or its id on the hub
     pub model: String,
-    /// What transformers computed [default: golden.json in the folder]
+    /// What transformers computed [default: golden.json in the folder, or beside the file]
     pub golden: Option<PathBuf>,
     /// The hub.
     #[command(flatten)]

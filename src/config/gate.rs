@@ -72,7 +72,8 @@ fn embedding_source(args: &ProbeArgs, surroundings: &Surroundings) -> Result<Emb
             .expected("a folder, or an id of the hub (ORG/NAME)"));
     }
     let is_folder = args.gate_model.is_some() && Path::new(text).exists();
-    Ok(match HubId::parse(text).filter(|_| !is_folder) {
+    let is_model = |id: &HubId| !is_folder && id.file().is_none();
+    Ok(match HubId::parse(text).filter(is_model) {
         Some(id) => EmbeddingSource::Hub(HubModel {
             id,
             contents: Contents::Embedding,

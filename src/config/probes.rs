@@ -76,7 +76,7 @@ impl ModelChoice {
                     "the folder of a checkpoint, a GGUF file, or an id of the hub (ORG/NAME)",
                 ))
             }
-            Some(text) => Ok(match HubId::parse(text).filter(|_| !Path::new(text).exists()) {
+            Some(text) => Ok(match HubId::parse(text).filter(|id| is_id(text, id)) {
                 Some(id) => Self::Hub(HubModel {
                     id,
                     contents: Contents::Checkpoint,
@@ -89,6 +89,11 @@ impl ModelChoice {
             }),
         }
     }
+}
+
+/// Whether `text`, which could be `id`, is no path: that of a file that is not there is none.
+fn is_id(text: &str, id: &HubId) -> bool {
+    !Path::new(text).exists() && (id.file().is_some() || !text.ends_with(".gguf"))
 }
 
 /// Context lengths, ascending.

@@ -27,6 +27,11 @@ pub(crate) fn guarded<T>(
     };
     if !is_about_memory(&panic) && choose_no_more(true) {
         match caught(&mut body) {
+            // Whatever else it ended with says nothing about the kernels.
+            Ok(Err(e)) => {
+                choose_no_more(false);
+                return Err(e);
+            }
             Ok(ended) => {
                 reporter.warning(&format!(
                     "a kernel that the tensor library tried has failed ({}); products of matrices \
@@ -47,10 +52,14 @@ pub(crate) fn guarded<T>(
         .advice("shorter contexts, a smaller --chunk, or --device cpu"))
 }
 
-/// Whether there was no room: without a choice among kernels there would be none either.
+/// Whether there was no room on the GPU: without a choice among kernels there would be none either.
+/// Kernels speak of memory, too, of that of a block of threads, and their sources are called so.
 fn is_about_memory(panic: &str) -> bool {
-    let panic = panic.to_ascii_lowercase();
-    ["memory", "buffertoobig", "alloc"].iter().any(|word| panic.contains(word))
+    let message = panic.rsplit_once(" (").map_or(panic, |(message, _)| message);
+    let message = message.to_ascii_lowercase();
+    let words =
+        ["out of memory", "out of device memory", "out_of_memory", "buffertoobig", "allocat"];
+    words.iter().any(|word| message.contains(word)) && !message.contains("shared memory")
 }
 
 #[cfg(test)]
@@ -75,6 +84,20 @@ mod tests {
         assert_eq!(runs, 1);
         let cpu = || guarded(&Compute::cpu(), QUIET, || -> Result<()> { panic!("a bug") });
         assert_eq!(caught(cpu).unwrap_err(), "a bug");
+    }
+
+    #[test]
+    fn what_is_about_the_memory_of_the_gpu() {
+        for (panic, memory) in [
+            ("CUDA_ERROR_OUT_OF_MEMORY (src/x.rs:3:4)", true),
+            ("BufferTooBig(123) (src/memory/pool.rs:3:4)", true),
+            ("can't allocate buffer of size 9", true),
+            ("No tile size is available (src/tile/kind/memory/stage.rs:1:2)", false),
+            ("Too much shared memory requested (src/server.rs:1:2)", false),
+            ("only a memory window states its contraction (src/a.rs:1:2)", false),
+        ] {
+            assert_eq!(is_about_memory(panic), memory, "{panic}");
+        }
     }
 
     /// The library's thread of the device survives a kernel that panics there, and the products

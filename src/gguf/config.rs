@@ -40,7 +40,9 @@ impl Gguf {
             }
         }
         let embedding = self.tensors().get("model.embed_tokens.weight");
-        let vocab = embedding.and_then(|t| t.shape.first().copied());
+        let vocab = embedding.and_then(|t| t.shape.first().copied()).ok_or_else(|| {
+            Error::model("the model file lacks a tensor").at(self.place("token_embd.weight"))
+        })?;
         let windows = match (architecture, optional("attention.sliding_window")?) {
             ("llama", Some(window)) if window > 0 => Some(window),
             // Qwen's files name a window that is switched off.
@@ -65,10 +67,6 @@ impl Gguf {
         let Some(keys) = config.as_object_mut() else {
             return Err(Error::bug("a configuration is no object"));
         };
-        // `null` would be a vocabulary of the family's usual size.
-        if vocab.is_none() {
-            keys.remove("vocab_size");
-        }
         self.add_scaling(keys)?;
         let has = |name: &str| self.tensors().contains_key(&format!("model.layers.0.{name}.bias"));
         if architecture != "qwen2" {
@@ -108,15 +106,24 @@ impl Gguf {
                 .expected(format!("linear scaling, or {ROPE_FACTORS}")));
         }
         let kind = self.own("rope.scaling.type");
-        match self.text_or_none(&kind)? {
-            None | Some("none") => Ok(()),
-            Some("linear") => {
-                let factor = self.needed("rope.scaling.factor")?;
+        // Older files have one key alone, and without a kind a factor is linear, as for llama.cpp.
+        let factor = match self.number(&self.own("rope.scaling.factor"))? {
+            None => self.number(&self.own("rope.scale_linear"))?,
+            factor => factor,
+        };
+        match (self.text_or_none(&kind)?, factor) {
+            (None, None) | (Some("none"), _) => Ok(()),
+            (None, Some(factor)) if factor == 1.0 || factor == 0.0 => Ok(()),
+            (None | Some("linear"), factor) => {
+                let factor = match factor {
+                    Some(factor) => factor,
+                    None => self.needed("rope.scaling.factor")?,
+                };
                 let scaling = json!({"rope_type": "linear", "factor": factor});
                 keys.insert("rope_scaling".into(), scaling);
                 Ok(())
             }
-            Some(_) => Err(self.unsupported("rope.scaling.type", "none or linear")),
+            (Some(_), _) => Err(self.unsupported("rope.scaling.type", "none or linear")),
         }
     }
 

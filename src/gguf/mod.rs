@@ -50,6 +50,9 @@ const MOST_METADATA: u64 = 256 << 20;
 /// The architecture whose query and key weights are in the order of Meta's files.
 const PAIRED: &str = "llama";
 
+/// Most tensors, and most keys.
+const MOST_ITEMS: u64 = 1 << 17;
+
 /// Where a checkpoint is.
 #[derive(Debug, Clone)]
 pub enum Place {
@@ -133,12 +136,12 @@ impl Gguf {
         &self.files
     }
 
-    /// The model's name in names of files: that of the file without `.gguf` and without its number
-    /// among several; of a file without that ending, such as Ollama's, what the model calls itself.
+    /// The model's name in names of files: that of the file ([`name_of_file`]); of one without the
+    /// ending, such as Ollama's, what the model calls itself.
     pub fn name(&self) -> String {
         let name = self.path().file_name().unwrap_or_default().to_string_lossy();
-        match name.strip_suffix(".gguf").or(name.strip_suffix(".GGUF")) {
-            Some(stem) => split::stem(stem).map_or(stem, |(stem, ..)| stem).to_owned(),
+        match name_of_file(&name) {
+            Some(stem) => stem.to_owned(),
             None => match self.get("general.name").and_then(GgufMetadataValue::as_string) {
                 Some(own) => own.replace(' ', "-"),
                 None => name.into_owned(),
@@ -165,6 +168,13 @@ impl Gguf {
     }
 }
 
+/// The name of the model in the file called `name`: without `.gguf`, and without the file's number
+/// among several. `None` for other endings.
+pub fn name_of_file(name: &str) -> Option<&str> {
+    let stem = name.strip_suffix(".gguf").or(name.strip_suffix(".GGUF"))?;
+    Some(split::stem(stem).map_or(stem, |(stem, ..)| stem))
+}
+
 /// The header of `path`, and how long the file is.
 fn front_matter(path: &Path) -> Result<(GgufFrontMatter, u64)> {
     let failed = |e| Error::model("the model file cannot be read").at(path.display()).got(e);
@@ -182,7 +192,8 @@ fn front_matter(path: &Path) -> Result<(GgufFrontMatter, u64)> {
             .expected("a file that begins with \"GGUF\", or a folder with config.json")
             .advice("name the folder of the checkpoint, or download the file again"));
     }
-    let limits = ParseLimits::default().with_max_total_bytes(MOST_METADATA);
+    let limits =
+        ParseLimits::default().with_max_total_bytes(MOST_METADATA).with_max_item_count(MOST_ITEMS);
     // It begins at the start, wherever the file is.
     let file = File::open(path).map_err(failed)?;
     let front = parse_gguf_front_matter_from_reader_with_limits(file, &limits);
@@ -196,7 +207,9 @@ fn header_error(e: &AnamnesisError) -> Error {
             .got(e)
             .expected("version 2 or 3, little-endian, and types of numbers of ggml"),
         AnamnesisError::LimitExceeded { .. } => {
-            Error::model("the model file's header is too large").got(e).advice(AGAIN)
+            Error::model("a value in the model file's header is beyond its limit")
+                .got(e)
+                .advice(AGAIN)
         }
         e => Error::model("the model file's header is damaged or cut off").got(e).advice(AGAIN),
     }

@@ -66,9 +66,9 @@ pub fn widen(kind: BlockType, blocks: &[u8], out: &mut [f32]) -> Result<()> {
 /// `all`.
 ///
 /// # Errors
-/// [`Error::Model`] naming the tensor if its bytes leave a hole or are followed by others (that all
-/// are there and none overlap is seen to with the header); if two have one name; if it has more
-/// than two dimensions and no name of a weight.
+/// [`Error::Model`] naming the tensor if its bytes leave a hole behind another's or are followed by
+/// others (that all are there and none overlap is seen to with the header); if two have one name;
+/// if it has more than two dimensions and no name of a weight.
 pub(super) fn add(
     all: &mut BTreeMap<String, BlockTensor>,
     front: &GgufFrontMatter,

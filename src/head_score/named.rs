@@ -1,5 +1,5 @@
-//! `--head-score NAME` and `NAME:SCORE`: the scores of a model that lie in a folder of its name,
-//! such as those that come with headprof.
+//! `--head-score NAME` and `NAME:SCORE`: scores by the name of their model, those that come with
+//! headprof, in a folder of that name, and those that a profile wrote.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -7,46 +7,50 @@ use super::file_name;
 use crate::error::{Error, Result};
 use crate::score;
 
-/// Where the folders are.
+/// Where they are.
 pub const FOLDER: &str = "head_score";
 /// The score where a name comes without one: HeadKV's own.
 const USUAL: &str = "retrieval_reasoning";
 
-/// The file that `asked` means: a file of that path, or `folder/NAME/NAME_SCORE_heads.json`. What
-/// is neither is handed back, for whoever reads it to say so.
+/// The file that `asked` means: a file of that path, `folder/NAME_SCORE_heads.json`, or
+/// `folder/NAME/NAME_SCORE_heads.json`. A path of nothing is handed back, for whoever reads it to
+/// say so.
 ///
 /// # Errors
-/// [`Error::Usage`] for a model that has scores, but not that one, and for a name of no score.
+/// [`Error::Usage`] for a name without scores there, and for a name of no score.
 pub fn file(asked: &Path, folder: &Path) -> Result<PathBuf> {
-    let plain = |name: &str| {
-        matches!(Path::new(name).components().collect::<Vec<_>>()[..], [Component::Normal(_)])
-    };
-    let Some(text) = asked.to_str().filter(|_| !asked.exists() || asked.is_dir()) else {
+    let Some(text) = asked.to_str().filter(|_| !asked.is_file()) else {
         return Ok(asked.to_owned());
     };
     let (name, score) = text.split_once(':').unwrap_or((text, USUAL));
-    let own = folder.join(name);
-    if !plain(name) || !own.is_dir() {
+    let parts: Vec<Component> = Path::new(name).components().collect();
+    if !matches!(parts[..], [Component::Normal(_)]) || name.ends_with(".json") {
         return Ok(asked.to_owned());
     }
     let score = score::by_name(score).map_err(|e| e.at("--head-score").got(text))?;
-    let found = own.join(file_name(name, score.name()));
-    match found.is_file() {
-        true => Ok(found),
-        false => Err(Error::usage(format!("{name} has no file of the score {}", score.name()))
+    let own = folder.join(name);
+    let file = file_name(name, score.name());
+    let places = [folder.join(&file), own.join(&file)];
+    match places.iter().find(|place| place.is_file()) {
+        Some(found) => Ok(found.clone()),
+        None => Err(Error::usage(format!("there are no scores {} of {name}", score.name()))
             .at(format!("--head-score {text}"))
-            .got(listed(&own))
-            .expected(found.display())),
+            .got(listed(if own.is_dir() { &own } else { folder }))
+            .expected(format!("{} or {}", places[0].display(), places[1].display()))
+            .advice("profile the model first, or give a head_score file")),
     }
 }
 
-/// The names in `folder` that [`file`] takes, for a message.
+/// The score files in `folder`, for a message.
 fn listed(folder: &Path) -> String {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let mut names: Vec<String> = names.filter(|name| name.ends_with("_heads.json")).collect();
     names.sort();
-    if names.is_empty() { "no score file".to_owned() } else { names.join(", ") }
+    match names.len() {
+        0 => format!("no score file in {}", folder.display()),
+        _ => names.join(", "),
+    }
 }
 
 #[cfg(test)]
@@ -69,10 +73,16 @@ mod tests {
         assert!(e.exit_code() == 2 && e.to_string().contains("tiny-1b_inf_heads.json"), "{e}");
         let e = of("tiny-1b:mood").unwrap_err();
         assert!(e.exit_code() == 2 && e.to_string().contains("--head-score"), "{e}");
-        // A path, and what is nothing, stay as they are.
+        let e = of("other").unwrap_err();
+        assert!(e.exit_code() == 2 && e.to_string().contains("no score file in"), "{e}");
+        // As a profile writes them.
+        let flat = dir.path().join(file_name("mine", "inf"));
+        std::fs::write(&flat, "{}").unwrap();
+        assert_eq!(of("mine:inf").unwrap(), flat);
+        // Paths stay as they are.
         let path = found("inf");
         assert_eq!(of(path.to_str().unwrap()).unwrap(), path);
-        for other in ["other", "../tiny-1b", "no/such.json"] {
+        for other in ["other.json", "../tiny-1b", "no/such.json"] {
             assert_eq!(of(other).unwrap(), PathBuf::from(other));
         }
     }

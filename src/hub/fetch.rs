@@ -55,7 +55,8 @@ pub fn fetch(model: &HubModel) -> Result<Snapshot> {
     if let Some(file) = id.file() {
         // All that a model needs is in there, so that the weights come with whatever is wanted.
         gguf_files(&listing, id, &commit, file)?.iter().try_for_each(|name| get(name))?;
-        if id.commit().is_none() {
+        // What other files are there for is that of the commit that they are of.
+        if id.commit().is_none() && cache.commit_of(id.revision()).is_none() {
             cache.set_commit_of(id.revision(), &commit)?;
         }
         return Ok(snapshot(&cache, id, &commit));
@@ -94,6 +95,7 @@ fn snapshot(cache: &RepoCache, id: &HubId, commit: &str) -> Snapshot {
             id: id.repository(),
             revision: id.revision().to_owned(),
             commit: commit.to_owned(),
+            file: id.file().map(str::to_owned),
         },
     }
 }
@@ -121,6 +123,12 @@ fn from_cache(cache: &RepoCache, model: &HubModel, quiet: bool) -> Result<Snapsh
             .got(got)
             .expected(format!("the commit of revision {} and its files", id.revision()))
             .advice(advice));
+    };
+    let holds = |commit: &String| matches!(cache.held(commit, *contents, *weights), Ok(Held::All));
+    // Of a GGUF file the cache may have another commit's.
+    let commit = match id.file().is_some() && id.commit().is_none() && !holds(&commit) {
+        true => cache.commits().into_iter().find(holds).unwrap_or(commit),
+        false => commit,
     };
     match cache.held(&commit, *contents, *weights)? {
         Held::All => {}

@@ -78,6 +78,9 @@ pub struct Origin {
     pub revision: String,
     /// The commit that it was.
     pub commit: String,
+    /// The GGUF file, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
 }
 
 /// The files of `model`, downloaded where the cache lacks them.

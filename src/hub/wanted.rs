@@ -111,11 +111,17 @@ impl FirstFiles {
         };
         for name in contents.required().iter().copied().chain(single) {
             if !here(name) {
+                let gguf = listing.keys().find(|name| name.ends_with(".gguf"));
+                let gguf = gguf.filter(|_| contents == Contents::Checkpoint);
+                let advice = match gguf {
+                    Some(file) => format!("one of its GGUF files, as {}:{file}", id),
+                    None => contents.advice(name).to_owned(),
+                };
                 return Err(Error::model(format!("{} has no {name}", id.repository()))
                     .at(format!("{id}, commit {commit}"))
                     .got(some(listing.keys().map(String::as_str).collect()))
                     .expected(contents.files())
-                    .advice(contents.advice(name)));
+                    .advice(advice));
             }
         }
         let weights = [contents.weights(), INDEX].into_iter().find(|name| here(name));

@@ -114,8 +114,8 @@ impl ModelShape {
             ModelChoice::Dir(path) if path.is_file() => {
                 let full = path.canonicalize().unwrap_or_else(|_| path.clone());
                 // The cache of a program may have its files under other names, by links.
-                let named = if is_gguf_name(path) { path } else { &full };
-                Self::in_file(named)?
+                let given = std::path::absolute(path).unwrap_or_else(|_| full.clone());
+                Self::in_file(if is_gguf_name(path) { &given } else { &full })?
             }
             ModelChoice::Dir(dir) => {
                 if !dir.is_dir() {
@@ -200,8 +200,8 @@ impl ModelFiles {
         }
         (ids.saturating_mul(100) < rows.saturating_mul(FEWEST_IDS)).then(|| {
             format!(
-                "the tokenizer has {ids} ids and the embedding {rows} rows: does tokenizer.json \
-                 belong to this checkpoint?"
+                "the tokenizer has {ids} ids and the embedding {rows} rows: does the \
+                 tokenizer belong to this checkpoint?"
             )
         })
     }
@@ -236,8 +236,8 @@ pub(crate) fn check_ids(ids: &[u32], rows: usize) -> Result<()> {
         None => Ok(()),
         Some(at) => Err(Error::model("a prompt has a token that the model does not know")
             .got(format!("id {} (token {at})", ids[at]))
-            .expected(format!("ids below {rows} (vocab_size in config.json)"))
-            .advice("the tokenizer.json of this checkpoint, or a text without that token")),
+            .expected(format!("ids below {rows}, the rows of the embedding"))
+            .advice("the tokenizer of this checkpoint, or a text without that token")),
     }
 }
 

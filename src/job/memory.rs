@@ -75,6 +75,8 @@ impl MemoryEstimate {
         // Norms and biases are as wide as activations are: some KiB.
         let held = compute.held(c.saved).size();
         let weight_bytes = weights.saturating_mul(held as u64);
+        // As it was saved and as it is held once more, or twice as it was saved.
+        let twice = held.max((2 * c.saved.size()).saturating_sub(held));
         // The residual stream and its norms; gate, up and their product; queries, keys and values
         // as projected, rotated and put side by side.
         let width = sum([
@@ -93,12 +95,12 @@ impl MemoryEstimate {
             fixed_bytes: sum([
                 weight_bytes,
                 pass_bytes,
-                // While it is transposed, a weight exists twice: the last is the output layer, if
-                // it is one of its own. The embedding is not transposed.
+                // While it is transposed, a weight exists twice, as it was saved: the last is the
+                // output layer, if it is one of its own. The embedding is not transposed.
                 match (compute.on_host, c.tied) {
                     (false, _) => 0,
-                    (true, false) => embedding.saturating_mul(held as u64),
-                    (true, true) => product([c.hidden, c.intermediate, held]),
+                    (true, false) => embedding.saturating_mul(twice as u64),
+                    (true, true) => product([c.hidden, c.intermediate, twice]),
                 },
                 if compute.on_host { PROGRAM_BYTES } else { POOL_BYTES },
             ]),

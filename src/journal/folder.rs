@@ -261,7 +261,7 @@ impl RunFolder {
 }
 
 /// What of a fingerprint goes with the device.
-const OF_DEVICES: [&str; 2] = ["dtype", "prompt.chunk_tokens"];
+const OF_DEVICES: [&str; 3] = ["dtype", "prompt.chunk_tokens", "model.weights_dtype"];
 
 /// The number of shards is that of whoever began.
 fn check_shards(plan: &Path, there: usize, asked: Option<Shard>) -> Result<()> {

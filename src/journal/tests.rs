@@ -205,6 +205,7 @@ fn another_device_is_refused_unless_that_is_allowed() {
     // The number type goes with the device.
     let mut other = new("m", "cuda:0", &[]);
     other.fingerprint["dtype"] = "bf16".into();
+    other.fingerprint["model"]["weights_dtype"] = "bf16".into();
     let begun = folder.begin(other).unwrap();
     begun.journal.append(&[answer(1, "b")]).unwrap();
     let collected = begun.collected::<Answer>().unwrap();

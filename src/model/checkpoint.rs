@@ -40,6 +40,8 @@ pub struct Checkpoint {
     layers: usize,
     /// What tensor shapes are checked against, for messages.
     config_place: String,
+    /// Whether it is a GGUF file, of which every tensor has to be understood.
+    gguf: bool,
 }
 
 /// Where a tensor is.
@@ -74,8 +76,9 @@ impl Checkpoint {
         match place {
             Place::Folder(dir) => Self::open(dir, compute),
             Place::Gguf(gguf) => {
-                let place = gguf.path().display().to_string();
-                Self::new(WeightsFile::of_gguf(gguf)?, compute, place)
+                let place = format!("{}, read as config.json", gguf.path().display());
+                let checkpoint = Self::new(WeightsFile::of_gguf(gguf)?, compute, place)?;
+                Ok(Self { gguf: true, ..checkpoint })
             }
         }
     }
@@ -117,7 +120,16 @@ impl Checkpoint {
         }
         let (shards, used) = (Arc::new(shards), BTreeSet::new());
         let compute = compute.clone();
-        Ok(Self { shards, index, used, compute, as_saved: true, layers: 0, config_place })
+        Ok(Self {
+            shards,
+            index,
+            used,
+            compute,
+            as_saved: true,
+            layers: 0,
+            config_place,
+            gguf: false,
+        })
     }
 
     /// `config` with the output layer that the checkpoint really has, and what is odd about that.
@@ -194,7 +206,7 @@ impl Checkpoint {
                 .at(self.place())
                 .got(present)
                 .expected(format!("also {listed}{more}, from {}", self.config_place))
-                .advice(same_download(config)));
+                .advice(self.same_download(config)));
         }
         for (name, sizes) in expected {
             let Some((place, info)) = self.index.get(&name).and_then(|stored| {
@@ -214,10 +226,26 @@ impl Checkpoint {
                         self.config_place,
                         sources.join(", ")
                     ))
-                    .advice(same_download(config)));
+                    .advice(self.same_download(config)));
             }
         }
         Ok(())
+    }
+
+    /// Refuses tensors that no layer asked for, in a file whose format has no room for what does
+    /// not matter.
+    ///
+    /// # Errors
+    /// [`Error::Model`] naming the first.
+    pub fn check_unused(&self) -> Result<()> {
+        match self.unused().first().filter(|_| self.gguf) {
+            None => Ok(()),
+            Some(name) => Err(Error::model(format!("the model would need tensor {name}"))
+                .at(self.place())
+                .got(format!("{} tensors that are not understood", self.unused().len()))
+                .expected("those of llama, qwen2 or qwen3 alone")
+                .advice("a file of another conversion, or the checkpoint's folder")),
+        }
     }
 
     /// What computes the SHA-256 over all files in order, hexadecimal; on another thread, if
@@ -318,6 +346,21 @@ impl Checkpoint {
         Tensor::from_data(converted(data, dtype), (device, dtype))
     }
 
+    /// What to do where names or shapes do not suit `config`.
+    fn same_download(&self, config: &ModelConfig) -> String {
+        if self.gguf {
+            return "download the file again, or one of another conversion".to_owned();
+        }
+        let advice = "take config.json and all weights from the same download";
+        match config.assumed.is_empty() {
+            true => advice.to_owned(),
+            false => format!(
+                "{advice}; it does not say {}, which transformers assumes",
+                config.assumed.join(", ")
+            ),
+        }
+    }
+
     fn place(&self) -> String {
         match self.shards.len() {
             1 => self.shards[0].place.clone(),
@@ -360,18 +403,6 @@ fn converted(data: TensorData, dtype: DType) -> TensorData {
     match values {
         Some(values) => TensorData::new(values, data.shape().clone()),
         None => data.convert_dtype(dtype),
-    }
-}
-
-/// What to do where names or shapes do not suit `config`.
-fn same_download(config: &ModelConfig) -> String {
-    let advice = "take config.json and all weights from the same download";
-    match config.assumed.is_empty() {
-        true => advice.to_owned(),
-        false => format!(
-            "{advice}; it does not say {}, which transformers assumes",
-            config.assumed.join(", ")
-        ),
     }
 }
 

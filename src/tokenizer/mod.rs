@@ -78,7 +78,9 @@ impl Tokenizer {
             Place::Gguf(gguf) => {
                 let json = serde_json::to_vec(&gguf.tokenizer()?)
                     .map_err(|e| Error::bug("a tokenizer cannot be written").got(e))?;
-                Self::from_bytes(&json, &gguf.path().display().to_string())
+                let place = format!("{}, read as tokenizer.json", gguf.path().display());
+                let advice = "download the file again, or give the folder of the checkpoint";
+                Self::from_bytes(&json, &place).map_err(|e| e.advice(advice))
             }
         }
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::budget::{Allocator, Needs, UtilityCurves, UtilityFile};
 use crate::cli::AllocateArgs;
 use crate::error::{Error, Result};
+use crate::gguf;
 use crate::head_score::{self, HeadScoreFile, named, sidecar};
 use crate::heads::HeadMatrix;
 use crate::heads::{CacheHeads, Granularity};
@@ -193,10 +194,19 @@ fn score_file(args: &AllocateArgs) -> Result<Option<PathBuf>> {
     }
 }
 
-/// The model asked for, as its files are named: of an id of the hub the last part.
+/// The model asked for, as a profile of it names its files: of an id of the hub the last part, of a
+/// GGUF file its name.
 fn asked_model(args: &AllocateArgs) -> Option<String> {
-    let name = args.model.as_ref()?;
-    Some(HubId::parse(name).map_or_else(|| name.clone(), |id| id.name().to_owned()))
+    let text = args.model.as_ref()?;
+    let of_file = |path: &str| {
+        let name = Path::new(path).file_name()?.to_str()?;
+        gguf::name_of_file(name).map(str::to_owned)
+    };
+    let of_hub = |id: HubId| id.file().and_then(of_file).unwrap_or_else(|| id.name().to_owned());
+    let id = || HubId::parse(text).map(of_hub);
+    let is_file = !text.contains(':') && text.to_ascii_lowercase().ends_with(".gguf");
+    let name = if is_file { of_file(text) } else { id() };
+    Some(name.unwrap_or_else(|| text.clone()))
 }
 
 /// The heads of a model of this shape, for the granularity asked for.

@@ -149,7 +149,9 @@ impl Gguf {
         let scores = self.floats("tokenizer.ggml.scores", tokens.len())?;
         let added: HashSet<usize> =
             (0..tokens.len()).filter(|id| [UNKNOWN, CONTROL].contains(&kinds[*id])).collect();
-        let merges = merges::of_scores(tokens, scores, &added);
+        let merges = merges::of_scores(tokens, scores, &added).map_err(|got| {
+            self.wrong("tokenizer.ggml.tokens", "the pieces of a vocabulary").got(got)
+        })?;
         let unknown = self.whole("tokenizer.ggml.unknown_token_id")?.unwrap_or(0);
         let unknown = usize::try_from(unknown).ok().and_then(|id| tokens.get(id));
         let unknown = unknown.ok_or_else(|| {
@@ -181,8 +183,14 @@ impl Gguf {
     /// What puts BOS in front of a text.
     fn bos_in_front(&self) -> Result<Value> {
         let key = "tokenizer.ggml.bos_token_id";
-        let Some((id, bos)) = self.token(key)? else {
-            return Err(self.wrong(key, "the id of the token that texts begin with"));
+        let tokens = self.tokens()?;
+        let (id, bos) = match self.token(key)? {
+            Some(named) => named,
+            // SentencePiece's own, where a file does not say.
+            None if tokens.len() > 1 && self.get("tokenizer.ggml.scores").is_some() => {
+                (1, tokens[1].as_str())
+            }
+            None => return Err(self.wrong(key, "the id of the token that texts begin with")),
         };
         let (own, text) = (json!({"SpecialToken": {"id": bos, "type_id": 0}}), "Sequence");
         Ok(json!({
@@ -211,7 +219,8 @@ impl Gguf {
         let Some(text) = self.text_or_none("tokenizer.chat_template")? else { return Ok(None) };
         let mut special = Vec::new();
         for (name, key) in SPECIAL {
-            if let Some((_, token)) = self.token(&format!("tokenizer.ggml.{key}"))? {
+            // An id that is none is as good as no id, as for llama.cpp.
+            if let Ok(Some((_, token))) = self.token(&format!("tokenizer.ggml.{key}")) {
                 special.push((name, token.to_owned()));
             }
         }

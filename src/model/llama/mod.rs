@@ -72,6 +72,7 @@ impl Llama {
             (decoder, hash.join())
         });
         let (decoder, sha256) = (decoder?, sha256.map_err(|_| Error::bug("hashing failed"))??);
+        checkpoint.check_unused()?;
         let unused = checkpoint.unused();
         let mut warnings: Vec<String> = oddity.into_iter().collect();
         if !unused.is_empty() {
