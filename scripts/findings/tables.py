@@ -40,7 +40,7 @@ def spearman(a, b):
 
 
 def table(header, rows):
-    print("| " + " | ".join(header) + " |")
+    print("| " + " | ".join(map(str, header)) + " |")
     print("|" + "---|" * len(header))
     for row in rows:
         print("| " + " | ".join(map(str, row)) + " |")
