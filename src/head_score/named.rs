@@ -41,11 +41,14 @@ pub fn file(asked: &Path, folder: &Path) -> Result<PathBuf> {
     }
 }
 
-/// The score files in `folder`, for a message.
+/// The score files in `folder`, and the names that have a folder of their own, for a message.
 fn listed(folder: &Path) -> String {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| name.ends_with("_heads.json")).collect();
+    let wanted = entries.filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        (name.ends_with("_heads.json") || entry.path().is_dir()).then_some(name)
+    });
+    let mut names: Vec<String> = wanted.collect();
     names.sort();
     match names.len() {
         0 => format!("no score file in {}", folder.display()),
@@ -74,7 +77,9 @@ mod tests {
         let e = of("tiny-1b:mood").unwrap_err();
         assert!(e.exit_code() == 2 && e.to_string().contains("--head-score"), "{e}");
         let e = of("other").unwrap_err();
-        assert!(e.exit_code() == 2 && e.to_string().contains("no score file in"), "{e}");
+        assert!(e.exit_code() == 2 && e.to_string().contains("tiny-1b"), "{e}");
+        let e = file(Path::new("other"), &own.join("none")).unwrap_err();
+        assert!(e.to_string().contains("no score file in"), "{e}");
         // As a profile writes them.
         let flat = dir.path().join(file_name("mine", "inf"));
         std::fs::write(&flat, "{}").unwrap();

@@ -243,7 +243,7 @@ pub(crate) fn check_ids(ids: &[u32], rows: usize) -> Result<()> {
 
 /// `dir` is no folder, and was not taken for an id either.
 fn no_folder(dir: &Path) -> Error {
-    Error::model("there is no such model folder")
+    Error::model("there is no such model")
         .at(dir.display())
         .got(if dir.exists() { "neither a folder nor a file" } else { "nothing" })
         .expected(

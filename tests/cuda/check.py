@@ -125,7 +125,7 @@ def kernels(machine):
     full of NaN and the threads of a block in the reverse order."""
     if machine.tests is None:
         return "skipped: --tests is not given"
-    filters = ["model::kernels"]
+    filters = ["model::kernels", "generate::guard"]
     needed = {"HEADPROF_REQUIRE_CUDA": "1"}
     machine.run("kernels", [machine.tests, *filters], **needed)
     ran = machine.run("kernels-backwards", [machine.tests, *filters], CUDA_EMU_POISON="1",
