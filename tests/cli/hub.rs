@@ -127,7 +127,7 @@ fn quiet_downloads_say_nothing_and_refusals_cost_exit_code_4() {
     assert_eq!(server.requests(), [""; 0]);
     ended(&run("acme/nothing", &[]), 4, &["no public model acme/nothing", &server.endpoint]);
     ended(&run("acme/needle-llama@v2", &[]), 4, &["acme/needle-llama has no revision v2"]);
-    ended(&run("no/such/folder", &[]), 4, &["no such model folder", "ORG/NAME@REVISION"]);
+    ended(&run("no/such/folder", &[]), 4, &["there is no such model", "ORG/NAME@REVISION"]);
     let refusal = ("/resolve/".to_owned(), 401, "GatedRepo", "restricted");
     server.hub().refusals.push(refusal);
     ended(&run(ID, &[]), 4, &["is gated", "HF_TOKEN"]);

@@ -208,7 +208,7 @@ fn a_model_that_cannot_be_used_is_told_before_the_language_model_is_read() {
     let no_folder = ["no such folder of an embedding model", "--gate-model", "ORG/NAME"];
     ended(&run(&model, &llama), 4, &no_folder);
     bert.write(&model);
-    ended(&run(&model, &llama), 4, &["no such model folder", "/no/such/llama"]);
+    ended(&run(&model, &llama), 4, &["there is no such model", "/no/such/llama"]);
     for (name, content, says) in [
         ("model.onnx", "no graph", "does not work"),
         ("tokenizer.json", "{", "tokenizer.json"),

@@ -473,7 +473,7 @@ fn a_failed_run_leaves_nothing_behind() {
     let place = Place::new();
     let out = place.out("a/b");
     let args = ["--out", text(&out), "--lengths", "64", "--depths", "0.5"];
-    fails(&[&args[..], &["--model", "no/such/model"]].concat(), 4, &["no such model folder"]);
+    fails(&[&args[..], &["--model", "no/such/model"]].concat(), 4, &["there is no such model"]);
     fails(&[&args[..], &["--haystack-dir", "no/such"]].concat(), 3, &["no/such"]);
     let evaluate = ["evaluate", "--out", text(&out), "--lengths", "999999"];
     fails(&evaluate, 2, &["999999"]);
