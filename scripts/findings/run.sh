@@ -17,7 +17,7 @@ profile $small s-needles --lengths 512,1k,2k,4k --depths 0.1,0.5,0.9
 profile $large q-needles --lengths 512,1k,2k,4k --depths 0.1,0.5,0.9
 profile $small s-stories --task babilong:qa1..qa5 --samples 40 --lengths 1k
 profile $large q-stories --task babilong:qa1..qa5 --samples 40 --lengths 1k
-compare $small s-evaluate --budgets 32,64,128,256 --lengths 1k --depths 0.1,0.5,0.9 --repeats 4 --needles needles/held-out/needles.jsonl \
+compare $small s-evaluate --budgets 32,64,128,256 --lengths 1k --depths 0.1,0.5,0.9 --repeats 2 --needles needles/held-out/needles.jsonl \
     --head-score "$(scores $small s-needles)"
 compare $large q-evaluate --budgets 32,64,128,256 --lengths 1k --depths 0.1,0.5,0.9 --repeats 2 --needles needles/held-out/needles.jsonl \
     --head-score "$(scores $large q-needles)"

@@ -120,7 +120,7 @@ def alike(out):
     print("## The five scores: Spearman's correlation over all heads\n")
     for key, model in MODELS.items():
         folder = out / f"{key}-needles/head_score"
-        if not folder.exists():
+        if not (folder / f"{model}_retrieval_heads.json").exists():
             continue
         values = [list(means(folder / f"{model}_{score}_heads.json").values()) for score in SCORES]
         print(model, "\n")
