@@ -12,18 +12,21 @@ mod chat;
 mod compute;
 mod gate;
 mod journal;
+mod model;
 mod paths;
 mod probes;
 mod selection;
+mod stop;
 
 pub use compute::ComputeConfig;
 pub(crate) use journal::journal_options;
+pub use model::ModelChoice;
 pub(crate) use paths::{Depth, Paths};
 pub use probes::{
-    AnswerDefaults, Lengths, MaxNewTokens, ModelChoice, ProbeConfig, StopRule, THINKING_TOKENS,
-    default_chunk_tokens,
+    AnswerDefaults, Lengths, MaxNewTokens, ProbeConfig, THINKING_TOKENS, default_chunk_tokens,
 };
 pub(crate) use selection::eviction_options;
+pub use stop::StopRule;
 
 /// Rows of each task that are made where no number is given.
 pub(crate) const DEFAULT_SAMPLES: usize = 20;

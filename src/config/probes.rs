@@ -1,24 +1,23 @@
 //! [`ProbeConfig`]: what every command that runs a model over prompts has in common.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::chat::chat_options;
 use super::compute::{ComputeConfig, bytes};
 use super::gate::gate;
+use super::model::ModelChoice;
+use super::stop::StopRule;
 use super::{AtOption, Surroundings, at_least_one};
 use crate::chat::{ChatMode, ChatOptions};
-use crate::cli::{ChatArg, HubArgs, ModelArgs, ProbeArgs, Switch};
-use crate::error::{Error, Result};
+use crate::cli::{ChatArg, ProbeArgs, Switch};
+use crate::error::Result;
 use crate::gate::{GateConfig, GateKind};
 use crate::haystack::Haystack;
-use crate::hub::{Contents, HubId, HubModel};
-use crate::model::{Compute, embedded};
+use crate::model::Compute;
 use crate::plan::{check_tokens, default_depths, even_lengths, parse_depths, parse_lengths};
 use crate::prompt::PromptTemplate;
 use crate::prompt::reference_span::SpanRule;
 use crate::score::{Reference, References};
-use crate::tokenizer::Tokenizer;
 
 /// Context lengths where none are asked for. With these and ten depths, the embedded model takes
 /// some ten seconds on two cores; other checkpoints are usually larger and made for longer
@@ -33,68 +32,11 @@ const DEFAULT_MAX_NEW_TOKENS: usize = 32;
 /// Room for what a model thinks before it answers a question of one step.
 pub const THINKING_TOKENS: usize = 1024;
 
-/// The line break of vocabularies with byte fallback, at which two references stop.
-const NEWLINE_TOKEN: &str = "<0x0A>";
-
 /// The question part of Retrieval_Head and HeadKV: nothing between haystack and question.
 const TEMPLATE_HEADKV: &str = "Based on the content of the book, Question: {question}\nAnswer:";
 /// The question part of DiliLazyKV.
 const TEMPLATE_DILILAZYKV: &str =
     "Based on the content in the book, answer the question: {question}\nAnswer:";
-
-/// Which model is profiled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ModelChoice {
-    /// [`embedded`].
-    NeedleLlama,
-    /// A checkpoint folder, or a GGUF file.
-    Dir(PathBuf),
-    /// A checkpoint of the Hugging Face hub.
-    Hub(HubModel),
-}
-
-impl ModelChoice {
-    /// What `args` name.
-    ///
-    /// # Errors
-    /// As [`ModelChoice::new`].
-    pub fn of(args: &ModelArgs, surroundings: &Surroundings) -> Result<Self> {
-        Self::new(args.name.as_deref(), &args.hub, surroundings)
-    }
-
-    /// What `--model` names; nothing or [`embedded::NAME`] is the embedded model. What exists is a
-    /// folder or a file; of the rest, what looks like `ORG/NAME`, `ORG/NAME@REVISION` or either
-    /// with `:FILE.gguf` is an id.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for an empty name.
-    pub fn new(name: Option<&str>, hub: &HubArgs, surroundings: &Surroundings) -> Result<Self> {
-        match name {
-            None | Some(embedded::NAME) => Ok(Self::NeedleLlama),
-            Some("") => {
-                Err(Error::usage("there is no model of an empty name").at("--model").expected(
-                    "the folder of a checkpoint, a GGUF file, or an id of the hub (ORG/NAME)",
-                ))
-            }
-            Some(text) => Ok(match HubId::parse(text).filter(|id| is_id(text, id)) {
-                Some(id) => Self::Hub(HubModel {
-                    id,
-                    contents: Contents::Checkpoint,
-                    environment: surroundings.hub.clone(),
-                    offline: hub.offline,
-                    quiet: surroundings.quiet,
-                    weights: true,
-                }),
-                None => Self::Dir(PathBuf::from(text)),
-            }),
-        }
-    }
-}
-
-/// Whether `text`, which could be `id`, is no path: that of a file that is not there is none.
-fn is_id(text: &str, id: &HubId) -> bool {
-    !Path::new(text).exists() && (id.file().is_some() || !text.ends_with(".gguf"))
-}
 
 /// Context lengths, ascending.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,60 +79,6 @@ impl MaxNewTokens {
                 set.max_new_tokens(answer_tokens).unwrap_or(DEFAULT_MAX_NEW_TOKENS)
             }
         }
-    }
-}
-
-/// What ends an answer before its limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopRule {
-    /// Nothing was asked for: the end-of-sequence tokens of chat models, which end their turn
-    /// themselves and may answer in a list; of others these and line breaks.
-    Usual,
-    /// The model's end-of-sequence tokens.
-    Eos,
-    /// These, and every token with a line break in it.
-    EosOrLineBreak,
-    /// The token `<0x0A>` alone, and nothing where the vocabulary has none, as in Retrieval_Head.
-    NewlineToken,
-    /// That and the end-of-sequence tokens, as in HeadKV's R2.
-    EosOrNewlineToken,
-}
-
-impl StopRule {
-    /// The rule for prompts that are chat messages, or not: no [`StopRule::Usual`].
-    fn of_prompts(self, chat: bool) -> Self {
-        match (self, chat) {
-            (Self::Usual, true) => Self::Eos,
-            (Self::Usual, false) => Self::EosOrLineBreak,
-            (asked, _) => asked,
-        }
-    }
-
-    /// The rule for prompts that are chat messages, or not, in one word, for the record.
-    pub fn name(self, chat: bool) -> &'static str {
-        match self.of_prompts(chat) {
-            Self::Eos => "eos",
-            Self::Usual | Self::EosOrLineBreak => "eos-or-line-break",
-            Self::NewlineToken => "newline-token",
-            Self::EosOrNewlineToken => "eos-or-newline-token",
-        }
-    }
-
-    /// The ids after which an answer to a chat message, or to another prompt, ends, ascending.
-    pub fn ids(self, chat: bool, eos: &[u32], tokenizer: &Tokenizer) -> Vec<u32> {
-        let rule = self.of_prompts(chat);
-        let mut ids = BTreeSet::new();
-        if rule != Self::NewlineToken {
-            ids.extend(eos);
-        }
-        match rule {
-            Self::Eos => {}
-            Self::Usual | Self::EosOrLineBreak => ids.extend(tokenizer.newline_ids()),
-            Self::NewlineToken | Self::EosOrNewlineToken => {
-                ids.extend(tokenizer.token_id(NEWLINE_TOKEN));
-            }
-        }
-        ids.into_iter().collect()
     }
 }
 
@@ -237,8 +125,8 @@ pub struct ProbeConfig {
     pub chat_options: ChatOptions,
     /// Longest answer.
     pub max_new_tokens: MaxNewTokens,
-    /// What ends an answer before its limit.
-    pub stop: StopRule,
+    /// What ends an answer before its limit; `None` for [`StopRule::usual`].
+    pub stop: Option<StopRule>,
     /// Which answers count.
     pub gate: GateConfig,
     /// How the reference to be compatible with finds the needle; `None` = where it is.
@@ -250,7 +138,7 @@ impl ProbeConfig {
     /// A single reference in `compat` sets the defaults of template, gate, stops and spans.
     ///
     /// # Errors
-    /// [`Error::Usage`] naming the option.
+    /// [`crate::Error::Usage`] naming the option.
     pub fn new(
         args: &ProbeArgs,
         answers: AnswerDefaults,
@@ -306,9 +194,9 @@ impl ProbeConfig {
                 None => MaxNewTokens::OfReferences(compat),
             },
             stop: match args.stop_newline {
-                Some(Switch::On) => StopRule::EosOrLineBreak,
-                Some(Switch::Off) => StopRule::Eos,
-                None => answers.stop.unwrap_or(alone.stop),
+                Some(Switch::On) => Some(StopRule::EosOrLineBreak),
+                Some(Switch::Off) => Some(StopRule::Eos),
+                None => answers.stop.or(alone.stop),
             },
             gate,
             span_rule: alone.span_rule,
@@ -331,12 +219,17 @@ impl ProbeConfig {
     /// Reads the haystack.
     ///
     /// # Errors
-    /// [`Error::Data`] naming the file that cannot be used.
+    /// [`crate::Error::Data`] naming the file that cannot be used.
     pub fn haystack(&self) -> Result<Haystack> {
         match &self.haystack_dir {
             Some(dir) => Haystack::load_dir(dir, self.skip_bad_files),
             None => Haystack::bundled(),
         }
+    }
+
+    /// What ends answers to prompts that are chat messages, or not.
+    pub fn stop_rule(&self, chat: bool) -> StopRule {
+        self.stop.unwrap_or_else(|| StopRule::usual(chat))
     }
 
     /// Prompt tokens per pass on `compute`.
@@ -355,7 +248,7 @@ pub fn default_chunk_tokens(compute: &Compute) -> usize {
 struct Defaults {
     template: Option<&'static str>,
     gate: GateKind,
-    stop: StopRule,
+    stop: Option<StopRule>,
     span_rule: Option<SpanRule>,
 }
 
@@ -366,13 +259,13 @@ impl Defaults {
             (Some(Reference::RetrievalHead), None) => Self {
                 template: Some(TEMPLATE_HEADKV),
                 gate: GateKind::Rouge,
-                stop: StopRule::NewlineToken,
+                stop: Some(StopRule::NewlineToken),
                 span_rule: Some(SpanRule::FirstWindow),
             },
             (Some(Reference::HeadkvR2), None) => Self {
                 template: Some(TEMPLATE_HEADKV),
                 gate: GateKind::F1,
-                stop: StopRule::EosOrNewlineToken,
+                stop: Some(StopRule::EosOrNewlineToken),
                 span_rule: Some(SpanRule::BestWindow),
             },
             // Its gate is `semantic`, which needs a library that is not part of this program and is
@@ -380,15 +273,10 @@ impl Defaults {
             (Some(Reference::DililazyKv), None) => Self {
                 template: Some(TEMPLATE_DILILAZYKV),
                 gate: GateKind::Rouge,
-                stop: StopRule::Eos,
+                stop: Some(StopRule::Eos),
                 span_rule: None,
             },
-            _ => Self {
-                template: None,
-                gate: GateKind::Rouge,
-                stop: StopRule::Usual,
-                span_rule: None,
-            },
+            _ => Self { template: None, gate: GateKind::Rouge, stop: None, span_rule: None },
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::Compute;
-use crate::model::ops::choose_no_more;
+use crate::model::ops::call_by_name;
 use crate::model::read_back::root_cause;
 use crate::system::Reporter;
 use crate::system::panics::caught;
@@ -25,11 +25,11 @@ pub(crate) fn guarded<T>(
         Ok(ended) => return ended,
         Err(panic) => panic,
     };
-    if !is_about_memory(&panic) && choose_no_more(true) {
+    if !is_about_memory(&panic) && call_by_name(true) {
         match caught(&mut body) {
             // Whatever else it ended with says nothing about the kernels.
             Ok(Err(e)) => {
-                choose_no_more(false);
+                call_by_name(false);
                 return Err(e);
             }
             Ok(ended) => {
@@ -41,7 +41,7 @@ pub(crate) fn guarded<T>(
                 return ended;
             }
             Err(again) => {
-                choose_no_more(false);
+                call_by_name(false);
                 panic = again;
             }
         }
@@ -126,9 +126,9 @@ mod tests {
         assert!(sum.unwrap() == vec![40.0; 1600]);
         assert_eq!(runs, 2);
         // What fails in both ways leaves the choice to the library.
-        assert!(choose_no_more(false));
+        assert!(call_by_name(false));
         let e = guarded(&compute, QUIET, || -> Result<()> { panic!("No tile size is available") });
         assert!(e.unwrap_err().to_string().contains("No tile size"));
-        assert!(!choose_no_more(false));
+        assert!(!call_by_name(false));
     }
 }

@@ -17,6 +17,8 @@ mod tensors;
 mod tokenizer;
 
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 #[path = "../../tests/common/gguf.rs"]
@@ -24,7 +26,7 @@ pub(crate) mod writer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -194,8 +196,7 @@ fn front_matter(path: &Path) -> Result<(GgufFrontMatter, u64)> {
     }
     let limits =
         ParseLimits::default().with_max_total_bytes(MOST_METADATA).with_max_item_count(MOST_ITEMS);
-    // It begins at the start, wherever the file is.
-    let file = File::open(path).map_err(failed)?;
+    file.rewind().map_err(failed)?;
     let front = parse_gguf_front_matter_from_reader_with_limits(file, &limits);
     Ok((front.map_err(|e| header_error(&e).at(path.display()))?, len))
 }

@@ -69,6 +69,16 @@ pub struct Snapshot {
     pub origin: Origin,
 }
 
+impl Snapshot {
+    /// The folder, or the GGUF file in it that was asked for.
+    pub fn path(&self) -> PathBuf {
+        match &self.origin.file {
+            Some(file) => self.dir.join(file),
+            None => self.dir.clone(),
+        }
+    }
+}
+
 /// Which files a model was loaded from, for the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Origin {

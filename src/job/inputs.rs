@@ -1,6 +1,7 @@
 //! What is read before the weights: haystack, needles, the model's configuration and tokenizer.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::lengths::check_lengths;
 use super::source::{ProbeSource, ProbeTexts};
@@ -8,9 +9,9 @@ use crate::chat::Chat;
 use crate::config::{ModelChoice, ProbeConfig};
 use crate::error::{Error, Result};
 use crate::gate::{AnswerGate, Expected};
-use crate::gguf::Place;
+use crate::gguf::{Gguf, Place};
 use crate::haystack::Haystack;
-use crate::hub::{self, Origin, Snapshot};
+use crate::hub::{self, Origin};
 use crate::model::{Compute, Llama, ModelConfig, embedded};
 use crate::needle::ProbeText;
 use crate::prompt::PromptTemplate;
@@ -112,10 +113,8 @@ impl ModelShape {
                 config: embedded::needle_llama_config()?,
             },
             ModelChoice::Dir(path) if path.is_file() => {
-                let full = path.canonicalize().unwrap_or_else(|_| path.clone());
-                // The cache of a program may have its files under other names, by links.
-                let given = std::path::absolute(path).unwrap_or_else(|_| full.clone());
-                Self::in_file(if is_gguf_name(path) { &given } else { &full })?
+                // Not by its links: the cache of a program may have its files under other names.
+                Self::in_file(&std::path::absolute(path).unwrap_or_else(|_| path.clone()))?
             }
             ModelChoice::Dir(dir) => {
                 if !dir.is_dir() {
@@ -127,12 +126,12 @@ impl ModelShape {
                 Self::in_folder(full, &name)?
             }
             ModelChoice::Hub(model) => {
-                let Snapshot { dir, origin } = hub::fetch(model)?;
+                let snapshot = hub::fetch(model)?;
                 let shape = match model.id.file() {
-                    Some(file) => Self::in_file(&dir.join(file))?,
-                    None => Self::in_folder(dir, model.id.name())?,
+                    Some(_) => Self::in_file(&snapshot.path())?,
+                    None => Self::in_folder(snapshot.path(), model.id.name())?,
                 };
-                Self { hub: Some(origin), ..shape }
+                Self { hub: Some(snapshot.origin), ..shape }
             }
         })
     }
@@ -146,13 +145,10 @@ impl ModelShape {
 
     /// Reads the header of the file at `path`.
     fn in_file(path: &Path) -> Result<Self> {
-        let place = Place::open(path)?;
-        let config = ModelConfig::at(&place)?;
-        let name = match &place {
-            Place::Gguf(gguf) => gguf.name(),
-            Place::Folder(_) => String::new(),
-        };
-        Ok(Self { name: file_name_part(&name), place: Some(place), hub: None, config })
+        let gguf = Gguf::open(path)?;
+        let name = file_name_part(&gguf.name());
+        let place = Place::Gguf(Arc::new(gguf));
+        Ok(Self { name, config: ModelConfig::at(&place)?, place: Some(place), hub: None })
     }
 
     /// Reads the tokenizer.
@@ -254,11 +250,6 @@ fn no_folder(dir: &Path) -> Error {
             "check the path; an id is ORG/NAME or ORG/NAME@REVISION, such as \
              meta-llama/Llama-3.2-1B@main, and with :FILE.gguf behind it one of its GGUF files",
         )
-}
-
-/// Whether a path looks like that of a GGUF file.
-fn is_gguf_name(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
 }
 
 /// `name` with whatever is unusual in file names replaced.

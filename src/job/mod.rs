@@ -146,8 +146,8 @@ impl Job {
         for (i, needle) in needles.iter_mut().enumerate() {
             needle.open(plan.probes.iter().filter(|p| p.needle == i), &around, inputs)?;
         }
-        let (chat, eos) = (inputs.chat.is_some(), &inputs.model.config.eos);
-        let stop_ids = config.stop.ids(chat, eos, tokenizer);
+        let stop = config.stop_rule(inputs.chat.is_some());
+        let stop_ids = stop.ids(&inputs.model.config.eos, tokenizer);
         let span_rule = config.span_rule;
         let prompt = |probe: &Probe| {
             let prompt = needles[probe.needle].prompt(probe, &around)?;

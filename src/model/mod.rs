@@ -32,6 +32,7 @@ pub mod speed;
 pub mod token_stats;
 
 mod attention;
+mod numbers;
 pub(crate) mod ops;
 pub(crate) mod packed;
 pub(crate) mod pass;

@@ -80,16 +80,13 @@ pub(crate) fn matmul(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
     x.matmul(w)
 }
 
-/// From now on, or with `false` no longer, the library's own choice among its kernels is left
-/// aside; says whether that changes anything. Without kernels it does not.
-pub(crate) fn choose_no_more(by_name: bool) -> bool {
-    #[cfg(feature = "kernels")]
-    return kernels::product::choose_no_more(by_name);
-    #[cfg(not(feature = "kernels"))]
-    {
-        let _ = by_name;
-        false
-    }
+#[cfg(feature = "kernels")]
+pub(crate) use kernels::product::call_by_name;
+
+/// Without kernels no product has a name: nothing changes.
+#[cfg(not(feature = "kernels"))]
+pub(crate) fn call_by_name(_: bool) -> bool {
+    false
 }
 
 /// `ranges` of one dimension, one behind the other.

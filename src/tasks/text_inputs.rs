@@ -147,7 +147,7 @@ impl<'a> TextProvenance<'a> {
                 max_prompt_tokens: Some(most).filter(|most| *most < usize::MAX),
                 max_new_tokens: texts.max_new_tokens,
                 code_similarity: texts.code_similarity,
-                stop: probes.stop.name(texts.limits.chat.is_some()),
+                stop: probes.stop_rule(texts.limits.chat.is_some()).name(),
                 line_break_ends: &texts.line_break_ends,
                 never_empty: &texts.never_empty,
                 eos_ids: &model.config.eos,
@@ -207,7 +207,7 @@ pub(super) fn limits(
             .expected(format!("at most max_position_embeddings = {positions} of {}", model.name))
             .advice("fewer tokens, or --allow-extrapolation"));
     }
-    let stop_ids = probes.stop.ids(chat.is_some(), &model.config.eos, &model.tokenizer);
+    let stop_ids = probes.stop_rule(chat.is_some()).ids(&model.config.eos, &model.tokenizer);
     Ok(TextPromptLimits { vocab: model.config.vocab, max_prompt_tokens: most, stop_ids, chat })
 }
 

@@ -197,16 +197,15 @@ fn score_file(args: &AllocateArgs) -> Result<Option<PathBuf>> {
 /// The model asked for, as a profile of it names its files: of an id of the hub the last part, of a
 /// GGUF file its name.
 fn asked_model(args: &AllocateArgs) -> Option<String> {
-    let text = args.model.as_ref()?;
-    let of_file = |path: &str| {
-        let name = Path::new(path).file_name()?.to_str()?;
-        gguf::name_of_file(name).map(str::to_owned)
-    };
-    let of_hub = |id: HubId| id.file().and_then(of_file).unwrap_or_else(|| id.name().to_owned());
-    let id = || HubId::parse(text).map(of_hub);
-    let is_file = !text.contains(':') && text.to_ascii_lowercase().ends_with(".gguf");
-    let name = if is_file { of_file(text) } else { id() };
-    Some(name.unwrap_or_else(|| text.clone()))
+    args.model.as_deref().map(name_in_files)
+}
+
+fn name_in_files(model: &str) -> String {
+    // A path, or what is behind the colon of `ORG/NAME:FILE.gguf`.
+    let file = model.rsplit(':').next().and_then(|path| Path::new(path).file_name()?.to_str());
+    let of_file = file.and_then(gguf::name_of_file).map(str::to_owned);
+    let of_hub = || HubId::parse(model).map(|id| id.name().to_owned());
+    of_file.or_else(of_hub).unwrap_or_else(|| model.to_owned())
 }
 
 /// The heads of a model of this shape, for the granularity asked for.
@@ -242,4 +241,23 @@ fn cache_heads(
         (None, None) => Granularity::QueryHead,
     };
     Ok(CacheHeads { layers, heads, kv_heads: kv_heads.unwrap_or(heads), granularity })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_are_called_as_a_profile_calls_them() {
+        for (model, name) in [
+            ("needle-llama", "needle-llama"),
+            ("meta-llama/Llama-3.2-1B", "Llama-3.2-1B"),
+            ("meta-llama/Llama-3.2-1B@main", "Llama-3.2-1B"),
+            ("models/tiny-Q4_0.gguf", "tiny-Q4_0"),
+            ("/a/b/big-00002-of-00003.gguf", "big"),
+            ("acme/tiny-GGUF@v1:tiny-Q4_0.gguf", "tiny-Q4_0"),
+        ] {
+            assert_eq!(name_in_files(model), name, "{model}");
+        }
+    }
 }

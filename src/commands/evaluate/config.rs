@@ -210,19 +210,19 @@ mod tests {
     #[test]
     fn tasks_of_whole_texts_have_their_own_defaults() {
         let ruler = parse("--task ruler:vt,vt --lengths 256").unwrap();
-        assert_eq!((ruler.task.info().name, ruler.probes.stop), ("ruler", StopRule::Eos));
+        assert_eq!((ruler.task.info().name, ruler.probes.stop), ("ruler", Some(StopRule::Eos)));
         assert!(ruler.task.probes().is_none());
         let asked = parse("--task ruler --stop-newline on --max-new-tokens 9").unwrap();
-        assert_eq!(asked.probes.stop, StopRule::EosOrLineBreak);
+        assert_eq!(asked.probes.stop, Some(StopRule::EosOrLineBreak));
         let line = "--task longbench --task-data x --prompts a,b --prompts c --samples 2";
         let rows = parse(line).unwrap();
-        assert_eq!((rows.task.info().name, rows.probes.stop), ("longbench", StopRule::Eos));
+        assert_eq!((rows.task.info().name, rows.probes.stop), ("longbench", Some(StopRule::Eos)));
         // Older names of the options.
         let old = parse("--probe babilong --tasks qa1 --babilong-data x").unwrap();
         let new = parse("--task babilong:qa1 --task-data x").unwrap();
         assert_eq!(format!("{:?}", old.task), format!("{:?}", new.task));
         assert!(new.task.probes().is_some());
-        assert_eq!((new.probes.stop, new.probes.gate.kind), (StopRule::Usual, GateKind::Label));
+        assert_eq!((new.probes.stop, new.probes.gate.kind), (None, GateKind::Label));
     }
 
     #[test]

@@ -198,7 +198,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<FinishedCom
         evidence: evidence.of_heads(),
         chunk: probes.chunk_tokens(compute),
         batch: config.batch,
-        quiet: config.reporter.quiet,
+        reporter: config.reporter,
     };
     interrupt.keep(begun.interrupted(None, &config.command), {
         let (begun, reporter) = (Arc::clone(&begun), config.reporter);

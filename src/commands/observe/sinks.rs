@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::eviction::{QueryRows, TokenStats, ValueNorm};
+use crate::generate::argmax;
 
 /// One query head.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -86,19 +87,19 @@ pub fn head_sinks(stats: &TokenStats, sinks: usize, norm: ValueNorm) -> Result<V
             let sink_norm =
                 of_sinks.iter().zip(sums).map(|(n, s)| f64::from(*n) * weight(*s)).sum();
             let median_norm = medians[kv_head];
-            let (share, most) =
-                (|sum: f64| (sum / (tokens - sinks) as f64).clamp(0.0, 1.0), first_largest(sums));
+            // Sums in f32 round.
+            let share = |sum: f64| (sum / (tokens - sinks) as f64).clamp(0.0, 1.0);
+            let top_token = argmax(sums) as usize;
             all.push(HeadSinks {
                 layer,
                 head,
                 kv_head,
-                // Sums in f32 round.
                 sink_share: share(on_sinks),
                 sink_norm,
                 median_norm,
                 norm_ratio: (median_norm > 0.0).then(|| sink_norm / median_norm),
-                top_token: most,
-                top_share: share(f64::from(sums[most])),
+                top_token,
+                top_share: share(f64::from(sums[top_token])),
             });
         }
     }
@@ -132,11 +133,6 @@ pub fn by_share(heads: &[HeadSinks]) -> Vec<HeadSinks> {
         b.sink_share.total_cmp(&a.sink_share).then((a.layer, a.head).cmp(&(b.layer, b.head)))
     });
     sorted
-}
-
-/// The place of the largest; the first of equal ones.
-fn first_largest(values: &[f32]) -> usize {
-    (1..values.len()).fold(0, |most, i| if values[i] > values[most] { i } else { most })
 }
 
 /// The middle one, or the mean of the two in the middle; 0 of nothing.

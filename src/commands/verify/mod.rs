@@ -75,10 +75,7 @@ impl VerifyConfig {
 pub fn run(config: &VerifyConfig) -> Result<Verification> {
     let session = job::open(&config.compute, &[], &config.reporter)?;
     let path = match &config.model {
-        ModelChoice::Hub(model) => {
-            let dir = hub::fetch(model)?.dir;
-            model.id.file().map_or(dir.clone(), |file| dir.join(file))
-        }
+        ModelChoice::Hub(model) => hub::fetch(model)?.path(),
         ModelChoice::Dir(dir) => dir.clone(),
         ModelChoice::NeedleLlama => {
             return Err(Error::bug("the embedded model has no golden.json"));

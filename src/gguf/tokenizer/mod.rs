@@ -6,6 +6,8 @@
 
 mod merges;
 mod pre;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 

@@ -298,7 +298,7 @@ impl<'a> Provenance<'a> {
                     MaxNewTokens::Default => Some(job.extent().longest_answer),
                     MaxNewTokens::OfReferences(_) => None,
                 },
-                stop: config.stop.name(inputs.chat.is_some()),
+                stop: config.stop_rule(inputs.chat.is_some()).name(),
                 eos_ids: &shape.eos,
                 chunk_tokens: config.chunk_tokens(compute),
             },

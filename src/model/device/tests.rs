@@ -79,4 +79,8 @@ fn matrices_are_held_as_saved_or_in_one_type() {
         assert_eq!((Compute::cpu().held(saved), gpu.held(saved)), (saved, DType::BF16));
     }
     assert_eq!(Compute::cpu().held(DType::F64), DType::F32);
+    // Or as is asked for, on the processor.
+    let asked = Compute { weights: Some(DType::BF16), ..Compute::cpu() };
+    let on_gpu = Compute { on_host: false, dtype: DType::F16, ..asked.clone() };
+    assert_eq!((asked.held(DType::F32), on_gpu.held(DType::F32)), (DType::BF16, DType::F16));
 }

@@ -3,7 +3,7 @@
 //! Asked for a product in f32, the library takes tensor cores where there are some, in TF32: of
 //! each factor 11 of 24 bits, without a word. In 16 bits it tries several kernels and takes the
 //! fastest; one that panics while it is tried ends the try, and what asked for it. These kernels
-//! take its place then ([`choose_no_more`]).
+//! take its place then ([`call_by_name`]).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -30,7 +30,7 @@ pub(crate) fn is_by_name(dtype: DType) -> bool {
 
 /// From now on, or with `false` no longer, all products are computed here; says whether that is
 /// something new.
-pub(in crate::model) fn choose_no_more(by_name: bool) -> bool {
+pub(crate) fn call_by_name(by_name: bool) -> bool {
     BY_NAME.swap(by_name, Ordering::Relaxed) != by_name
 }
 

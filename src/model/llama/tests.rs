@@ -86,6 +86,27 @@ fn weights_as_saved_compute_the_same() {
     }
 }
 
+/// Matrices that are asked for in 16 bits are rounded to them, and nothing else is.
+#[test]
+fn weights_are_held_in_the_type_that_is_asked_for() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/llama-mha");
+    let logits = |weights: Option<DType>| {
+        let compute = Compute { weights, ..Compute::cpu() };
+        let model = Llama::from_dir(&dir, &compute).unwrap();
+        let held = model.decoder().output_projection(0).dtype();
+        assert_eq!(held, weights.unwrap_or(DType::F32));
+        model.run(&[1, 20, 3], &mut model.new_cache(3), 3, 0, &mut NoRows).unwrap()
+    };
+    let exact = logits(None);
+    assert_eq!(logits(Some(DType::F32)), exact);
+    let scale = exact.iter().fold(0f32, |m, v| m.max(v.abs()));
+    for (dtype, most) in [(DType::BF16, 2e-2), (DType::F16, 3e-3)] {
+        let off =
+            logits(Some(dtype)).iter().zip(&exact).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+        assert!(off > 0.0 && off <= most * scale, "{dtype:?}: {}", off / scale);
+    }
+}
+
 /// Before the weights are here, `config.json` tells their type; damaged ones do not end anything
 /// yet.
 #[test]

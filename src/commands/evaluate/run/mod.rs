@@ -145,8 +145,8 @@ pub struct Runner<'a> {
     pub chunk: usize,
     /// How many settings answer together; `None` for as many as pay and fit.
     pub batch: Option<usize>,
-    /// No progress.
-    pub quiet: bool,
+    /// Whom to tell.
+    pub reporter: Reporter,
 }
 
 impl Runner<'_> {
@@ -166,14 +166,14 @@ impl Runner<'_> {
     ) -> Result<()> {
         let share = todo.len() as f64 / task.cases().max(1) as f64;
         let tokens = (task.prompt_tokens() as f64 * share) as u64;
-        let mut progress = Progress::new(todo.len(), tokens, self.quiet).counting("answered");
+        let mut progress =
+            Progress::new(todo.len(), tokens, self.reporter.quiet).counting("answered");
         let wanted = Setting::wanted(self.settings);
         for &index in todo {
             interrupt.check()?;
             let case = task.case(index)?;
-            let reporter = Reporter { quiet: self.quiet, json: false };
             let mut record = PromptRecord::of(&case);
-            let answered = guarded(self.model.compute(), reporter, || {
+            let answered = guarded(self.model.compute(), self.reporter, || {
                 record = PromptRecord::of(&case);
                 self.case(&case, &wanted, interrupt, &mut record)
             });

@@ -42,7 +42,7 @@ fn with_runner<R>(settings: &[Setting], with: impl FnOnce(&Runner, &mut PromptRe
         evidence: HeadEvidence::default(),
         chunk: 64,
         batch: None,
-        quiet: true,
+        reporter: Reporter { quiet: true, json: false },
     };
     let mut record = PromptRecord {
         id: String::new(),

@@ -45,7 +45,7 @@ fn defaults() {
     assert_eq!((c.probes.depths.len(), c.probes.repeats, c.top_k), (10, 1, 10));
     assert_eq!(
         (c.probes.gate.kind, c.probes.stop, c.probes.span_rule),
-        (GateKind::Rouge, StopRule::Usual, None)
+        (GateKind::Rouge, None, None)
     );
     assert_eq!(c.probes.max_new_tokens, MaxNewTokens::Default);
     assert_eq!(
@@ -67,31 +67,34 @@ fn one_compat_brings_its_references_defaults_and_options_override_them() {
     assert!(r2.probes.template.text().starts_with("Based on the content of the book"));
     assert_eq!(
         (r2.probes.max_new_tokens.of(7, true), r2.probes.stop),
-        (7, StopRule::EosOrNewlineToken)
+        (7, Some(StopRule::EosOrNewlineToken))
     );
     assert_eq!(r2.probes.span_rule, Some(SpanRule::BestWindow));
     let dili = parse("--compat dililazykv").unwrap();
     assert!(dili.probes.template.text().contains("answer the question: {question}"));
-    assert_eq!((dili.probes.max_new_tokens.of(7, true), dili.probes.stop), (100, StopRule::Eos));
+    assert_eq!(
+        (dili.probes.max_new_tokens.of(7, true), dili.probes.stop),
+        (100, Some(StopRule::Eos))
+    );
     let copy = parse("--compat retrieval-head").unwrap();
     assert_eq!(
         (copy.probes.max_new_tokens.of(7, true), copy.probes.stop),
-        (50, StopRule::NewlineToken)
+        (50, Some(StopRule::NewlineToken))
     );
     assert_eq!(copy.probes.span_rule, Some(SpanRule::FirstWindow));
     let on = parse("--compat retrieval-head --stop-newline on").unwrap();
-    assert_eq!(on.probes.stop, StopRule::EosOrLineBreak);
+    assert_eq!(on.probes.stop, Some(StopRule::EosOrLineBreak));
     let mine =
         parse("--compat headkv-r2 --gate exact --max-new-tokens 9 --stop-newline off").unwrap();
     assert_eq!(
         (mine.probes.gate.kind, mine.probes.max_new_tokens.of(7, true)),
         (GateKind::Exact, 9)
     );
-    assert_eq!(mine.probes.stop, StopRule::Eos);
+    assert_eq!(mine.probes.stop, Some(StopRule::Eos));
     // Two references have no common wording.
     let two = parse("--compat headkv-r2,dililazykv").unwrap();
     assert_eq!(two.probes.template, PromptTemplate::default());
-    assert_eq!((two.probes.stop, two.probes.span_rule), (StopRule::Usual, None));
+    assert_eq!((two.probes.stop, two.probes.span_rule), (None, None));
 }
 
 #[test]
@@ -112,20 +115,18 @@ fn stop_rules_are_sets_of_ids() {
         ids.dedup();
         ids
     };
-    assert_eq!(StopRule::Eos.ids(false, &[9, 2], llama2), [2, 9]);
-    assert_eq!(StopRule::NewlineToken.ids(false, &[2], llama2), [byte]);
-    assert_eq!(StopRule::EosOrNewlineToken.ids(false, &[2], llama2), sorted(vec![2, byte]));
+    assert_eq!(StopRule::Eos.ids(&[9, 2], llama2), [2, 9]);
+    assert_eq!(StopRule::NewlineToken.ids(&[2], llama2), [byte]);
+    assert_eq!(StopRule::EosOrNewlineToken.ids(&[2], llama2), sorted(vec![2, byte]));
     // A byte-level vocabulary has line breaks, but not this token.
     let byte_level = crate::tokenizer::samples::byte_level();
-    assert!(StopRule::NewlineToken.ids(false, &[2], byte_level).is_empty());
-    assert_eq!(StopRule::EosOrNewlineToken.ids(false, &[2], byte_level), [2]);
-    let all = StopRule::EosOrLineBreak.ids(false, &[2], byte_level);
+    assert!(StopRule::NewlineToken.ids(&[2], byte_level).is_empty());
+    assert_eq!(StopRule::EosOrNewlineToken.ids(&[2], byte_level), [2]);
+    let all = StopRule::EosOrLineBreak.ids(&[2], byte_level);
     assert!(all.len() > 1 && all.contains(&2), "{all:?}");
     // A chat model ends its turn itself.
-    assert_eq!(StopRule::Usual.ids(false, &[2], byte_level), all);
-    assert_eq!(StopRule::Usual.ids(true, &[2], byte_level), [2]);
-    assert_eq!(StopRule::Usual.name(true), StopRule::Eos.name(true));
-    assert_eq!(StopRule::Usual.name(false), StopRule::EosOrLineBreak.name(false));
+    assert_eq!(StopRule::usual(true), StopRule::Eos);
+    assert_eq!(StopRule::usual(false), StopRule::EosOrLineBreak);
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl RulerInputs {
         let limits = TextPromptLimits {
             vocab: model.config.vocab,
             max_prompt_tokens: lengths.last().copied().unwrap_or(0),
-            stop_ids: config.stop.ids(chat.is_some(), &model.config.eos, &model.tokenizer),
+            stop_ids: config.stop_rule(chat.is_some()).ids(&model.config.eos, &model.tokenizer),
             chat,
         };
         let count =

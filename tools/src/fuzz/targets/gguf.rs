@@ -32,6 +32,10 @@ pub static GGUF: Target = Target {
         llama.number("tokenizer.ggml.bos_token_id", 1).number("tokenizer.ggml.eos_token_id", 2);
         let template = "{{ bos_token }}[{{ messages[0].content }}]";
         llama.text("tokenizer.chat_template", template);
+        // A matrix in three blocks of Q8_0, and factors of frequencies.
+        let block = [&[0x1f, 0x21][..], &[7; 32]].concat();
+        llama.tensor("blk.0.ffn_gate.weight", &[12, 8], 8, block.repeat(3));
+        llama.tensor("rope_freqs.weight", &[2], 0, 1.5f32.to_le_bytes().repeat(2));
         let mut bytes = GgufWriter::of_model(&config(), &[weights(Dtype::BF16)]);
         let tokens = ["t", "h", "e", "Ġ", "th", "the", "Ġthe", "<|im_end|>", "1", "a"];
         bytes.text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", "qwen2");
