@@ -51,11 +51,14 @@ fn a_build_without_embeddings_says_so() {
 #[test]
 fn what_does_not_fit_into_the_memory_allowed_is_refused_before_weights_are_read() {
     fails(&["--memory", "8"], 2, &["--memory", "8GiB"]);
-    let grid = ["--lengths", "256", "--depths", "0.5"];
+    // Not in the current folder, where somebody may have a run.
+    let out = tempfile::tempdir().unwrap();
+    let grid = ["--lengths", "256", "--depths", "0.5", "--out", text(out.path())];
     let with = |more: &[&'static str]| [&grid[..], more].concat();
     let told = ["there is not enough memory", "40 MiB available", "more memory"];
     fails(&with(&["--memory", "40MiB"]), 5, &told);
-    fails(&["evaluate", "--methods", "full", "--lengths", "256", "--memory", "40MiB"], 5, &told);
+    let evaluated = [&["evaluate", "--methods", "full"], &grid[..]].concat();
+    fails(&[&evaluated[..], &["--memory", "40MiB"]].concat(), 5, &told);
     // One fits, 8 do not.
     let told = ["--batch 8", "67 MiB available", "--batch 2"];
     fails(&with(&["--memory", "67MiB", "--batch", "8"]), 5, &told);
