@@ -40,10 +40,10 @@
 //! | [`model`], [`hub`] | the Llama family in burn; checkpoints by their id |
 //! | [`plan`] | the grid of needles, lengths, depths and repetitions; ids of probes |
 //! | [`journal`] | what a run has finished, on disk; resuming, locks, shards |
-//! | [`mod@generate`] | prefill and greedy decode, from full and compressed caches |
+//! | [`mod@generate`] | prefill and greedy decode, from full and compressed caches, with heads off |
 //! | [`job`] | what every command opens: device, model, texts, plan, memory, provenance |
 //! | [`tasks`] | needle, BABILong, LongBench, LooGLE, RULER: one folder each |
-//! | [`commands`] | profile, evaluate, utility, allocate, observe, bench, verify, cluster, dry run |
+//! | [`commands`] | profile, evaluate, ablate, utility, allocate, observe, bench, verify, cluster, dry run |
 //!
 //! # What holds everywhere
 //!

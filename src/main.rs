@@ -8,9 +8,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 use headprof::cli::{
-    AllocateArgs, BenchArgs, Cli, Command, EvaluateArgs, MergeArgs, ObserveArgs, ProfileArgs,
-    UtilityArgs, VerifyArgs,
+    AblateArgs, AllocateArgs, BenchArgs, Cli, Command, EvaluateArgs, MergeArgs, ObserveArgs,
+    ProfileArgs, UtilityArgs, VerifyArgs,
 };
+use headprof::commands::ablate::{self, AblateConfig};
 use headprof::commands::bench::{self, BenchConfig};
 use headprof::commands::dry_run::DryRun;
 use headprof::commands::evaluate::{self, EvaluateConfig};
@@ -70,6 +71,7 @@ fn run() -> ExitCode {
         None => run_profile(&cli.profile, &surroundings),
         Some(Command::Verify(args)) => run_verify(args, &surroundings),
         Some(Command::Evaluate(args)) => run_evaluate(args, &surroundings),
+        Some(Command::Ablate(args)) => run_ablate(args, &surroundings),
         Some(Command::Utility(args)) => run_utility(args, &surroundings),
         Some(Command::Observe(args)) => run_observe(args, &surroundings),
         Some(Command::Bench(args)) => run_bench(args, &surroundings),
@@ -119,6 +121,20 @@ fn run_evaluate(args: &EvaluateArgs, surroundings: &Surroundings) -> Result<()> 
     let evaluated = config.probes.compute.on_threads(run)?;
     config.reporter.result(&evaluated.told)?;
     evaluated.shortcoming.map_or(Ok(()), Err)
+}
+
+fn run_ablate(args: &AblateArgs, surroundings: &Surroundings) -> Result<()> {
+    let mut config = AblateConfig::new(args, surroundings)?;
+    if args.dry_run {
+        config.probes = config.probes.without_weights();
+        let work = |session: &Session| ablate::workload(&config, session);
+        return dry_run(&config.probes, &config.notes, &config.reporter, work);
+    }
+    let interrupt = Interrupt::install()?;
+    let run = || ablate::run(&config, interrupt.as_ref());
+    let ablated = config.probes.compute.on_threads(run)?;
+    config.reporter.result(&ablated.told)?;
+    ablated.shortcoming.map_or(Ok(()), Err)
 }
 
 /// Tells what `work` would take, whether or not errors alone are to be told.
@@ -180,6 +196,11 @@ fn merge_one(merge: &Merge, reporter: &Reporter) -> Result<()> {
             reporter.result(&told)?;
             shortcoming
         }
+        ablate::KIND => {
+            let ablate::FinishedAblation { told, shortcoming } = ablate::merge(merge)?;
+            reporter.result(&told)?;
+            shortcoming
+        }
         utility::KIND => {
             let utility::Recording { told, shortcoming } = utility::merge(merge)?;
             reporter.result(&told)?;
@@ -189,7 +210,9 @@ fn merge_one(merge: &Merge, reporter: &Reporter) -> Result<()> {
             return Err(Error::data("there is no such kind of run")
                 .at(merge.folder.display())
                 .got(&merge.plan.kind)
-                .expected(format!("{}, {} or {}", profile::KIND, evaluate::KIND, utility::KIND)));
+                .expected(
+                    [profile::KIND, evaluate::KIND, ablate::KIND, utility::KIND].join(", "),
+                ));
         }
     };
     shortcoming.map_or(Ok(()), Err)

@@ -6,6 +6,8 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import mean
 
+import budgets
+
 SCORES = ["retrieval", "retrieval_reasoning", "dili", "lazy", "inf"]
 MODELS = {"s": "smollm2-135m-instruct", "q": "qwen2.5-coder-0.5b-instruct"}
 
@@ -132,7 +134,7 @@ def stories(out):
     rows = []
     for key, model in MODELS.items():
         folder = out / f"{key}-stories"
-        needles = out / f"{key}-needles/head_score"
+        needles = Path(__file__).resolve().parents[2] / "head_score" / model
         if not (folder / "probes.jsonl").exists():
             continue
         cells = defaultdict(list)
@@ -152,19 +154,11 @@ def stories(out):
     table(["model", "task", "answered", "with retrieval of needles", "with retrieval_reasoning of needles"], rows)
 
 
-def budgets(out):
-    print("## Budgets\n")
-    for key, model in MODELS.items():
-        path = out / f"{key}-evaluate/evaluate.md"
-        if path.exists():
-            print(model, "\n")
-            print(path.read_text())
-
-
 def main():
     out = Path(sys.argv[1])
-    for part in (answered, heads, by_length, alike, stories, budgets):
+    for part in (answered, heads, by_length, alike, stories):
         part(out)
+    budgets.report(out, table)
 
 
 main()

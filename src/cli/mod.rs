@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+mod ablate;
 mod allocate;
 mod bench;
 mod cluster;
@@ -18,6 +19,7 @@ mod selection;
 mod tasks;
 mod utility;
 
+pub use ablate::{AblateArgs, OffArg, WhenArg};
 pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
 pub use bench::BenchArgs;
 pub use cluster::{ClusterArgs, Engine, KubernetesArgs, PlainArgs, ShardedArgs, SlurmArgs};
@@ -47,6 +49,8 @@ Examples:
   headprof evaluate --methods full,snapkv,headkv --budgets 64,128 \
       --head-score head_score/needle-llama_inf_heads.json
       what compression does to accuracy and memory
+  headprof ablate --head-score head_score/needle-llama_inf_heads.json
+      what becomes of the answers without the best heads, and without random ones
   headprof --model DIR --lengths 8k --out results --shard 2/4
       the second of four parts, on any machine that shares the folder; then: headprof merge results
   headprof observe --layer 3 --head 5 --all
@@ -83,6 +87,7 @@ impl Cli {
         match &self.command {
             None => self.profile.quiet,
             Some(Command::Evaluate(args)) => args.quiet,
+            Some(Command::Ablate(args)) => args.quiet,
             Some(Command::Utility(args)) => args.quiet,
             Some(Command::Bench(args)) => args.quiet,
             Some(Command::Merge(args)) => args.quiet,
@@ -99,6 +104,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Compare methods of KV-cache compression: accuracy, bytes held, seconds
     Evaluate(Box<EvaluateArgs>),
+    /// Switch heads off: the best of a score, random ones, the worst, or each alone
+    Ablate(Box<AblateArgs>),
     /// Record what each head's tokens are worth to later queries, for the budgets of lukv
     Utility(Box<UtilityArgs>),
     /// Put the shards of a run together, and write its results

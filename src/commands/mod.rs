@@ -1,5 +1,6 @@
 //! What headprof can be told to do: one room per command. None imports another.
 
+pub mod ablate;
 pub mod allocate;
 pub mod bench;
 pub mod cluster;
@@ -15,6 +16,7 @@ use crate::tasks::{Purpose, option_help, task_help};
 /// The command line with what registries know in its help texts.
 pub fn with_registries(cli: clap::Command) -> clap::Command {
     let profile = with_tasks(cli, Purpose::Profile);
+    let profile = profile.mut_subcommand("ablate", |command| with_tasks(command, Purpose::Profile));
     profile.mut_subcommand("evaluate", |command| with_tasks(command, Purpose::Evaluate))
 }
 

@@ -1,8 +1,9 @@
 //! Prefill and greedy decode of one probe: [`Generation`] = answer ids and attention statistics.
 //!
 //! [`batch`] answers several at once; [`compressed`] decodes from a cache that an eviction
-//! method has thinned out.
+//! method has thinned out; [`ablated`] answers with heads switched off.
 
+pub mod ablated;
 pub mod batch;
 pub mod compressed;
 mod guard;

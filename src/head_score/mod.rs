@@ -11,8 +11,10 @@ pub mod named;
 mod parse;
 mod reader;
 pub mod sidecar;
+mod used;
 
 pub use crate::score::likeness::Likeness;
+pub use used::{UsedFile, UsedScores};
 
 #[cfg(test)]
 mod golden_tests;

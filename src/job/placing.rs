@@ -129,6 +129,7 @@ mod tests {
             ids: vec![1, 2, 3 + u32::from(late)],
             needle: vec![0..1],
             distractors: Vec::new(),
+            before_question: 2,
             depth_asked: probe.depth,
             depth_reached: if late { 0.75 } else { 0.25 },
             haystack_cycles: 1,

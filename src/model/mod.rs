@@ -10,6 +10,7 @@
 //! KvCache, Kept ─► RaggedCache ── decode(id, RaggedCache) ─► logits, attention rows
 //! ```
 
+pub mod ablation;
 pub mod attention_map;
 pub mod capture;
 pub mod checkpoint;

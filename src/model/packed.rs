@@ -2,6 +2,7 @@
 
 use burn::prelude::*;
 
+use super::ablation::Ablation;
 #[cfg(feature = "kernels")]
 use super::attention::Scores;
 use super::attention::{self, Row};
@@ -56,6 +57,8 @@ pub struct PackedSequence<'a> {
     pub captured: usize,
     /// Sees attention rows, if some are captured.
     pub sink: &'a mut dyn RowSink,
+    /// Heads that are off.
+    pub ablation: Option<&'a Ablation>,
 }
 
 impl PackedSequence<'_> {
@@ -67,6 +70,23 @@ impl PackedSequence<'_> {
     /// Outputs, `[1, H, n, D]`, of the newest queries `q`, `[1, H, n, D]`, the last of which are
     /// captured.
     pub(super) fn attend(
+        &mut self,
+        layer: usize,
+        q: Tensor<4>,
+        held: Held,
+        window: Option<usize>,
+        on_host: bool,
+    ) -> Result<Tensor<4>> {
+        let Some(ablation) = self.ablation else {
+            return self.attend_all(layer, q, held, window, on_host);
+        };
+        let q = ablation.queries(layer, q);
+        let outputs = self.attend_all(layer, q, held, window, on_host)?;
+        Ok(ablation.outputs(layer, outputs))
+    }
+
+    /// The same with all heads on.
+    fn attend_all(
         &mut self,
         layer: usize,
         q: Tensor<4>,

@@ -4,7 +4,7 @@
 //! Retrieval_Head, HeadKV and DiliLazyKV.
 
 use super::Picture;
-use super::colormap::{VIRIDIS, text_on};
+use super::colormap::{Rgb, VIRIDIS, text_on};
 use super::font;
 use super::furniture::{MARGIN, TICK_EM, cell_number, color_bar, header, note};
 use super::grid::{Axis, CellGrid, widest};
@@ -18,8 +18,11 @@ const OUTLINED: usize = 10;
 /// The widest map, in points, that another is put beside.
 const WIDEST_BESIDE: f64 = 1000.0;
 
-/// The words of a heatmap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A head that may as well have a score of 0.
+const UNSURE: Rgb = [0xd4, 0xd4, 0xd4];
+
+/// The words of a heatmap, and which of its heads are sure.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HeatmapCaption<'a> {
     /// Score and model: `inf — needle-llama`.
     pub title: &'a str,
@@ -27,6 +30,9 @@ pub struct HeatmapCaption<'a> {
     pub subtitle: &'a str,
     /// Beside the colour bar: the score with its unit.
     pub score_label: &'a str,
+    /// Lower ends of the heads' 95 % intervals, `[L, H]`, where they are known: a head whose interval
+    /// reaches 0 is grey.
+    pub low: Option<&'a HeadMatrix>,
 }
 
 /// Draws `scores`, `[L, H]`: x = layer, y = head.
@@ -93,8 +99,17 @@ pub(super) fn scene(scores: &HeadMatrix, meta: &HeatmapCaption) -> Result<Scene>
     let mut scene = Scene::new(meta.title, grid.picture.0, grid.picture.1);
     let left = grid.map.x;
     header(&mut scene, meta.title, meta.subtitle, left, grid.picture.0 - left - MARGIN);
-    draw_cells(&mut scene, &grid, scores, scale);
-    draw_best(&mut scene, &grid, scores);
+    let unsure =
+        |layer: usize, head: usize| meta.low.is_some_and(|low| low.get(layer, head) <= 0.0);
+    draw_cells(&mut scene, &grid, scores, scale, &unsure);
+    let next = draw_best(&mut scene, &grid, scores);
+    let (left, any) =
+        (next.unwrap_or(left), (0..layers * heads).any(|i| unsure(i / heads, i % heads)));
+    if any {
+        let text = "grey: not told apart from 0 (95 %)";
+        let swatch = |scene: &mut Scene, swatch: Rect| scene.fill(swatch, UNSURE);
+        note(&mut scene, left, grid.note_baseline(), text, Some(&swatch));
+    }
     grid.draw_axes(
         &mut scene,
         &Axis { label: "layer", ticks: &numbers(layers), binary: true },
@@ -105,7 +120,13 @@ pub(super) fn scene(scores: &HeadMatrix, meta: &HeatmapCaption) -> Result<Scene>
 }
 
 /// The cells and, where they are large enough, their values.
-fn draw_cells(scene: &mut Scene, grid: &CellGrid, scores: &HeadMatrix, scale: (f64, f64)) {
+fn draw_cells(
+    scene: &mut Scene,
+    grid: &CellGrid,
+    scores: &HeadMatrix,
+    scale: (f64, f64),
+    unsure: &dyn Fn(usize, usize) -> bool,
+) {
     let (width, height) = grid.cell_size();
     let label = |v: f64| cell_number(v, scale.1);
     let longest = scores.values().iter().map(|&v| font::width(&label(v.into()), TICK_EM));
@@ -113,7 +134,11 @@ fn draw_cells(scene: &mut Scene, grid: &CellGrid, scores: &HeadMatrix, scale: (f
     for layer in 0..grid.columns {
         for head in 0..grid.rows {
             let value = f64::from(scores.get(layer, head));
-            let (cell, color) = (grid.cell(layer, head), VIRIDIS.on_scale(value, scale));
+            let cell = grid.cell(layer, head);
+            let color = match unsure(layer, head) {
+                true => UNSURE,
+                false => VIRIDIS.on_scale(value, scale),
+            };
             scene.fill(cell, color);
             if legible {
                 let (x, y) = cell.center();
@@ -124,17 +149,17 @@ fn draw_cells(scene: &mut Scene, grid: &CellGrid, scores: &HeadMatrix, scale: (f
     }
 }
 
-/// Outlines the best heads and says so. A score of 0 is nobody's best.
-fn draw_best(scene: &mut Scene, grid: &CellGrid, scores: &HeadMatrix) {
+/// Outlines the best heads and says so; returns where the next note can begin, if one was written. A
+/// score of 0 is nobody's best.
+fn draw_best(scene: &mut Scene, grid: &CellGrid, scores: &HeadMatrix) -> Option<f64> {
     let (left, baseline) = (grid.map.x, grid.note_baseline());
     let best: Vec<_> = scores.top(OUTLINED).into_iter().filter(|&(_, _, v)| v > 0.0).collect();
     if best.is_empty() {
-        note(scene, left, baseline, "no head has a score above 0", None);
-        return;
+        return Some(note(scene, left, baseline, "no head has a score above 0", None));
     }
     // Outlining every head says nothing.
     if grid.columns * grid.rows <= OUTLINED {
-        return;
+        return None;
     }
     let (width, _) = grid.cell_size();
     let line = if width >= 20.0 { 2.0 } else { 1.0 };
@@ -145,16 +170,11 @@ fn draw_best(scene: &mut Scene, grid: &CellGrid, scores: &HeadMatrix) {
         1 => "outlined: the only head above 0".to_string(),
         n => format!("outlined: the {n} heads above 0"),
     };
-    note(
-        scene,
-        left,
-        baseline,
-        &text,
-        Some(&|scene: &mut Scene, swatch: Rect| {
-            scene.fill(swatch, VIRIDIS.at(1.0));
-            outline_cells(scene, &[swatch], 2.0);
-        }),
-    );
+    let swatch = |scene: &mut Scene, swatch: Rect| {
+        scene.fill(swatch, VIRIDIS.at(1.0));
+        outline_cells(scene, &[swatch], 2.0);
+    };
+    Some(note(scene, left, baseline, &text, Some(&swatch)))
 }
 
 /// Black within white: one of the two stands out on every colour of the map. All white first, so

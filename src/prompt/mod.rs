@@ -35,6 +35,9 @@ pub struct Prompt {
     /// Facts that the answer does not follow from: token spans in ascending order, none of them
     /// overlapping another or the needle. Empty for a needle that is one sentence.
     pub distractors: Vec<Range<usize>>,
+    /// How many tokens stand before the question part, with its wording and what a chat template
+    /// puts behind it; less than all.
+    pub before_question: usize,
     /// Where in the haystack the needle was asked to be, 0 (start) to 1 (end); `None` where it is
     /// scattered.
     pub depth_asked: Option<f64>,
@@ -232,6 +235,7 @@ impl PromptParts<'_> {
         let at = bos.len() + self.prefix.len() + before.len();
         let needle = at + placed.span.start..at + placed.span.end;
         let prompt = Prompt {
+            before_question: ids.len() - self.question.len(),
             ids,
             needle: vec![needle],
             distractors: Vec::new(),
@@ -259,6 +263,7 @@ impl PromptParts<'_> {
             ids: [bos, self.prefix, &before, &last.ids].concat(),
             needle: vec![at + last.span.start..at + last.span.end],
             distractors: Vec::new(),
+            before_question: at + last.span.end,
             depth_asked: Some(1.0),
             depth_reached: 1.0,
             haystack_cycles,

@@ -99,6 +99,7 @@ impl ContextParts<'_> {
             ids: [self.bos.as_slice(), self.prefix, ids, self.question].concat(),
             needle: shifted(supporting),
             distractors: shifted(distractors),
+            before_question: lead + ids.len(),
             depth_asked: None,
             depth_reached: depths / supporting.len().max(1) as f64,
             haystack_cycles: 1,

@@ -103,6 +103,7 @@ mod tests {
 
     fn prompt(ids: Vec<u32>, needle: Range<usize>) -> Prompt {
         Prompt {
+            before_question: ids.len() - 1,
             ids,
             needle: vec![needle],
             distractors: Vec::new(),

@@ -92,6 +92,7 @@ impl ScatteredParts<'_> {
             spans.into_iter().enumerate().partition(|(i, _)| self.supporting.contains(i));
         let spans = |of: Vec<(usize, Range<usize>)>| of.into_iter().map(|(_, s)| s).collect();
         let prompt = Prompt {
+            before_question: ids.len() - self.question.len(),
             ids,
             needle: spans(needle),
             distractors: spans(distractors),

@@ -1,8 +1,8 @@
 //! From one `[L, H]` matrix per probe to the importance of every head and how sure that is.
 //!
 //! The importance is the plain mean over the probes, as in the references. The probes are a sample
-//! of all the needles, lengths and depths there could have been; a bootstrap over probes (Efron
-//! 1979, percentile intervals) says how far another sample could lie.
+//! of all the needles and places there could have been, and those that share a needle or a place are
+//! alike: [`Clusters`] says how far the mean over another sample could lie.
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -11,9 +11,9 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::heads::HeadMatrix;
-use crate::score::bootstrap::{Resamples, interval_95};
+use crate::score::clusters::{Clusters, MeanSpread};
 
-/// Resamples of a bootstrap where nothing else is asked for.
+/// Resamples where nothing else is asked for.
 pub const RESAMPLES: usize = 1000;
 
 /// How many heads count as the top in [`Spread::top_overlap_frac`].
@@ -36,34 +36,48 @@ pub struct Aggregate {
 /// How much an [`Aggregate`] depends on the probes that happened to be drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spread {
-    /// Standard error of the mean, `[L, H]`.
+    /// Standard error of the mean, `[L, H]`: [`Clusters::spread`].
     pub std_error: HeadMatrix,
-    /// Lower end of the bootstrap 95 % interval of the mean, `[L, H]`.
+    /// Lower end of the 95 % interval of the mean, `[L, H]`.
     pub low: HeadMatrix,
-    /// Upper end of the bootstrap 95 % interval of the mean, `[L, H]`.
+    /// Upper end of the 95 % interval of the mean, `[L, H]`.
     pub high: HeadMatrix,
+    /// In which share of the resamples a head is among the ten best, `[L, H]`, 0 to 1. (Among all
+    /// heads where there are fewer than ten.)
+    pub top_probability: HeadMatrix,
     /// Share of the ten best heads that are also among the ten best of a resample, averaged over
-    /// the resamples, 0 to 1. (Of all heads where there are fewer than ten.)
+    /// the resamples, 0 to 1.
     pub top_overlap_frac: f64,
-    /// Spearman's rank correlation of all heads between two random halves of the probes, averaged
-    /// over random splits, -1 to 1. `None` where a half has the same value for every head.
+    /// Spearman's rank correlation of all heads between the probes of two random halves of the
+    /// needles (of the probes where there are fewer than four needles), averaged over random splits,
+    /// -1 to 1. `None` where a half has the same value for every head.
     pub split_half_spearman: Option<f64>,
 }
 
-/// Aggregates `probes`, each `[L, H]`, in the order given.
+/// Aggregates `probes`, each `[L, H]`, in the order given; `clusters` are of the same.
 ///
-/// The result depends on the order of the probes, `seed` and `resamples` alone, not on the number
-/// of threads.
+/// The result depends on the order of the probes, `clusters`, `seed` and `resamples` alone, not on
+/// the number of threads.
 ///
 /// # Errors
 /// [`Error::Evidence`] without probes, [`Error::Usage`] without resamples, [`Error::Bug`] if the
-/// probes' shapes differ.
-pub fn aggregate(probes: &[HeadMatrix], seed: u64, resamples: usize) -> Result<Aggregate> {
+/// probes' shapes differ or there are other clusters than probes.
+pub fn aggregate(
+    probes: &[HeadMatrix],
+    clusters: &Clusters,
+    seed: u64,
+    resamples: usize,
+) -> Result<Aggregate> {
     let Some(first) = probes.first() else {
         return Err(Error::evidence("there is no accepted probe to aggregate"));
     };
     if resamples == 0 {
-        return Err(Error::usage("a bootstrap needs resamples").got(0).expected("at least 1"));
+        return Err(Error::usage("there are no resamples").got(0).expected("at least 1"));
+    }
+    if clusters.len() != probes.len() {
+        return Err(Error::bug("the clusters of probes are not theirs")
+            .got(clusters.len())
+            .expected(probes.len()));
     }
     let (layers, heads) = (first.layers(), first.heads());
     if let Some(other) = probes.iter().find(|p| (p.layers(), p.heads()) != (layers, heads)) {
@@ -77,16 +91,19 @@ pub fn aggregate(probes: &[HeadMatrix], seed: u64, resamples: usize) -> Result<A
     let mean = weighted_mean(probes, &vec![1; probes.len()]);
     let spread = if probes.len() > 1 {
         let mut rng = StdRng::seed_from_u64(seed);
-        // A draw is of probes, the same for all heads, so that heads keep their correlation.
-        let draws = Resamples::draw(probes.len(), resamples, &mut rng);
-        let means = draws.each(|times| weighted_mean(probes, times));
-        let (low, high) = intervals(&means).into_iter().map(|[low, high]| (low, high)).unzip();
+        // A draw is the same for all heads, so that heads keep their correlation.
+        let draws: Vec<Vec<u32>> = (0..resamples).map(|_| clusters.resample(&mut rng)).collect();
+        let tops: Vec<Vec<usize>> =
+            draws.par_iter().map(|times| top_heads(&weighted_mean(probes, times))).collect();
+        let spreads = spreads(probes, clusters)?;
+        let of = |value: fn(&MeanSpread) -> f64| matrix(spreads.iter().map(value).collect());
         Some(Spread {
-            std_error: matrix(std_error(probes, &mean))?,
-            low: matrix(low)?,
-            high: matrix(high)?,
-            top_overlap_frac: top_overlap(&mean, &means),
-            split_half_spearman: split_half_spearman(probes, &mut rng),
+            std_error: of(|spread| spread.std_error)?,
+            low: of(|spread| spread.interval_95[0])?,
+            high: of(|spread| spread.interval_95[1])?,
+            top_probability: matrix(top_probability(&tops, layers * heads))?,
+            top_overlap_frac: top_overlap(&mean, &tops),
+            split_half_spearman: split_half_spearman(probes, clusters, &mut rng),
         })
     } else {
         None
@@ -107,33 +124,27 @@ fn weighted_mean(probes: &[HeadMatrix], weights: &[u32]) -> Vec<f64> {
     sum
 }
 
-/// `s / sqrt(P)` with the sample standard deviation `s`, `[L * H]`.
-fn std_error(probes: &[HeadMatrix], mean: &[f64]) -> Vec<f64> {
-    let mut squares = vec![0.0; mean.len()];
-    for probe in probes {
-        for ((square, &value), &mean) in squares.iter_mut().zip(probe.values()).zip(mean) {
-            *square += (f64::from(value) - mean).powi(2);
-        }
-    }
-    let count = probes.len() as f64;
-    squares.into_iter().map(|square| (square / (count - 1.0) / count).sqrt()).collect()
+/// How sure the mean of every head is, `[L * H]`.
+fn spreads(probes: &[HeadMatrix], clusters: &Clusters) -> Result<Vec<MeanSpread>> {
+    let of = |head: usize| {
+        let values: Vec<f64> = probes.iter().map(|probe| f64::from(probe.values()[head])).collect();
+        clusters.spread(&values).ok_or_else(|| Error::bug("a mean of a single probe has no spread"))
+    };
+    (0..probes[0].values().len()).into_par_iter().map(of).collect()
 }
 
-/// The percentile interval of every head.
-fn intervals(means: &[Vec<f64>]) -> Vec<[f64; 2]> {
-    (0..means[0].len())
-        .into_par_iter()
-        .map(|head| interval_95(means.iter().map(|mean| mean[head]).collect()))
-        .collect()
+/// In which share of the resamples, whose best heads are `tops`, each of `heads` is among the best.
+fn top_probability(tops: &[Vec<usize>], heads: usize) -> Vec<f64> {
+    let mut times = vec![0usize; heads];
+    tops.iter().flatten().for_each(|&head| times[head] += 1);
+    times.into_iter().map(|times| times as f64 / tops.len() as f64).collect()
 }
 
-fn top_overlap(mean: &[f64], means: &[Vec<f64>]) -> f64 {
+fn top_overlap(mean: &[f64], tops: &[Vec<usize>]) -> f64 {
     let best = top_heads(mean);
-    let shared: usize = means
-        .par_iter()
-        .map(|resample| top_heads(resample).iter().filter(|head| best.contains(head)).count())
-        .sum();
-    shared as f64 / (best.len() * means.len()) as f64
+    let shared: usize =
+        tops.iter().map(|top| top.iter().filter(|head| best.contains(head)).count()).sum();
+    shared as f64 / (best.len() * tops.len()) as f64
 }
 
 /// The [`TOP_HEADS`] largest, equal values by position; in no particular order.
@@ -148,16 +159,31 @@ fn top_heads(values: &[f64]) -> Vec<usize> {
     order
 }
 
-fn split_half_spearman(probes: &[HeadMatrix], rng: &mut StdRng) -> Option<f64> {
-    let mut order: Vec<usize> = (0..probes.len()).collect();
+/// Fewer needles than these have no halves of any use.
+const NEEDLES_OF_A_SPLIT: usize = 4;
+
+fn split_half_spearman(
+    probes: &[HeadMatrix],
+    clusters: &Clusters,
+    rng: &mut StdRng,
+) -> Option<f64> {
+    // Probes of one needle are alike: halves that share needles agree more than they should.
+    let whole: Vec<usize> = match clusters.needles() {
+        n if n >= NEEDLES_OF_A_SPLIT => clusters.needle_of().to_vec(),
+        _ => (0..probes.len()).collect(),
+    };
+    let units = whole.iter().max().map_or(0, |unit| unit + 1);
+    let mut order: Vec<usize> = (0..units).collect();
     let halves: Vec<[Vec<u32>; 2]> = (0..SPLITS)
         .map(|_| {
             order.shuffle(rng);
-            let mut weights = [vec![0; probes.len()], vec![0; probes.len()]];
-            for (place, &probe) in order.iter().enumerate() {
-                weights[usize::from(place >= probes.len() / 2)][probe] = 1;
-            }
-            weights
+            let mut half = vec![0; units];
+            order
+                .iter()
+                .enumerate()
+                .for_each(|(at, &unit)| half[unit] = usize::from(at >= units / 2));
+            let of = |side| whole.iter().map(|&unit| u32::from(half[unit] == side)).collect();
+            [of(0), of(1)]
         })
         .collect();
     let correlations: Vec<f64> = halves
@@ -204,6 +230,11 @@ mod tests {
         HeadMatrix::new(1, values.len(), values.to_vec()).unwrap()
     }
 
+    /// Of probes that have nothing in common.
+    fn aggregate(probes: &[HeadMatrix], seed: u64, resamples: usize) -> Result<Aggregate> {
+        super::aggregate(probes, &Clusters::none(probes.len()), seed, resamples)
+    }
+
     /// `count` probes of 20 heads: head `h` is `h` plus noise of the given size.
     fn noisy_probes(count: usize, noise: f32) -> Vec<HeadMatrix> {
         let mut rng = StdRng::seed_from_u64(1);
@@ -227,22 +258,43 @@ mod tests {
         let spread = result.spread.unwrap();
         assert!((spread.std_error.get(0, 0) - (14.0f32 / 12.0).sqrt()).abs() < 1e-6);
         assert_eq!(spread.std_error.get(0, 1), 0.0);
-        // A head that never varies has no width; the other one's interval lies within its values.
+        // A head that never varies has no width; of the other one, t(3) = 3.18.
         assert_eq!((spread.low.get(0, 1), spread.high.get(0, 1)), (0.5, 0.5));
         let (low, high) = (spread.low.get(0, 0), spread.high.get(0, 0));
-        assert!((1.0..3.0).contains(&low) && high > 3.0 && high <= 6.0, "{low} to {high}");
+        let half = 3.18 * spread.std_error.get(0, 0);
+        assert!((high - 3.0 - half).abs() < 0.02 && (3.0 - low - half).abs() < 0.02);
     }
 
     #[test]
     fn the_interval_has_the_width_that_theory_gives() {
-        // 400 values spread evenly: the mean is close to normal, so the interval is close to
-        // mean +- 1.96 standard errors.
+        // 400 values: the interval is close to mean +- 1.96 standard errors.
         let probes: Vec<HeadMatrix> = (0..400).map(|i| probe(&[i as f32 / 400.0])).collect();
         let result = aggregate(&probes, 3, 2000).unwrap();
         let spread = result.spread.unwrap();
         let half_width = (spread.high.get(0, 0) - spread.low.get(0, 0)) / 2.0;
         let ratio = half_width / (1.96 * spread.std_error.get(0, 0));
-        assert!((0.93..1.07).contains(&ratio), "{ratio}");
+        assert!((1.0..1.01).contains(&ratio), "{ratio}");
+    }
+
+    /// Heads 0 and 1 differ by needle, not by probe: four needles say less than sixteen probes, and
+    /// halves of needles do not agree where halves of probes would.
+    #[test]
+    fn probes_of_a_needle_are_not_independent() {
+        let value = |needle: usize, head: usize| ((needle * 7 + head * 5) % 11) as f32;
+        let probes: Vec<HeadMatrix> = (0..16)
+            .map(|i| probe(&(0..20).map(|head| value(i / 4, head)).collect::<Vec<f32>>()))
+            .collect();
+        let clusters = Clusters::new((0..16).map(|i| (i / 4, i % 4)));
+        let together = super::aggregate(&probes, &clusters, 1, 300).unwrap().spread.unwrap();
+        let apart = aggregate(&probes, 1, 300).unwrap().spread.unwrap();
+        let ratio = together.std_error.get(0, 0) / apart.std_error.get(0, 0);
+        // sqrt(15 / 4 / 3 * 4): V_needle over V_probe.
+        assert!((ratio - (15.0f32 / 3.0).sqrt()).abs() < 1e-3, "{ratio}");
+        assert!(together.split_half_spearman.unwrap() < apart.split_half_spearman.unwrap() - 0.2);
+        // Shares of the resamples: ten of twenty heads are the best in each.
+        let all: f32 = together.top_probability.values().iter().sum();
+        assert!((all - 10.0).abs() < 1e-3);
+        assert!(together.top_probability.values().iter().all(|p| (0.0..=1.0).contains(p)));
     }
 
     #[test]

@@ -297,7 +297,7 @@ fn inf_is_averaged_over_accepted_probes() {
             HeadMatrix::new(1, heads.len(), heads).unwrap()
         };
         let probes: Vec<HeadMatrix> = kept.iter().map(probe).collect();
-        aggregate(&probes, 0, 10).unwrap().mean
+        aggregate(&probes, &super::clusters::Clusters::none(probes.len()), 0, 10).unwrap().mean
     };
     let dili = of_probes(|[dili, _]| dili);
     let lazy = of_probes(|[_, lazy]| lazy);

@@ -7,12 +7,13 @@
 //! line in [`registry`].
 
 pub mod aggregate;
-pub mod bootstrap;
+pub mod clusters;
 pub mod counts;
 pub mod dili;
 pub mod inf;
 pub mod lazy;
 pub mod likeness;
+pub mod mcnemar;
 pub mod options;
 pub mod retrieval;
 pub mod retrieval_reasoning;

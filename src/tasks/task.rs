@@ -69,10 +69,15 @@ pub struct Case {
     pub id: String,
     /// What it is about, for grouping: the needle's id, the subset of a benchmark.
     pub group: String,
+    /// What it asks about: the needle's id, the story's, the row's. Answers about the same are alike,
+    /// and no independent evidence.
+    pub about: String,
     /// Which part of the group it is in, if the group has parts.
     pub part: Option<Part>,
     /// Token ids, `[T]`.
     pub prompt: Vec<u32>,
+    /// How many of them stand before the question; `None` where that is not known.
+    pub before_question: Option<usize>,
     /// The depths that were asked for and lead to this prompt, 0 to 1, the nearest first; none
     /// where the answer does not stand at one place.
     pub depths: Vec<f64>,

@@ -3,6 +3,7 @@
 //! Grids are tiny and the gate is `none` where answers do not matter, so that these tests hold
 //! with any weights.
 
+mod ablate;
 mod allocate;
 mod answers;
 mod architecture;

@@ -1,18 +1,13 @@
 //! [`Evidence`]: the files that methods of a comparison follow.
 
-use std::path::{Path, PathBuf};
-
-use serde::Serialize;
-
 use super::EvaluateConfig;
 use crate::budget::{UtilityCurves, UtilityFile, refuse_all_zero};
 use crate::error::{Error, Result};
 use crate::eviction::HeadEvidence;
-use crate::head_score::{HeadScoreFile, sidecar};
+use crate::head_score::{UsedFile, UsedScores, sidecar};
 use crate::heads::{CacheHeads, Granularity, HeadMatrix};
 use crate::job::{ModelShape, text_sha256};
 use crate::needle::ProbeText;
-use crate::system::digest;
 
 /// Head scores and utility curves, where the user named such files.
 #[derive(Default)]
@@ -20,16 +15,9 @@ pub(super) struct Evidence {
     scores: Option<HeadMatrix>,
     utility: Option<UtilityCurves>,
     /// The file with the scores, for the record.
-    pub head_score_file: Option<EvidenceFile>,
+    pub head_score_file: Option<UsedFile>,
     /// The file with the curves.
-    pub utility_file: Option<EvidenceFile>,
-}
-
-/// A file that budgets follow.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct EvidenceFile {
-    path: String,
-    sha256: String,
+    pub utility_file: Option<UsedFile>,
 }
 
 impl Evidence {
@@ -50,8 +38,8 @@ impl Evidence {
         Ok(Self {
             scores: head_scores(config, shape)?,
             utility: utility(config, &shape.name, &heads)?,
-            head_score_file: EvidenceFile::of(&config.head_score),
-            utility_file: EvidenceFile::of(&config.utility),
+            head_score_file: config.head_score.as_deref().and_then(UsedFile::of),
+            utility_file: config.utility.as_deref().and_then(UsedFile::of),
         })
     }
 
@@ -76,24 +64,13 @@ impl Evidence {
     }
 }
 
-impl EvidenceFile {
-    /// `None` where there is no file, or where it cannot be read again.
-    fn of(path: &Option<PathBuf>) -> Option<Self> {
-        let path = path.as_deref()?;
-        Some(Self { path: path.display().to_string(), sha256: sha256(path)? })
-    }
-}
-
 /// The head scores of the file that `config` names.
 fn head_scores(config: &EvaluateConfig, shape: &ModelShape) -> Result<Option<HeadMatrix>> {
     let Some(path) = &config.head_score else { return Ok(None) };
     let expected = (shape.config.layers, shape.config.heads);
-    let read = HeadScoreFile::read(path, Some(expected))?;
-    let mut warnings: Vec<String> =
-        read.warnings.iter().map(|text| format!("{}: {text}", path.display())).collect();
-    sidecar::kv_heads(path, expected, Some(&shape.name), config.force, &mut warnings)?;
+    let UsedScores { mean, warnings } =
+        UsedScores::read(path, expected, &shape.name, config.force)?;
     warnings.iter().for_each(|text| config.reporter.warning(text));
-    let mean = read.file.mean();
     let advise = |e: Error| e.at(path.display()).advice("use the scores of another run");
     refuse_all_zero(&mean).map_err(advise)?;
     Ok(Some(mean))
@@ -136,9 +113,4 @@ fn utility(
             .advice("use the curves that were made for this model and --granularity"));
     }
     Ok(Some(file.curves))
-}
-
-/// Of a file; `None` if it cannot be read again.
-fn sha256(path: &Path) -> Option<String> {
-    std::fs::read(path).ok().map(digest::sha256)
 }

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::config::EvaluateConfig;
-use super::evidence::{Evidence, EvidenceFile};
+use super::evidence::Evidence;
 use super::setting::Compared;
 use crate::error::{Error, Result};
 use crate::eviction;
+use crate::head_score::UsedFile;
 use crate::job::{self, Running};
 use crate::system::digest::sha256;
 use crate::tasks::{BenchmarkInfo, Common, Metric, Task};
@@ -55,8 +56,8 @@ struct CompressionMeta<'a> {
     methods: Vec<MethodMeta>,
     granularity: &'static str,
     reduce: &'static str,
-    head_score: Option<&'a EvidenceFile>,
-    utility: Option<&'a EvidenceFile>,
+    head_score: Option<&'a UsedFile>,
+    utility: Option<&'a UsedFile>,
     form: &'static str,
     window_size: usize,
     kernel_size: usize,

@@ -38,7 +38,7 @@ pub(super) fn write(
     let records: Vec<PromptRecord> = done.into_iter().map(|done| done.result).collect();
     let (compared, metrics) = (facts.compared()?, facts.metrics()?);
     check(&records, compared.len(), metrics.len())?;
-    let rows = rows(&compared, metrics, &records, facts.seed);
+    let rows = rows(&compared, metrics, &records);
     let groups = match facts.reported_groups {
         true => groups(&compared, &records),
         false => Vec::new(),
@@ -96,7 +96,7 @@ pub(super) fn so_far(
             collected.done.into_iter().map(|done| done.result).collect();
         let (compared, metrics) = (facts.compared()?, facts.metrics()?);
         check(&records, compared.len(), metrics.len())?;
-        let rows = rows(&compared, metrics, &records, facts.seed);
+        let rows = rows(&compared, metrics, &records);
         if !rows.is_empty() {
             let seconds = start.elapsed().as_secs_f64();
             let unfinished = begun.own_probes() - records.len();

@@ -15,7 +15,6 @@ use crate::chat::Thinking;
 use crate::error::{Error, Result};
 use crate::job;
 use crate::plot::Picture;
-use crate::score::bootstrap::RESAMPLES;
 use crate::system::atomic::{self, MadeFolders};
 use crate::system::terminal::json_line;
 use crate::tasks::{Metric, Part};
@@ -64,7 +63,6 @@ struct Evaluation<'a> {
     metrics: Vec<MetricMeta>,
     prompts: usize,
     failed: usize,
-    bootstrap_resamples: usize,
     rows: &'a [Row],
     #[serde(skip_serializing_if = "<[Group]>::is_empty")]
     groups: &'a [Group],
@@ -222,7 +220,6 @@ fn evaluation<'a>(made: &'a EvaluateRun<'a>, written: &'a Written) -> Evaluation
             .collect(),
         prompts: records.len(),
         failed: records.iter().filter(|r| r.outcomes.is_err()).count(),
-        bootstrap_resamples: RESAMPLES,
         rows,
         groups,
         compression: &facts.compression,

@@ -142,10 +142,8 @@ fn curves(made: &EvaluateRun, x: &dyn Fn(&Row) -> Option<f64>, x_label: &str) ->
     }
     let full = made.rows.iter().find(|row| row.method == FULL);
     let metric = made.metrics[0];
-    let subtitle = format!(
-        "{} · {} prompts · bars: 95 % bootstrap interval",
-        metric.title, made.rows[0].prompts
-    );
+    let subtitle =
+        format!("{} · {} prompts · bars: 95 % interval", metric.title, made.rows[0].prompts);
     lines(
         &list,
         &LinesCaption {

@@ -2,7 +2,7 @@
 
 use super::groups::Group;
 use super::table::Row;
-use crate::score::bootstrap::Estimate;
+use crate::score::clusters::Estimate;
 
 /// What the columns of the CSV are called.
 const CSV_HEADER: &str = "method,budget_tokens,prompts,metric,mean,low_95,high_95,\

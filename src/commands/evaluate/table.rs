@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::run::{Outcome, PromptRecord};
 use super::setting::{Compared, FULL, SNAPKV};
-use crate::score::bootstrap::{Estimate, Resamples};
+use crate::score::clusters::{Clusters, Estimate};
 use crate::tasks::Metric;
 
 /// A metric of a row.
@@ -63,19 +63,15 @@ impl Row {
     }
 }
 
-/// One row per setting, over the prompts that did not fail; none if all failed.
-pub fn rows(
-    settings: &[Compared],
-    metrics: &[Metric],
-    records: &[PromptRecord],
-    seed: u64,
-) -> Vec<Row> {
+/// One row per setting, over the prompts that did not fail; none if all failed. Answers about the same
+/// and at the same place are alike: [`Clusters`].
+pub fn rows(settings: &[Compared], metrics: &[Metric], records: &[PromptRecord]) -> Vec<Row> {
     let answered: Vec<(&PromptRecord, &Vec<Outcome>)> =
         records.iter().filter_map(|r| r.outcomes.as_ref().ok().map(|o| (r, o))).collect();
     if answered.is_empty() {
         return Vec::new();
     }
-    let resamples = Resamples::new(answered.len(), seed);
+    let clusters = Clusters::new(answered.iter().map(|(record, _)| record.about_and_place()));
     let accuracy = |setting: usize| -> Vec<f64> {
         answered.iter().map(|(_, outcomes)| outcomes[setting].values[0]).collect()
     };
@@ -92,12 +88,14 @@ pub fn rows(
     let row = |(i, setting): (usize, &Compared)| {
         let own = accuracy(i);
         let against = |base: Option<usize>| {
-            base.filter(|b| *b != i).and_then(|b| resamples.difference(&own, &accuracy(b)))
+            base.filter(|b| *b != i).and_then(|b| clusters.difference(&own, &accuracy(b)))
         };
         let metric = |(m, metric): (usize, &Metric)| {
             let values: Vec<f64> =
                 answered.iter().map(|(_, outcomes)| outcomes[i].values[m]).collect();
-            let estimate = resamples.mean(&values)?;
+            // Likeness of embeddings may be below 0.
+            let lowest = values.iter().copied().fold(0.0, f64::min);
+            let estimate = clusters.mean(&values)?.within(lowest, metric.highest);
             Some(MetricEstimate { name: metric.name, estimate })
         };
         let steps = mean_of(i, &|o| o.new_tokens.saturating_sub(1) as f64);
@@ -155,6 +153,7 @@ mod tests {
             id: index.to_string(),
             haystack_cycles: 1,
             group: "a".into(),
+            about: index.to_string(),
             part: None,
             prompt_tokens: 100,
             depths: vec![0.5],
@@ -184,7 +183,7 @@ mod tests {
             record(2, Err("memory".into())),
             record(3, of(true, false, false)),
         ];
-        let rows = rows(&settings, METRICS, &records, 1);
+        let rows = rows(&settings, METRICS, &records);
         let mean = |e: Option<Estimate>| e.map(|e| e.mean);
         let near = |a: Option<f64>, b: f64| assert!((a.unwrap() - b).abs() < 1e-12, "{a:?} {b}");
         assert_eq!(rows[0].accuracy().mean, 1.0);
@@ -200,6 +199,6 @@ mod tests {
         // Five tokens, of which the prefill gives one: 2 s for 4 steps.
         assert_eq!(rows[2].seconds.decode_per_token, Some(0.5));
         assert_eq!((rows[2].seconds.prefill, rows[2].metrics[1].estimate.mean), (3.0, 5.0));
-        assert!(super::rows(&settings, METRICS, &records[2..3], 1).is_empty());
+        assert!(super::rows(&settings, METRICS, &records[2..3]).is_empty());
     }
 }

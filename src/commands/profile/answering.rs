@@ -187,6 +187,7 @@ mod tests {
             ids,
             needle: vec![5..9],
             distractors: vec![],
+            before_question: 48,
             depth_asked: None,
             depth_reached: 0.5,
             haystack_cycles: 1,

@@ -78,8 +78,14 @@ fn heatmap(made: &ProfileRun, result: &ScoreResult) -> Result<Picture> {
             title: &format!("{name} — {}", whose(made, result.task)),
             subtitle: &subtitle(made, result.task),
             score_label: name,
+            low: low(result),
         },
     )
+}
+
+/// Lower ends of the heads' intervals.
+fn low(result: &ScoreResult) -> Option<&HeadMatrix> {
+    result.spread.as_ref().map(|spread| &spread.low)
 }
 
 /// The heads that reason over stories beside those that retrieve needles, where both are known.
@@ -97,11 +103,13 @@ fn reasoning_beside_retrieval(
         title: &format!("{reasoning} — {}", whose(made, None)),
         subtitle: &subtitle(made, None),
         score_label: reasoning,
+        low: low(stories),
     };
     let right = HeatmapCaption {
         title: &format!("{retrieval} — {model}, needles"),
         subtitle: "from the head_score file of an earlier run · mean per head",
         score_label: retrieval,
+        low: None,
     };
     head_heatmap_pair([(&stories.mean, left), (needles, right)]).map(Some)
 }

@@ -132,6 +132,12 @@ impl ProbeRecord {
         }
     }
 
+    /// What it has in common with other probes: its needle; length, depth and repetition.
+    pub fn needle_and_place(&self) -> (&str, (usize, Option<u64>, u32)) {
+        let depth = self.depth_asked.map(f64::to_bits);
+        (&self.needle_id, (self.context_length, depth, self.repeat))
+    }
+
     /// The probe failed because of `error`.
     pub fn fail(&mut self, error: &Error) {
         self.status = Status::Failed;

@@ -33,14 +33,15 @@ pub(super) struct Sidecar<'a> {
     run: &'a RunMeta,
 }
 
-/// Every head: mean over the accepted probes, its standard error and 95 % bootstrap interval, each
-/// `[L][H]`; only means where there is a single probe.
+/// Every head: mean over the accepted probes, its standard error and 95 % interval, and in which share
+/// of the resamples it is among the ten best, each `[L][H]`; only means where there is a single probe.
 #[derive(Debug, Serialize)]
 struct HeadsMeta {
     mean: Vec<Vec<f32>>,
     std_error: Option<Vec<Vec<f32>>>,
     low_95: Option<Vec<Vec<f32>>>,
     high_95: Option<Vec<Vec<f32>>>,
+    top_probability: Option<Vec<Vec<f32>>>,
 }
 
 impl HeadsMeta {
@@ -52,6 +53,7 @@ impl HeadsMeta {
             std_error: spread.map(|s| rows(&s.std_error)),
             low_95: spread.map(|s| rows(&s.low)),
             high_95: spread.map(|s| rows(&s.high)),
+            top_probability: spread.map(|s| rows(&s.top_probability)),
         }
     }
 }

@@ -4,13 +4,14 @@ use serde::Serialize;
 
 use super::facts::ProfileFacts;
 use super::probed::Probed;
-use super::record::tasks;
+use super::record::{ProbeRecord, tasks};
 use crate::error::Result;
 use crate::head_score::HeadScoreFile;
 use crate::heads::HeadMatrix;
 use crate::needle::SubTask;
 use crate::score::HeadScore;
 use crate::score::aggregate::{Aggregate, Spread, TOP_HEADS, aggregate};
+use crate::score::clusters::Clusters;
 
 /// One of the best heads.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,8 +24,10 @@ pub struct TopHead {
     pub mean: f32,
     /// Standard error of the mean; `None` for a single probe.
     pub std_error: Option<f32>,
-    /// Bootstrap 95 % interval of the mean; `None` for a single probe.
+    /// 95 % interval of the mean; `None` for a single probe.
     pub interval_95: Option<[f32; 2]>,
+    /// In which share of the resamples it is among the ten best; `None` for a single probe.
+    pub top_probability: Option<f32>,
 }
 
 /// A score over all accepted probes, in a few numbers.
@@ -34,11 +37,11 @@ pub struct ScoreStatistics {
     pub probes: usize,
     /// The ten best heads.
     pub top: Vec<TopHead>,
-    /// Rank correlation of all heads between random halves of the probes.
+    /// Rank correlation of all heads between random halves of the needles.
     pub split_half_spearman: Option<f64>,
     /// Expected share of the ten best heads that stay among the ten best in a resample.
     pub top_overlap_frac: Option<f64>,
-    /// Resamples of the bootstrap.
+    /// How often needles and places were drawn for that.
     pub resamples: usize,
 }
 
@@ -67,6 +70,7 @@ impl ScoreStatistics {
             mean,
             std_error: spread.map(|s| s.std_error.get(layer, head)),
             interval_95: spread.map(|s| [s.low.get(layer, head), s.high.get(layer, head)]),
+            top_probability: spread.map(|s| s.top_probability.get(layer, head)),
         });
         Self {
             probes: aggregate.probes,
@@ -79,7 +83,7 @@ impl ScoreStatistics {
 }
 
 /// Aggregates every score of a run over all accepted probes; of a run with several tasks behind
-/// that also the main scores over those of each task that has any. `resamples` of a bootstrap say
+/// that also the main scores over those of each task that has any. `resamples` say
 /// how sure that is.
 ///
 /// # Errors
@@ -92,8 +96,10 @@ pub(super) fn of_scores(
     if probed.accepted().next().is_none() {
         return Err(probed.nothing_accepted());
     }
-    let result = |score: &'static dyn HeadScore, probes: &[HeadMatrix], task| {
-        let aggregate = aggregate(probes, facts.seed, resamples)?;
+    let result = |score: &'static dyn HeadScore, probes: &[HeadMatrix], task: Option<SubTask>| {
+        let own = probed.accepted().filter(|r| task.is_none() || r.task == task);
+        let clusters = Clusters::new(own.map(ProbeRecord::needle_and_place));
+        let aggregate = aggregate(probes, &clusters, facts.seed, resamples)?;
         Ok(ScoreResult {
             task,
             score,

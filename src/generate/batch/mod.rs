@@ -120,7 +120,8 @@ pub fn run_beginning(
         proceed()?;
         let ids = &beginning.prompt[pass];
         let sink = &mut NoRows;
-        let sequence = PackedSequence { ids, cache, followed: 1, captured: 0, sink };
+        let sequence =
+            PackedSequence { ids, cache, followed: 1, captured: 0, sink, ablation: None };
         model.run_together(&mut [sequence], &[])?;
     }
     cache.rewind(beginning.until);
@@ -248,6 +249,7 @@ impl Batch<'_> {
                 followed: 1,
                 captured,
                 sink,
+                ablation: None,
             });
         }
         let places: Vec<usize> = ending.iter().map(|(place, _)| *place).collect();
@@ -273,7 +275,14 @@ impl Batch<'_> {
             if open.contains(&i) {
                 let ids = &asked.generated[asked.generated.len() - 1..];
                 let sink = &mut asked.capture;
-                sequences.push(PackedSequence { ids, cache, followed: 1, captured: 1, sink });
+                sequences.push(PackedSequence {
+                    ids,
+                    cache,
+                    followed: 1,
+                    captured: 1,
+                    sink,
+                    ablation: None,
+                });
             }
         }
         let all: Vec<usize> = (0..open.len()).collect();

@@ -201,12 +201,39 @@ impl Llama {
         let mut position = 0;
         for part in self.parts(ids, chunk) {
             let hidden = self.followed(part, &mut cache, &mut |_, _| Ok(()))?;
-            // A few at a time: the logits of a whole chunk are gigabytes for large vocabularies.
-            for some in hidden.split(LOGITS_AT_ONCE, 0) {
-                for logits in self.logits(some)?.chunks(self.config.vocab) {
-                    visit(position, logits)?;
-                    position += 1;
-                }
+            self.visit_logits(hidden, position, visit)?;
+            position += part.len();
+        }
+        Ok(())
+    }
+
+    /// Runs all `sequences` in one pass and calls `visit(row, logits)` with the logits, `[V]`, after
+    /// each of the tokens that are followed, one sequence behind the other.
+    ///
+    /// # Errors
+    /// The first error of a sink or of `visit`. Logits that are not finite are handed on.
+    pub(crate) fn each_followed(
+        &self,
+        sequences: &mut [PackedSequence],
+        visit: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let hidden = self.run_packed(sequences, &mut |_, _| Ok(()))?;
+        self.visit_logits(hidden, 0, visit)
+    }
+
+    /// Calls `visit(from + i, logits)` for the hidden states, `[n, hidden]`, one after the other.
+    fn visit_logits(
+        &self,
+        hidden: Tensor<2>,
+        from: usize,
+        visit: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let mut row = from;
+        // A few at a time: the logits of a whole chunk are gigabytes for large vocabularies.
+        for some in hidden.split(LOGITS_AT_ONCE, 0) {
+            for logits in self.logits(some)?.chunks(self.config.vocab) {
+                visit(row, logits)?;
+                row += 1;
             }
         }
         Ok(())
@@ -226,7 +253,8 @@ impl Llama {
         let mut last = None;
         for ids in self.parts_with_end(ids, chunk, captured.min(ids.len())) {
             let captured = if cache.len() + ids.len() == end { captured } else { 0 };
-            let mut sequence = [PackedSequence { ids, cache, followed: 1, captured, sink }];
+            let mut sequence =
+                [PackedSequence { ids, cache, followed: 1, captured, sink, ablation: None }];
             last = Some(self.run_packed(&mut sequence, &mut |_, _| Ok(()))?);
         }
         let last = last.ok_or_else(|| Error::bug("no tokens were run"))?;
@@ -243,13 +271,20 @@ impl Llama {
     ) -> Result<Tensor<2>> {
         let sink = &mut NoRows;
         self.run_packed(
-            &mut [PackedSequence { ids, cache, followed: ids.len(), captured: 0, sink }],
+            &mut [PackedSequence {
+                ids,
+                cache,
+                followed: ids.len(),
+                captured: 0,
+                sink,
+                ablation: None,
+            }],
             after,
         )
     }
 
     /// Whether `ids` can be run after what `cache` holds.
-    pub(super) fn check_ids(&self, ids: &[u32], cache: &KvCache) -> Result<()> {
+    pub(crate) fn check_ids(&self, ids: &[u32], cache: &KvCache) -> Result<()> {
         if ids.is_empty() || cache.len() + ids.len() > cache.capacity() {
             return Err(Error::bug("tokens do not fit the cache")
                 .got(format!("{} + {} tokens", cache.len(), ids.len()))

@@ -12,6 +12,7 @@ const META: HeatmapCaption = HeatmapCaption {
     title: "inf — needle-llama",
     subtitle: "135 of 135 probes · lengths 256–2048 · mean per head",
     score_label: "inf (mean per head)",
+    low: None,
 };
 const CURVE: CurveCaption =
     CurveCaption { title: "sorted head scores", subtitle: "135 probes", score_label: "score" };
@@ -247,10 +248,41 @@ fn fewer_than_ten_heads_above_zero_are_counted() {
     assert!(scene.texts().any(|t| t.content == "outlined: the 2 heads above 0"));
 }
 
+/// A head that is not told apart from 0 looks like none of the others, and the picture says so.
+#[test]
+fn heads_that_may_be_zero_are_grey() {
+    let scores = sample(6, 8, 1.0);
+    let mut low = vec![0.1; 48];
+    low[9] = 0.0;
+    low[30] = -0.2;
+    let low = HeadMatrix::new(6, 8, low).unwrap();
+    let meta = HeatmapCaption { low: Some(&low), ..META };
+    let scene = head_heatmap::scene(&scores, &meta).unwrap();
+    assert_legible(&scene);
+    assert!(scene.texts().any(|t| t.content == "grey: not told apart from 0 (95 %)"));
+    let pixels = Pixels::of(&head_heatmap(&scores, &meta).unwrap());
+    let plain = Pixels::of(&head_heatmap(&scores, &META).unwrap());
+    let at = |layer, head| {
+        let (x, y) = head_heatmap::cell_center(6, 8, layer, head);
+        // Above the number.
+        let below = head_heatmap::cell_center(6, 8, layer, (head + 1) % 8).1;
+        (x, y - below.abs_diff(y).min(40) / 3)
+    };
+    for (layer, head) in (0..48).map(|i| (i / 8, i % 8)) {
+        let grey = [(1, 1), (3, 6)].contains(&(layer, head));
+        let [with, without] = [&pixels, &plain].map(|pixels| pixels.at(at(layer, head)));
+        assert_eq!(with == [0xd4; 3], grey, "{layer}-{head}");
+        assert!(grey || with == without);
+    }
+    let sure = HeadMatrix::new(6, 8, vec![0.1; 48]).unwrap();
+    let meta = HeatmapCaption { low: Some(&sure), ..META };
+    assert_eq!(head_heatmap(&scores, &meta), head_heatmap(&scores, &META));
+}
+
 #[test]
 fn hostile_titles_give_valid_documents() {
     let title = "<script>alert(\"x\")</script> & 'שלום' \u{202e}rtl \u{0}\u{1b}[31m\u{ffff} 模型";
-    let meta = HeatmapCaption { title, subtitle: title, score_label: title };
+    let meta = HeatmapCaption { title, subtitle: title, score_label: title, low: None };
     let scores = sample(6, 8, 1.0);
     let picture = head_heatmap(&scores, &meta).unwrap();
     for svg in [&picture.svg, &score_curve(&[(title, &scores)], &CURVE).unwrap().svg] {
@@ -315,7 +347,7 @@ fn assert_well_formed(svg: &str) {
 #[test]
 fn long_names_are_shortened_not_clipped() {
     let name = "an-organisation-with-a-long-name/".repeat(8);
-    let meta = HeatmapCaption { title: &name, subtitle: &name, score_label: &name };
+    let meta = HeatmapCaption { title: &name, subtitle: &name, score_label: &name, low: None };
     assert_legible(&head_heatmap::scene(&sample(6, 8, 1.0), &meta).unwrap());
     assert_legible(&head_heatmap::scene(&sample(80, 64, 1.0), &meta).unwrap());
     let meta = DepthLengthCaption {

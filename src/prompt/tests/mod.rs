@@ -86,6 +86,8 @@ fn check_invariants(case: &Case, p: &Prompt, context_length: usize) {
     assert!(Placement::ALL.iter().any(|&at| {
         is_there(case.needle.placed(at)) || is_there(case.needle.before_blank_line(at))
     }));
+    assert_eq!(p.ids[p.before_question..], case.question);
+    assert!(span.end <= p.before_question);
     assert!((0.0..=1.0).contains(&p.depth_reached) && p.haystack_cycles >= 1);
 }
 

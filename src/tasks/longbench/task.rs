@@ -163,8 +163,10 @@ impl Task for LongBenchTask<'_> {
         Ok(Case {
             id: self.ids[index].clone(),
             group: group(row),
+            about: self.ids[index].clone(),
             part: row.part,
             prompt: self.limits.prompt(self.tokenizer, prompt)?,
+            before_question: None,
             depths: Vec::new(),
             gold: row.answers.join(" | "),
             haystack_cycles: 0,

@@ -123,8 +123,10 @@ impl Task for RulerTask<'_> {
         Ok(Case {
             id: id.clone(),
             group: set.task.clone(),
+            about: id.clone(),
             part: set.tokens.map(Part::Tokens),
             prompt: self.limits.prompt(self.tokenizer, row.prompt())?,
+            before_question: None,
             depths: Vec::new(),
             gold: row.outputs.join(" | "),
             haystack_cycles: 0,

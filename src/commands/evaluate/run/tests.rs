@@ -18,8 +18,10 @@ fn case() -> Case {
     Case {
         id: "a".into(),
         group: "g".into(),
+        about: "g".into(),
         part: None,
         prompt: (0..TOKENS as u32).map(|i| 2 + i * 7919 % 2000).collect(),
+        before_question: None,
         depths: Vec::new(),
         gold: String::new(),
         haystack_cycles: 0,
@@ -47,6 +49,7 @@ fn with_runner<R>(settings: &[Setting], with: impl FnOnce(&Runner, &mut PromptRe
     let mut record = PromptRecord {
         id: String::new(),
         group: String::new(),
+        about: String::new(),
         part: None,
         prompt_tokens: TOKENS,
         depths: Vec::new(),

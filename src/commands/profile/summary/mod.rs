@@ -234,8 +234,8 @@ fn share(of: &dyn fmt::Display, accepted: usize, probes: usize) -> String {
     format!("{of} {accepted}/{probes} ({percent:.0} %)")
 }
 
-/// `3-5 0.812 ±0.031`: layer, head, mean, half the 95 % interval. A head at 0 is not among the best
-/// of anything.
+/// `3-5 0.812 ±0.031`: layer, head, mean, half the 95 % interval; in brackets where that reaches 0. A
+/// head at 0 is not among the best of anything.
 fn head_cell(top: &TopHead) -> String {
     if top.mean == 0.0 {
         return "-".to_owned();
@@ -243,7 +243,11 @@ fn head_cell(top: &TopHead) -> String {
     let half = top.interval_95.map_or(String::new(), |[low, high]| {
         format!(" ±{:.3}", (f64::from(high) - f64::from(low)) / 2.0)
     });
-    format!("{}-{} {:.3}{half}", top.layer, top.head, top.mean)
+    let cell = format!("{}-{} {:.3}{half}", top.layer, top.head, top.mean);
+    match top.interval_95 {
+        Some([low, _]) if low <= 0.0 => format!("({cell})"),
+        _ => cell,
+    }
 }
 
 impl fmt::Display for Summary {
@@ -274,12 +278,15 @@ impl fmt::Display for Summary {
         }
         writeln!(f)?;
 
-        writeln!(f, "The ten best heads, layer-head: mean ± half its 95 % bootstrap interval")?;
+        writeln!(
+            f,
+            "The ten best heads, layer-head: mean ± half its 95 % interval; in brackets: may be 0"
+        )?;
         write_table(f, &self.table())?;
         writeln!(
             f,
-            "split halves: rank correlation of all heads between random halves of the probes;\n\
-             top 10 kept: share of the ten best that stay so in a resample of the probes\n"
+            "split halves: rank correlation of all heads between random halves of the needles;\n\
+             top 10 kept: share of the ten best that stay so with other needles and places\n"
         )?;
 
         if !self.rankings.is_empty() {

@@ -1,8 +1,14 @@
 use super::*;
 
 fn summary() -> Summary {
-    let top =
-        |head, mean, interval_95| TopHead { layer: 3, head, mean, std_error: None, interval_95 };
+    let top = |head, mean, interval_95| TopHead {
+        layer: 3,
+        head,
+        mean,
+        std_error: None,
+        interval_95,
+        top_probability: None,
+    };
     let statistics = ScoreStatistics {
         probes: 3,
         top: vec![top(5, 0.8125, Some([0.75, 0.875])), top(1, 0.5, None), top(0, 0.0, None)],
