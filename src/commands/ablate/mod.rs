@@ -471,7 +471,7 @@ pub fn workload(config: &AblateConfig, session: &Session) -> Result<(ModelFiles,
     let (layers, heads) = (files.config.layers, files.config.heads);
     let first_layers: Vec<usize> = match config.which {
         Which::Sets { .. } => {
-            planned.sets.iter().map(|set| set.heads.first_layer().unwrap_or(layers)).collect()
+            planned.sets.iter().filter_map(|set| set.heads.first_layer()).collect()
         }
         Which::Each => (0..layers * heads).map(|head| head / heads).collect(),
     };
@@ -486,7 +486,7 @@ pub fn workload(config: &AblateConfig, session: &Session) -> Result<(ModelFiles,
             prompts.push(WorkPrompt { tokens, reused: 0, new_tokens });
             // A run from a layer on is as much work as that share of the tokens.
             prompts.extend(first_layers.iter().map(|first| {
-                let again = (tokens - before) * (layers - first.min(&layers)) / layers;
+                let again = (tokens - before) * (layers - first) / layers;
                 WorkPrompt { tokens, reused: tokens - again, new_tokens }
             }));
         }
