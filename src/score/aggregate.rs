@@ -4,9 +4,9 @@
 //! of all the needles and places there could have been, and those that share a needle or a place are
 //! alike: [`Clusters`] says how far the mean over another sample could lie.
 
-use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
@@ -52,6 +52,9 @@ pub struct Spread {
     /// needles (of the probes where there are fewer than four needles), averaged over random splits,
     /// -1 to 1. `None` where a half has the same value for every head.
     pub split_half_spearman: Option<f64>,
+    /// Pearson's correlation of all heads between the same halves, stepped up to the whole sample
+    /// (`2 r / (1 + r)`, Spearman 1910, Brown 1910), -1 to 1. `None` as above.
+    pub halves_agree: Option<f64>,
 }
 
 /// Aggregates `probes`, each `[L, H]`, in the order given; `clusters` are of the same.
@@ -97,13 +100,15 @@ pub fn aggregate(
             draws.par_iter().map(|times| top_heads(&weighted_mean(probes, times))).collect();
         let spreads = spreads(probes, clusters)?;
         let of = |value: fn(&MeanSpread) -> f64| matrix(spreads.iter().map(value).collect());
+        let (split_half_spearman, halves_agree) = split_halves(probes, clusters, &mut rng);
         Some(Spread {
             std_error: of(|spread| spread.std_error)?,
             low: of(|spread| spread.interval_95[0])?,
             high: of(|spread| spread.interval_95[1])?,
             top_probability: matrix(top_probability(&tops, layers * heads))?,
             top_overlap_frac: top_overlap(&mean, &tops),
-            split_half_spearman: split_half_spearman(probes, clusters, &mut rng),
+            split_half_spearman,
+            halves_agree,
         })
     } else {
         None
@@ -147,6 +152,32 @@ fn top_overlap(mean: &[f64], tops: &[Vec<usize>]) -> f64 {
     shared as f64 / (best.len() * tops.len()) as f64
 }
 
+/// The expected share of the ten best heads of `probes` that will be among those of the whole of which
+/// they are a part, where the share `left` of it is still to come: from `resamples` of the probes,
+/// whose deviations are `sqrt(left)` as large (Cochran 1977, finite population correction). 1 without
+/// probes.
+pub fn expected_top(probes: &[HeadMatrix], left: f64, resamples: usize, seed: u64) -> f64 {
+    if probes.is_empty() || resamples == 0 {
+        return 1.0;
+    }
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mean = weighted_mean(probes, &vec![1; probes.len()]);
+    let draws: Vec<Vec<u32>> = (0..resamples)
+        .map(|_| {
+            let mut times = vec![0; probes.len()];
+            (0..probes.len()).for_each(|_| times[rng.random_range(0..probes.len())] += 1);
+            times
+        })
+        .collect();
+    let shrunk = left.max(0.0).sqrt();
+    let top = |times: &Vec<u32>| {
+        let drawn = weighted_mean(probes, times);
+        let values = mean.iter().zip(&drawn).map(|(mean, drawn)| mean + (drawn - mean) * shrunk);
+        top_heads(&values.collect::<Vec<f64>>())
+    };
+    top_overlap(&mean, &draws.par_iter().map(top).collect::<Vec<_>>())
+}
+
 /// The [`TOP_HEADS`] largest, equal values by position; in no particular order.
 fn top_heads(values: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
@@ -162,11 +193,12 @@ fn top_heads(values: &[f64]) -> Vec<usize> {
 /// Fewer needles than these have no halves of any use.
 const NEEDLES_OF_A_SPLIT: usize = 4;
 
-fn split_half_spearman(
+/// [`Spread::split_half_spearman`] and [`Spread::halves_agree`].
+fn split_halves(
     probes: &[HeadMatrix],
     clusters: &Clusters,
     rng: &mut StdRng,
-) -> Option<f64> {
+) -> (Option<f64>, Option<f64>) {
     // Probes of one needle are alike: halves that share needles agree more than they should.
     let whole: Vec<usize> = match clusters.needles() {
         n if n >= NEEDLES_OF_A_SPLIT => clusters.needle_of().to_vec(),
@@ -186,12 +218,33 @@ fn split_half_spearman(
             [of(0), of(1)]
         })
         .collect();
-    let correlations: Vec<f64> = halves
+    let correlations: Vec<(f64, f64)> = halves
         .par_iter()
-        .filter_map(|[a, b]| spearman(&weighted_mean(probes, a), &weighted_mean(probes, b)))
+        .filter_map(|[a, b]| {
+            let (a, b) = (weighted_mean(probes, a), weighted_mean(probes, b));
+            Some((spearman(&a, &b)?, pearson(&a, &b)?))
+        })
         .collect();
     let count = correlations.len();
-    (count > 0).then(|| correlations.iter().sum::<f64>() / count as f64)
+    if count == 0 {
+        return (None, None);
+    }
+    let mean = |of: fn(&(f64, f64)) -> f64| correlations.iter().map(of).sum::<f64>() / count as f64;
+    let (rho, r) = (mean(|c| c.0), mean(|c| c.1));
+    // Halves that do not agree at all are no sample of anything.
+    let whole = if r > 0.0 { 2.0 * r / (1.0 + r) } else { r };
+    (Some(rho), Some(whole))
+}
+
+/// Pearson's correlation; `None` if one side is constant.
+fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
+    let (mean_a, mean_b) = (mean(a), mean(b));
+    let moment = |x: &[f64], m: f64, y: &[f64], n: f64| -> f64 {
+        x.iter().zip(y).map(|(x, y)| (x - m) * (y - n)).sum()
+    };
+    let scale = (moment(a, mean_a, a, mean_a) * moment(b, mean_b, b, mean_b)).sqrt();
+    (scale > 0.0).then(|| moment(a, mean_a, b, mean_b) / scale)
 }
 
 /// Spearman's rank correlation with mean ranks for ties; `None` if one side is constant.
@@ -307,6 +360,16 @@ mod tests {
         assert!(noise.split_half_spearman.unwrap().abs() < 0.5);
         let constant = aggregate(&[probe(&[0.0; 4]), probe(&[0.0; 4])], 0, 50).unwrap();
         assert_eq!(constant.spread.unwrap().split_half_spearman, None);
+    }
+
+    #[test]
+    fn what_is_still_to_come_decides_how_many_of_the_best_stay() {
+        let noisy = noisy_probes(30, 60.0);
+        let stays = |left| expected_top(&noisy, left, 200, 1);
+        assert_eq!(stays(0.0), 1.0, "nothing is to come");
+        assert!(stays(1.0) < stays(0.25) && stays(0.25) < 1.0, "{} {}", stays(1.0), stays(0.25));
+        assert_eq!(expected_top(&noisy_probes(30, 0.5), 1.0, 200, 1), 1.0, "a clear case");
+        assert_eq!(expected_top(&[], 1.0, 200, 1), 1.0);
     }
 
     #[test]

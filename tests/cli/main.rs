@@ -28,6 +28,7 @@ mod outputs;
 mod paths;
 #[cfg(feature = "semantic")]
 mod semantic;
+mod stable;
 mod tasks;
 #[cfg(feature = "vulkan")]
 mod vulkan;

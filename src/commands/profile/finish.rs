@@ -8,6 +8,7 @@ use super::outputs::OutputDir;
 use super::probed::{FinishedProbe, Probed};
 use super::ranking::{self, AgainstNeedles};
 use super::sidecar::{RunMeta, Written};
+use super::stable::UntilStable;
 use super::{Finished, Seconds, Summary, pictures, statistics};
 use crate::error::{Error, Result};
 use crate::journal::{Begun, Collected, Told};
@@ -30,13 +31,15 @@ pub(super) struct Clock {
     pub answered: BTreeSet<usize>,
     /// How many of them together, at most.
     pub batch: Option<usize>,
+    /// How it came to end, where that was not the grid's end.
+    pub until_stable: Option<UntilStable>,
 }
 
 impl Clock {
     /// Of a process that answered none.
     pub fn new() -> Self {
         let (start, answered) = (Instant::now(), BTreeSet::new());
-        Self { start, load: 0.0, answering: 0.0, answered, batch: None }
+        Self { start, load: 0.0, answering: 0.0, answered, batch: None, until_stable: None }
     }
 
     /// Where the time went. Threads work at the same time: what each measured adds up to more than
@@ -58,6 +61,7 @@ impl Clock {
         Written {
             device: collected.device.clone(),
             dtype: collected.dtype.clone(),
+            until_stable: self.until_stable.clone(),
             run: RunMeta {
                 created: machine::utc_now(),
                 seconds: self.seconds(probed),

@@ -10,6 +10,7 @@
 pub mod config;
 
 mod answering;
+mod balanced;
 mod batching;
 mod export_probes;
 mod facts;
@@ -24,9 +25,11 @@ mod ranking;
 mod record;
 mod schedule;
 mod sidecar;
+mod stable;
 mod statistics;
 mod summary;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -42,6 +45,7 @@ use parts::Cut;
 pub use ranking::Ranking;
 pub use record::{ProbeRecord, Status};
 use schedule::{PrefixSchedule, Remaining};
+pub use stable::{Stability, UntilStable};
 pub use statistics::{ScoreStatistics, TopHead};
 pub use summary::Summary;
 
@@ -210,7 +214,9 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     let places: Vec<usize> =
         (0..schedule.steps.len()).filter(|&p| todo.contains(&schedule.steps[p].probe)).collect();
     let (remaining, batching) = order(config, &inputs, &job, compute, &schedule, &places)?;
-    remaining.note().iter().for_each(|text| config.reporter.note(text));
+    if config.until_stable.is_none() {
+        remaining.note().iter().for_each(|text| config.reporter.note(text));
+    }
 
     let begun = Arc::new(begun);
     let mut clock = Clock { load, batch: Some(batching.batch), ..Clock::new() };
@@ -224,8 +230,37 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     let answering = Instant::now();
     let (inputs, job, model, schedule) = (&inputs, &job, &model, &schedule);
     let journal = &begun.journal;
-    let run = probes::Run { config, inputs, job, model, schedule, batching, journal, interrupt };
-    interrupt.told(run.probes(&remaining))?;
+    let run = |batching| probes::Run {
+        config,
+        inputs,
+        job,
+        model,
+        schedule,
+        batching,
+        journal,
+        interrupt,
+    };
+    let ran = match config.until_stable {
+        None => run(batching).probes(&remaining).map(|()| None),
+        Some(wanted) => {
+            let steps = stable::steps(job, inputs);
+            let step = |step: &BTreeSet<usize>| {
+                let wanted = |p: &usize| step.contains(&schedule.steps[*p].probe);
+                let places: Vec<usize> = places.iter().copied().filter(wanted).collect();
+                if places.is_empty() {
+                    return Ok(());
+                }
+                let (remaining, batching) = order(config, inputs, job, compute, schedule, &places)?;
+                run(batching).probes(&remaining)
+            };
+            let probed = |so_far: &BTreeSet<usize>| {
+                let done = begun.collected::<FinishedProbe>()?.done.into_iter();
+                Probed::new(&facts, done.filter(|done| so_far.contains(&done.index)))
+            };
+            stable::until(wanted, &steps, &facts, &config.reporter, step, probed).map(Some)
+        }
+    };
+    clock.until_stable = interrupt.told(ran)?;
     clock.answering = answering.elapsed().as_secs_f64();
     clock.answered = todo;
     interrupt.told(interrupt.begin_writing())?;

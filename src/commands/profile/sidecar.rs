@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::Seconds;
 use super::facts::ProfileRun;
 use super::record::{ProbeRecord, Status};
+use super::stable::UntilStable;
 use super::statistics::{ScoreResult, ScoreStatistics};
 use crate::heads::HeadMatrix;
 use crate::job;
@@ -28,6 +29,9 @@ pub(super) struct Sidecar<'a> {
     probes: ProbesMeta,
     /// Whether what prompts begin alike with was run once.
     prefix_reuse: bool,
+    /// How the run came to end before its grid did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until_stable: Option<&'a UntilStable>,
     #[serde(flatten)]
     provenance: Value,
     run: &'a RunMeta,
@@ -100,6 +104,8 @@ pub(super) struct Written {
     /// What it was computed on; several with commas between them.
     pub device: String,
     pub dtype: String,
+    /// How a run came to end before its grid did.
+    pub until_stable: Option<UntilStable>,
     pub run: RunMeta,
 }
 
@@ -143,6 +149,7 @@ impl<'a> Sidecar<'a> {
                 failed_ids,
             },
             prefix_reuse: facts.prefix_reuse,
+            until_stable: written.until_stable.as_ref(),
             provenance,
             run: &written.run,
         }

@@ -26,6 +26,8 @@ pub struct ProfileConfig {
     pub score_options: ScoreOptions,
     /// The `k` of `Top_k`, at least 1.
     pub top_k: usize,
+    /// How stable the best heads have to be for the run to end before its grid does, 0 to 1.
+    pub until_stable: Option<f64>,
     /// Output folder.
     pub out: PathBuf,
     /// Whether pictures are drawn.
@@ -87,6 +89,7 @@ impl ProfileConfig {
                 compat,
             },
             top_k: at_least_one("--top-k-infscore", Some(args.top_k_infscore))?.unwrap_or(1),
+            until_stable: until_stable(args)?,
             out: args.out.clone(),
             plots: !args.no_plots,
             prefix_reuse: args.prefix_reuse != Some(Switch::Off),
@@ -106,6 +109,24 @@ impl ProfileConfig {
     pub fn source(&self) -> Result<&dyn ProbeSource> {
         self.task.probes().ok_or_else(|| Error::bug("a profile of a task without known places"))
     }
+}
+
+/// The share of `--until-stable`.
+fn until_stable(args: &ProfileArgs) -> Result<Option<f64>> {
+    let Some(share) = args.until_stable else { return Ok(None) };
+    if !(share > 0.0 && share < 1.0) {
+        return Err(Error::usage("this is no share of the best heads")
+            .at("--until-stable")
+            .got(share)
+            .expected("a number between 0 and 1, such as 0.95"));
+    }
+    if args.journal.shard.is_some() {
+        return Err(Error::usage("a shard does not know how stable the others are")
+            .at("--until-stable")
+            .got("--shard")
+            .expected("one of the two"));
+    }
+    Ok(Some(share))
 }
 
 fn scores(list: Option<&str>) -> Result<Vec<&'static dyn HeadScore>> {

@@ -10,6 +10,7 @@ use super::facts::ProfileRun;
 use super::ranking::Ranking;
 use super::record::Status;
 use super::sidecar::Written;
+use super::stable::UntilStable;
 use super::statistics::{ScoreResult, ScoreStatistics, TopHead, pooled};
 use crate::needle::SubTask;
 use crate::score::is_main;
@@ -30,6 +31,9 @@ pub struct Summary {
     /// Probes that the run has not come to; none at its end.
     #[serde(skip_serializing_if = "is_zero")]
     pub unfinished: usize,
+    /// How the run came to end before its grid did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until_stable: Option<UntilStable>,
     /// Probes that feed the scores.
     pub accepted: usize,
     /// Probes whose answer did not pass the gate.
@@ -128,6 +132,7 @@ impl Summary {
             heads: facts.heads,
             device: written.device.clone(),
             probes: probed.records.len(),
+            until_stable: written.until_stable.clone(),
             unfinished: 0,
             accepted: probed.count(Status::Accepted),
             rejected: probed.count(Status::Rejected),
@@ -271,6 +276,17 @@ impl fmt::Display for Summary {
         let lengths: Vec<String> =
             self.by_length.iter().map(|l| share(&l.context_length, l.accepted, l.probes)).collect();
         writeln!(f, "passed by context length: {}", lengths.join(", "))?;
+        if let Some(until) = &self.until_stable {
+            let percent = 100.0 * until.wanted;
+            match until.reached {
+                true => writeln!(
+                    f,
+                    "stable at {percent:.0} % after {} of {} probes",
+                    self.probes, until.planned
+                )?,
+                false => writeln!(f, "not stable at {percent:.0} % when all probes had run")?,
+            }
+        }
         if !self.by_task.is_empty() {
             let tasks: Vec<String> =
                 self.by_task.iter().map(|t| share(&t.task, t.accepted, t.probes)).collect();

@@ -23,6 +23,7 @@ fn summary() -> Summary {
         device: "cpu".into(),
         probes: 4,
         unfinished: 0,
+        until_stable: None,
         accepted: 3,
         rejected: 1,
         failed: 0,
