@@ -39,8 +39,8 @@ pub struct AblateArgs {
     #[command(flatten)]
     pub task: TaskArgs,
 
-    /// Scores by which the best and the worst heads are found: a head_score file, or NAME[:SCORE] for
-    /// head_score/NAME_SCORE_heads.json or that in a folder of the name
+    /// Scores by which the best and the worst heads are found: a head_score file, or NAME[:SCORE]
+    /// for head_score/NAME_SCORE_heads.json or that in a folder of the name
     #[arg(long, alias = "head_score", value_name = "FILE|NAME", help_heading = "Heads")]
     pub head_score: Option<PathBuf>,
 
@@ -52,8 +52,8 @@ pub struct AblateArgs {
     #[arg(long, value_name = "LIST", default_value = "1,2,5,10,20", help_heading = "Heads")]
     pub k: String,
 
-    /// Sets of random heads for each number, as many of every layer as the best have there, and none
-    /// of the best
+    /// Sets of random heads for each number, as many of every layer as the best have there, and
+    /// none of the best
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Heads")]
     pub draws: usize,
 
@@ -79,8 +79,8 @@ pub struct AblateArgs {
     pub off: OffArg,
 
     /// From where on heads are off: for the whole prompt and the answer (all), from the question on
-    /// (question), or for the answer alone (answer). `--off uniform --when answer` is the masking of
-    /// Retrieval_Head
+    /// (question), or for the answer alone (answer). `--off uniform --when answer` is the masking
+    /// of Retrieval_Head
     #[arg(
         long,
         value_enum,

@@ -27,10 +27,17 @@ fn readers(option: &str) -> String {
 /// `--scores`.
 pub(super) fn scores() -> String {
     let names = |main: bool| {
-        let scores = score::registry().iter().filter(move |s| s.info().main == main);
+        let usual = score::registry().iter().filter(|s| !s.info().question);
+        let scores = usual.filter(move |s| s.info().main == main);
         scores.map(|s| s.name()).collect::<Vec<_>>().join(", ")
     };
-    format!("Scores to compute [default: all: {} and the counts {}]", names(true), names(false))
+    let asked = score::registry().iter().filter(|s| s.info().question);
+    let asked = asked.map(|s| s.name()).collect::<Vec<_>>().join(", ");
+    format!(
+        "Scores to compute; {asked} run the question twice more [default: {} and the counts {}]",
+        names(true),
+        names(false)
+    )
 }
 
 /// `allocate --head-choice`.

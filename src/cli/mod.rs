@@ -168,9 +168,9 @@ pub struct ProfileArgs {
     )]
     pub top_k_infscore: usize,
 
-    /// End when this share of the ten best heads is expected to be that of the whole grid, and halves of
-    /// the needles agree to as much, for every main score, twice in a row: probes in a balanced order,
-    /// in up to 12 steps. The same command without it goes on to the whole grid
+    /// End when this share of the ten best heads is expected to be that of the whole grid, and
+    /// halves of the needles agree to as much, for every main score, twice in a row: probes in a
+    /// balanced order, in up to 12 steps. The same command without it goes on to the whole grid
     #[arg(long, value_name = "SHARE", help_heading = "Scores", num_args = 0..=1,
           default_missing_value = "0.95")]
     pub until_stable: Option<f64>,

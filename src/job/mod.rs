@@ -168,6 +168,20 @@ impl Job {
         self.needles[probe.needle].prompt(probe, &self.around)
     }
 
+    /// What stands behind the haystack of `probe`'s prompt where nothing is asked; `config` and
+    /// `inputs` are the job's.
+    ///
+    /// # Errors
+    /// As [`crate::tokenizer::Tokenizer::encode`].
+    pub fn nothing_asked(
+        &self,
+        probe: &Probe,
+        config: &ProbeConfig,
+        inputs: &Inputs,
+    ) -> Result<Vec<u32>> {
+        TokenisedText::nothing_asked(&inputs.probes.texts[probe.needle], config, inputs)
+    }
+
     /// The one of [`Job::context_lengths`] that a probe is counted under.
     pub fn length_group(&self, context_length: usize) -> usize {
         length_group(&self.context_lengths, context_length)

@@ -12,6 +12,9 @@ use crate::prompt::{
 };
 use crate::tokenizer::Lead;
 
+/// What stands in the question's place where nothing is asked (QRHead, Zhang et al. 2025).
+const NOTHING: &str = "N/A";
+
 /// What all prompts of a job have in common.
 pub(super) struct Around {
     /// The tokenizer's, or the chat template's.
@@ -93,6 +96,25 @@ impl TokenisedText {
         let thinks = chat.is_some_and(ChatTemplate::thinks);
         let max_new_tokens = config.max_new_tokens.of(answer_tokens, thinks);
         Ok(Self { hidden, prefix, question, max_new_tokens })
+    }
+
+    /// The tokens of the question part with `N/A` in the question's place: nothing is asked.
+    ///
+    /// # Errors
+    /// As [`crate::tokenizer::Tokenizer::encode`].
+    pub fn nothing_asked(
+        text: &ProbeText,
+        config: &ProbeConfig,
+        inputs: &Inputs,
+    ) -> Result<Vec<u32>> {
+        let chat = inputs.chat.as_ref().map(|chat| &chat.template);
+        let after = chat.map_or("", |chat| chat.after());
+        let template = inputs.template(text, config);
+        let tokenizer = &inputs.model.tokenizer;
+        match chat.is_some_and(ChatTemplate::trims) {
+            true => template.trimmed().tokenise(tokenizer, NOTHING, after),
+            false => template.tokenise(tokenizer, NOTHING, after),
+        }
     }
 
     /// Encodes how the haystack begins in `probes`, which are of this text.

@@ -30,8 +30,8 @@ pub struct HeatmapCaption<'a> {
     pub subtitle: &'a str,
     /// Beside the colour bar: the score with its unit.
     pub score_label: &'a str,
-    /// Lower ends of the heads' 95 % intervals, `[L, H]`, where they are known: a head whose interval
-    /// reaches 0 is grey.
+    /// Lower ends of the heads' 95 % intervals, `[L, H]`, where they are known: a head whose
+    /// interval reaches 0 is grey.
     pub low: Option<&'a HeadMatrix>,
 }
 
@@ -149,8 +149,8 @@ fn draw_cells(
     }
 }
 
-/// Outlines the best heads and says so; returns where the next note can begin, if one was written. A
-/// score of 0 is nobody's best.
+/// Outlines the best heads and says so; returns where the next note can begin, if one was written.
+/// A score of 0 is nobody's best.
 fn draw_best(scene: &mut Scene, grid: &CellGrid, scores: &HeadMatrix) -> Option<f64> {
     let (left, baseline) = (grid.map.x, grid.note_baseline());
     let best: Vec<_> = scores.top(OUTLINED).into_iter().filter(|&(_, _, v)| v > 0.0).collect();

@@ -1,8 +1,8 @@
 //! From one `[L, H]` matrix per probe to the importance of every head and how sure that is.
 //!
 //! The importance is the plain mean over the probes, as in the references. The probes are a sample
-//! of all the needles and places there could have been, and those that share a needle or a place are
-//! alike: [`Clusters`] says how far the mean over another sample could lie.
+//! of all the needles and places there could have been, and those that share a needle or a place
+//! are alike: [`Clusters`] says how far the mean over another sample could lie.
 
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -49,7 +49,8 @@ pub struct Spread {
     /// the resamples, 0 to 1.
     pub top_overlap_frac: f64,
     /// Spearman's rank correlation of all heads between the probes of two random halves of the
-    /// needles (of the probes where there are fewer than four needles), averaged over random splits,
+    /// needles (of the probes where there are fewer than four needles), averaged over random
+    /// splits,
     /// -1 to 1. `None` where a half has the same value for every head.
     pub split_half_spearman: Option<f64>,
     /// Pearson's correlation of all heads between the same halves, stepped up to the whole sample
@@ -152,10 +153,10 @@ fn top_overlap(mean: &[f64], tops: &[Vec<usize>]) -> f64 {
     shared as f64 / (best.len() * tops.len()) as f64
 }
 
-/// The expected share of the ten best heads of `probes` that will be among those of the whole of which
-/// they are a part, where the share `left` of it is still to come: from `resamples` of the probes,
-/// whose deviations are `sqrt(left)` as large (Cochran 1977, finite population correction). 1 without
-/// probes.
+/// The expected share of the ten best heads of `probes` that will be among those of the whole of
+/// which they are a part, where the share `left` of it is still to come: from `resamples` of the
+/// probes, whose deviations are `sqrt(left)` as large (Cochran 1977, finite population correction).
+/// 1 without probes.
 pub fn expected_top(probes: &[HeadMatrix], left: f64, resamples: usize, seed: u64) -> f64 {
     if probes.is_empty() || resamples == 0 {
         return 1.0;

@@ -1,8 +1,8 @@
 //! [`Clusters`]: which probes have something in common, and how sure a mean over them is.
 //!
-//! Two probes about one needle are alike, and so are two at one place of the haystack: a needle that
-//! is hard is hard at every depth, and a depth that is hard is so for every needle. The mean of
-//! `n` such probes is less sure than that of `n` independent ones.
+//! Two probes about one needle are alike, and so are two at one place of the haystack: a needle
+//! that is hard is hard at every depth, and a depth that is hard is so for every needle. The mean
+//! of `n` such probes is less sure than that of `n` independent ones.
 //!
 //! ```text
 //! r = x - mean ;  V_c = C / (C - 1) / n^2  sum_c (sum_{i in c} r_i)^2      over the C clusters of a kind
@@ -134,7 +134,8 @@ impl Clusters {
         })
     }
 
-    /// The mean of `values - base`, probe by probe; `None` without values or if their numbers differ.
+    /// The mean of `values - base`, probe by probe; `None` without values or if their numbers
+    /// differ.
     pub fn difference(&self, values: &[f64], base: &[f64]) -> Option<Estimate> {
         if values.len() != base.len() {
             return None;
@@ -175,9 +176,9 @@ fn numbered<T: Ord>(names: Vec<T>) -> (Vec<usize>, usize) {
     (list, numbers.len())
 }
 
-/// The quantile of Student's t that leaves 2.5 % above, for `df` degrees of freedom, 1 at least: the
-/// Cornish-Fisher expansion (Abramowitz and Stegun 26.7.5), within 1 % from 2 on; below that between
-/// the exact values of 1 and 2.
+/// The quantile of Student's t that leaves 2.5 % above, for `df` degrees of freedom, 1 at least:
+/// the Cornish-Fisher expansion (Abramowitz and Stegun 26.7.5), within 1 % from 2 on; below that
+/// between the exact values of 1 and 2.
 fn t_975(df: f64) -> f64 {
     let n = df.max(1.0);
     if n < 2.0 {

@@ -36,7 +36,26 @@ fn random_observation(seed: u64) -> Observation {
     let rows = (0..steps).map(|t| row(length + t)).collect();
     let generated = (0..steps).map(|_| rng.random_range(0..3)).collect();
     let stopped = seed.is_multiple_of(2);
-    Observation { layers: LAYERS, heads: HEADS, prompt, needle, generated, stopped, rows, top_k }
+    let mut looks =
+        || (0..LAYERS * HEADS * 6).map(|_| 0.1 * rng.random::<f32>()).collect::<Vec<f32>>();
+    let question = Some(QuestionRows {
+        facts: vec![0..1, 1..4],
+        distractors: vec![4..5, 5..6],
+        tokens: 6,
+        asked: looks(),
+        null: looks(),
+    });
+    Observation {
+        layers: LAYERS,
+        heads: HEADS,
+        prompt,
+        needle,
+        generated,
+        stopped,
+        rows,
+        top_k,
+        question,
+    }
 }
 
 fn every_option() -> impl Iterator<Item = ScoreOptions> {
@@ -79,6 +98,13 @@ fn permuting_heads_permutes_scores() {
             for i in 0..total {
                 row.heads[i] = original.heads[permuted(i)];
             }
+        }
+        let (rows, original) = (shuffled.question.as_mut().unwrap(), observation.question());
+        let original = original.unwrap();
+        for (i, token) in (0..total * rows.tokens).map(|at| (at / rows.tokens, at % rows.tokens)) {
+            let (to, from) = (i * rows.tokens + token, permuted(i) * rows.tokens + token);
+            rows.asked[to] = original.asked[from];
+            rows.null[to] = original.null[from];
         }
         for score in registry() {
             for options in every_option() {

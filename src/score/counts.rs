@@ -47,6 +47,7 @@ const COMMON: ScoreInfo = ScoreInfo {
     reference: Reference::DililazyKv,
     range: 0.0..=f32::INFINITY,
     main: false,
+    question: false,
 };
 
 /// True positives: strong attention on the needle.
@@ -132,6 +133,7 @@ mod tests {
             stopped: false,
             rows: vec![row(10, 2), row(11, 1)],
             top_k: 4,
+            question: None,
         };
         let scores = |observation: &Observation| {
             [&DILIGENT, &SUBCONSCIOUS, &DISTRACTED, &DIFFUSE]

@@ -25,6 +25,7 @@ static INFO: ScoreInfo = ScoreInfo {
     reference: Reference::DililazyKv,
     range: 0.0..=1.0,
     main: true,
+    question: false,
 };
 
 /// See the [module](self).

@@ -1,8 +1,8 @@
 //! McNemar's exact test (McNemar 1947): whether two ways to answer the same prompts differ.
 
-/// The two-sided p-value of `lost` prompts that only the first way answers and `gained` that only the
-/// second does, from 0 to 1: under chance each of them falls to either side like a coin. 1 where there
-/// are none.
+/// The two-sided p-value of `lost` prompts that only the first way answers and `gained` that only
+/// the second does, from 0 to 1: under chance each of them falls to either side like a coin. 1
+/// where there are none.
 pub fn exact_p(lost: usize, gained: usize) -> f64 {
     let (n, fewer) = (lost + gained, lost.min(gained));
     // Logarithms, as the coefficients of many prompts are beyond f64.

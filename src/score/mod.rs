@@ -8,6 +8,7 @@
 
 pub mod aggregate;
 pub mod clusters;
+pub mod core_heads;
 pub mod counts;
 pub mod dili;
 pub mod inf;
@@ -15,6 +16,7 @@ pub mod lazy;
 pub mod likeness;
 pub mod mcnemar;
 pub mod options;
+pub mod qr;
 pub mod retrieval;
 pub mod retrieval_reasoning;
 pub mod row_stats;
@@ -82,6 +84,32 @@ pub struct Observation {
     pub rows: Vec<RowStats>,
     /// The `k` of `Top_k`.
     pub top_k: usize,
+    /// What heads looked at while they read the question, where a score asks for it.
+    pub question: Option<QuestionRows>,
+}
+
+/// What the rows of a prompt's question give to its facts, and what they give to them where "N/A"
+/// is asked in the question's place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuestionRows {
+    /// The facts that the answer follows from, each by the places of its tokens among `tokens`.
+    pub facts: Vec<std::ops::Range<usize>>,
+    /// The other facts, in the same way.
+    pub distractors: Vec<std::ops::Range<usize>>,
+    /// How many tokens all of them have.
+    pub tokens: usize,
+    /// Mean over the rows of the question, `[L * H * tokens]`.
+    pub asked: Vec<f32>,
+    /// Mean over the rows of "N/A", `[L * H * tokens]`.
+    pub null: Vec<f32>,
+}
+
+impl QuestionRows {
+    /// What the question makes a head give to a token more than no question does.
+    pub fn calibrated(&self, head: usize, token: usize) -> f64 {
+        let at = head * self.tokens + token;
+        f64::from(self.asked[at]) - f64::from(self.null[at])
+    }
 }
 
 /// The constants of a score.
@@ -104,6 +132,8 @@ pub struct ScoreInfo {
     /// Whether it is a main score: a column of the table, a line of the curve, a ranking of its own
     /// per task. The others are counts behind the main ones.
     pub main: bool,
+    /// Whether it is about the question's rows, which are run for it: only where it is asked for.
+    pub question: bool,
 }
 
 /// A published number per attention head, computed from the rows of one probe.
@@ -136,6 +166,8 @@ pub fn registry() -> &'static [&'static dyn HeadScore] {
         &counts::SUBCONSCIOUS,
         &counts::DISTRACTED,
         &counts::DIFFUSE,
+        &qr::Qr,
+        &core_heads::Core,
     ];
     REGISTRY
 }
@@ -200,6 +232,39 @@ impl Observation {
                     .expected(format!("at most {}", self.prompt.len())))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// What heads looked at while they read the question.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if that was not recorded, or is of another number of heads.
+    pub fn question(&self) -> Result<&QuestionRows> {
+        let rows = self.question.as_ref();
+        let rows = rows.ok_or_else(|| Error::bug("a score asks for rows that were not run"))?;
+        let expected = self.layers * self.heads * rows.tokens;
+        match rows.asked.len() == expected && rows.null.len() == expected {
+            true => Ok(rows),
+            false => Err(Error::bug("the question's rows are of other heads")
+                .got(format!("{} and {}", rows.asked.len(), rows.null.len()))
+                .expected(expected)),
+        }
+    }
+
+    /// One head that looked at a needle of one token.
+    #[cfg(test)]
+    pub(crate) fn small() -> Self {
+        let row = RowStats { keys: 4, heads: vec![HeadStats::default()] };
+        Self {
+            layers: 1,
+            heads: 1,
+            prompt: vec![0; 4],
+            needle: std::iter::once(1..2).collect(),
+            generated: vec![7],
+            stopped: false,
+            rows: vec![row],
+            top_k: 1,
+            question: None,
         }
     }
 

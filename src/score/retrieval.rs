@@ -26,6 +26,7 @@ static INFO: ScoreInfo = ScoreInfo {
     reference: Reference::RetrievalHead,
     range: 0.0..=1.0,
     main: true,
+    question: false,
 };
 
 /// See the [module](self).
@@ -83,6 +84,7 @@ mod tests {
             stopped,
             rows: steps.iter().enumerate().map(|(t, s)| row(t, s.0)).collect(),
             top_k: 1,
+            question: None,
         }
     }
 

@@ -26,6 +26,7 @@ static INFO: ScoreInfo = ScoreInfo {
     reference: Reference::HeadkvR2,
     range: 0.0..=f32::INFINITY,
     main: true,
+    question: false,
 };
 
 /// See the [module](self).
@@ -72,6 +73,7 @@ mod tests {
             stopped: true,
             rows: vec![row(6, 0.5), row(7, 0.25), row(8, 0.125)],
             top_k: 1,
+            question: None,
         };
         let score = |compat: &str| {
             let compat = compat.parse().unwrap();

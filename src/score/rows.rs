@@ -68,6 +68,7 @@ mod tests {
             stopped,
             rows: (0..rows).map(row).collect(),
             top_k: 2,
+            question: None,
         }
     }
 

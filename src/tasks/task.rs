@@ -69,8 +69,8 @@ pub struct Case {
     pub id: String,
     /// What it is about, for grouping: the needle's id, the subset of a benchmark.
     pub group: String,
-    /// What it asks about: the needle's id, the story's, the row's. Answers about the same are alike,
-    /// and no independent evidence.
+    /// What it asks about: the needle's id, the story's, the row's. Answers about the same are
+    /// alike, and no independent evidence.
     pub about: String,
     /// Which part of the group it is in, if the group has parts.
     pub part: Option<Part>,

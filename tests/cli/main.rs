@@ -26,6 +26,7 @@ mod observe;
 mod outputs;
 #[cfg(target_os = "linux")]
 mod paths;
+mod question;
 #[cfg(feature = "semantic")]
 mod semantic;
 mod stable;
@@ -42,9 +43,10 @@ use serde_json::Value;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_headprof");
 
-/// The names of all scores.
+/// The names of all scores that are computed where none are asked for.
 fn scores() -> Vec<&'static str> {
-    headprof::score::registry().iter().map(|score| score.name()).collect()
+    let usual = headprof::score::registry().iter().filter(|score| !score.info().question);
+    usual.map(|score| score.name()).collect()
 }
 
 /// Of those in the summary's table and in the curve.

@@ -57,7 +57,8 @@ pub struct EachRecord {
     pub answer: String,
     /// The natural logarithm of the expected answer's probability with all heads on.
     pub log_probability: f64,
-    /// By how much it drops without each head, `[L, H]` in base64; none where the answer is not right.
+    /// By how much it drops without each head, `[L, H]` in base64; none where the answer is not
+    /// right.
     pub drops: Option<String>,
     /// Why there are none, if the prompt failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -216,8 +217,8 @@ struct ScoreMeta<'a> {
     when: &'a str,
 }
 
-/// Every head with its sign, which the head_score file cannot have: below 0 the answer is more likely
-/// without it. Each `[L][H]`; only means where there is a single prompt.
+/// Every head with its sign, which the head_score file cannot have: below 0 the answer is more
+/// likely without it. Each `[L][H]`; only means where there is a single prompt.
 #[derive(Serialize)]
 struct HeadsMeta {
     mean: Vec<Vec<f32>>,

@@ -140,7 +140,8 @@ struct Planned {
 }
 
 impl Planned {
-    /// The sets of `config` for the model of `shape`, called `model`; warns of what does not suit it.
+    /// The sets of `config` for the model of `shape`, called `model`; warns of what does not suit
+    /// it.
     ///
     /// # Errors
     /// [`Error::Data`] for scores of another model, [`Error::Usage`] for more heads than half of
@@ -169,8 +170,8 @@ impl Planned {
 /// with what an earlier run has finished.
 ///
 /// # Errors
-/// As its stages. [`Error::Evidence`] if every prompt failed, or if no answer is right of which each
-/// head could be measured.
+/// As its stages. [`Error::Evidence`] if every prompt failed, or if no answer is right of which
+/// each head could be measured.
 pub fn run(config: &AblateConfig, interrupt: &Interrupt) -> Result<FinishedAblation> {
     let start = Instant::now();
     let (probes, each) = (&config.probes, config.which == Which::Each);
@@ -250,8 +251,8 @@ pub fn run(config: &AblateConfig, interrupt: &Interrupt) -> Result<FinishedAblat
 /// Writes the files of a run whose shards are in the folder of `plan`, all of them finished.
 ///
 /// # Errors
-/// As [`run`] has them once prompts are finished; [`Error::Data`] for a plan or journals that are of
-/// another kind of run, [`Error::Evidence`] while prompts are missing.
+/// As [`run`] has them once prompts are finished; [`Error::Data`] for a plan or journals that are
+/// of another kind of run, [`Error::Evidence`] while prompts are missing.
 pub fn merge(merged: &Merge) -> Result<FinishedAblation> {
     let start = Instant::now();
     let facts = facts_of(merged.plan)?;
@@ -371,7 +372,8 @@ fn write(
     Ok(FinishedAblation { told, shortcoming })
 }
 
-/// Prints what an interrupted run has found so far; the error says where it is kept and how to go on.
+/// Prints what an interrupted run has found so far; the error says where it is kept and how to go
+/// on.
 fn so_far(
     begun: &Begun,
     facts: &AblateFacts,

@@ -49,7 +49,8 @@ pub struct OffSet {
 }
 
 /// The model as it is, and for every `k`, ascending, the best heads of `scores`, the worst, and
-/// `draws` sets drawn at random. `seed` decides the draws, and which of equal scores are the lowest.
+/// `draws` sets drawn at random. `seed` decides the draws, and which of equal scores are the
+/// lowest.
 pub fn all(scores: &HeadMatrix, ks: &[usize], draws: usize, seed: u64) -> Vec<OffSet> {
     let none = OffSet { chosen: Chosen::None, k: 0, draw: None, heads: HeadSet::default() };
     let ascending = ascending(scores, seed);
@@ -81,8 +82,8 @@ fn ascending(scores: &HeadMatrix, seed: u64) -> Vec<(usize, usize)> {
     order.into_iter().map(|i| (i / heads, i % heads)).collect()
 }
 
-/// As many heads of each layer as `top` has there, none of them its own. Where a layer does not have
-/// so many others, the rest are of the nearest layers that do, the lower first.
+/// As many heads of each layer as `top` has there, none of them its own. Where a layer does not
+/// have so many others, the rest are of the nearest layers that do, the lower first.
 fn layer_matched(top: &HeadSet, scores: &HeadMatrix, rng: &mut StdRng) -> HeadSet {
     let (layers, heads) = (scores.layers(), scores.heads());
     let mut free: Vec<Vec<usize>> = (0..layers)

@@ -30,8 +30,8 @@ pub struct Row {
     /// What a token of the expected answer is worth on average: the geometric mean of their
     /// probabilities, mean over prompts, 0 to 1.
     pub token_probability: Estimate,
-    /// Prompts that are answered with all heads on, and not with these off; and the other way round.
-    /// Of one set only.
+    /// Prompts that are answered with all heads on, and not with these off; and the other way
+    /// round. Of one set only.
     pub lost_and_gained: Option<[usize; 2]>,
     /// McNemar's exact test of these numbers, two-sided. Of one set only.
     pub p: Option<f64>,
@@ -60,8 +60,9 @@ fn accuracy(_: &PromptRecord, outcome: &Outcome) -> f64 {
     outcome.accuracy
 }
 
-/// One row for the model as it is and one for every choice and number, over the prompts that did not
-/// fail; none if all failed. Prompts about the same and at the same place are alike: [`Clusters`].
+/// One row for the model as it is and one for every choice and number, over the prompts that did
+/// not fail; none if all failed. Prompts about the same and at the same place are alike:
+/// [`Clusters`].
 pub fn rows(sets: &[OffSet], records: &[PromptRecord]) -> Vec<Row> {
     let answered: Vec<(&PromptRecord, &Vec<Outcome>)> =
         records.iter().filter_map(|r| r.outcomes.as_ref().ok().map(|o| (r, o))).collect();

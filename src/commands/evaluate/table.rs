@@ -63,8 +63,8 @@ impl Row {
     }
 }
 
-/// One row per setting, over the prompts that did not fail; none if all failed. Answers about the same
-/// and at the same place are alike: [`Clusters`].
+/// One row per setting, over the prompts that did not fail; none if all failed. Answers about the
+/// same and at the same place are alike: [`Clusters`].
 pub fn rows(settings: &[Compared], metrics: &[Metric], records: &[PromptRecord]) -> Vec<Row> {
     let answered: Vec<(&PromptRecord, &Vec<Outcome>)> =
         records.iter().filter_map(|r| r.outcomes.as_ref().ok().map(|o| (r, o))).collect();

@@ -9,8 +9,10 @@ use crate::error::{Error, Result};
 use crate::generate::batch::{Beginning, run_beginning};
 use crate::generate::{Generation, Question, Settings, generate_batch, guarded};
 use crate::job::Job;
+use crate::model::capture::looks::looks;
 use crate::model::{KvCache, Llama};
 use crate::prompt::Prompt;
+use crate::score::QuestionRows;
 use crate::system::Reporter;
 
 /// A probe as the model gets it.
@@ -21,6 +23,8 @@ pub(super) struct PreparedProbe {
     /// Where what counts is in the prompt.
     spans: Vec<Range<usize>>,
     max_new_tokens: usize,
+    /// The question part where nothing is asked, for scores that are about the question.
+    pub nothing_asked: Option<Vec<u32>>,
     /// Tokens that the prompt before begins with, too.
     shared: usize,
     /// Tokens that the next prompt begins with, too.
@@ -38,7 +42,7 @@ impl PreparedProbe {
         let prompt = job.prompt(probe)?;
         let (spans, max_new_tokens) = (job.score_spans(&prompt), job.max_new_tokens(probe));
         let (shared, fork) = (step.shared, step.fork);
-        Ok(Self { place, spans, max_new_tokens, shared, fork, prompt })
+        Ok(Self { place, spans, max_new_tokens, nothing_asked: None, shared, fork, prompt })
     }
 
     fn question(&self) -> Question<'_> {
@@ -52,7 +56,9 @@ impl PreparedProbe {
     }
 
     fn tokens(&self) -> usize {
-        self.prompt.ids.len().saturating_add(self.max_new_tokens)
+        let nothing = self.nothing_asked.as_ref().map_or(0, Vec::len);
+        let longest = self.prompt.ids.len().max(self.prompt.before_question + nothing);
+        longest.saturating_add(self.max_new_tokens)
     }
 }
 
@@ -133,6 +139,15 @@ impl Answering<'_> {
             let mut generations =
                 generate_batch(model, &mut own, &questions, settings, &mut proceed)?;
             generations[0].prefill_secs += trunk_secs;
+            for ((generation, cache), asked) in generations.iter_mut().zip(&mut own).zip(asked) {
+                if let Some(nothing) = &asked.nothing_asked {
+                    (self.proceed)()?;
+                    let start = Instant::now();
+                    generation.observation.question =
+                        Some(question_rows(model, cache, asked, nothing)?);
+                    generation.prefill_secs += start.elapsed().as_secs_f64();
+                }
+            }
             self.caches.put(own, asked.last().map_or(first.place, |last| last.place));
             let answer = |(generation, question): (Generation, &Question)| ProbeAnswer {
                 generation,
@@ -168,6 +183,29 @@ impl Answering<'_> {
     }
 }
 
+/// What heads look at while they read the question of `asked`, whose prompt `cache` holds, and
+/// where `nothing` is asked. The cache then holds what stands before the question.
+fn question_rows(
+    model: &Llama,
+    cache: &mut KvCache,
+    asked: &PreparedProbe,
+    nothing: &[u32],
+) -> Result<QuestionRows> {
+    let Prompt { ids, needle, distractors, before_question, .. } = &asked.prompt;
+    let spans = [&needle[..], distractors].concat();
+    let mut tokens = 0;
+    let mut places: Vec<Range<usize>> = Vec::with_capacity(spans.len());
+    for span in &spans {
+        places.push(tokens..tokens + span.len());
+        tokens += span.len();
+    }
+    cache.rewind(*before_question);
+    let null = looks(model, cache, nothing, &spans)?;
+    let asked = looks(model, cache, &ids[*before_question..], &spans)?;
+    let distractors = places.split_off(needle.len());
+    Ok(QuestionRows { facts: places, distractors, tokens, asked, null })
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -197,6 +235,7 @@ mod tests {
             prompt: asked(prompt(i)),
             spans: vec![5..9],
             max_new_tokens: 3,
+            nothing_asked: None,
             shared: if i == 0 { 0 } else { 30 },
             fork: if i == 2 { 0 } else { 30 },
         };

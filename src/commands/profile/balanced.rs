@@ -1,6 +1,6 @@
 //! An order of the probes in which every beginning is a small grid of its own: needles, lengths,
-//! depths and tasks come equally often. A longer run then extends a shorter one, and a run that ends
-//! early ([`super::stable`]) has seen all of the grid, thinly.
+//! depths and tasks come equally often. A longer run then extends a shorter one, and a run that
+//! ends early ([`super::stable`]) has seen all of the grid, thinly.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use crate::plan::Probe;
 /// What is balanced: the task of a probe's text, its needle, its length, its depth.
 const KINDS: usize = 4;
 
-/// The places of `probes`, by their index, in a balanced order. `task` is the task of a probe's text,
-/// if it has one.
+/// The places of `probes`, by their index, in a balanced order. `task` is the task of a probe's
+/// text, if it has one.
 ///
 /// Each next probe is of what came least often so far: its task, its needle, its length, its depth,
 /// in this order; of equal ones that with the lowest id, which says nothing about it.

@@ -37,8 +37,9 @@ pub(super) struct Sidecar<'a> {
     run: &'a RunMeta,
 }
 
-/// Every head: mean over the accepted probes, its standard error and 95 % interval, and in which share
-/// of the resamples it is among the ten best, each `[L][H]`; only means where there is a single probe.
+/// Every head: mean over the accepted probes, its standard error and 95 % interval, and in which
+/// share of the resamples it is among the ten best, each `[L][H]`; only means where there is a
+/// single probe.
 #[derive(Debug, Serialize)]
 struct HeadsMeta {
     mean: Vec<Vec<f32>>,

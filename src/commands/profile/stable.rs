@@ -7,10 +7,10 @@
 //! ```
 //!
 //! What is asked is whether the rest of the grid would change the ten best heads. Their number that
-//! would stay is estimated by resampling the accepted probes: deviations of the mean, as much smaller
-//! as the grid is finite, `sqrt(1 - n / N)` after `n` of `N` probes. That leaves all that needles
-//! differ by in it, although a balanced order takes most of that out, and it has to be enough twice
-//! in a row: docs/scores.md says how much margin that is on real models.
+//! would stay is estimated by resampling the accepted probes: deviations of the mean, as much
+//! smaller as the grid is finite, `sqrt(1 - n / N)` after `n` of `N` probes. That leaves all that
+//! needles differ by in it, although a balanced order takes most of that out, and it has to be
+//! enough twice in a row: docs/scores.md says how much margin that is on real models.
 
 use std::collections::BTreeSet;
 
@@ -42,11 +42,11 @@ pub struct Stability {
     pub probes: usize,
     /// Those that were accepted.
     pub accepted: usize,
-    /// Expected share of the ten best heads that will be those of the whole grid: of the main score for
-    /// which it is lowest.
+    /// Expected share of the ten best heads that will be those of the whole grid: of the main score
+    /// for which it is lowest.
     pub top_kept: f64,
-    /// Correlation of all heads between halves of the needles, as whole samples would have it: of the
-    /// main score for which it is lowest.
+    /// Correlation of all heads between halves of the needles, as whole samples would have it: of
+    /// the main score for which it is lowest.
     pub halves: f64,
 }
 
@@ -71,8 +71,8 @@ pub(super) fn steps(job: &Job, inputs: &Inputs) -> Vec<BTreeSet<usize>> {
     order.chunks(step).map(|step| step.iter().copied().collect()).collect()
 }
 
-/// Goes through `steps`: `run` one, see what it came to with `probed` (of all steps so far), and end
-/// when that is `wanted` or more twice in a row.
+/// Goes through `steps`: `run` one, see what it came to with `probed` (of all steps so far), and
+/// end when that is `wanted` or more twice in a row.
 ///
 /// # Errors
 /// The first of `run` and `probed`; as [`statistics::of_scores`].
@@ -111,8 +111,8 @@ pub(super) fn until(
     Ok(told)
 }
 
-/// How stable the main scores of `probed`, of a grid of `planned` probes, are; `None` while there is
-/// too little to say so.
+/// How stable the main scores of `probed`, of a grid of `planned` probes, are; `None` while there
+/// is too little to say so.
 fn stability(facts: &ProfileFacts, probed: &Probed, planned: usize) -> Result<Option<Stability>> {
     let needles: BTreeSet<&str> = probed.accepted().map(|r| r.needle_id.as_str()).collect();
     if needles.len() < NEEDLES {

@@ -33,8 +33,8 @@ pub enum How {
     Zero,
     /// Its output is its mean over tokens of prompts: it adds what it always adds.
     Mean,
-    /// Its queries are zero, so that it looks at all tokens alike: what Retrieval_Head calls masking
-    /// (Wu et al. 2024).
+    /// Its queries are zero, so that it looks at all tokens alike: what Retrieval_Head calls
+    /// masking (Wu et al. 2024).
     Uniform,
 }
 

@@ -102,8 +102,8 @@ impl<'a> TracedPrompt<'a> {
     /// The same with heads off.
     ///
     /// # Errors
-    /// [`Error::Bug`] for a layer that the prompt was not run for; [`Error::Model`] for numbers that
-    /// are not finite.
+    /// [`Error::Bug`] for a layer that the prompt was not run for; [`Error::Model`] for numbers
+    /// that are not finite.
     pub fn without(&self, ablation: &Ablation) -> Result<(KvCache, Vec<f32>)> {
         let (layers, first) = (self.model.config().layers, ablation.first_layer());
         if first >= layers {

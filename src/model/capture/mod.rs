@@ -4,6 +4,8 @@
 //! (`kernels::statistics`) gives the same numbers of a layer's rows in one launch, and one small
 //! read-back per query brings `[L, H, 6]` numbers instead of `[L, H, T]` weights.
 
+pub mod looks;
+
 use burn::prelude::*;
 #[cfg(feature = "kernels")]
 use burn::tensor::DType;

@@ -207,8 +207,8 @@ impl Llama {
         Ok(())
     }
 
-    /// Runs all `sequences` in one pass and calls `visit(row, logits)` with the logits, `[V]`, after
-    /// each of the tokens that are followed, one sequence behind the other.
+    /// Runs all `sequences` in one pass and calls `visit(row, logits)` with the logits, `[V]`,
+    /// after each of the tokens that are followed, one sequence behind the other.
     ///
     /// # Errors
     /// The first error of a sink or of `visit`. Logits that are not finite are handed on.

@@ -77,10 +77,17 @@ impl ProfileConfig {
             notes
                 .push("--compat dililazykv scores row 0 only; --score-rows changes nothing".into());
         }
+        let scores = scores(args.scores.as_deref())?;
+        if task.info().name != "babilong" && scores.iter().any(|score| score.name() == "core") {
+            return Err(Error::usage("there is nothing to tell a needle from")
+                .at("--scores core")
+                .got(format!("--task {}", task.info().name))
+                .expected("stories, whose other facts are distractors: --task babilong"));
+        }
         Ok(Self {
             probes,
             task,
-            scores: scores(args.scores.as_deref())?,
+            scores,
             score_options: ScoreOptions {
                 rows: match &args.score_rows {
                     Some(rows) => rows.parse().at_option("--score-rows")?,
@@ -130,7 +137,8 @@ fn until_stable(args: &ProfileArgs) -> Result<Option<f64>> {
 }
 
 fn scores(list: Option<&str>) -> Result<Vec<&'static dyn HeadScore>> {
-    let Some(list) = list else { return Ok(score::registry().to_vec()) };
+    let usual = || score::registry().iter().copied().filter(|score| !score.info().question);
+    let Some(list) = list else { return Ok(usual().collect()) };
     let asked = list.split(',').map(str::trim).filter(|s| !s.is_empty());
     let names = asked.map(|name| Ok(score::by_name(name).at_option("--scores")?.name()));
     let names: Vec<&str> = names.collect::<Result<_>>()?;

@@ -142,7 +142,7 @@ impl Run<'_> {
             let next = places.chunk_by(|a, b| a + 1 == *b).next().map_or(0, <[usize]>::len);
             let (now, later) = places.split_at(answering.batch.min(next));
             places = later;
-            let asked = now.iter().map(|&p| PreparedProbe::new(self.job, self.schedule, p));
+            let asked = now.iter().map(|&place| self.prepared(place));
             let asked = asked.collect::<Result<Vec<_>>>()?;
             let answers = now.iter().zip(&asked).zip(answering.answers(&asked)?);
             let (mut finished, mut fatal) = (Vec::with_capacity(now.len()), None);
@@ -166,6 +166,20 @@ impl Run<'_> {
             fatal.map_or(Ok(()), Err)?;
         }
         Ok(())
+    }
+
+    /// The probe at `place` of the order, with what the scores want to see of it.
+    ///
+    /// # Errors
+    /// As [`Job::prompt`] and [`Job::nothing_asked`].
+    fn prepared(&self, place: usize) -> Result<PreparedProbe> {
+        let mut prepared = PreparedProbe::new(self.job, self.schedule, place)?;
+        if self.config.scores.iter().any(|score| score.info().question) {
+            let probe = &self.job.plan.probes[self.schedule.steps[place].probe];
+            let nothing = self.job.nothing_asked(probe, &self.config.probes, self.inputs)?;
+            prepared.nothing_asked = Some(nothing);
+        }
+        Ok(prepared)
     }
 
     /// The probe of this number with its answer and scores, or why it has none.

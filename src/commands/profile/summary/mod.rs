@@ -239,8 +239,8 @@ fn share(of: &dyn fmt::Display, accepted: usize, probes: usize) -> String {
     format!("{of} {accepted}/{probes} ({percent:.0} %)")
 }
 
-/// `3-5 0.812 ±0.031`: layer, head, mean, half the 95 % interval; in brackets where that reaches 0. A
-/// head at 0 is not among the best of anything.
+/// `3-5 0.812 ±0.031`: layer, head, mean, half the 95 % interval; in brackets where that reaches 0.
+/// A head at 0 is not among the best of anything.
 fn head_cell(top: &TopHead) -> String {
     if top.mean == 0.0 {
         return "-".to_owned();

@@ -1,0 +1,66 @@
+//! Scores that are about the question: `qr` and `core`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{fails, files_in, headprof, needles, stderr, text};
+
+fn profile(out: &Path, needles: &Path, extra: &[&str]) {
+    let mut args = vec!["--lengths", "192,256", "--depths", "0.1,0.5,1", "--gate", "none"];
+    args.extend(["--max-new-tokens", "3", "--no-plots", "--out", text(out)]);
+    args.extend(["--needles", text(needles)]);
+    args.extend(extra);
+    let output = headprof(&args);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+fn score(out: &Path, name: &str) -> PathBuf {
+    out.join(format!("head_score/needle-llama_{name}_heads.json"))
+}
+
+fn lists(path: &Path) -> BTreeMap<String, Vec<f64>> {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// However probes are put together, and beside whatever other score: the same to the bit.
+#[test]
+fn qr_does_not_depend_on_what_runs_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let needles = needles(dir.path());
+    let at = |name: &str| dir.path().join(name);
+    profile(&at("both"), &needles, &["--scores", "retrieval,qr,inf", "--batch", "3"]);
+    profile(&at("alone"), &needles, &["--scores", "qr", "--batch", "1"]);
+    profile(&at("without"), &needles, &["--scores", "retrieval,inf", "--batch", "3"]);
+    let qr = fs::read(score(&at("both"), "qr")).unwrap();
+    assert_eq!(fs::read(score(&at("alone"), "qr")).unwrap(), qr);
+    assert_eq!(files_in(&at("alone/head_score")).len(), 2);
+    // The other scores do not see that the question was run again.
+    for name in ["retrieval", "inf"] {
+        let [with, without] =
+            ["both", "without"].map(|out| fs::read(score(&at(out), name)).unwrap());
+        assert_eq!(with, without, "{name}");
+    }
+    let lists = lists(&score(&at("both"), "qr"));
+    assert_eq!(lists.len(), 48);
+    let probes = lists["0-0"].len();
+    assert!((8..=12).contains(&probes), "{probes}");
+    assert!(lists.values().flatten().all(|v| (0.0..=1.0).contains(v)));
+    assert!(lists.values().flatten().any(|v| *v > 0.01), "no head looks at the needle");
+}
+
+#[test]
+fn core_needs_distractors() {
+    fails(&["--scores", "core"], 2, &["--scores core", "babilong"]);
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let mut args = vec!["--task", "babilong:qa2", "--samples", "3", "--lengths", "512"];
+    args.extend(["--gate", "none", "--max-new-tokens", "2", "--no-plots", "--out", text(&out)]);
+    args.extend(["--scores", "qr,core"]);
+    let output = headprof(&args);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let core = lists(&out.join("head_score/needle-llama_babilong_core_heads.json"));
+    assert!(core.values().flatten().all(|v| (0.0..=1.0).contains(v)));
+    // Two supporting facts of several: a head that looks nowhere gives them their share.
+    assert!(core.values().flatten().any(|v| *v < 0.9));
+}
