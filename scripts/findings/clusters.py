@@ -3,6 +3,7 @@ from collections import defaultdict
 from statistics import NormalDist, mean
 
 Z = NormalDist().inv_cdf(0.975)
+PLACES = 5
 
 
 def t_975(df):
@@ -40,9 +41,11 @@ def interval(values, needles, places):
 
     probe = sum((v - middle) ** 2 for v in values) / (n - 1) / n
     (needle, needles_n), (place, places_n) = of(needles), of(places)
+    # Fewer places are those that are meant, and no sample of others.
+    place = place if places_n >= PLACES else 0.0
     both = needle + place - probe if needle > 0 and place > 0 else 0.0
     variance = max(both, needle, place, probe)
     parts = [(needle, needles_n), (place, places_n), (probe, n)]
-    total = sum(part * part / (count - 1) for part, count in parts if count > 1)
+    total = sum(part * part / (count - 1) for part, count in parts if part > 0 and count > 1)
     half = t_975(variance**2 / total if total > 0 else n - 1) * variance**0.5
     return middle - half, middle + half

@@ -9,6 +9,8 @@ use crate::score;
 
 /// Where they are.
 pub const FOLDER: &str = "head_score";
+/// The score of `headprof ablate --each`, which is of no profile.
+pub const ABLATION: &str = "ablation";
 /// The score where a name comes without one: HeadKV's own.
 const USUAL: &str = "retrieval_reasoning";
 
@@ -27,13 +29,16 @@ pub fn file(asked: &Path, folder: &Path) -> Result<PathBuf> {
     if !matches!(parts[..], [Component::Normal(_)]) || name.ends_with(".json") {
         return Ok(asked.to_owned());
     }
-    let score = score::by_name(score).map_err(|e| e.at("--head-score").got(text))?;
+    let score = match score {
+        ABLATION => ABLATION,
+        _ => score::by_name(score).map_err(|e| e.at("--head-score").got(text))?.name(),
+    };
     let own = folder.join(name);
-    let file = file_name(name, score.name());
+    let file = file_name(name, score);
     let places = [folder.join(&file), own.join(&file)];
     match places.iter().find(|place| place.is_file()) {
         Some(found) => Ok(found.clone()),
-        None => Err(Error::usage(format!("there are no scores {} of {name}", score.name()))
+        None => Err(Error::usage(format!("there are no scores {score} of {name}"))
             .at(format!("--head-score {text}"))
             .got(listed(if own.is_dir() { &own } else { folder }))
             .expected(format!("{} or {}", places[0].display(), places[1].display()))
@@ -72,6 +77,8 @@ mod tests {
         let found = |score: &str| own.join(file_name("tiny-1b", score));
         assert_eq!(of("tiny-1b").unwrap(), found("retrieval_reasoning"));
         assert_eq!(of("tiny-1b:inf").unwrap(), found("inf"));
+        std::fs::write(own.join(file_name("tiny-1b", ABLATION)), "{}").unwrap();
+        assert_eq!(of("tiny-1b:ablation").unwrap(), found(ABLATION));
         let e = of("tiny-1b:lazy").unwrap_err();
         assert!(e.exit_code() == 2 && e.to_string().contains("tiny-1b_inf_heads.json"), "{e}");
         let e = of("tiny-1b:mood").unwrap_err();

@@ -30,9 +30,9 @@ pub struct HeatmapCaption<'a> {
     pub subtitle: &'a str,
     /// Beside the colour bar: the score with its unit.
     pub score_label: &'a str,
-    /// Lower ends of the heads' 95 % intervals, `[L, H]`, where they are known: a head whose
-    /// interval reaches 0 is grey.
-    pub low: Option<&'a HeadMatrix>,
+    /// Lower and upper ends of the heads' 95 % intervals, `[L, H]`, where they are known: a head
+    /// whose interval contains 0 is grey.
+    pub ends: Option<[&'a HeadMatrix; 2]>,
 }
 
 /// Draws `scores`, `[L, H]`: x = layer, y = head.
@@ -99,8 +99,10 @@ pub(super) fn scene(scores: &HeadMatrix, meta: &HeatmapCaption) -> Result<Scene>
     let mut scene = Scene::new(meta.title, grid.picture.0, grid.picture.1);
     let left = grid.map.x;
     header(&mut scene, meta.title, meta.subtitle, left, grid.picture.0 - left - MARGIN);
-    let unsure =
-        |layer: usize, head: usize| meta.low.is_some_and(|low| low.get(layer, head) <= 0.0);
+    let unsure = |layer: usize, head: usize| {
+        meta.ends
+            .is_some_and(|[low, high]| low.get(layer, head) <= 0.0 && high.get(layer, head) >= 0.0)
+    };
     draw_cells(&mut scene, &grid, scores, scale, &unsure);
     let next = draw_best(&mut scene, &grid, scores);
     let (left, any) =

@@ -263,7 +263,8 @@ impl PromptParts<'_> {
             ids: [bos, self.prefix, &before, &last.ids].concat(),
             needle: vec![at + last.span.start..at + last.span.end],
             distractors: Vec::new(),
-            before_question: at + last.span.end,
+            // Behind what is scored of the needle there may be more of it.
+            before_question: (context_length - self.question.len()).max(at + last.span.end),
             depth_asked: Some(1.0),
             depth_reached: 1.0,
             haystack_cycles,

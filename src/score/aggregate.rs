@@ -42,8 +42,8 @@ pub struct Spread {
     pub low: HeadMatrix,
     /// Upper end of the 95 % interval of the mean, `[L, H]`.
     pub high: HeadMatrix,
-    /// In which share of the resamples a head is among the ten best, `[L, H]`, 0 to 1. (Among all
-    /// heads where there are fewer than ten.)
+    /// In which share of the resamples a head is among the ten best, `[L, H]`, 0 to 1. A score of 0
+    /// is never among them.
     pub top_probability: HeadMatrix,
     /// Share of the ten best heads that are also among the ten best of a resample, averaged over
     /// the resamples, 0 to 1.
@@ -148,6 +148,9 @@ fn top_probability(tops: &[Vec<usize>], heads: usize) -> Vec<f64> {
 
 fn top_overlap(mean: &[f64], tops: &[Vec<usize>]) -> f64 {
     let best = top_heads(mean);
+    if best.is_empty() {
+        return 1.0;
+    }
     let shared: usize =
         tops.iter().map(|top| top.iter().filter(|head| best.contains(head)).count()).sum();
     shared as f64 / (best.len() * tops.len()) as f64
@@ -179,7 +182,7 @@ pub fn expected_top(probes: &[HeadMatrix], left: f64, resamples: usize, seed: u6
     top_overlap(&mean, &draws.par_iter().map(top).collect::<Vec<_>>())
 }
 
-/// The [`TOP_HEADS`] largest, equal values by position; in no particular order.
+/// The [`TOP_HEADS`] largest above 0, equal values by position; in no particular order.
 fn top_heads(values: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     if order.len() > TOP_HEADS {
@@ -188,6 +191,8 @@ fn top_heads(values: &[f64]) -> Vec<usize> {
         });
         order.truncate(TOP_HEADS);
     }
+    // Of many zeros those of the first layers are no better than the others.
+    order.retain(|&head| values[head] > 0.0);
     order
 }
 

@@ -21,6 +21,9 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use serde::Serialize;
 
+/// Places that are a sample of others, at least: the variance of two or three is not known.
+const PLACES: usize = 5;
+
 /// Quantile of the normal distribution that leaves 2.5 % above.
 const Z: f64 = 1.959_963_984_540_054;
 
@@ -73,6 +76,12 @@ impl Clusters {
         Self::new((0..n).map(|probe| (probe, ())))
     }
 
+    /// Whether there are enough places to say something about others. Of fewer, a mean is about
+    /// these.
+    fn places_are_a_sample(&self) -> bool {
+        self.places_n >= PLACES
+    }
+
     /// How many probes.
     pub fn len(&self) -> usize {
         self.needles.len()
@@ -114,11 +123,11 @@ impl Clusters {
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         let probe = squares / (n as f64 - 1.0) / n as f64;
         let needle = of(&self.needles, self.needles_n);
-        let place = of(&self.places, self.places_n);
+        let place = if self.places_are_a_sample() { of(&self.places, self.places_n) } else { 0.0 };
         let both = if needle > 0.0 && place > 0.0 { needle + place - probe } else { 0.0 };
         let variance = both.max(needle).max(place).max(probe);
         let parts = [(needle, self.needles_n), (place, self.places_n), (probe, n)];
-        let known = parts.iter().filter(|(_, clusters)| *clusters > 1);
+        let known = parts.iter().filter(|(part, clusters)| *part > 0.0 && *clusters > 1);
         let sum: f64 = known.map(|(part, clusters)| part * part / (*clusters as f64 - 1.0)).sum();
         let df = if sum > 0.0 { variance * variance / sum } else { n as f64 - 1.0 };
         let std_error = variance.sqrt();
@@ -154,7 +163,10 @@ impl Clusters {
         };
         loop {
             let needles: Vec<u32> = draw(self.needles_n);
-            let places: Vec<u32> = draw(self.places_n);
+            let places: Vec<u32> = match self.places_are_a_sample() {
+                true => draw(self.places_n),
+                false => vec![1; self.places_n],
+            };
             let of = |(needle, place): (&usize, &usize)| needles[*needle] * places[*place];
             let times: Vec<u32> = self.needles.iter().zip(&self.places).map(of).collect();
             // Some needles may have been drawn at places where they were not accepted.
@@ -241,10 +253,15 @@ mod tests {
         let clusters = Clusters::new([("a", 1), ("a", 2), ("b", 1), ("b", 2)]);
         let spread = clusters.spread(&[0.0, 0.0, 1.0, 1.0]).unwrap();
         assert!((spread.std_error - 0.5).abs() < 1e-12, "{spread:?}");
-        // The other way round it is the place.
-        let spread = clusters.spread(&[0.0, 1.0, 0.0, 1.0]).unwrap();
-        assert!((spread.std_error - 0.5).abs() < 1e-12, "{spread:?}");
         assert_eq!(clusters.needles(), 2);
+        // What differs by place counts where there are places enough to be a sample: six, 0 and 1
+        // by turns. V_place = 6 / 5 / 144 * 6 * 1, V_probe = 3 / 11 / 12.
+        let six = Clusters::new((0..12).map(|i| (i % 2, i / 2)));
+        let values: Vec<f64> = (0..12).map(|i| f64::from(i / 2 % 2)).collect();
+        let spread = six.spread(&values).unwrap();
+        assert!((spread.std_error - 0.05f64.sqrt()).abs() < 1e-12, "{spread:?}");
+        let two = clusters.spread(&[0.0, 1.0, 0.0, 1.0]).unwrap();
+        assert!((two.std_error - (1.0f64 / 12.0).sqrt()).abs() < 1e-12, "{two:?}");
     }
 
     #[test]

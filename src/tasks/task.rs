@@ -91,6 +91,18 @@ pub struct Case {
     pub stop: Stop,
 }
 
+impl Case {
+    /// Where it stands in a grid of lengths and depths: prompts at one place are alike, too. One
+    /// that is in no grid has a place of its own.
+    pub fn place(&self) -> String {
+        match (self.depths.first(), self.part) {
+            (Some(depth), _) => format!("{}@{depth}", self.prompt.len()),
+            (None, Some(Part::Tokens(tokens))) => tokens.to_string(),
+            (None, _) => self.id.clone(),
+        }
+    }
+}
+
 /// Prompts with a measure of their answers.
 pub trait Task {
     /// What makes an answer accurate, in words: `gate rouge > 0.5`.

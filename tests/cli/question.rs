@@ -52,6 +52,9 @@ fn qr_does_not_depend_on_what_runs_beside_it() {
 #[test]
 fn core_needs_distractors() {
     fails(&["--scores", "core"], 2, &["--scores core", "babilong"]);
+    // Both facts of such a story are what the answer follows from.
+    let all_support = ["--task", "babilong:qa17", "--samples", "2", "--lengths", "512"];
+    fails(&[&all_support[..], &["--scores", "retrieval,core"]].concat(), 2, &["qa17"]);
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let mut args = vec!["--task", "babilong:qa2", "--samples", "3", "--lengths", "512"];

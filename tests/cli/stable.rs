@@ -101,7 +101,7 @@ fn a_run_that_is_never_stable_runs_the_whole_grid_and_says_so() {
     let grid = Grid::new();
     let told = grid.run("never", &["--until-stable", "0.99999"]);
     let summary = String::from_utf8(told.stdout).unwrap();
-    assert!(summary.contains("not stable at 100 %"), "{summary}");
+    assert!(summary.contains("not stable at 99.999 %"), "{summary}");
     let until = &sidecar(&grid.at("never"))["until_stable"];
     assert_eq!(until["reached"], false);
     assert_eq!(until["planned"].as_u64(), Some(grid.records("never").len() as u64));
@@ -110,6 +110,7 @@ fn a_run_that_is_never_stable_runs_the_whole_grid_and_says_so() {
 #[test]
 fn what_cannot_be_stable_is_refused() {
     fails(&["--until-stable", "1"], 2, &["--until-stable", "between 0 and 1"]);
+    fails(&["--until-stable", "--scores", "diligent"], 2, &["--until-stable", "diligent"]);
     fails(&["--until-stable", "nan"], 2, &["--until-stable"]);
     fails(&["--until-stable", "0.9", "--shard", "1/2"], 2, &["--until-stable", "--shard"]);
 }

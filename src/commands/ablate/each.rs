@@ -13,15 +13,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::facts::AblateFacts;
+use super::finish::{To, shortcoming};
 use super::outputs::{self, RunMeta};
 use super::run::{Runner, accuracy};
-use super::table::place;
-use super::{Ablated, FinishedAblation, To, best, shortcoming};
+use super::{Ablated, FinishedAblation, best};
 use crate::chat::Said;
 use crate::error::{Error, Result};
 use crate::generate::ablated::{Ablated as Read, answers, log_probabilities};
 use crate::generate::guarded;
-use crate::head_score::{self, HeadScoreFile, sidecar};
+use crate::head_score::{self, HeadScoreFile, named, sidecar};
 use crate::heads::{HeadMatrix, HeadSet};
 use crate::journal::{Collected, Done, Finished, Journal, Told};
 use crate::model::ablation::Ablation;
@@ -31,8 +31,6 @@ use crate::score::clusters::Clusters;
 use crate::system::interrupt::Interrupt;
 use crate::tasks::{BenchmarkInfo, Case, Task};
 
-/// What files call the score.
-const SCORE: &str = "ablation";
 const TITLE: &str = "what a head does for the expected answer: the drop without it";
 /// Nats, one percent of a probability, that a head has to be worth to be counted.
 const LEAST: f32 = 0.01;
@@ -49,8 +47,8 @@ pub struct EachRecord {
     pub about: String,
     /// Tokens of the prompt, `T`.
     pub prompt_tokens: usize,
-    /// The depths that lead to this prompt, 0 to 1, the nearest first.
-    pub depths: Vec<f64>,
+    /// Where it stands in the grid.
+    pub place: String,
     /// How often the prompt used its haystack up.
     pub haystack_cycles: usize,
     /// The answer with all heads on.
@@ -122,14 +120,14 @@ pub(super) fn run(
     let (layers, heads) = (runner.model.config().layers, runner.model.config().heads);
     let alone = |i: usize| HeadSet::from_iter([(i / heads, i % heads)]);
     let sets: Vec<HeadSet> = (0..layers * heads).map(alone).collect();
-    let off = runner.ablations(task, sets.iter())?;
+    let off = runner.ablations(task, sets.iter(), todo, interrupt)?;
     runner.each_prompt(task, todo, interrupt, |task, index, case| {
         let mut record = EachRecord {
             id: case.id.clone(),
             group: case.group.clone(),
             about: case.about.clone(),
             prompt_tokens: case.prompt.len(),
-            depths: case.depths.clone(),
+            place: case.place(),
             haystack_cycles: case.haystack_cycles,
             answer: String::new(),
             log_probability: 0.0,
@@ -268,6 +266,11 @@ pub(super) fn write(
         let named = |e: Error| e.at(format!("prompt {}", record.id));
         drops.push(HeadMatrix::from_base64(layers, heads, text).map_err(named)?);
     }
+    let failures = || records.iter().filter_map(|r| r.reason.as_ref().map(|why| (&r.id, why)));
+    if to.failed == records.len() {
+        return Err(shortcoming(failures(), records.len())
+            .unwrap_or_else(|| Error::bug("a run without prompts")));
+    }
     if drops.is_empty() {
         return Err(Error::evidence("no answer is right with all heads on: nothing to measure by")
             .got(format!("{} answers", records.len()))
@@ -275,14 +278,10 @@ pub(super) fn write(
             .advice("`headprof` with the same options shows the nearest answers"));
     }
     let measured = records.iter().filter(|record| record.drops.is_some());
-    let clusters = Clusters::new(measured.map(|r| (&r.about, place(r.prompt_tokens, &r.depths))));
+    let clusters = Clusters::new(measured.map(|r| (&r.about, &r.place)));
     let all = aggregate(&drops, &clusters, facts.seed, aggregate::RESAMPLES)?;
     let statistics = meta(&all, records.len());
-    let not_negative = |m: &HeadMatrix| {
-        HeadMatrix::new(layers, heads, m.values().iter().map(|v| v.max(0.0)).collect())
-    };
-    let file =
-        HeadScoreFile::from_probes(&drops.iter().map(not_negative).collect::<Result<Vec<_>>>()?)?;
+    let file = HeadScoreFile::from_probes(&not_negative(&drops, &all.mean)?)?;
     let cycles = records.iter().map(|r| r.haystack_cycles).max().unwrap_or(0);
     let written = to.written(device, dtype);
     let accepted = |record: &&EachRecord| record.drops.is_some();
@@ -290,7 +289,7 @@ pub(super) fn write(
         headprof: env!("CARGO_PKG_VERSION"),
         command: &facts.command,
         score: ScoreMeta {
-            name: SCORE,
+            name: named::ABLATION,
             title: TITLE,
             formula: FORMULA,
             source: "headprof, docs/ablation.md",
@@ -310,14 +309,14 @@ pub(super) fn write(
     };
     let label = BenchmarkInfo::by_name(&facts.task).and_then(BenchmarkInfo::label);
     let stem = label.map_or_else(|| facts.model.clone(), |task| format!("{}_{task}", facts.model));
-    let path = to.root.join("head_score").join(head_score::file_name(&stem, SCORE));
+    let path = to.root.join("head_score").join(head_score::file_name(&stem, named::ABLATION));
     let mut files: Vec<(PathBuf, Vec<u8>)> = vec![
         (sidecar::path_of(&path), outputs::pretty(&sidecar)?),
         (path, file.to_json_line().into_bytes()),
     ];
     if to.plots {
         let caption = HeatmapCaption {
-            title: &format!("{SCORE} — {stem}"),
+            title: &format!("{} — {stem}", named::ABLATION),
             subtitle: &format!(
                 "drop of the answer's log-probability · {} of {} prompts · {}",
                 drops.len(),
@@ -325,18 +324,41 @@ pub(super) fn write(
                 facts.in_words()
             ),
             score_label: "nats",
-            low: all.spread.as_ref().map(|spread| &spread.low),
+            ends: all.spread.as_ref().map(|spread| [&spread.low, &spread.high]),
         };
-        let picture = head_heatmap(&file.mean(), &caption)?;
+        let picture = head_heatmap(&all.mean, &caption)?;
         files.extend(
-            picture.into_files(&to.root.join("plots").join(format!("{stem}_{SCORE}_heads"))),
+            picture.into_files(
+                &to.root.join("plots").join(format!("{stem}_{}_heads", named::ABLATION)),
+            ),
         );
     }
     let files = outputs::write_all(files)?;
-    let failures = records.iter().filter_map(|r| r.reason.as_ref().map(|reason| (&r.id, reason)));
-    let shortcoming = shortcoming(failures, records.len());
+    let shortcoming = shortcoming(failures(), records.len());
     let told = Told::Results(Ablated { each: Some(statistics), files, ..to.told(facts) });
     Ok(FinishedAblation { told, shortcoming })
+}
+
+/// `drops`, one matrix per prompt, without negative values and with the same means: those of a head
+/// that does more good than harm as much smaller as clipping at 0 has made them larger, and 0 for
+/// all others. Clipped alone, a head of which nothing is known but noise would come before a small
+/// help.
+fn not_negative(drops: &[HeadMatrix], mean: &HeadMatrix) -> Result<Vec<HeadMatrix>> {
+    let clipped = |head: usize| -> f64 {
+        let sum: f64 = drops.iter().map(|m| f64::from(m.values()[head].max(0.0))).sum();
+        sum / drops.len() as f64
+    };
+    let scale: Vec<f32> = (0..mean.values().len())
+        .map(|head| match (f64::from(mean.values()[head]), clipped(head)) {
+            (mean, clipped) if mean > 0.0 && clipped > 0.0 => (mean / clipped) as f32,
+            _ => 0.0,
+        })
+        .collect();
+    let of = |m: &HeadMatrix| {
+        let values = m.values().iter().zip(&scale).map(|(v, scale)| v.max(0.0) * scale);
+        HeadMatrix::new(m.layers(), m.heads(), values.collect())
+    };
+    drops.iter().map(of).collect()
 }
 
 /// What is told of the drops, over some of so many `prompts`.
@@ -354,5 +376,23 @@ fn meta(all: &Aggregate, prompts: usize) -> EachMeta {
         in_the_way: count(|_, high| high < -LEAST),
         heads: all.mean.values().len(),
         best: best(&all.mean, 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Noise around 0, a small help, and harm: the means stay, and so does their order.
+    #[test]
+    fn means_stay_without_negative_values() {
+        let of = |values: [f32; 3]| HeadMatrix::new(1, 3, values.to_vec()).unwrap();
+        let drops = [of([1.0, 0.125, -1.0]), of([-0.875, 0.125, -2.0])];
+        let mean = of([0.0625, 0.125, -1.5]);
+        let clipped = not_negative(&drops, &mean).unwrap();
+        let list = |head: usize| -> Vec<f32> { clipped.iter().map(|m| m.get(0, head)).collect() };
+        assert_eq!(list(0), [0.125, 0.0]);
+        assert_eq!(list(1), [0.125, 0.125]);
+        assert_eq!(list(2), [0.0, 0.0]);
     }
 }

@@ -13,8 +13,10 @@ pub mod config;
 
 mod each;
 mod facts;
+mod finish;
 mod outputs;
 mod pictures;
+mod planned;
 mod report;
 mod run;
 mod sets;
@@ -30,29 +32,22 @@ use serde::Serialize;
 pub use config::{AblateConfig, When, Which};
 pub use each::{EachMeta, EachRecord};
 pub use facts::AblateFacts;
+pub use planned::workload;
 pub use run::{Outcome, PromptRecord, Runner};
 pub use sets::{Chosen, OffSet};
 pub use table::{Row, rows};
 
-use crate::budget::refuse_all_zero;
 use crate::error::{Error, Result};
-use crate::head_score::{UsedFile, UsedScores};
 use crate::heads::HeadMatrix;
-use crate::job::{
-    self, ModelFiles, OF_WEIGHTS, Running, Session, WorkPrompt, Workload, check_memory,
-};
-use crate::journal::{
-    Begun, Collected, ComputedOn, Finished, Merge, NewPlan, PlanFile, RunFolder, Told,
-};
-use crate::model::ModelConfig;
-use crate::model::speed::{prompt_attention_flops, prompt_weights};
-use crate::plan::{Cost, pieces, shard_of};
+use crate::job::{self, OF_WEIGHTS, Running, check_memory};
+use crate::journal::{ComputedOn, Merge, NewPlan, PlanFile, RunFolder, Told};
 use crate::system::atomic::{MadeFolders, usable_folder, usable_folders};
 use crate::system::interrupt::Interrupt;
 use crate::system::machine;
 use crate::system::terminal::wrapped;
-use crate::tasks::Task;
-use outputs::{RunMeta, Written};
+use crate::tasks::Common;
+use finish::{To, counts, shard_told, so_far};
+use planned::{Planned, extra_bytes, shards};
 
 /// What runs are called among journals; those over each head alone have `_each` behind it.
 pub const KIND: &str = "ablate";
@@ -127,42 +122,12 @@ impl fmt::Display for Ablated {
             writeln!(f, "{}", wrapped(&legend, COLUMNS))?;
         }
         let folder = self.files.iter().filter_map(|file| file.parent()).min();
+        // Of scores and pictures, what both are in.
+        let folder =
+            folder.map(|p| if p.ends_with("head_score") { p.parent().unwrap_or(p) } else { p });
         let Some(folder) = folder else { return Ok(()) };
         let folder = Some(folder).filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
         writeln!(f, "{} files in {}", self.files.len(), folder.display())
-    }
-}
-
-/// What is known about a run before the weights are read.
-struct Planned {
-    sets: Vec<OffSet>,
-    head_score: Option<UsedFile>,
-}
-
-impl Planned {
-    /// The sets of `config` for the model of `shape`, called `model`; warns of what does not suit
-    /// it.
-    ///
-    /// # Errors
-    /// [`Error::Data`] for scores of another model, [`Error::Usage`] for more heads than half of
-    /// those that there are.
-    fn of(config: &AblateConfig, shape: &ModelConfig, model: &str) -> Result<Self> {
-        let Which::Sets { head_score, force, ks, draws } = &config.which else {
-            return Ok(Self { sets: Vec::new(), head_score: None });
-        };
-        let (all, most) = (shape.layers * shape.heads, shape.layers * shape.heads / 2);
-        if let Some(k) = ks.iter().find(|k| **k > most) {
-            return Err(Error::usage("so many heads leave too few for random ones")
-                .at("--k")
-                .got(k)
-                .expected(format!("at most {most}, half of {model}'s {all} heads")));
-        }
-        let read = UsedScores::read(head_score, (shape.layers, shape.heads), model, *force)?;
-        read.warnings.iter().for_each(|text| config.reporter.warning(text));
-        let advise = |e: Error| e.at(head_score.display()).advice("use the scores of another run");
-        refuse_all_zero(&read.mean).map_err(advise)?;
-        let sets = sets::all(&read.mean, ks, *draws, config.probes.seed);
-        Ok(Self { sets, head_score: UsedFile::of(head_score) })
     }
 }
 
@@ -197,6 +162,14 @@ pub fn run(config: &AblateConfig, interrupt: &Interrupt) -> Result<FinishedAblat
     let before = facts(Running::before(files, &session.compute))?;
     folder.check(&before.fingerprint()?, &OF_WEIGHTS)?;
     session.tell_window(files, task.extent().longest_prompt);
+    if let Common::Probes(inputs, _) = common
+        && inputs.chat.as_ref().is_some_and(|chat| chat.template.thinks())
+    {
+        config.reporter.warning(
+            "the model thinks before it answers, but the expected answer's log-probability is that \
+             of the answer right behind the prompt",
+        );
+    }
     let extra = extra_bytes(&files.config, config);
     check_memory(probes, files, &session.compute, task.extent(), extra)?;
 
@@ -241,7 +214,7 @@ pub fn run(config: &AblateConfig, interrupt: &Interrupt) -> Result<FinishedAblat
         }
         (Some(_made), false) => {
             let collected = begun.collected::<PromptRecord>()?;
-            write(&facts, &to(counts(&collected)), collected)
+            finish::write(&facts, &to(counts(&collected)), collected)
         }
         (None, true) => shard_told(&begun, config, begun.collected::<EachRecord>()?),
         (None, false) => shard_told(&begun, config, begun.collected::<PromptRecord>()?),
@@ -273,56 +246,9 @@ pub fn merge(merged: &Merge) -> Result<FinishedAblation> {
         }
         false => {
             let collected = merged.collected::<PromptRecord>(&facts.command)?;
-            write(&facts, &to(counts(&collected)), collected)
+            finish::write(&facts, &to(counts(&collected)), collected)
         }
     }
-}
-
-/// Where results go, and how they came about.
-struct To<'a> {
-    root: &'a Path,
-    plots: bool,
-    shards: usize,
-    processes: usize,
-    /// Prompts that failed.
-    failed: usize,
-    start: Instant,
-}
-
-impl To<'_> {
-    /// What is known when files are written of a run on `device` in `dtype`.
-    fn written(&self, device: String, dtype: String) -> Written {
-        let run = RunMeta {
-            created: machine::utc_now(),
-            seconds: self.start.elapsed().as_secs_f64(),
-            threads: rayon::current_num_threads(),
-            processes: self.processes,
-            shards: self.shards,
-            peak_rss_bytes: machine::peak_rss_bytes(),
-        };
-        Written { device, dtype, run }
-    }
-
-    /// What is told of a run about `facts`.
-    fn told(&self, facts: &AblateFacts) -> Ablated {
-        Ablated {
-            model: facts.model.clone(),
-            task: facts.task.clone(),
-            rows: Vec::new(),
-            each: None,
-            failed: self.failed,
-            files: Vec::new(),
-            seconds: self.start.elapsed().as_secs_f64(),
-            judged_by: facts.judged_by.clone(),
-            off: facts.in_words(),
-            unfinished: 0,
-        }
-    }
-}
-
-/// How many processes had a part in it, and how many prompts failed.
-fn counts<R: Finished>(collected: &Collected<R>) -> (usize, usize) {
-    (collected.processes, collected.done.iter().filter(|done| done.failed).count())
 }
 
 /// What a run is called among journals.
@@ -351,168 +277,6 @@ fn facts_of(plan: &PlanFile) -> Result<AblateFacts> {
     job::check_file_name_part(&facts.task)?;
     facts.check()?;
     Ok(facts)
-}
-
-/// Writes the files of a run all of whose prompts are finished.
-fn write(
-    facts: &AblateFacts,
-    to: &To,
-    collected: Collected<PromptRecord>,
-) -> Result<FinishedAblation> {
-    let Collected { done, device, dtype, .. } = collected;
-    let records: Vec<PromptRecord> = done.into_iter().map(|done| done.result).collect();
-    check(&records, facts.sets.len())?;
-    let rows = rows(&facts.sets, &records);
-    let pictures = if to.plots { pictures::draw(facts, &rows)? } else { Vec::new() };
-    let written = to.written(device, dtype);
-    let files = outputs::write(to.root, (facts, &rows), &records, pictures, &written)?;
-    let failures = records.iter().filter_map(|r| r.outcomes.as_ref().err().map(|e| (&r.id, e)));
-    let shortcoming = shortcoming(failures, records.len());
-    let told = Told::Results(Ablated { rows, files, ..to.told(facts) });
-    Ok(FinishedAblation { told, shortcoming })
-}
-
-/// Prints what an interrupted run has found so far; the error says where it is kept and how to go
-/// on.
-fn so_far(
-    begun: &Begun,
-    facts: &AblateFacts,
-    each: bool,
-    reporter: &crate::system::Reporter,
-    start: Instant,
-) -> Error {
-    let told = || -> Result<usize> {
-        if each {
-            return Ok(begun.collected::<EachRecord>()?.done.len());
-        }
-        let collected = begun.collected::<PromptRecord>()?;
-        let (processes, failed) = counts(&collected);
-        let records: Vec<PromptRecord> =
-            collected.done.into_iter().map(|done| done.result).collect();
-        check(&records, facts.sets.len())?;
-        let rows = rows(&facts.sets, &records);
-        if !rows.is_empty() {
-            let to = To { root: Path::new(""), plots: false, shards: 1, processes, failed, start };
-            let unfinished = begun.own_probes() - records.len();
-            reporter.result(&Ablated { rows, unfinished, ..to.told(facts) })?;
-        }
-        Ok(records.len())
-    };
-    told().map_or_else(|e| e, |finished| begun.interrupted(Some(finished), &facts.command))
-}
-
-/// Every prompt that was answered has an outcome for every set.
-fn check(records: &[PromptRecord], sets: usize) -> Result<()> {
-    let complete = |r: &&PromptRecord| r.outcomes.as_ref().map_or(true, |o| o.len() == sets);
-    match records.iter().find(|record| !complete(record)) {
-        None => Ok(()),
-        Some(record) => Err(Error::data("the journal does not hold all answers to a prompt")
-            .at(format!("prompt {}", record.id))
-            .expected(format!("{sets} sets of heads"))),
-    }
-}
-
-/// What is told of a shard.
-fn shard_told<R: Finished>(
-    begun: &Begun,
-    config: &AblateConfig,
-    collected: Collected<R>,
-) -> Result<FinishedAblation> {
-    let (_, failed) = counts(&collected);
-    let told = Told::Shard(begun.shard_summary(&config.out, failed));
-    let first = collected.done.iter().find(|done| done.failed);
-    let shortcoming = first.map(|done| {
-        Error::evidence("some prompts failed")
-            .at(format!("prompt {}", done.id))
-            .got(format!("{failed} of {} failed", collected.done.len()))
-            .advice("the same command tries them again")
-    });
-    Ok(FinishedAblation { told, shortcoming })
-}
-
-/// An error if some of `all` prompts failed, each with its name and the reason.
-fn shortcoming<'a>(
-    failures: impl Iterator<Item = (&'a String, &'a String)>,
-    all: usize,
-) -> Option<Error> {
-    let failed: Vec<_> = failures.collect();
-    let (id, reason) = failed.first()?;
-    Some(
-        Error::evidence("some prompts failed; the results are about the others")
-            .at(format!("prompt {id}"))
-            .got(format!("{} of {all} failed; the first: {reason}", failed.len()))
-            .advice("the same command tries them again"),
-    )
-}
-
-/// Which of `shards` shards each prompt is of: stretches of them with as much work each as can be.
-/// Nothing for one.
-fn shards(task: &dyn Task, shape: &ModelConfig, shards: usize) -> Result<Vec<usize>> {
-    if shards < 2 {
-        return Ok(Vec::new());
-    }
-    let cost = |index: usize| {
-        let tokens = task.case(index)?.prompt.len();
-        let own =
-            2.0 * prompt_weights(shape) * tokens as f64 + prompt_attention_flops(shape, tokens);
-        Ok(Cost { own, again: 0.0 })
-    };
-    let costs = (0..task.cases()).map(cost).collect::<Result<Vec<_>>>()?;
-    Ok(shard_of(&pieces(&costs, shards), costs.len(), |place| place))
-}
-
-/// What a run would take, with the model that it would run on.
-///
-/// # Errors
-/// All that [`run`] refuses before it reads the weights, except for too little memory and the files
-/// to write.
-pub fn workload(config: &AblateConfig, session: &Session) -> Result<(ModelFiles, Workload)> {
-    let inputs = config.task.load(&config.probes, session)?;
-    let files = inputs.common().model();
-    let planned = Planned::of(config, &files.config, &files.name)?;
-    let (layers, heads) = (files.config.layers, files.config.heads);
-    let first_layers: Vec<usize> = match config.which {
-        Which::Sets { .. } => {
-            planned.sets.iter().filter_map(|set| set.heads.first_layer()).collect()
-        }
-        Which::Each => (0..layers * heads).map(|head| head / heads).collect(),
-    };
-    let mut prompts = Vec::new();
-    {
-        let task = inputs.task()?;
-        session.notes(&task.notes());
-        for index in 0..task.cases() {
-            let case = task.case(index)?;
-            let (tokens, new_tokens) = (case.prompt.len(), case.max_new_tokens);
-            let before = config.when.tokens_before(tokens, case.before_question.unwrap_or(tokens));
-            prompts.push(WorkPrompt { tokens, reused: 0, new_tokens });
-            // A run from a layer on is as much work as that share of the tokens.
-            prompts.extend(first_layers.iter().map(|first| {
-                let again = (tokens - before) * (layers - first) / layers;
-                WorkPrompt { tokens, reused: tokens - again, new_tokens }
-            }));
-        }
-    }
-    let work = Workload {
-        prompts,
-        answers: 1,
-        batch: 1,
-        walks: 1,
-        extra_per_token_bytes: extra_bytes(&files.config, config),
-        statistics: false,
-        followed: false,
-    };
-    Ok((inputs.into_model(), work))
-}
-
-/// Bytes per prompt token beside the model's own: the states before every layer, and the caches of
-/// what is answered together.
-fn extra_bytes(shape: &ModelConfig, config: &AblateConfig) -> u64 {
-    let states = (shape.layers as u64).saturating_mul(4 * shape.hidden as u64);
-    let cache = [shape.layers, shape.kv_heads, shape.head_dim]
-        .iter()
-        .fold(8u64, |bytes, n| bytes.saturating_mul(*n as u64));
-    states.saturating_add(cache.saturating_mul(config.batch.unwrap_or(2) as u64))
 }
 
 /// The best heads of `matrix` in words: `18-6 +1.20, 17-3 +0.81`.

@@ -61,6 +61,8 @@ pub struct PromptRecord {
     pub group: String,
     /// What it asks about: answers about the same are alike.
     pub about: String,
+    /// Where it stands in the grid.
+    pub place: String,
     /// Tokens of the prompt, `T`.
     pub prompt_tokens: usize,
     /// The depths that lead to this prompt, 0 to 1, the nearest first.
@@ -83,6 +85,7 @@ impl PromptRecord {
             id: case.id.clone(),
             group: case.group.clone(),
             about: case.about.clone(),
+            place: case.place(),
             prompt_tokens: case.prompt.len(),
             depths: case.depths.clone(),
             gold: case.gold.clone(),
@@ -134,7 +137,7 @@ impl<'a> Runner<'a> {
     }
 
     /// `heads` off, each set of them ready for passes. What heads put out on average is that over
-    /// the first prompts of `task`, whichever of them are run.
+    /// the first prompts of `task`, whichever of them are run; nothing if there is nothing `todo`.
     ///
     /// # Errors
     /// As [`UsualOutputs::add`].
@@ -142,13 +145,22 @@ impl<'a> Runner<'a> {
         &self,
         task: &dyn Task,
         heads: impl Iterator<Item = &'s HeadSet>,
+        todo: &BTreeSet<usize>,
+        interrupt: &Interrupt,
     ) -> Result<Vec<Ablation>> {
+        if todo.is_empty() {
+            return Ok(Vec::new());
+        }
         let usual = match self.how {
             How::Zero | How::Uniform => None,
             How::Mean => {
                 let mut usual = UsualOutputs::new(self.model.config());
                 for index in 0..task.cases().min(USUAL_PROMPTS) {
-                    usual.add(self.model, &task.case(index)?.prompt, self.chunk)?;
+                    interrupt.check()?;
+                    let prompt = task.case(index)?.prompt;
+                    guarded(self.model.compute(), self.reporter, || {
+                        usual.add(self.model, &prompt, self.chunk)
+                    })?;
                 }
                 Some(usual)
             }
@@ -173,7 +185,7 @@ impl<'a> Runner<'a> {
         journal: &Journal,
         interrupt: &Interrupt,
     ) -> Result<()> {
-        let off = self.ablations(task, sets.iter().map(|set| &set.heads))?;
+        let off = self.ablations(task, sets.iter().map(|set| &set.heads), todo, interrupt)?;
         self.each_prompt(task, todo, interrupt, |task, index, case| {
             let gold = self.expected_ids(case)?;
             let mut record = PromptRecord::of(case, gold.len());

@@ -49,8 +49,8 @@ pub struct OffSet {
 }
 
 /// The model as it is, and for every `k`, ascending, the best heads of `scores`, the worst, and
-/// `draws` sets drawn at random. `seed` decides the draws, and which of equal scores are the
-/// lowest.
+/// up to `draws` different sets drawn at random, as many as are found. `seed` decides the draws,
+/// and which of equal scores are the lowest.
 pub fn all(scores: &HeadMatrix, ks: &[usize], draws: usize, seed: u64) -> Vec<OffSet> {
     let none = OffSet { chosen: Chosen::None, k: 0, draw: None, heads: HeadSet::default() };
     let ascending = ascending(scores, seed);
@@ -58,19 +58,25 @@ pub fn all(scores: &HeadMatrix, ks: &[usize], draws: usize, seed: u64) -> Vec<Of
     for &k in ks {
         let top: HeadSet = scores.top(k).into_iter().map(|(l, h, _)| (l, h)).collect();
         let bottom: HeadSet = ascending.iter().take(k).copied().collect();
-        let drawn = |draw| {
-            // A draw is the same whatever other sizes and draws there are.
+        let mut random: Vec<OffSet> = Vec::new();
+        for draw in 0..draws {
+            // The same whatever other sizes there are, and however many draws.
             let place = seed ^ ((k as u64) << 32) ^ ((draw as u64) << 48);
-            let heads = layer_matched(&top, scores, &mut StdRng::seed_from_u64(place));
-            OffSet { chosen: Chosen::Random, k, draw: Some(draw), heads }
-        };
-        let random: Vec<OffSet> = (0..draws).map(drawn).collect();
+            let mut rng = StdRng::seed_from_u64(place);
+            let mut tried = (0..TRIES).map(|_| layer_matched(&top, scores, &mut rng));
+            let new = |heads: &HeadSet| random.iter().all(|set| set.heads != *heads);
+            let Some(heads) = tried.find(new) else { break };
+            random.push(OffSet { chosen: Chosen::Random, k, draw: Some(draw), heads });
+        }
         sets.push(OffSet { chosen: Chosen::Top, k, draw: None, heads: top });
         sets.extend(random);
         sets.push(OffSet { chosen: Chosen::Bottom, k, draw: None, heads: bottom });
     }
     sets
 }
+
+/// How often a draw is tried again that has come before. Few heads in a layer make few sets.
+const TRIES: usize = 100;
 
 /// All heads, lowest score first; equal scores in an order that `seed` decides: in that of layers
 /// the lowest of many zeros would all be of the first layer.
@@ -122,7 +128,13 @@ mod tests {
     #[test]
     fn sets_by_hand() {
         let sets = all(&scores(), &[1, 3], 5, 7);
-        assert_eq!(sets.len(), 1 + 2 * (1 + 5 + 1));
+        // Layer 2 has two heads besides the best; five draws of three find as many as there are.
+        let count = |k| named(&sets, Chosen::Random, k).len();
+        assert_eq!((count(1), sets.len()), (2, 1 + 2 * 2 + 2 + count(3)));
+        assert!((2..=5).contains(&count(3)), "{}", count(3));
+        let different: std::collections::BTreeSet<&HeadSet> =
+            sets.iter().filter(|set| set.chosen == Chosen::Random).map(|set| &set.heads).collect();
+        assert_eq!(different.len(), 2 + count(3));
         assert_eq!((sets[0].chosen, sets[0].k, sets[0].heads.len()), (Chosen::None, 0, 0));
         assert_eq!(named(&sets, Chosen::Top, 1), ["2-1"]);
         assert_eq!(named(&sets, Chosen::Top, 3), ["0-2 2-0 2-1"]);

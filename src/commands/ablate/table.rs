@@ -69,7 +69,7 @@ pub fn rows(sets: &[OffSet], records: &[PromptRecord]) -> Vec<Row> {
     if answered.is_empty() {
         return Vec::new();
     }
-    let clusters = clusters(&answered);
+    let clusters = Clusters::new(answered.iter().map(|(r, _)| (&r.about, &r.place)));
     // Mean over the sets of a row, one per prompt.
     let values = |places: &[usize], value: Value| -> Vec<f64> {
         let of = |(record, outcomes): &(&PromptRecord, &Vec<Outcome>)| {
@@ -112,8 +112,8 @@ pub fn rows(sets: &[OffSet], records: &[PromptRecord]) -> Vec<Row> {
             _ => Vec::new(),
         };
         of_draws.sort_by(f64::total_cmp);
-        let draws_as_low = (kind.0 == Chosen::Top).then(|| {
-            let draws = of_kind((Chosen::Random, kind.1));
+        let draws = of_kind((Chosen::Random, kind.1));
+        let draws_as_low = (kind.0 == Chosen::Top && !draws.is_empty()).then(|| {
             draws.iter().filter(|&&draw| accuracy_of(draw) <= accuracy_of(places[0])).count()
         });
         Some(Row {
@@ -147,19 +147,6 @@ pub fn rows(sets: &[OffSet], records: &[PromptRecord]) -> Vec<Row> {
     kinds.into_iter().filter_map(row).collect()
 }
 
-/// Which prompts are about the same, and which stand at the same place.
-fn clusters(answered: &[(&PromptRecord, &Vec<Outcome>)]) -> Clusters {
-    let of = |(record, _): &(&'_ PromptRecord, &Vec<Outcome>)| {
-        (record.about.clone(), place(record.prompt_tokens, &record.depths))
-    };
-    Clusters::new(answered.iter().map(of))
-}
-
-/// The place of a prompt in the grid: its length and the depth that was asked for.
-pub(super) fn place(prompt_tokens: usize, depths: &[f64]) -> (usize, Option<u64>) {
-    (prompt_tokens, depths.first().map(|depth| depth.to_bits()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,6 +162,7 @@ mod tests {
             id: index.to_string(),
             group: group.to_owned(),
             about: group.to_owned(),
+            place: "100@0.5".to_owned(),
             prompt_tokens: 100,
             depths: vec![0.5],
             gold: "g".to_owned(),

@@ -157,7 +157,7 @@ fn draw(allocation: &Allocation, dir: &Path) -> Result<[std::path::PathBuf; 2]> 
             parameters.max_capacity_prompts, parameters.window_size, parameters.form
         ),
         score_label: "tokens before the window",
-        low: None,
+        ends: None,
     };
     head_heatmap(&matrix, &meta)?.save(&dir.join(format!("{name}_{method}_budget")))
 }

@@ -92,10 +92,14 @@ fn out(options: &[String]) -> Result<(PathBuf, bool)> {
     let (out, dry_run, journal) = match cli.command {
         None => (cli.profile.out, cli.profile.dry_run, cli.profile.journal),
         Some(Command::Evaluate(args)) => (args.out, args.dry_run, args.journal),
+        Some(Command::Ablate(args)) => (args.out, args.dry_run, args.journal),
         Some(Command::Utility(args)) => (args.out, false, args.journal),
         Some(_) => {
             let name = matches.subcommand_name().unwrap_or_default();
-            return Err(refused(name, "options of a profile, evaluate ... or utility ..."));
+            return Err(refused(
+                name,
+                "options of a profile, evaluate ..., ablate ... or utility ...",
+            ));
         }
     };
     if dry_run {

@@ -71,7 +71,7 @@ pub fn rows(settings: &[Compared], metrics: &[Metric], records: &[PromptRecord])
     if answered.is_empty() {
         return Vec::new();
     }
-    let clusters = Clusters::new(answered.iter().map(|(record, _)| record.about_and_place()));
+    let clusters = Clusters::new(answered.iter().map(|(r, _)| (&r.about, &r.place)));
     let accuracy = |setting: usize| -> Vec<f64> {
         answered.iter().map(|(_, outcomes)| outcomes[setting].values[0]).collect()
     };
@@ -154,6 +154,7 @@ mod tests {
             haystack_cycles: 1,
             group: "a".into(),
             about: index.to_string(),
+            place: "100@0.5".into(),
             part: None,
             prompt_tokens: 100,
             depths: vec![0.5],

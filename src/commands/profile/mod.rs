@@ -92,6 +92,7 @@ pub struct Finished {
 /// `--batch` that does not fit) and the folder to write to.
 pub fn workload(config: &ProfileConfig, session: &Session) -> Result<(ModelFiles, Workload)> {
     let inputs = session.inputs(&config.probes, config.source()?)?;
+    config.check_texts(&inputs.probes.texts)?;
     let job = session.job(&config.probes, &inputs, NeedleSpans::Known)?;
     let schedule = PrefixSchedule::of_job(&job, config.prefix_reuse)?;
     let all: Vec<usize> = (0..schedule.steps.len()).collect();
@@ -181,6 +182,7 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     };
     interrupt.leave_nothing_at(out.iter().flat_map(OutputDir::made).chain(folder.leftovers()));
     let inputs = session.inputs(&config.probes, config.source()?)?;
+    config.check_texts(&inputs.probes.texts)?;
     let job = session.job(&config.probes, &inputs, NeedleSpans::Known)?;
     let before = Running::before(&inputs.model, compute);
     let known = ProfileFacts::new(config, &inputs, &job, before)?.fingerprint()?;
@@ -265,7 +267,11 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     clock.answered = todo;
     interrupt.told(interrupt.begin_writing())?;
     machine::give_back_freed_memory();
-    let collected = begun.collected::<FinishedProbe>()?;
+    let mut collected = begun.collected::<FinishedProbe>()?;
+    if let Some(until) = &clock.until_stable {
+        // An earlier run may have gone further.
+        collected.done.retain(|done| until.ran.contains(&done.index));
+    }
     let facts: ProfileFacts = facts_of(&begun.plan)?;
     match out {
         Some(out) => {

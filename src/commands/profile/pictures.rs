@@ -78,14 +78,14 @@ fn heatmap(made: &ProfileRun, result: &ScoreResult) -> Result<Picture> {
             title: &format!("{name} — {}", whose(made, result.task)),
             subtitle: &subtitle(made, result.task),
             score_label: name,
-            low: low(result),
+            ends: ends(result),
         },
     )
 }
 
-/// Lower ends of the heads' intervals.
-fn low(result: &ScoreResult) -> Option<&HeadMatrix> {
-    result.spread.as_ref().map(|spread| &spread.low)
+/// Ends of the heads' intervals.
+fn ends(result: &ScoreResult) -> Option<[&HeadMatrix; 2]> {
+    result.spread.as_ref().map(|spread| [&spread.low, &spread.high])
 }
 
 /// The heads that reason over stories beside those that retrieve needles, where both are known.
@@ -103,13 +103,13 @@ fn reasoning_beside_retrieval(
         title: &format!("{reasoning} — {}", whose(made, None)),
         subtitle: &subtitle(made, None),
         score_label: reasoning,
-        low: low(stories),
+        ends: ends(stories),
     };
     let right = HeatmapCaption {
         title: &format!("{retrieval} — {model}, needles"),
         subtitle: "from the head_score file of an earlier run · mean per head",
         score_label: retrieval,
-        low: None,
+        ends: None,
     };
     head_heatmap_pair([(&stories.mean, left), (needles, right)]).map(Some)
 }

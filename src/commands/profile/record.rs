@@ -132,10 +132,10 @@ impl ProbeRecord {
         }
     }
 
-    /// What it has in common with other probes: its needle; length, depth and repetition.
-    pub fn needle_and_place(&self) -> (&str, (usize, Option<u64>, u32)) {
-        let depth = self.depth_asked.map(f64::to_bits);
-        (&self.needle_id, (self.context_length, depth, self.repeat))
+    /// Its place in the grid: the `length` that it is counted under, and its depth. Probes at one
+    /// place are alike.
+    pub fn place(&self, length: usize) -> (usize, Option<u64>) {
+        (length, self.depth_asked.map(f64::to_bits))
     }
 
     /// The probe failed because of `error`.

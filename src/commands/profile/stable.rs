@@ -57,8 +57,11 @@ pub struct UntilStable {
     pub wanted: f64,
     /// Probes of the whole grid.
     pub planned: usize,
-    /// Whether it was reached before all of them were run.
+    /// Whether it was reached.
     pub reached: bool,
+    /// Which of them were run for it.
+    #[serde(skip)]
+    pub ran: BTreeSet<usize>,
     /// After every step.
     pub steps: Vec<Stability>,
 }
@@ -86,7 +89,8 @@ pub(super) fn until(
 ) -> Result<UntilStable> {
     let planned = steps.iter().map(BTreeSet::len).sum();
     let (mut so_far, mut row) = (BTreeSet::new(), 0);
-    let mut told = UntilStable { wanted, planned, reached: false, steps: Vec::new() };
+    let mut told =
+        UntilStable { wanted, planned, reached: false, ran: BTreeSet::new(), steps: Vec::new() };
     for (i, step) in steps.iter().enumerate() {
         run(step)?;
         so_far.extend(step);
@@ -101,14 +105,24 @@ pub(super) fn until(
              of the needles agree to {halves:.3}",
             100.0 * top_kept
         ));
-        if row >= IN_A_ROW && i + 1 < steps.len() {
+        if row >= IN_A_ROW {
             told.reached = true;
-            let (left, percent) = (planned - probes, 100.0 * wanted);
-            reporter.note(&format!("stable at {percent:.0} %: {left} probes are not needed"));
+            if i + 1 < steps.len() {
+                let left = planned - so_far.len();
+                reporter.note(&format!("stable at {}: {left} probes are not needed", told.share()));
+            }
             break;
         }
     }
+    told.ran = so_far;
     Ok(told)
+}
+
+impl UntilStable {
+    /// What was asked for, as it was given: `95 %`.
+    pub fn share(&self) -> String {
+        format!("{} %", (1e5 * self.wanted).round() / 1e3)
+    }
 }
 
 /// How stable the main scores of `probed`, of a grid of `planned` probes, are; `None` while there

@@ -96,9 +96,11 @@ pub(super) fn of_scores(
     if probed.accepted().next().is_none() {
         return Err(probed.nothing_accepted());
     }
+    let alike =
+        |r: &'_ ProbeRecord| (r.needle_id.clone(), r.place(facts.length_group(r.context_length)));
     let result = |score: &'static dyn HeadScore, probes: &[HeadMatrix], task: Option<SubTask>| {
         let own = probed.accepted().filter(|r| task.is_none() || r.task == task);
-        let clusters = Clusters::new(own.map(ProbeRecord::needle_and_place));
+        let clusters = Clusters::new(own.map(alike));
         let aggregate = aggregate(probes, &clusters, facts.seed, resamples)?;
         Ok(ScoreResult {
             task,

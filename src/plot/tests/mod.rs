@@ -12,7 +12,7 @@ const META: HeatmapCaption = HeatmapCaption {
     title: "inf — needle-llama",
     subtitle: "135 of 135 probes · lengths 256–2048 · mean per head",
     score_label: "inf (mean per head)",
-    low: None,
+    ends: None,
 };
 const CURVE: CurveCaption =
     CurveCaption { title: "sorted head scores", subtitle: "135 probes", score_label: "score" };
@@ -255,8 +255,11 @@ fn heads_that_may_be_zero_are_grey() {
     let mut low = vec![0.1; 48];
     low[9] = 0.0;
     low[30] = -0.2;
-    let low = HeadMatrix::new(6, 8, low).unwrap();
-    let meta = HeatmapCaption { low: Some(&low), ..META };
+    let mut high = vec![0.5; 48];
+    // Clearly below 0: no grey.
+    (low[20], high[20]) = (-0.5, -0.2);
+    let [low, high] = [low, high].map(|ends| HeadMatrix::new(6, 8, ends).unwrap());
+    let meta = HeatmapCaption { ends: Some([&low, &high]), ..META };
     let scene = head_heatmap::scene(&scores, &meta).unwrap();
     assert_legible(&scene);
     assert!(scene.texts().any(|t| t.content == "grey: not told apart from 0 (95 %)"));
@@ -275,14 +278,14 @@ fn heads_that_may_be_zero_are_grey() {
         assert!(grey || with == without);
     }
     let sure = HeadMatrix::new(6, 8, vec![0.1; 48]).unwrap();
-    let meta = HeatmapCaption { low: Some(&sure), ..META };
+    let meta = HeatmapCaption { ends: Some([&sure, &sure]), ..META };
     assert_eq!(head_heatmap(&scores, &meta), head_heatmap(&scores, &META));
 }
 
 #[test]
 fn hostile_titles_give_valid_documents() {
     let title = "<script>alert(\"x\")</script> & 'שלום' \u{202e}rtl \u{0}\u{1b}[31m\u{ffff} 模型";
-    let meta = HeatmapCaption { title, subtitle: title, score_label: title, low: None };
+    let meta = HeatmapCaption { title, subtitle: title, score_label: title, ends: None };
     let scores = sample(6, 8, 1.0);
     let picture = head_heatmap(&scores, &meta).unwrap();
     for svg in [&picture.svg, &score_curve(&[(title, &scores)], &CURVE).unwrap().svg] {
@@ -347,7 +350,7 @@ fn assert_well_formed(svg: &str) {
 #[test]
 fn long_names_are_shortened_not_clipped() {
     let name = "an-organisation-with-a-long-name/".repeat(8);
-    let meta = HeatmapCaption { title: &name, subtitle: &name, score_label: &name, low: None };
+    let meta = HeatmapCaption { title: &name, subtitle: &name, score_label: &name, ends: None };
     assert_legible(&head_heatmap::scene(&sample(6, 8, 1.0), &meta).unwrap());
     assert_legible(&head_heatmap::scene(&sample(80, 64, 1.0), &meta).unwrap());
     let meta = DepthLengthCaption {

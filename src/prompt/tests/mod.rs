@@ -147,6 +147,12 @@ fn a_small_prompt_by_hand() {
     assert_eq!(p.ids, [&[1], &cycle[..], again, &n, &q].concat());
     assert_eq!((p.needle, p.depth_reached), (vec![13..19], 1.0));
 
+    // Of a needle right before the question only a part may be what is scored: the question begins
+    // behind all of it.
+    let last = PlacedNeedle { ids: [&n[..], &q].concat(), span: 1..3 };
+    let p = PromptParts { last: Some(&last), ..parts }.assemble(21, 1.0, 0).unwrap();
+    assert_eq!((p.needle, p.before_question), (vec![14..16], 19));
+
     // Offset 1: the next sentence is at 5, and brings its space, so no blank line at depth 0.
     let p = parts.assemble(21, 0.0, 1).unwrap();
     assert_eq!(p.ids, [&[1], &n[..], &cycle[5..], &cycle[..7], &q].concat());

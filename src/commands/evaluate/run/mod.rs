@@ -79,6 +79,8 @@ pub struct PromptRecord {
     pub group: String,
     /// What it asks about: answers about the same are alike.
     pub about: String,
+    /// Where it stands in the grid.
+    pub place: String,
     /// Which part of that, if it has parts.
     pub part: Option<Part>,
     /// Tokens of the prompt, `T`.
@@ -100,18 +102,13 @@ pub struct PromptRecord {
 }
 
 impl PromptRecord {
-    /// What it has in common with other prompts: what it asks about; its length and depth.
-    pub fn about_and_place(&self) -> (&str, (usize, Option<u64>)) {
-        let depth = self.depths.first().map(|depth| depth.to_bits());
-        (&self.about, (self.prompt_tokens, depth))
-    }
-
     /// `case` before it is answered.
     fn of(case: &Case) -> Self {
         Self {
             id: case.id.clone(),
             group: case.group.clone(),
             about: case.about.clone(),
+            place: case.place(),
             part: case.part,
             prompt_tokens: case.prompt.len(),
             depths: case.depths.clone(),

@@ -50,6 +50,7 @@ fn with_runner<R>(settings: &[Setting], with: impl FnOnce(&Runner, &mut PromptRe
         id: String::new(),
         group: String::new(),
         about: String::new(),
+        place: String::new(),
         part: None,
         prompt_tokens: TOKENS,
         depths: Vec::new(),

@@ -10,6 +10,7 @@ use crate::config::{
 use crate::error::{Error, Result};
 use crate::job::ProbeSource;
 use crate::journal::{JOURNAL, JournalOptions};
+use crate::needle::ProbeText;
 use crate::score::{self, HeadScore, Reference, References, ScoreOptions, ScoreRows};
 use crate::system::Reporter;
 use crate::tasks::{self, Purpose, TaskOptions, TaskSource};
@@ -78,15 +79,10 @@ impl ProfileConfig {
                 .push("--compat dililazykv scores row 0 only; --score-rows changes nothing".into());
         }
         let scores = scores(args.scores.as_deref())?;
-        if task.info().name != "babilong" && scores.iter().any(|score| score.name() == "core") {
-            return Err(Error::usage("there is nothing to tell a needle from")
-                .at("--scores core")
-                .got(format!("--task {}", task.info().name))
-                .expected("stories, whose other facts are distractors: --task babilong"));
-        }
         Ok(Self {
             probes,
             task,
+            until_stable: until_stable(args, &scores)?,
             scores,
             score_options: ScoreOptions {
                 rows: match &args.score_rows {
@@ -96,7 +92,6 @@ impl ProfileConfig {
                 compat,
             },
             top_k: at_least_one("--top-k-infscore", Some(args.top_k_infscore))?.unwrap_or(1),
-            until_stable: until_stable(args)?,
             out: args.out.clone(),
             plots: !args.no_plots,
             prefix_reuse: args.prefix_reuse != Some(Switch::Off),
@@ -109,6 +104,26 @@ impl ProfileConfig {
         })
     }
 
+    /// Refuses scores that some of `texts` cannot have: `core` tells facts from distractors.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming the text.
+    pub fn check_texts(&self, texts: &[ProbeText]) -> Result<()> {
+        let without = |text: &&ProbeText| match text {
+            ProbeText::Needle(_) => true,
+            ProbeText::Facts(facts) => facts.supporting.len() == facts.facts.len(),
+            ProbeText::Context(context) => context.distractors.is_empty(),
+        };
+        let asked = self.scores.iter().any(|score| score.name() == "core");
+        match texts.iter().find(without).filter(|_| asked) {
+            None => Ok(()),
+            Some(text) => Err(Error::usage("there is nothing to tell the facts from")
+                .at("--scores core")
+                .got(format!("{} without a distractor", text.id()))
+                .expected("stories with other facts, such as --task babilong:qa1")),
+        }
+    }
+
     /// What is hidden.
     ///
     /// # Errors
@@ -119,13 +134,20 @@ impl ProfileConfig {
 }
 
 /// The share of `--until-stable`.
-fn until_stable(args: &ProfileArgs) -> Result<Option<f64>> {
+fn until_stable(args: &ProfileArgs, scores: &[&'static dyn HeadScore]) -> Result<Option<f64>> {
     let Some(share) = args.until_stable else { return Ok(None) };
     if !(share > 0.0 && share < 1.0) {
         return Err(Error::usage("this is no share of the best heads")
             .at("--until-stable")
             .got(share)
             .expected("a number between 0 and 1, such as 0.95"));
+    }
+    if !scores.iter().any(|score| score.info().main) {
+        let names: Vec<&str> = scores.iter().map(|score| score.name()).collect();
+        return Err(Error::usage("counts say nothing about which heads are the best")
+            .at("--until-stable")
+            .got(format!("--scores {}", names.join(",")))
+            .expected("a main score among them, such as retrieval"));
     }
     if args.journal.shard.is_some() {
         return Err(Error::usage("a shard does not know how stable the others are")

@@ -277,14 +277,15 @@ impl fmt::Display for Summary {
             self.by_length.iter().map(|l| share(&l.context_length, l.accepted, l.probes)).collect();
         writeln!(f, "passed by context length: {}", lengths.join(", "))?;
         if let Some(until) = &self.until_stable {
-            let percent = 100.0 * until.wanted;
-            match until.reached {
-                true => writeln!(
+            let share = until.share();
+            match (until.reached, self.probes < until.planned) {
+                (true, true) => writeln!(
                     f,
-                    "stable at {percent:.0} % after {} of {} probes",
+                    "stable at {share} after {} of {} probes",
                     self.probes, until.planned
                 )?,
-                false => writeln!(f, "not stable at {percent:.0} % when all probes had run")?,
+                (true, false) => writeln!(f, "stable at {share} when all probes had run")?,
+                (false, _) => writeln!(f, "not stable at {share} when all probes had run")?,
             }
         }
         if !self.by_task.is_empty() {
