@@ -31,9 +31,19 @@ profile $small s-needles --lengths 512,1k,2k,4k --depths 0.1,0.5,0.9
 profile $large q-needles --lengths 512,1k,2k,4k --depths 0.1,0.5,0.9
 profile $small s-stories --task babilong:qa1..qa5 --samples 40 --lengths 1k
 profile $large q-stories --task babilong:qa1..qa5 --samples 40 --lengths 1k
-for model in $small $large; do
-    run "$model-sinks" "$headprof" observe --all --model "$models/$model.gguf" --length 512
-done
+run s-sinks "$headprof" observe --all --model "$models/$small.gguf" --length 512
+run q-sinks "$headprof" observe --all --model "$models/$large.gguf" --length 512
+
+# Heads switched off: the best of two scores against others, and each alone.
+ablate() {
+    run "$2" "$headprof" ablate --model "$models/$1.gguf" --lengths 512 --depths 0.1,0.5,0.9 \
+        --needles needles/held-out/needles.jsonl "${@:3}"
+}
+ablate $small s-ablate --head-score $small:retrieval --draws 3
+ablate $small s-ablate-reasoning --head-score $small --draws 3
+ablate $large q-ablate --head-score $large:retrieval --draws 3 --when question
+ablate $small s-each --each
+profile $small s-question --scores retrieval,retrieval_reasoning,qr --lengths 512,1k --depths 0.1,0.5,0.9
 
 # Methods and budgets.
 few=full,streaming_llm,snapkv,pyramidkv,adakv,headkv,dililazykv

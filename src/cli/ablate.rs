@@ -39,8 +39,8 @@ pub struct AblateArgs {
     #[command(flatten)]
     pub task: TaskArgs,
 
-    /// Scores by which the best and the worst heads are found: a head_score file, or NAME[:SCORE]
-    /// for head_score/NAME_SCORE_heads.json or that in a folder of the name
+    /// Scores by which the best and the worst heads are found: a head_score file, or NAME or
+    /// NAME:SCORE for head_score/NAME_SCORE_heads.json, or for that in a folder of the name
     #[arg(long, alias = "head_score", value_name = "FILE|NAME", help_heading = "Heads")]
     pub head_score: Option<PathBuf>,
 

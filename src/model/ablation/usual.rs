@@ -26,7 +26,7 @@ impl UsualOutputs {
     /// Adds all tokens of a prompt, run `chunk` at a time.
     ///
     /// # Errors
-    /// [`Error::Model`] for ids beyond the vocabulary, [`Error::Resources`] if the device fails.
+    /// As [`Llama::run`].
     pub fn add(&mut self, model: &Llama, prompt: &[u32], chunk: usize) -> Result<()> {
         let (config, on_host) = (model.config(), model.compute().on_host);
         let mut cache = model.new_cache(prompt.len());
