@@ -48,6 +48,16 @@ pub struct TaskArgs {
     pub prompts: Vec<PathBuf>,
 }
 
+impl TaskArgs {
+    /// The task as it was said, with its list.
+    pub fn asked(&self) -> String {
+        match &self.tasks {
+            Some(list) => format!("{}:{list}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
 impl Default for TaskArgs {
     fn default() -> Self {
         let name = DEFAULT_TASK.to_owned();

@@ -3,14 +3,42 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::heads::HeadMatrix;
+use crate::score::aggregate::Spread;
 use crate::system::text::without_bom;
 
 /// Where the sidecar of the scores in `path` is: `x_heads.json` → `x_heads.meta.json`.
 pub fn path_of(path: &Path) -> PathBuf {
     path.with_extension("meta.json")
+}
+
+/// What a sidecar says of every head: mean over the accepted probes, its standard error and 95 %
+/// interval, and in which share of the resamples it is among the ten best, each `[L][H]`; only
+/// means where there is a single probe.
+#[derive(Debug, Serialize)]
+pub struct HeadsMeta {
+    mean: Vec<Vec<f32>>,
+    std_error: Option<Vec<Vec<f32>>>,
+    low_95: Option<Vec<Vec<f32>>>,
+    high_95: Option<Vec<Vec<f32>>>,
+    top_probability: Option<Vec<Vec<f32>>>,
+}
+
+impl HeadsMeta {
+    /// Of a `mean`, `[L, H]`, that is as sure as `spread` says.
+    pub fn of(mean: &HeadMatrix, spread: Option<&Spread>) -> Self {
+        let rows = |m: &HeadMatrix| m.values().chunks(m.heads()).map(<[f32]>::to_vec).collect();
+        Self {
+            mean: rows(mean),
+            std_error: spread.map(|s| rows(&s.std_error)),
+            low_95: spread.map(|s| rows(&s.low)),
+            high_95: spread.map(|s| rows(&s.high)),
+            top_probability: spread.map(|s| rows(&s.top_probability)),
+        }
+    }
 }
 
 /// What the sidecar says about the model.

@@ -21,28 +21,13 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use serde::Serialize;
 
+use super::estimate::Estimate;
+
 /// Places that are a sample of others, at least: the variance of two or three is not known.
 const PLACES: usize = 5;
 
 /// Quantile of the normal distribution that leaves 2.5 % above.
 const Z: f64 = 1.959_963_984_540_054;
-
-/// A mean with its 95 % interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Estimate {
-    /// Mean over the prompts.
-    pub mean: f64,
-    /// The interval `[low, high]`; `None` for a single prompt, which says nothing about that.
-    pub interval_95: Option<[f64; 2]>,
-}
-
-impl Estimate {
-    /// The interval cut to what the quantity can be.
-    pub fn within(self, lowest: f64, highest: f64) -> Self {
-        let cut = |ends: [f64; 2]| ends.map(|end| end.clamp(lowest, highest));
-        Self { interval_95: self.interval_95.map(cut), ..self }
-    }
-}
 
 /// Which needle and which place each of `n` probes has.
 #[derive(Debug, Clone, PartialEq)]
@@ -178,7 +163,7 @@ impl Clusters {
 }
 
 /// Each of `names` as a number from 0, and how many different ones there are.
-fn numbered<T: Ord>(names: Vec<T>) -> (Vec<usize>, usize) {
+pub(crate) fn numbered<T: Ord>(names: Vec<T>) -> (Vec<usize>, usize) {
     let mut numbers: BTreeMap<&T, usize> = BTreeMap::new();
     let of = |name| {
         let next = numbers.len();

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::heads::HeadMatrix;
-use crate::score::aggregate::spearman;
+use crate::score::correlation::spearman;
 
 /// One head in this many counts as one of the best.
 const BEST: usize = 10;

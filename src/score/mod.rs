@@ -9,8 +9,10 @@
 pub mod aggregate;
 pub mod clusters;
 pub mod core_heads;
+pub mod correlation;
 pub mod counts;
 pub mod dili;
+pub mod estimate;
 pub mod inf;
 pub mod lazy;
 pub mod likeness;

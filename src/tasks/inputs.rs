@@ -1,12 +1,15 @@
 //! [`TaskInputs`]: everything that a task reads but the weights.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::Task;
 use super::text_inputs::{TextInputs, TextProvenance};
 use crate::config::ProbeConfig;
 use crate::error::Result;
-use crate::job::{self, Inputs, Job, ModelFiles, Running};
+use crate::head_score::sidecar;
+use crate::job::{self, Inputs, Job, ModelFiles, Running, text_sha256};
 use crate::needle::ProbeText;
 
 /// Everything that a task reads but the weights.
@@ -47,6 +50,27 @@ impl<'a> Common<'a> {
         match self {
             Self::Probes(inputs, _) => &inputs.probes.texts,
             Self::Texts(_) => &[],
+        }
+    }
+
+    /// A warning if the head scores in the file at `path` were made with needles that are asked here.
+    pub fn seen_by(self, path: &Path) -> Option<String> {
+        let (seen, texts) = (sidecar::needles(path), self.probe_texts());
+        let asked = texts.iter().filter(|text| seen.contains(&text_sha256(text))).count();
+        (asked > 0).then(|| {
+            format!(
+                "{asked} of {} needles are those that the head scores were made with: what follows \
+                 the scores has seen them. Better use other --needles",
+                texts.len()
+            )
+        })
+    }
+
+    /// What captions say of places of the grid that fell together; nothing without a grid.
+    pub fn placing_caption(self) -> String {
+        match self {
+            Self::Probes(_, job) => job.placing.caption(),
+            Self::Texts(_) => String::new(),
         }
     }
 

@@ -17,6 +17,7 @@ pub mod ruler;
 
 mod inputs;
 mod probe_inputs;
+mod shards;
 mod source;
 mod task;
 mod text_inputs;
@@ -27,11 +28,12 @@ mod conformance_tests;
 
 pub use inputs::{Common, TaskInputs};
 pub use probe_inputs::{ProbeCases, ProbeInputs};
+pub use shards::shards;
 pub use source::{
     Benchmark, BenchmarkInfo, Purpose, Takes, TaskOptions, TaskSource, choose, names, option_help,
     task_help,
 };
-pub use task::{Case, Metric, Part, Task, mean_score};
+pub use task::{Case, Metric, Part, Task, ids, mean_score};
 pub use text_inputs::{DataFile, TextInputs};
 pub use text_prompt::{Measured, PromptText, TextPromptLimits, middle_truncate};
 

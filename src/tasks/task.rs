@@ -144,6 +144,11 @@ pub trait Task {
     fn values(&mut self, index: usize, answer: &str) -> Result<Vec<f64>>;
 }
 
+/// The names of all prompts of `task`, in order.
+pub fn ids(task: &dyn Task) -> Vec<String> {
+    (0..task.cases()).map(|index| task.id(index)).collect()
+}
+
 /// What LongBench reports of a data set: the mean times 100, to two decimals. `None` without
 /// scores.
 pub fn mean_score(scores: &[f64]) -> Option<f64> {

@@ -242,6 +242,29 @@ fn files_are_complete_and_shards_make_the_same() {
     assert!(!at("dry").exists());
 }
 
+/// Scores that were made with the same needles are told.
+#[test]
+fn needles_that_the_scores_have_seen_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let needles = needles(dir.path());
+    let profiled = dir.path().join("profiled");
+    let mut args = vec!["--needles", text(&needles), "--lengths", "128", "--depths", "0.5"];
+    args.extend([
+        "--gate",
+        "none",
+        "--max-new-tokens",
+        "3",
+        "--no-plots",
+        "--out",
+        text(&profiled),
+    ]);
+    assert!(headprof(&args).status.success());
+    let scores = profiled.join("head_score/needle-llama_lazy_heads.json");
+    let output = small(&dir.path().join("out"), &needles, &scores, "1", &["--no-plots"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("warning: 2 of 2 needles"), "{}", stderr(&output));
+}
+
 #[test]
 fn mistakes_are_told_before_the_weights_are_read() {
     let dir = tempfile::tempdir().unwrap();

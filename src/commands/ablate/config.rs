@@ -145,10 +145,7 @@ impl AblateConfig {
         Ok(Self {
             probes,
             task,
-            asked: match &args.task.tasks {
-                Some(list) => format!("{}:{list}", args.task.name),
-                None => args.task.name.clone(),
-            },
+            asked: args.task.asked(),
             which,
             how: match args.off {
                 OffArg::Zero => How::Zero,

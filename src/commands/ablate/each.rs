@@ -21,7 +21,8 @@ use crate::chat::Said;
 use crate::error::{Error, Result};
 use crate::generate::ablated::{Ablated as Read, answers, log_probabilities};
 use crate::generate::guarded;
-use crate::head_score::{self, HeadScoreFile, named, sidecar};
+use crate::head_score::sidecar::{self, HeadsMeta};
+use crate::head_score::{self, HeadScoreFile, named};
 use crate::heads::{HeadMatrix, HeadSet};
 use crate::journal::{Collected, Done, Finished, Journal, Told};
 use crate::model::ablation::Ablation;
@@ -198,6 +199,8 @@ struct Sidecar<'a> {
     command: &'a [String],
     score: ScoreMeta<'a>,
     statistics: &'a EachMeta,
+    /// With their signs, which the head_score file cannot have: below 0 the answer is more likely
+    /// without the head.
     heads: HeadsMeta,
     probes: ProbesMeta,
     #[serde(flatten)]
@@ -215,37 +218,12 @@ struct ScoreMeta<'a> {
     when: &'a str,
 }
 
-/// Every head with its sign, which the head_score file cannot have: below 0 the answer is more
-/// likely without it. Each `[L][H]`; only means where there is a single prompt.
-#[derive(Serialize)]
-struct HeadsMeta {
-    mean: Vec<Vec<f32>>,
-    std_error: Option<Vec<Vec<f32>>>,
-    low_95: Option<Vec<Vec<f32>>>,
-    high_95: Option<Vec<Vec<f32>>>,
-    top_probability: Option<Vec<Vec<f32>>>,
-}
-
 #[derive(Serialize)]
 struct ProbesMeta {
     accepted: usize,
     rejected: usize,
     failed: usize,
     accepted_ids: Vec<String>,
-}
-
-impl HeadsMeta {
-    fn of(all: &Aggregate) -> Self {
-        let rows = |m: &HeadMatrix| m.values().chunks(m.heads()).map(<[f32]>::to_vec).collect();
-        let spread = all.spread.as_ref();
-        Self {
-            mean: rows(&all.mean),
-            std_error: spread.map(|s| rows(&s.std_error)),
-            low_95: spread.map(|s| rows(&s.low)),
-            high_95: spread.map(|s| rows(&s.high)),
-            top_probability: spread.map(|s| rows(&s.top_probability)),
-        }
-    }
 }
 
 /// Writes score, sidecar and heatmap of a run all of whose prompts are finished.
@@ -297,7 +275,7 @@ pub(super) fn write(
             when: facts.when.name(),
         },
         statistics: &statistics,
-        heads: HeadsMeta::of(&all),
+        heads: HeadsMeta::of(&all.mean, all.spread.as_ref()),
         probes: ProbesMeta {
             accepted: drops.len(),
             rejected: records.len() - drops.len() - to.failed,

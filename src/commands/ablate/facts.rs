@@ -10,7 +10,7 @@ use crate::head_score::UsedFile;
 use crate::job::{self, Running};
 use crate::model::ablation::How;
 use crate::system::digest::sha256;
-use crate::tasks::{Common, Task};
+use crate::tasks::{Common, Task, ids};
 
 /// What is measured, as the plan of a run keeps it. Nothing here needs the model or the texts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub struct AblateFacts {
     pub when: When,
     /// The file that says which heads are the best.
     pub head_score: Value,
-    /// Decides the resamples of the statistics.
+    /// Decides about random sets of heads and the texts around needles.
     pub seed: u64,
     /// What prompts and answers were made of.
     pub provenance: Value,
@@ -67,10 +67,7 @@ impl AblateFacts {
             asked: config.asked.clone(),
             prompts: sha256(ids(task).join("\n")),
             judged_by: task.judged_by(),
-            placing_caption: match inputs {
-                Common::Probes(_, job) => job.placing.caption(),
-                Common::Texts(_) => String::new(),
-            },
+            placing_caption: inputs.placing_caption(),
             sets: sets.to_vec(),
             how: config.how,
             when: config.when,
@@ -131,9 +128,4 @@ impl AblateFacts {
                 .expected(format!("heads of {layers} layers x {heads}"))),
         }
     }
-}
-
-/// The names of all prompts, in order.
-pub(super) fn ids(task: &dyn Task) -> Vec<String> {
-    (0..task.cases()).map(|index| task.id(index)).collect()
 }

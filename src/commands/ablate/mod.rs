@@ -45,9 +45,9 @@ use crate::system::atomic::{MadeFolders, usable_folder, usable_folders};
 use crate::system::interrupt::Interrupt;
 use crate::system::machine;
 use crate::system::terminal::wrapped;
-use crate::tasks::Common;
+use crate::tasks::{self, Common};
 use finish::{To, counts, shard_told, so_far};
-use planned::{Planned, extra_bytes, shards};
+use planned::{Planned, extra_bytes};
 
 /// What runs are called among journals; those over each head alone have `_each` behind it.
 pub const KIND: &str = "ablate";
@@ -161,6 +161,9 @@ pub fn run(config: &AblateConfig, interrupt: &Interrupt) -> Result<FinishedAblat
     };
     let before = facts(Running::before(files, &session.compute))?;
     folder.check(&before.fingerprint()?, &OF_WEIGHTS)?;
+    if let Which::Sets { head_score, .. } = &config.which {
+        common.seen_by(head_score).iter().for_each(|text| config.reporter.warning(text));
+    }
     session.tell_window(files, task.extent().longest_prompt);
     if let Common::Probes(inputs, _) = common
         && inputs.chat.as_ref().is_some_and(|chat| chat.template.thinks())
@@ -178,8 +181,8 @@ pub fn run(config: &AblateConfig, interrupt: &Interrupt) -> Result<FinishedAblat
     let begun = Arc::new(folder.begin(NewPlan {
         fingerprint: facts.fingerprint()?,
         facts: job::to_value(&facts)?,
-        probes: facts::ids(task.as_ref()),
-        shard_of: shards(task.as_ref(), &files.config, folder.shard().1)?,
+        probes: tasks::ids(task.as_ref()),
+        shard_of: tasks::shards(task.as_ref(), &files.config, folder.shard().1)?,
         on: ComputedOn::new(model.compute()),
     })?);
     begun.tell(&config.reporter);

@@ -5,7 +5,7 @@ use super::sets::Chosen;
 use super::table::Row;
 use crate::error::Result;
 use crate::plot::{Line, LinePoint, LinesCaption, Picture, lines};
-use crate::score::clusters::Estimate;
+use crate::score::estimate::Estimate;
 
 /// Every picture with the stem of its file name; none without heads that are off.
 pub(super) fn draw(facts: &AblateFacts, rows: &[Row]) -> Result<Vec<(String, Picture)>> {

@@ -6,9 +6,6 @@ use crate::error::{Error, Result};
 use crate::head_score::{UsedFile, UsedScores};
 use crate::job::{ModelFiles, Session, WorkPrompt, Workload};
 use crate::model::ModelConfig;
-use crate::model::speed::{prompt_attention_flops, prompt_weights};
-use crate::plan::{Cost, pieces, shard_of};
-use crate::tasks::Task;
 
 /// What is known about a run before the weights are read.
 pub(super) struct Planned {
@@ -60,22 +57,6 @@ impl Planned {
         }
         Ok(Self { sets, head_score: UsedFile::of(head_score) })
     }
-}
-
-/// Which of `shards` shards each prompt is of: stretches of them with as much work each as can be.
-/// Nothing for one.
-pub(super) fn shards(task: &dyn Task, shape: &ModelConfig, shards: usize) -> Result<Vec<usize>> {
-    if shards < 2 {
-        return Ok(Vec::new());
-    }
-    let cost = |index: usize| {
-        let tokens = task.case(index)?.prompt.len();
-        let own =
-            2.0 * prompt_weights(shape) * tokens as f64 + prompt_attention_flops(shape, tokens);
-        Ok(Cost { own, again: 0.0 })
-    };
-    let costs = (0..task.cases()).map(cost).collect::<Result<Vec<_>>>()?;
-    Ok(shard_of(&pieces(&costs, shards), costs.len(), |place| place))
 }
 
 /// What a run would take, with the model that it would run on.

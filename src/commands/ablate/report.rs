@@ -2,7 +2,8 @@
 
 use super::sets::Chosen;
 use super::table::Row;
-use crate::score::clusters::Estimate;
+use crate::score::estimate::Estimate;
+use crate::system::terminal::aligned;
 
 const CSV_HEADER: &str = "chosen,k,sets,prompts,accuracy,accuracy_low_95,accuracy_high_95,\
     against_none,against_none_low_95,against_none_high_95,lost,gained,p,\
@@ -23,14 +24,14 @@ pub fn markdown(rows: &[Row]) -> String {
             row.chosen.name().to_owned(),
             row.k.to_string(),
             row.sets.to_string(),
-            percent(row.accuracy),
-            row.against_none.map_or_else(String::new, signed_percent),
+            row.accuracy.percent(),
+            row.against_none.map_or_else(String::new, Estimate::points),
             row.lost_and_gained
                 .map_or_else(String::new, |[lost, gained]| format!("{lost}, {gained}")),
             row.p.map_or_else(String::new, p_value),
             draws(row),
-            with_interval(row.log_probability, 2),
-            row.drop.map_or_else(String::new, |drop| with_interval(drop, 2)),
+            row.log_probability.text(2),
+            row.drop.map_or_else(String::new, |drop| drop.text(2)),
             format!("{:.3}", row.token_probability.mean),
             row.heads.as_ref().map_or_else(String::new, ToString::to_string),
         ];
@@ -47,24 +48,14 @@ pub fn terminal(rows: &[Row]) -> String {
         [
             row.chosen.name().to_owned(),
             row.k.to_string(),
-            percent(row.accuracy),
-            row.against_none.map_or_else(String::new, starred),
+            row.accuracy.percent(),
+            row.against_none.map_or_else(String::new, Estimate::starred),
             row.p.map_or_else(String::new, p_value),
             row.drop.map_or_else(String::new, |drop| format!("{:+.2}", drop.mean)),
             draws(row),
         ]
     }));
-    let widths: [usize; 7] = std::array::from_fn(|c| {
-        lines.iter().map(|line| line[c].chars().count()).max().unwrap_or(0)
-    });
-    let line = |line: &[String; 7]| {
-        let cells = line.iter().zip(widths).enumerate().map(|(c, (cell, width))| match c {
-            0 => format!("{cell:<width$}"),
-            _ => format!("{cell:>width$}"),
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
-    lines.iter().map(line).collect()
+    aligned(&lines)
 }
 
 /// One line per row, numbers in full.
@@ -77,14 +68,14 @@ pub fn csv(rows: &[Row]) -> String {
             row.sets.to_string(),
             row.prompts.to_string(),
         ];
-        cells.extend(three(Some(row.accuracy)));
-        cells.extend(three(row.against_none));
+        cells.extend(Estimate::cells(Some(row.accuracy)));
+        cells.extend(Estimate::cells(row.against_none));
         let [lost, gained] = row.lost_and_gained.map_or([None, None], |pair| pair.map(Some));
         cells.extend([optional(lost), optional(gained), optional(row.p)]);
         cells.extend([optional(row.of_draws.first()), optional(row.of_draws.last())]);
         cells.push(optional(row.draws_as_low));
-        cells.extend(three(Some(row.log_probability)));
-        cells.extend(three(row.drop));
+        cells.extend(Estimate::cells(Some(row.log_probability)));
+        cells.extend(Estimate::cells(row.drop));
         cells.push(row.token_probability.mean.to_string());
         cells.push(optional(row.heads.as_ref()));
         text.push_str(&cells.join(","));
@@ -104,44 +95,8 @@ fn draws(row: &Row) -> String {
     }
 }
 
-fn three(estimate: Option<Estimate>) -> [String; 3] {
-    let interval = estimate.and_then(|e| e.interval_95);
-    let [low, high] = interval.map_or([None, None], |ends| ends.map(Some));
-    [estimate.map(|e| e.mean), low, high].map(optional)
-}
-
 fn optional(value: Option<impl ToString>) -> String {
     value.map_or_else(String::new, |v| v.to_string())
-}
-
-/// `87.5 [81.0, 93.1]`.
-fn percent(e: Estimate) -> String {
-    let interval = e.interval_95.map_or_else(String::new, |[low, high]| {
-        format!(" [{:.1}, {:.1}]", 100.0 * low, 100.0 * high)
-    });
-    format!("{:.1}{interval}", 100.0 * e.mean)
-}
-
-/// `-12.5 [-20.0, -5.1]`.
-fn signed_percent(e: Estimate) -> String {
-    let interval = e.interval_95.map_or_else(String::new, |[low, high]| {
-        format!(" [{:+.1}, {:+.1}]", 100.0 * low, 100.0 * high)
-    });
-    format!("{:+.1}{interval}", 100.0 * e.mean)
-}
-
-/// `-12.5 *`, or `-12.5  ` where the interval contains 0.
-fn starred(e: Estimate) -> String {
-    let sure = e.interval_95.is_some_and(|[low, high]| low > 0.0 || high < 0.0);
-    format!("{:+.1} {}", 100.0 * e.mean, if sure { '*' } else { ' ' })
-}
-
-/// `1.25 [0.50, 2.00]`.
-fn with_interval(e: Estimate, decimals: usize) -> String {
-    let interval = e
-        .interval_95
-        .map_or_else(String::new, |[low, high]| format!(" [{low:.decimals$}, {high:.decimals$}]"));
-    format!("{:.decimals$}{interval}", e.mean)
 }
 
 /// `0.031`, `1e-6`.

@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::run::{Outcome, PromptRecord};
 use super::sets::{Chosen, OffSet};
 use crate::heads::HeadSet;
-use crate::score::clusters::{Clusters, Estimate};
+use crate::score::clusters::Clusters;
+use crate::score::estimate::Estimate;
 use crate::score::mcnemar::exact_p;
 
 /// One way to choose one number of heads, over all prompts; of random heads all draws together.

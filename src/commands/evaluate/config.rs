@@ -102,10 +102,7 @@ impl EvaluateConfig {
         Ok(Self {
             probes,
             task,
-            asked: match &args.task.tasks {
-                Some(list) => format!("{}:{list}", args.task.name),
-                None => args.task.name.clone(),
-            },
+            asked: args.task.asked(),
             settings: Setting::all(&methods, &budgets, &options, args.beta)?,
             granularity: args.selection.granularity.into(),
             head_score,

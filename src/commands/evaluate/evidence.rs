@@ -6,8 +6,7 @@ use crate::error::{Error, Result};
 use crate::eviction::HeadEvidence;
 use crate::head_score::{UsedFile, UsedScores, sidecar};
 use crate::heads::{CacheHeads, Granularity, HeadMatrix};
-use crate::job::{ModelShape, text_sha256};
-use crate::needle::ProbeText;
+use crate::job::ModelShape;
 
 /// Head scores and utility curves, where the user named such files.
 #[derive(Default)]
@@ -41,21 +40,6 @@ impl Evidence {
             head_score_file: config.head_score.as_deref().and_then(UsedFile::of),
             utility_file: config.utility.as_deref().and_then(UsedFile::of),
         })
-    }
-
-    /// Warns if the scores were made with needles that `texts` are evaluated with.
-    pub fn tell_seen(&self, config: &EvaluateConfig, texts: &[ProbeText]) {
-        let Some(path) = &config.head_score else { return };
-        let seen = sidecar::needles(path);
-        let evaluated = texts.iter().filter(|text| seen.contains(&text_sha256(text))).count();
-        if evaluated > 0 {
-            config.reporter.warning(&format!(
-                "{evaluated} of {} needles are those that the head scores were made with: methods \
-                 that follow the scores have seen them, the others have not. Better evaluate with \
-                 other --needles",
-                texts.len()
-            ));
-        }
     }
 
     /// What methods look at.

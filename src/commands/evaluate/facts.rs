@@ -11,7 +11,7 @@ use crate::eviction;
 use crate::head_score::UsedFile;
 use crate::job::{self, Running};
 use crate::system::digest::sha256;
-use crate::tasks::{BenchmarkInfo, Common, Metric, Task};
+use crate::tasks::{BenchmarkInfo, Common, Metric, Task, ids};
 
 /// What a comparison is about, as its plan keeps it. Nothing here needs the model or the texts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub struct EvaluateFacts {
     pub settings: Vec<SettingName>,
     /// How many settings answered a prompt together, at most.
     pub batch: usize,
-    /// Decides the resamples of the statistics.
+    /// Decides about the texts around needles.
     pub seed: u64,
     /// How tokens are chosen, as `evaluate.json` has it.
     pub compression: Value,
@@ -105,10 +105,7 @@ impl EvaluateFacts {
             prompts: sha256(ids(task).join("\n")),
             judged_by: task.judged_by(),
             reported_groups: task.has_reported_groups(),
-            placing_caption: match inputs {
-                Common::Probes(_, job) => job.placing.caption(),
-                Common::Texts(_) => String::new(),
-            },
+            placing_caption: inputs.placing_caption(),
             settings: config.settings.iter().map(name).collect(),
             batch,
             seed: config.probes.seed,
@@ -161,11 +158,6 @@ impl EvaluateFacts {
             Error::data("the plan of the run names a task that there is not").got(&self.task)
         })
     }
-}
-
-/// The names of all prompts, in order.
-pub(super) fn ids(task: &dyn Task) -> Vec<String> {
-    (0..task.cases()).map(|index| task.id(index)).collect()
 }
 
 fn compression<'a>(config: &EvaluateConfig, evidence: &'a Evidence) -> CompressionMeta<'a> {

@@ -47,12 +47,10 @@ use crate::job::{
 };
 use crate::journal::{ComputedOn, Merge, NewPlan, RunFolder, Told};
 use crate::model::ModelConfig;
-use crate::model::speed::{prompt_attention_flops, prompt_weights};
-use crate::plan::{Cost, pieces, shard_of};
 use crate::system::interrupt::Interrupt;
 use crate::system::machine;
 use crate::system::terminal::wrapped;
-use crate::tasks::Task;
+use crate::tasks::{self, Common, Task};
 
 /// What a comparison tells.
 #[derive(Debug, Serialize)]
@@ -162,7 +160,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<FinishedCom
     interrupt.leave_nothing_at(made.chain(folder.leftovers()));
     let evidence = Evidence::read(config, || session.shape(&probes.model))?;
     let inputs = config.task.load(probes, &session)?;
-    evidence.tell_seen(config, inputs.common().probe_texts());
+    tell_seen(config, inputs.common());
     let files = inputs.common().model();
     let shape = &files.config;
     let heads = shape.cache_heads(config.granularity);
@@ -185,8 +183,8 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<FinishedCom
     let begun = Arc::new(folder.begin(NewPlan {
         fingerprint: facts.fingerprint()?,
         facts: job::to_value(&facts)?,
-        probes: facts::ids(task.as_ref()),
-        shard_of: shards(task.as_ref(), shape, folder.shard().1)?,
+        probes: tasks::ids(task.as_ref()),
+        shard_of: tasks::shards(task.as_ref(), shape, folder.shard().1)?,
         on: ComputedOn::new(compute),
     })?);
     begun.tell(&config.reporter);
@@ -226,20 +224,10 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<FinishedCom
     }
 }
 
-/// Which of `shards` shards each prompt is of: stretches of them with as much work each as can be.
-/// Nothing for one.
-fn shards(task: &dyn Task, shape: &ModelConfig, shards: usize) -> Result<Vec<usize>> {
-    if shards < 2 {
-        return Ok(Vec::new());
-    }
-    let cost = |index: usize| {
-        let tokens = task.case(index)?.prompt.len();
-        let own =
-            2.0 * prompt_weights(shape) * tokens as f64 + prompt_attention_flops(shape, tokens);
-        Ok(Cost { own, again: 0.0 })
-    };
-    let costs = (0..task.cases()).map(cost).collect::<Result<Vec<_>>>()?;
-    Ok(shard_of(&pieces(&costs, shards), costs.len(), |place| place))
+/// Warns if the head scores were made with needles that are asked.
+fn tell_seen(config: &EvaluateConfig, inputs: Common) {
+    let warning = config.head_score.as_ref().and_then(|path| inputs.seen_by(path));
+    warning.iter().for_each(|text| config.reporter.warning(text));
 }
 
 /// Writes the files of a comparison whose shards are in the folder of `plan`, all of them finished.
@@ -261,9 +249,9 @@ pub fn merge(merged: &Merge) -> Result<FinishedComparison> {
 /// All that [`run`] refuses before it reads the weights, except for too little memory and the files
 /// to write.
 pub fn workload(config: &EvaluateConfig, session: &Session) -> Result<(ModelFiles, Workload)> {
-    let evidence = Evidence::read(config, || session.shape(&config.probes.model))?;
+    Evidence::read(config, || session.shape(&config.probes.model))?;
     let inputs = config.task.load(&config.probes, session)?;
-    evidence.tell_seen(config, inputs.common().probe_texts());
+    tell_seen(config, inputs.common());
     let shape = &inputs.common().model().config;
     let prompts = {
         let task = inputs.task()?;

@@ -2,7 +2,8 @@
 
 use super::groups::Group;
 use super::table::Row;
-use crate::score::clusters::Estimate;
+use crate::score::estimate::Estimate;
+use crate::system::terminal::aligned;
 
 /// What the columns of the CSV are called.
 const CSV_HEADER: &str = "method,budget_tokens,prompts,metric,mean,low_95,high_95,\
@@ -22,9 +23,9 @@ pub fn markdown(rows: &[Row]) -> String {
         let cells = [
             row.method.to_owned(),
             row.budget_tokens.map_or_else(|| "all".to_owned(), |b| b.to_string()),
-            percent(row.accuracy()),
-            row.against_full.map_or_else(String::new, signed_percent),
-            row.against_snapkv.map_or_else(String::new, signed_percent),
+            row.accuracy().percent(),
+            row.against_full.map_or_else(String::new, Estimate::points),
+            row.against_snapkv.map_or_else(String::new, Estimate::points),
             format!("{:.0}", row.kv_bytes / 1024.0),
             row.kv_share.map_or_else(String::new, |share| format!("{:.1}", 100.0 * share)),
             format!("{:.0}", row.kv_bytes_end / 1024.0),
@@ -65,24 +66,14 @@ pub fn terminal(rows: &[Row]) -> String {
         [
             row.method.to_owned(),
             row.budget_tokens.map_or_else(|| "all".to_owned(), |b| b.to_string()),
-            percent(row.accuracy()),
-            row.against_full.map_or_else(String::new, starred),
-            row.against_snapkv.map_or_else(String::new, starred),
+            row.accuracy().percent(),
+            row.against_full.map_or_else(String::new, Estimate::starred),
+            row.against_snapkv.map_or_else(String::new, Estimate::starred),
             row.kv_share.map_or_else(String::new, |share| format!("{:.1}", 100.0 * share)),
             row.seconds.decode_per_token.map_or_else(String::new, |s| format!("{:.2}", 1e3 * s)),
         ]
     }));
-    let widths: [usize; 7] = std::array::from_fn(|c| {
-        lines.iter().map(|line| line[c].chars().count()).max().unwrap_or(0)
-    });
-    let line = |line: &[String; 7]| {
-        let cells = line.iter().zip(widths).enumerate().map(|(c, (cell, width))| match c {
-            0 => format!("{cell:<width$}"),
-            _ => format!("{cell:>width$}"),
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
-    lines.iter().map(line).collect()
+    aligned(&lines)
 }
 
 /// One line per row and metric, numbers in full.
@@ -96,11 +87,11 @@ pub fn csv(rows: &[Row]) -> String {
                 row.prompts.to_string(),
                 metric.name.to_owned(),
             ];
-            cells.extend(three(Some(metric.estimate)));
+            cells.extend(Estimate::cells(Some(metric.estimate)));
             // The comparisons are about the accuracy.
             let of_accuracy = |estimate: Option<Estimate>| estimate.filter(|_| m == 0);
-            cells.extend(three(of_accuracy(row.against_full)));
-            cells.extend(three(of_accuracy(row.against_snapkv)));
+            cells.extend(Estimate::cells(of_accuracy(row.against_full)));
+            cells.extend(Estimate::cells(of_accuracy(row.against_snapkv)));
             cells.push(row.kv_bytes.to_string());
             cells.push(optional(row.kv_share));
             cells.push(row.kv_bytes_end.to_string());
@@ -115,36 +106,8 @@ pub fn csv(rows: &[Row]) -> String {
     text
 }
 
-fn three(estimate: Option<Estimate>) -> [String; 3] {
-    let interval = estimate.and_then(|e| e.interval_95);
-    let [low, high] = interval.map_or([None, None], |ends| ends.map(Some));
-    [estimate.map(|e| e.mean), low, high].map(optional)
-}
-
 fn optional(value: Option<f64>) -> String {
     value.map_or_else(String::new, |v| v.to_string())
-}
-
-/// `87.5 [81.0, 93.1]`.
-fn percent(e: Estimate) -> String {
-    let interval = e.interval_95.map_or_else(String::new, |[low, high]| {
-        format!(" [{:.1}, {:.1}]", 100.0 * low, 100.0 * high)
-    });
-    format!("{:.1}{interval}", 100.0 * e.mean)
-}
-
-/// `-12.5 *`, or `-12.5  ` where the interval contains 0.
-fn starred(e: Estimate) -> String {
-    let sure = e.interval_95.is_some_and(|[low, high]| low > 0.0 || high < 0.0);
-    format!("{:+.1} {}", 100.0 * e.mean, if sure { '*' } else { ' ' })
-}
-
-/// `-12.5 [-20.0, -5.1]`.
-fn signed_percent(e: Estimate) -> String {
-    let interval = e.interval_95.map_or_else(String::new, |[low, high]| {
-        format!(" [{:+.1}, {:+.1}]", 100.0 * low, 100.0 * high)
-    });
-    format!("{:+.1}{interval}", 100.0 * e.mean)
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::run::{Outcome, PromptRecord};
 use super::setting::{Compared, FULL, SNAPKV};
-use crate::score::clusters::{Clusters, Estimate};
+use crate::score::clusters::Clusters;
+use crate::score::estimate::Estimate;
 use crate::tasks::Metric;
 
 /// A metric of a row.

@@ -2,10 +2,9 @@
 //! depths and tasks come equally often. A longer run then extends a shorter one, and a run that
 //! ends early ([`super::stable`]) has seen all of the grid, thinly.
 
-use std::collections::BTreeMap;
-
 use crate::needle::SubTask;
 use crate::plan::Probe;
+use crate::score::clusters::numbered;
 
 /// What is balanced: the task of a probe's text, its needle, its length, its depth.
 const KINDS: usize = 4;
@@ -18,10 +17,10 @@ const KINDS: usize = 4;
 pub(super) fn order(probes: &[Probe], task: impl Fn(&Probe) -> Option<SubTask>) -> Vec<usize> {
     let depth = |probe: &Probe| probe.depth.map(f64::to_bits);
     let kinds: [Vec<usize>; KINDS] = [
-        numbered(probes.iter().map(|probe| task(probe).map(|task| task.number))),
-        numbered(probes.iter().map(|probe| probe.needle)),
-        numbered(probes.iter().map(|probe| probe.context_length)),
-        numbered(probes.iter().map(depth)),
+        numbered(probes.iter().map(|probe| task(probe).map(|task| task.number)).collect()).0,
+        numbered(probes.iter().map(|probe| probe.needle).collect()).0,
+        numbered(probes.iter().map(|probe| probe.context_length).collect()).0,
+        numbered(probes.iter().map(depth).collect()).0,
     ];
     let mut times: [Vec<usize>; KINDS] = std::array::from_fn(|_| vec![0; probes.len()]);
     let mut left: Vec<usize> = (0..probes.len()).collect();
@@ -36,17 +35,6 @@ pub(super) fn order(probes: &[Probe], task: impl Fn(&Probe) -> Option<SubTask>) 
         times.iter_mut().zip(&kinds).for_each(|(times, kind)| times[kind[at]] += 1);
         order.push(at);
     }
-}
-
-/// Each of `names` as a number from 0.
-fn numbered<T: Ord>(names: impl Iterator<Item = T>) -> Vec<usize> {
-    let mut numbers = BTreeMap::new();
-    names
-        .map(|name| {
-            let next = numbers.len();
-            *numbers.entry(name).or_insert(next)
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::facts::ProfileRun;
 use super::record::{ProbeRecord, Status};
 use super::stable::UntilStable;
 use super::statistics::{ScoreResult, ScoreStatistics};
-use crate::heads::HeadMatrix;
+use crate::head_score::sidecar::HeadsMeta;
 use crate::job;
 use crate::needle::SubTask;
 use crate::plan::ProbeId;
@@ -35,32 +35,6 @@ pub(super) struct Sidecar<'a> {
     #[serde(flatten)]
     provenance: Value,
     run: &'a RunMeta,
-}
-
-/// Every head: mean over the accepted probes, its standard error and 95 % interval, and in which
-/// share of the resamples it is among the ten best, each `[L][H]`; only means where there is a
-/// single probe.
-#[derive(Debug, Serialize)]
-struct HeadsMeta {
-    mean: Vec<Vec<f32>>,
-    std_error: Option<Vec<Vec<f32>>>,
-    low_95: Option<Vec<Vec<f32>>>,
-    high_95: Option<Vec<Vec<f32>>>,
-    top_probability: Option<Vec<Vec<f32>>>,
-}
-
-impl HeadsMeta {
-    fn of(result: &ScoreResult) -> Self {
-        let rows = |m: &HeadMatrix| m.values().chunks(m.heads()).map(<[f32]>::to_vec).collect();
-        let spread = result.spread.as_ref();
-        Self {
-            mean: rows(&result.mean),
-            std_error: spread.map(|s| rows(&s.std_error)),
-            low_95: spread.map(|s| rows(&s.low)),
-            high_95: spread.map(|s| rows(&s.high)),
-            top_probability: spread.map(|s| rows(&s.top_probability)),
-        }
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -140,7 +114,7 @@ impl<'a> Sidecar<'a> {
                 compat: &facts.compat,
             },
             statistics: &result.statistics,
-            heads: HeadsMeta::of(result),
+            heads: HeadsMeta::of(&result.mean, result.spread.as_ref()),
             probes: ProbesMeta {
                 accepted: accepted_ids.len(),
                 rejected: rejected_ids.len(),

@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::traced::TracedPrompt;
 use super::*;
@@ -9,25 +9,13 @@ use crate::generate::ablated::{Ablated, answers, log_probabilities};
 use crate::generate::compressed::AnswerLimits;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::packed::{NoRows, PackedSequence};
+use crate::model::token_stats::tests::{fixtures, prompt};
 use crate::model::{KvCache, Llama, WeightSource};
 
 const CHUNK: usize = 16;
 
-fn fixtures() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
-    let mut all: Vec<PathBuf> =
-        std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
-    all.sort();
-    assert_eq!(all.len(), 12);
-    all
-}
-
 fn load(dir: &Path) -> Llama {
     Llama::from_dir(dir, &Compute::cpu()).unwrap()
-}
-
-fn prompt(tokens: usize) -> Vec<u32> {
-    (0..tokens as u32).map(|i| (i * 37 + i / 5) % 96).collect()
 }
 
 fn set(heads: &[(usize, usize)]) -> HeadSet {

@@ -84,11 +84,6 @@ impl<'a> TracedPrompt<'a> {
         Ok(Self { model, passes, from, cache, logits })
     }
 
-    /// The model.
-    pub fn model(&self) -> &'a Llama {
-        self.model
-    }
-
     /// Tokens of the prompt.
     pub fn tokens(&self) -> usize {
         self.cache.len()

@@ -9,7 +9,7 @@ mod by_layer;
 mod row_sums;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use burn::prelude::*;
 use burn::tensor::DType;

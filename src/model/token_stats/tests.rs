@@ -8,7 +8,8 @@ use crate::model::NoRows;
 use crate::model::full_rows::{FullRows, LayerRows};
 use crate::model::planted;
 
-fn fixtures() -> Vec<PathBuf> {
+/// The folders of all small checkpoints.
+pub fn fixtures() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
     let mut all: Vec<PathBuf> =
         std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -17,7 +18,8 @@ fn fixtures() -> Vec<PathBuf> {
     all
 }
 
-fn prompt(tokens: usize) -> Vec<u32> {
+/// Ids that all of them have.
+pub fn prompt(tokens: usize) -> Vec<u32> {
     (0..tokens as u32).map(|i| (i * 37 + i / 5) % 96).collect()
 }
 
