@@ -53,7 +53,8 @@ impl<'a> Common<'a> {
         }
     }
 
-    /// A warning if the head scores in the file at `path` were made with needles that are asked here.
+    /// A warning if the head scores in the file at `path` were made with needles that are asked
+    /// here.
     pub fn seen_by(self, path: &Path) -> Option<String> {
         let (seen, texts) = (sidecar::needles(path), self.probe_texts());
         let asked = texts.iter().filter(|text| seen.contains(&text_sha256(text))).count();
