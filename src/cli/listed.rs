@@ -1,8 +1,8 @@
 //! Help texts that name what is registered: scores, allocators, methods.
 
-use crate::budget::{self, Allocator, Constant, Needs};
-use crate::eviction;
-use crate::score;
+use crate::budget::{self, Allocator, BudgetOptions, Constant, Needs};
+use crate::eviction::{self, EvictionOptions};
+use crate::score::{self, Extra, ScoreInfo};
 
 /// `a, b or c`, with `last` for the "or".
 fn listed<'a>(names: impl IntoIterator<Item = &'a str>, last: &str) -> String {
@@ -26,17 +26,19 @@ fn readers(option: &str) -> String {
 
 /// `--scores`.
 pub(super) fn scores() -> String {
-    let names = |main: bool| {
-        let usual = score::registry().iter().filter(|s| !s.info().question);
-        let scores = usual.filter(move |s| s.info().main == main);
-        scores.map(|s| s.name()).collect::<Vec<_>>().join(", ")
+    let names = |which: &dyn Fn(&ScoreInfo) -> bool| {
+        let chosen = score::registry().iter().filter(|score| which(score.info()));
+        chosen.map(|score| score.name()).collect::<Vec<_>>().join(", ")
     };
-    let asked = score::registry().iter().filter(|s| s.info().question);
-    let asked = asked.map(|s| s.name()).collect::<Vec<_>>().join(", ");
+    let usual = |info: &ScoreInfo| info.extra == Extra::Nothing;
     format!(
-        "Scores to compute; {asked} run the question twice more [default: {} and the counts {}]",
-        names(true),
-        names(false)
+        "Scores to compute; run the question twice more: {}; run the answer once more: {}; run the \
+         context once more: {} [default: {} and the counts {}]",
+        names(&|info| info.extra == Extra::Question),
+        names(&|info| matches!(info.extra, Extra::Values(_))),
+        names(&|info| info.extra == Extra::Replay),
+        names(&|info| info.main && usual(info)),
+        names(&|info| !info.main && usual(info)),
     )
 }
 
@@ -127,7 +129,9 @@ pub(super) fn methods() -> String {
 /// `utility --method`.
 pub(super) fn token_scores() -> String {
     let named = |vatp: bool| {
-        let scores = eviction::token_scores().iter().map(|score| score.info());
+        let options = EvictionOptions::new(BudgetOptions::default());
+        let scores = eviction::token_scores().iter().filter(|s| !s.wanted(&options).replay);
+        let scores = scores.map(|score| score.info());
         listed(scores.filter(|i| !vatp || i.vatp_formula.is_some()).map(|i| i.method), "or")
     };
     format!(

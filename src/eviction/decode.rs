@@ -214,6 +214,7 @@ mod tests {
                 linf: vec![1.; 5],
             }),
             projected_norms: Some(vec![2., 0., 1., 4., 1.]),
+            replayed: None,
         }
     }
 

@@ -25,6 +25,7 @@ pub mod attention_sums;
 pub mod decode;
 pub mod h2o;
 pub mod kept;
+pub mod kvzip;
 pub mod method;
 pub mod options;
 pub mod pooling;
@@ -59,7 +60,12 @@ pub use vatp::Vatp;
 
 /// Every token score, in the order in which their methods are reported.
 pub fn token_scores() -> &'static [&'static dyn TokenScore] {
-    static TOKEN_SCORES: &[&dyn TokenScore] =
-        &[&streaming_llm::StreamingLlm, &h2o::H2o, &scissorhands::Scissorhands, &snapkv::SnapKv];
+    static TOKEN_SCORES: &[&dyn TokenScore] = &[
+        &streaming_llm::StreamingLlm,
+        &h2o::H2o,
+        &scissorhands::Scissorhands,
+        &snapkv::SnapKv,
+        &kvzip::KvZip,
+    ];
     TOKEN_SCORES
 }

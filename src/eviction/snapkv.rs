@@ -90,6 +90,7 @@ mod tests {
                 linf: vec![],
             }),
             projected_norms: Some(vec![0., 2., 2., 2., 9., 9., 1., 4., 0., 0., 9., 9.]),
+            replayed: None,
         };
         let budget = BudgetOptions { window_tokens: 2, ..BudgetOptions::default() };
         let mut options = EvictionOptions { kernel_size: 3, ..EvictionOptions::new(budget) };

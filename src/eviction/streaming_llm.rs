@@ -78,6 +78,7 @@ mod tests {
             row_sums: Default::default(),
             value_norms: None,
             projected_norms: None,
+            replayed: None,
         };
         let kept = |capacity_tokens, reference| {
             let budget = BudgetOptions {

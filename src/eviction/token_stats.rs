@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{EvictionOptions, ValueNorm};
 use crate::error::{Error, Result};
 use crate::heads::CacheHeads;
+use crate::score::ReplayedTokens;
 
 /// The queries whose rows of attention are added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +26,9 @@ pub struct Wanted {
     /// Whether norms of the values behind the output projection are needed; they cost a product of
     /// matrices per layer.
     pub projected_norms: bool,
+    /// Whether the context is to be replayed behind the prompt, which is about as much work again.
+    /// A prefill does not: whoever runs it does.
+    pub replay: bool,
 }
 
 /// Norms of the values, `[L, G, T]` each, of the value projection's output, before the output
@@ -58,6 +62,8 @@ pub struct TokenStats {
     /// Norms of the values behind each query head's part of the output projection, `[L, H, T]`,
     /// where wanted; [`ValueNorm::Projected`].
     pub projected_norms: Option<Vec<f32>>,
+    /// What a replay of the context gives to its tokens, of all layers at once, where wanted.
+    pub replayed: Option<ReplayedTokens>,
 }
 
 impl Wanted {
@@ -66,6 +72,7 @@ impl Wanted {
         self.row_sums.extend(&other.row_sums);
         self.value_norms |= other.value_norms;
         self.projected_norms |= other.projected_norms;
+        self.replay |= other.replay;
     }
 }
 

@@ -170,6 +170,7 @@ mod tests {
                 .into(),
             value_norms: Some(ValueNorms { l1: norms.clone(), l2: norms, linf: vec![1.; 5] }),
             projected_norms: None,
+            replayed: None,
         };
         let kept = |name: &str, options: &EvictionOptions| {
             let method = by_name(name).unwrap();
@@ -202,6 +203,7 @@ mod tests {
             row_sums: [(QueryRows::All, vec![1., 0., 2., 0., 3., 0., 4., 0.])].into(),
             value_norms: Some(ValueNorms { l1: vec![10., 1., 100., 1.], l2: vec![], linf: vec![] }),
             projected_norms: None,
+            replayed: None,
         };
         let scores = |granularity, reduce| {
             let budget = BudgetOptions { window_tokens: 1, reduce, ..BudgetOptions::default() };
@@ -241,6 +243,7 @@ mod tests {
             row_sums: [(QueryRows::All, vec![8., 1., 0., 2., 1., 0.])].into(),
             value_norms: Some(ValueNorms { l1: vec![1., 2., 2.], l2: vec![], linf: vec![] }),
             projected_norms: Some(vec![1., 2., 2., 0., 6., 3.]),
+            replayed: None,
         };
         let method = by_name("h2o+vatp").unwrap();
         let chosen = |granularity, value_norm| {

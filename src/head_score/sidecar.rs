@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::heads::HeadMatrix;
+use crate::heads::{HeadMatrix, HeadTypes};
 use crate::score::aggregate::Spread;
 use crate::system::text::without_bom;
 
@@ -25,6 +25,9 @@ pub struct HeadsMeta {
     low_95: Option<Vec<Vec<f32>>>,
     high_95: Option<Vec<Vec<f32>>>,
     top_probability: Option<Vec<Vec<f32>>>,
+    /// Of which kind they are, where that was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    types: Option<HeadTypes>,
 }
 
 impl HeadsMeta {
@@ -37,7 +40,13 @@ impl HeadsMeta {
             low_95: spread.map(|s| rows(&s.low)),
             high_95: spread.map(|s| rows(&s.high)),
             top_probability: spread.map(|s| rows(&s.top_probability)),
+            types: None,
         }
+    }
+
+    /// With the kinds of the heads.
+    pub fn with_types(self, types: Option<HeadTypes>) -> Self {
+        Self { types, ..self }
     }
 }
 

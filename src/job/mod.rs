@@ -24,6 +24,7 @@ pub(crate) use provenance::{
 };
 pub use session::{Session, open};
 pub use source::{ProbeSource, ProbeTexts, RowsFile, TextsOrigin};
+pub use tokenised::replay;
 
 use std::ops::Range;
 

@@ -33,7 +33,8 @@ fn random_observation(seed: u64) -> Observation {
         let stats = |head| head_stats(&random_row(&mut rng, head, keys), &mask, top_k).unwrap();
         RowStats { keys, heads: (0..LAYERS * HEADS).map(stats).collect() }
     };
-    let rows = (0..steps).map(|t| row(length + t)).collect();
+    let mut rows = || (0..steps).map(|t| row(length + t)).collect::<Vec<RowStats>>();
+    let (plain, l1, projected) = (rows(), rows(), rows());
     let generated = (0..steps).map(|_| rng.random_range(0..3)).collect();
     let stopped = seed.is_multiple_of(2);
     let mut looks =
@@ -45,6 +46,8 @@ fn random_observation(seed: u64) -> Observation {
         asked: looks(),
         null: looks(),
     });
+    let replayed = Some(ReplayedTokens { tokens: 6, most: looks() });
+    let weighed = vec![(Weighing::L1, l1), (Weighing::Projected, projected)];
     Observation {
         layers: LAYERS,
         heads: HEADS,
@@ -52,9 +55,9 @@ fn random_observation(seed: u64) -> Observation {
         needle,
         generated,
         stopped,
-        rows,
+        rows: plain,
         top_k,
-        question,
+        extras: Extras { question, weighed, replayed },
     }
 }
 
@@ -94,17 +97,26 @@ fn permuting_heads_permutes_scores() {
     let permuted = |i: usize| (i * 5 + 3) % total;
     for observation in (0..50).map(random_observation) {
         let mut shuffled = observation.clone();
-        for (row, original) in shuffled.rows.iter_mut().zip(&observation.rows) {
-            for i in 0..total {
-                row.heads[i] = original.heads[permuted(i)];
+        let extras = &mut shuffled.extras;
+        let all = std::iter::once((&mut shuffled.rows, &observation.rows));
+        let weighed = extras.weighed.iter_mut().zip(&observation.extras.weighed);
+        for (rows, originals) in all.chain(weighed.map(|(new, old)| (&mut new.1, &old.1))) {
+            for (row, original) in rows.iter_mut().zip(originals) {
+                for i in 0..total {
+                    row.heads[i] = original.heads[permuted(i)];
+                }
             }
         }
-        let (rows, original) = (shuffled.question.as_mut().unwrap(), observation.question());
-        let original = original.unwrap();
+        let rows = extras.question.as_mut().unwrap();
+        let original = observation.extras.question(total).unwrap();
+        let (replayed, replays) = (extras.replayed.as_mut().unwrap(), &observation.extras);
+        let replays = replays.replayed().unwrap();
         for (i, token) in (0..total * rows.tokens).map(|at| (at / rows.tokens, at % rows.tokens)) {
             let (to, from) = (i * rows.tokens + token, permuted(i) * rows.tokens + token);
             rows.asked[to] = original.asked[from];
             rows.null[to] = original.null[from];
+            // Every query head has a KV head of its own.
+            replayed.most[to] = replays.most[from];
         }
         for score in registry() {
             for options in every_option() {
@@ -145,7 +157,12 @@ fn names_are_unique_and_every_score_is_described() {
 fn every_score_has_a_row_in_the_docs() {
     let docs = include_str!("../../docs/scores.md");
     for score in registry() {
-        assert!(docs.contains(&format!("\n| `{}` | ", score.name())), "{}", score.name());
+        let row = match score.info().extra {
+            // Beside the score that they weigh.
+            Extra::Values(_) => format!(" | `{}` |", score.name()),
+            _ => format!("\n| `{}` | ", score.name()),
+        };
+        assert!(docs.contains(&row), "{}", score.name());
     }
     for rows in ["last-prompt", "decode", "all"] {
         assert!(rows.parse::<ScoreRows>().is_ok() && docs.contains(&format!("\n| `{rows}`")));

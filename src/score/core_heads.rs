@@ -5,7 +5,7 @@
 //! softmax over all facts of what the question's rows give to each. Only where there are
 //! distractors: stories, whose other facts they are.
 
-use super::{HeadScore, Observation, QuestionRows, Reference, ScoreInfo, ScoreOptions};
+use super::{Extra, HeadScore, Observation, QuestionRows, Reference, ScoreInfo, ScoreOptions};
 use crate::error::{Error, Result};
 use crate::heads::HeadMatrix;
 
@@ -25,7 +25,7 @@ static INFO: ScoreInfo = ScoreInfo {
     reference: Reference::RetrievalHead,
     range: 0.0..=1.0,
     main: true,
-    question: true,
+    extra: Extra::Question,
 };
 
 impl HeadScore for Core {
@@ -35,7 +35,7 @@ impl HeadScore for Core {
 
     fn score(&self, observation: &Observation, _: &ScoreOptions) -> Result<HeadMatrix> {
         observation.check()?;
-        let rows = observation.question()?;
+        let rows = observation.extras.question(observation.layers * observation.heads)?;
         if rows.distractors.is_empty() {
             return Err(Error::evidence("there is no distractor to tell the facts from")
                 .at("score core")
@@ -63,6 +63,7 @@ fn share(rows: &QuestionRows, head: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::score::Extras;
 
     fn rows(asked: [f32; 4]) -> QuestionRows {
         QuestionRows {
@@ -87,7 +88,7 @@ mod tests {
     #[test]
     fn without_distractors_there_is_nothing_to_tell_apart() {
         let alone = QuestionRows { distractors: Vec::new(), ..rows([0.1; 4]) };
-        let observation = Observation { question: Some(alone), ..Observation::small() };
+        let observation = Observation { extras: Extras::asked(alone), ..Observation::small() };
         let e = Core.score(&observation, &ScoreOptions::default()).unwrap_err();
         assert_eq!(e.exit_code(), 6);
     }

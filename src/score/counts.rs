@@ -14,7 +14,9 @@
 //! the reference uses row 0 alone, which [`Reference::DililazyKv`] restores.
 
 use super::rows::mean_over_rows;
-use super::{HeadScore, HeadStats, NeedleMask, Observation, Reference, ScoreInfo, ScoreOptions};
+use super::{
+    Extra, HeadScore, HeadStats, NeedleMask, Observation, Reference, ScoreInfo, ScoreOptions,
+};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
@@ -47,7 +49,7 @@ const COMMON: ScoreInfo = ScoreInfo {
     reference: Reference::DililazyKv,
     range: 0.0..=f32::INFINITY,
     main: false,
-    question: false,
+    extra: Extra::Nothing,
 };
 
 /// True positives: strong attention on the needle.
@@ -116,6 +118,7 @@ impl HeadScore for Count {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::score::Extras;
     use crate::score::RowStats;
 
     #[test]
@@ -133,7 +136,7 @@ mod tests {
             stopped: false,
             rows: vec![row(10, 2), row(11, 1)],
             top_k: 4,
-            question: None,
+            extras: Extras::default(),
         };
         let scores = |observation: &Observation| {
             [&DILIGENT, &SUBCONSCIOUS, &DISTRACTED, &DIFFUSE]

@@ -77,7 +77,7 @@ impl DecodeGolden {
             stopped: self.generated_ids_used[steps - 1] == self.newline_token_id,
             rows,
             top_k: 10,
-            question: None,
+            extras: Extras::default(),
         }
     }
 }
@@ -197,7 +197,7 @@ impl InfscoreGolden {
             stopped: false,
             rows,
             top_k: self.top_k,
-            question: None,
+            extras: Extras::default(),
         }
     }
 

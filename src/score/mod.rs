@@ -13,7 +13,9 @@ pub mod correlation;
 pub mod counts;
 pub mod dili;
 pub mod estimate;
+pub mod extras;
 pub mod inf;
+pub mod kvzip;
 pub mod lazy;
 pub mod likeness;
 pub mod mcnemar;
@@ -22,6 +24,7 @@ pub mod qr;
 pub mod retrieval;
 pub mod retrieval_reasoning;
 pub mod row_stats;
+pub mod weighted;
 
 mod rows;
 
@@ -35,6 +38,7 @@ use std::ops::RangeInclusive;
 use crate::error::{Error, Result};
 use crate::heads::HeadMatrix;
 
+pub use extras::{Extra, Extras, QuestionRows, ReplayedTokens, Weighing};
 pub use options::{Reference, References, ScoreOptions, ScoreRows};
 pub use row_stats::{NeedleMask, head_stats};
 
@@ -86,32 +90,8 @@ pub struct Observation {
     pub rows: Vec<RowStats>,
     /// The `k` of `Top_k`.
     pub top_k: usize,
-    /// What heads looked at while they read the question, where a score asks for it.
-    pub question: Option<QuestionRows>,
-}
-
-/// What the rows of a prompt's question give to its facts, and what they give to them where "N/A"
-/// is asked in the question's place.
-#[derive(Debug, Clone, PartialEq)]
-pub struct QuestionRows {
-    /// The facts that the answer follows from, each by the places of its tokens among `tokens`.
-    pub facts: Vec<std::ops::Range<usize>>,
-    /// The other facts, in the same way.
-    pub distractors: Vec<std::ops::Range<usize>>,
-    /// How many tokens all of them have.
-    pub tokens: usize,
-    /// Mean over the rows of the question, `[L * H * tokens]`.
-    pub asked: Vec<f32>,
-    /// Mean over the rows of "N/A", `[L * H * tokens]`.
-    pub null: Vec<f32>,
-}
-
-impl QuestionRows {
-    /// What the question makes a head give to a token more than no question does.
-    pub fn calibrated(&self, head: usize, token: usize) -> f64 {
-        let at = head * self.tokens + token;
-        f64::from(self.asked[at]) - f64::from(self.null[at])
-    }
+    /// What other passes have seen, where a score asks for it.
+    pub extras: Extras,
 }
 
 /// The constants of a score.
@@ -134,8 +114,9 @@ pub struct ScoreInfo {
     /// Whether it is a main score: a column of the table, a line of the curve, a ranking of its own
     /// per task. The others are counts behind the main ones.
     pub main: bool,
-    /// Whether it is about the question's rows, which are run for it: only where it is asked for.
-    pub question: bool,
+    /// What has to be run for it beside the answer. Where that is anything, it is computed only
+    /// where it is asked for.
+    pub extra: Extra,
 }
 
 /// A published number per attention head, computed from the rows of one probe.
@@ -170,6 +151,17 @@ pub fn registry() -> &'static [&'static dyn HeadScore] {
         &counts::DIFFUSE,
         &qr::Qr,
         &core_heads::Core,
+        &kvzip::KvZip,
+        &weighted::L1[0],
+        &weighted::L1[1],
+        &weighted::L1[2],
+        &weighted::L1[3],
+        &weighted::L1[4],
+        &weighted::PROJECTED[0],
+        &weighted::PROJECTED[1],
+        &weighted::PROJECTED[2],
+        &weighted::PROJECTED[3],
+        &weighted::PROJECTED[4],
     ];
     REGISTRY
 }
@@ -237,22 +229,6 @@ impl Observation {
         }
     }
 
-    /// What heads looked at while they read the question.
-    ///
-    /// # Errors
-    /// [`Error::Bug`] if that was not recorded, or is of another number of heads.
-    pub fn question(&self) -> Result<&QuestionRows> {
-        let rows = self.question.as_ref();
-        let rows = rows.ok_or_else(|| Error::bug("a score asks for rows that were not run"))?;
-        let expected = self.layers * self.heads * rows.tokens;
-        match rows.asked.len() == expected && rows.null.len() == expected {
-            true => Ok(rows),
-            false => Err(Error::bug("the question's rows are of other heads")
-                .got(format!("{} and {}", rows.asked.len(), rows.null.len()))
-                .expected(expected)),
-        }
-    }
-
     /// One head that looked at a needle of one token.
     #[cfg(test)]
     pub(crate) fn small() -> Self {
@@ -266,7 +242,7 @@ impl Observation {
             stopped: false,
             rows: vec![row],
             top_k: 1,
-            question: None,
+            extras: Extras::default(),
         }
     }
 

@@ -6,7 +6,7 @@
 //! get much less than the fact's others, whichever way the tokenizer cut it, are left out. No
 //! answer is needed, and none is looked at.
 
-use super::{HeadScore, Observation, QuestionRows, Reference, ScoreInfo, ScoreOptions};
+use super::{Extra, HeadScore, Observation, QuestionRows, Reference, ScoreInfo, ScoreOptions};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
@@ -23,7 +23,7 @@ static INFO: ScoreInfo = ScoreInfo {
     reference: Reference::RetrievalHead,
     range: 0.0..=1.0,
     main: true,
-    question: true,
+    extra: Extra::Question,
 };
 
 impl HeadScore for Qr {
@@ -33,7 +33,7 @@ impl HeadScore for Qr {
 
     fn score(&self, observation: &Observation, _: &ScoreOptions) -> Result<HeadMatrix> {
         observation.check()?;
-        let rows = observation.question()?;
+        let rows = observation.extras.question(observation.layers * observation.heads)?;
         let of = |head: usize| {
             let spans = rows.facts.iter().map(|fact| span(rows, head, fact.clone()));
             spans.sum::<f64>().max(0.0) as f32
@@ -59,6 +59,7 @@ fn span(rows: &QuestionRows, head: usize, places: std::ops::Range<usize>) -> f64
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::score::Extras;
 
     /// One head; two facts of two tokens and one, and a distractor.
     fn rows(asked: [f32; 4], null: [f32; 4]) -> QuestionRows {
@@ -76,7 +77,7 @@ mod tests {
         let rows = rows([0.3, 0.1, 0.2, 0.4], [0.1, 0.1, 0.05, 0.0]);
         assert!((span(&rows, 0, 0..2) - 0.2).abs() < 1e-6);
         assert!((span(&rows, 0, 2..3) - 0.15).abs() < 1e-6);
-        let observation = Observation { question: Some(rows), ..Observation::small() };
+        let observation = Observation { extras: Extras::asked(rows), ..Observation::small() };
         let score = Qr.score(&observation, &ScoreOptions::default()).unwrap();
         assert!((score.get(0, 0) - 0.35).abs() < 1e-6);
     }
@@ -99,7 +100,7 @@ mod tests {
     #[test]
     fn less_than_no_question_is_nothing() {
         let rows = rows([0.0; 4], [0.1; 4]);
-        let observation = Observation { question: Some(rows), ..Observation::small() };
+        let observation = Observation { extras: Extras::asked(rows), ..Observation::small() };
         assert_eq!(Qr.score(&observation, &ScoreOptions::default()).unwrap().get(0, 0), 0.0);
     }
 }

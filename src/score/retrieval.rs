@@ -13,7 +13,7 @@
 //! it counts the row of the stop token. Here every position counts once and the stop token does
 //! not; [`Reference::RetrievalHead`] restores the count over all steps.
 
-use super::{HeadScore, NeedleMask, Observation, Reference, ScoreInfo, ScoreOptions};
+use super::{Extra, HeadScore, NeedleMask, Observation, Reference, ScoreInfo, ScoreOptions};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
@@ -26,7 +26,7 @@ static INFO: ScoreInfo = ScoreInfo {
     reference: Reference::RetrievalHead,
     range: 0.0..=1.0,
     main: true,
-    question: false,
+    extra: Extra::Nothing,
 };
 
 /// See the [module](self).
@@ -67,6 +67,7 @@ impl HeadScore for Retrieval {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::score::Extras;
     use crate::score::{HeadStats, RowStats};
 
     /// One layer, one head, a prompt of 10 to 15, needle at {2, 3}; `steps` are (argmax, token).
@@ -84,7 +85,7 @@ mod tests {
             stopped,
             rows: steps.iter().enumerate().map(|(t, s)| row(t, s.0)).collect(),
             top_k: 1,
-            question: None,
+            extras: Extras::default(),
         }
     }
 

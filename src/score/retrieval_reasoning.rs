@@ -13,7 +13,7 @@
 //! left out; [`Reference::HeadkvR2`] counts every row that was generated. The reference's weights
 //! are rounded to bf16; that is not imitated.
 
-use super::{HeadScore, NeedleMask, Observation, Reference, ScoreInfo, ScoreOptions};
+use super::{Extra, HeadScore, NeedleMask, Observation, Reference, ScoreInfo, ScoreOptions};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
@@ -26,7 +26,7 @@ static INFO: ScoreInfo = ScoreInfo {
     reference: Reference::HeadkvR2,
     range: 0.0..=f32::INFINITY,
     main: true,
-    question: false,
+    extra: Extra::Nothing,
 };
 
 /// See the [module](self).
@@ -56,6 +56,7 @@ impl HeadScore for RetrievalReasoning {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::score::Extras;
     use crate::score::{HeadStats, RowStats};
 
     #[test]
@@ -73,7 +74,7 @@ mod tests {
             stopped: true,
             rows: vec![row(6, 0.5), row(7, 0.25), row(8, 0.125)],
             top_k: 1,
-            question: None,
+            extras: Extras::default(),
         };
         let score = |compat: &str| {
             let compat = compat.parse().unwrap();

@@ -52,6 +52,7 @@ pub(super) fn mean_over_rows(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::score::Extras;
 
     /// One head; the row of token `t` has `needle_mass = 10^t`.
     fn observation(rows: usize, stopped: bool) -> Observation {
@@ -68,7 +69,7 @@ mod tests {
             stopped,
             rows: (0..rows).map(row).collect(),
             top_k: 2,
-            question: None,
+            extras: Extras::default(),
         }
     }
 

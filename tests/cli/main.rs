@@ -45,7 +45,9 @@ const BINARY: &str = env!("CARGO_BIN_EXE_headprof");
 
 /// The names of all scores that are computed where none are asked for.
 fn scores() -> Vec<&'static str> {
-    let usual = headprof::score::registry().iter().filter(|score| !score.info().question);
+    let usual = headprof::score::registry()
+        .iter()
+        .filter(|score| score.info().extra == headprof::score::Extra::Nothing);
     usual.map(|score| score.name()).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Scores that are about the question: `qr` and `core`.
+//! Scores that look at more than the answer: at the question (`qr`, `core`), at values, at a replay.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,6 +24,36 @@ fn lists(path: &Path) -> BTreeMap<String, Vec<f64>> {
 }
 
 /// However probes are put together, and beside whatever other score: the same to the bit.
+#[test]
+fn extra_passes_do_not_depend_on_what_runs_beside_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let needles = needles(dir.path());
+    let at = |name: &str| dir.path().join(name);
+    let extra = ["kvzip", "retrieval_reasoning_l1", "inf_projected"];
+    let all = format!("retrieval,qr,inf,{}", extra.join(","));
+    profile(&at("all"), &needles, &["--scores", &all, "--batch", "3"]);
+    profile(&at("without"), &needles, &["--scores", "retrieval,inf", "--batch", "3"]);
+    let read = |out: &str, name: &str| fs::read(score(&at(out), name)).unwrap();
+    for name in ["retrieval", "inf"] {
+        assert_eq!(read("all", name), read("without", name), "{name}");
+    }
+    for name in extra {
+        profile(&at(name), &needles, &["--scores", name, "--batch", "1"]);
+        assert_eq!(read(name, name), read("all", name), "{name}");
+        let own = lists(&score(&at(name), name));
+        let (smallest, largest) = own.values().flatten().fold((1f64, 0f64), |(s, l), v| {
+            assert!(v.is_finite() && *v >= 0.0, "{name}: {v}");
+            (s.min(*v), l.max(*v))
+        });
+        assert!(smallest < 0.3 * largest && largest > 0.01, "{name}: {smallest} {largest}");
+    }
+    // What is weighed differs from what is not.
+    assert_ne!(read("all", "inf_projected"), read("all", "inf"));
+    // needle-llama's query heads share KV heads in pairs.
+    let kvzip = lists(&score(&at("kvzip"), "kvzip"));
+    assert!(kvzip["2-0"] == kvzip["2-1"] && kvzip["2-0"] != kvzip["2-2"]);
+}
+
 #[test]
 fn qr_does_not_depend_on_what_runs_beside_it() {
     let dir = tempfile::tempdir().unwrap();

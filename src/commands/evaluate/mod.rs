@@ -188,12 +188,17 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<FinishedCom
         on: ComputedOn::new(compute),
     })?);
     begun.tell(&config.reporter);
+    let replay = match Setting::wanted(&config.settings).replay {
+        true => Some(job::replay(files, common.chat())?),
+        false => None,
+    };
     let runner = Runner {
         model: &model,
         tokenizer: &files.tokenizer,
         settings: &config.settings,
         heads,
         evidence: evidence.of_heads(),
+        replay: replay.as_ref(),
         chunk: probes.chunk_tokens(compute),
         batch: config.batch,
         reporter: config.reporter,
@@ -299,9 +304,12 @@ fn extra_bytes(shape: &ModelConfig, config: &EvaluateConfig) -> u64 {
         Granularity::KvHead => kv_heads,
         Granularity::QueryHead => heads,
     };
+    // A replay has a cache of its own, of the context and once more as much, and a weight per token.
+    let per_kv_head = 16 * shape.head_dim as u64 + 4;
+    let replay = if wanted.replay { kv_heads.saturating_mul(per_kv_head) } else { 0 };
     // The largest compressed cache is FullKV's; token scores are made a method at a time.
     let caches = stored.saturating_mul(8).saturating_mul(shape.head_dim as u64);
-    [sums, norms, projected, caches, heads.saturating_mul(8)]
+    [sums, norms, projected, replay, caches, heads.saturating_mul(8)]
         .into_iter()
         .fold(0, u64::saturating_add)
 }

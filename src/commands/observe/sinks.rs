@@ -170,6 +170,7 @@ mod tests {
                 linf: vec![0.0; 4],
             }),
             projected_norms: None,
+            replayed: None,
         };
         let heads = head_sinks(&stats, 2, ValueNorm::L1).unwrap();
         assert!((heads[0].sink_share - 0.8).abs() < 1e-6, "{heads:?}");

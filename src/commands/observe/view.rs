@@ -84,6 +84,7 @@ mod tests {
                 linf: vec![0.5, 2.0, 4.0],
             }),
             projected_norms: None,
+            replayed: None,
         };
         let close = |got: &[f64], want: [f64; 3]| {
             assert_eq!(got.len(), 3);

@@ -10,10 +10,23 @@ use crate::generate::batch::{Beginning, run_beginning};
 use crate::generate::{Generation, Question, Settings, generate_batch, guarded};
 use crate::job::Job;
 use crate::model::capture::looks::looks;
+use crate::model::capture::replay::{Replay, replayed};
+use crate::model::capture::weighed::weighed_rows;
 use crate::model::{KvCache, Llama};
 use crate::prompt::Prompt;
-use crate::score::QuestionRows;
+use crate::score::{Extras, NeedleMask, QuestionRows, Weighing};
 use crate::system::Reporter;
+
+/// What is run for scores that look at more than the answer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ExtraPasses {
+    /// The question part where nothing is asked.
+    pub nothing_asked: Option<Vec<u32>>,
+    /// By which lengths of values the answer's rows are weighed.
+    pub weighings: Vec<Weighing>,
+    /// How all before the question is replayed.
+    pub replay: Option<Replay>,
+}
 
 /// A probe as the model gets it.
 pub(super) struct PreparedProbe {
@@ -23,8 +36,8 @@ pub(super) struct PreparedProbe {
     /// Where what counts is in the prompt.
     spans: Vec<Range<usize>>,
     max_new_tokens: usize,
-    /// The question part where nothing is asked, for scores that are about the question.
-    pub nothing_asked: Option<Vec<u32>>,
+    /// What is run behind the answer, for scores that are about it.
+    pub extra: ExtraPasses,
     /// Tokens that the prompt before begins with, too.
     shared: usize,
     /// Tokens that the next prompt begins with, too.
@@ -42,7 +55,15 @@ impl PreparedProbe {
         let prompt = job.prompt(probe)?;
         let (spans, max_new_tokens) = (job.score_spans(&prompt), job.max_new_tokens(probe));
         let (shared, fork) = (step.shared, step.fork);
-        Ok(Self { place, spans, max_new_tokens, nothing_asked: None, shared, fork, prompt })
+        Ok(Self {
+            place,
+            spans,
+            max_new_tokens,
+            extra: ExtraPasses::default(),
+            shared,
+            fork,
+            prompt,
+        })
     }
 
     fn question(&self) -> Question<'_> {
@@ -56,9 +77,11 @@ impl PreparedProbe {
     }
 
     fn tokens(&self) -> usize {
-        let nothing = self.nothing_asked.as_ref().map_or(0, Vec::len);
-        let longest = self.prompt.ids.len().max(self.prompt.before_question + nothing);
-        longest.saturating_add(self.max_new_tokens)
+        let before = self.prompt.before_question;
+        let nothing = self.extra.nothing_asked.as_ref().map_or(0, Vec::len);
+        let replay = self.extra.replay.as_ref().map_or(0, |replay| replay.room(before));
+        let answered = self.prompt.ids.len().saturating_add(self.max_new_tokens);
+        answered.max(before + nothing).max(before + replay)
     }
 }
 
@@ -140,13 +163,9 @@ impl Answering<'_> {
                 generate_batch(model, &mut own, &questions, settings, &mut proceed)?;
             generations[0].prefill_secs += trunk_secs;
             for ((generation, cache), asked) in generations.iter_mut().zip(&mut own).zip(asked) {
-                if let Some(nothing) = &asked.nothing_asked {
-                    (self.proceed)()?;
-                    let start = Instant::now();
-                    generation.observation.question =
-                        Some(question_rows(model, cache, asked, nothing)?);
-                    generation.prefill_secs += start.elapsed().as_secs_f64();
-                }
+                let start = Instant::now();
+                self.run_extra(cache, asked, generation)?;
+                generation.prefill_secs += start.elapsed().as_secs_f64();
             }
             self.caches.put(own, asked.last().map_or(first.place, |last| last.place));
             let answer = |(generation, question): (Generation, &Question)| ProbeAnswer {
@@ -155,6 +174,37 @@ impl Answering<'_> {
             };
             Ok(generations.into_iter().zip(&questions).map(answer).collect())
         })
+    }
+
+    /// Runs what scores want to see beside the answer to `asked`, which `cache` holds but for its
+    /// last token. Afterwards the cache holds what stands before the question, or more.
+    fn run_extra(
+        &self,
+        cache: &mut KvCache,
+        asked: &PreparedProbe,
+        generation: &mut Generation,
+    ) -> Result<()> {
+        let (model, observation) = (self.model, &mut generation.observation);
+        let mut extras = Extras::default();
+        for &by in &asked.extra.weighings {
+            (self.proceed)()?;
+            let fed = &observation.generated[..observation.generated.len() - 1];
+            let (prompt, needle) = (&observation.prompt[..], NeedleMask::new(&observation.needle)?);
+            let of = (&needle, observation.top_k);
+            extras.weighed.push((by, weighed_rows(model, cache, (prompt, fed), by, of)?));
+        }
+        if let Some(nothing) = &asked.extra.nothing_asked {
+            (self.proceed)()?;
+            extras.question = Some(question_rows(model, cache, asked, nothing)?);
+        }
+        if let Some(replay) = &asked.extra.replay {
+            (self.proceed)()?;
+            let context = &asked.prompt.ids[..asked.prompt.before_question];
+            cache.rewind(context.len());
+            extras.replayed = Some(replayed(model, cache, context, replay)?);
+        }
+        observation.extras = extras;
+        Ok(())
     }
 
     /// Fills `cache` with what `probe` shares with the probe before it, which was not run here, or
@@ -235,7 +285,7 @@ mod tests {
             prompt: asked(prompt(i)),
             spans: vec![5..9],
             max_new_tokens: 3,
-            nothing_asked: None,
+            extra: ExtraPasses::default(),
             shared: if i == 0 { 0 } else { 30 },
             fork: if i == 2 { 0 } else { 30 },
         };

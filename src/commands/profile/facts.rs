@@ -10,6 +10,7 @@ use super::ProfileConfig;
 use super::probed::Probed;
 use super::record::tasks;
 use crate::error::{Error, Result};
+use crate::heads::HeadTypes;
 use crate::job::{self, Inputs, Job, Placing, Provenance, Running};
 use crate::needle::SubTask;
 use crate::score::{self, HeadScore};
@@ -56,6 +57,10 @@ pub struct ProfileFacts {
     pub gate_rule: String,
     /// What prompts and answers were made of, as sidecars have it.
     pub provenance: Value,
+    /// Of which kind the heads are; `None` before the model is loaded, and in plans from before
+    /// this was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_types: Option<HeadTypes>,
 }
 
 impl ProfileFacts {
@@ -89,6 +94,7 @@ impl ProfileFacts {
             placing: job.placing,
             gate_rule: inputs.gate.rule(),
             provenance: job::to_value(&Provenance::new(&config.probes, inputs, job, model))?,
+            head_types: None,
         })
     }
 

@@ -51,10 +51,12 @@ pub use summary::Summary;
 
 use crate::error::{Error, Result};
 use crate::job::{
-    self, Inputs, Job, MemoryEstimate, ModelFiles, NeedleSpans, OF_WEIGHTS, Running, Session,
-    WorkPrompt, Workload, check_memory, further_bytes,
+    self, Extent, Inputs, Job, MemoryEstimate, ModelFiles, NeedleSpans, OF_WEIGHTS, Running,
+    Session, WorkPrompt, Workload, check_memory, further_bytes,
 };
 use crate::journal::{ComputedOn, Merge, NewPlan, PlanFile, RunFolder, Told};
+use crate::model::capture::head_types::head_types;
+use crate::model::capture::replay;
 use crate::model::speed::{prompt_attention_flops, prompt_weights};
 use crate::model::{Compute, ModelConfig};
 use crate::system::interrupt::Interrupt;
@@ -107,6 +109,15 @@ pub fn workload(config: &ProfileConfig, session: &Session) -> Result<(ModelFiles
             WorkPrompt { tokens: step.tokens, reused, new_tokens }
         }));
     }
+    if config.replays() {
+        prompts.extend(schedule.steps.iter().flat_map(|step| {
+            (0..step.tokens).step_by(replay::CHUNK).map(|start| WorkPrompt {
+                tokens: step.tokens + replay::CHUNK.min(step.tokens - start),
+                reused: step.tokens,
+                new_tokens: 1,
+            })
+        }));
+    }
     let work = Workload {
         prompts,
         answers: 1,
@@ -124,6 +135,20 @@ fn work(shape: &ModelConfig, tokens: usize) -> f64 {
     2.0 * prompt_weights(shape) * tokens as f64 + prompt_attention_flops(shape, tokens)
 }
 
+/// How long prompts are, and what is run behind them: answers, or a context once more.
+fn extent(config: &ProfileConfig, job: &Job) -> Extent {
+    let extent = job.extent();
+    match config.replays() {
+        true => Extent { longest_answer: extent.longest_answer.max(replayed(&extent)), ..extent },
+        false => extent,
+    }
+}
+
+/// Tokens of a replay, the longest there is: a chunk and how it is asked for, about.
+fn replayed(extent: &Extent) -> usize {
+    extent.longest_prompt.min(replay::CHUNK) + 64
+}
+
 /// The probes at `places` of `schedule`, in parts where the processor's threads can take one each;
 /// how many are answered together, and by how many threads at the same time.
 fn order(
@@ -134,7 +159,7 @@ fn order(
     schedule: &PrefixSchedule,
     places: &[usize],
 ) -> Result<(Remaining, Batching)> {
-    let (extent, shape) = (job.extent(), &inputs.model.config);
+    let (extent, shape) = (extent(config, job), &inputs.model.config);
     let tokens = extent.longest_prompt.saturating_add(extent.longest_answer);
     let estimate = MemoryEstimate::new(shape, compute, config.probes.chunk_tokens(compute));
     let sizes = Sizes { estimate, further: further_bytes(shape, compute, tokens), tokens };
@@ -188,7 +213,7 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     let known = ProfileFacts::new(config, &inputs, &job, before)?.fingerprint()?;
     folder.check(&known, &OF_WEIGHTS)?;
     session.tell_window(&inputs.model, job.extent().longest_prompt);
-    check_memory(&config.probes, &inputs.model, compute, job.extent(), 0)?;
+    check_memory(&config.probes, &inputs.model, compute, extent(config, &job), 0)?;
     // Puts every prompt together, so not before it is known that they fit.
     let schedule = PrefixSchedule::of_job(&job, config.prefix_reuse)?;
     if let Some(path) = &config.export_probes {
@@ -202,7 +227,8 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     let model = session.load(&inputs.model)?;
     let load = loading.elapsed().as_secs_f64();
 
-    let facts = ProfileFacts::new(config, &inputs, &job, Running::of(&model))?;
+    let mut facts = ProfileFacts::new(config, &inputs, &job, Running::of(&model))?;
+    facts.head_types = Some(head_types(&model, inputs.bos())?);
     let shards = folder.shard().1;
     let begun = folder.begin(NewPlan {
         fingerprint: facts.fingerprint()?,

@@ -114,7 +114,8 @@ impl<'a> Sidecar<'a> {
                 compat: &facts.compat,
             },
             statistics: &result.statistics,
-            heads: HeadsMeta::of(&result.mean, result.spread.as_ref()),
+            heads: HeadsMeta::of(&result.mean, result.spread.as_ref())
+                .with_types(facts.head_types.clone()),
             probes: ProbesMeta {
                 accepted: accepted_ids.len(),
                 rejected: rejected_ids.len(),

@@ -125,6 +125,12 @@ impl UtilityConfig {
                 .got(method.name())
                 .expected("a method that evicts, such as snapkv"));
         };
+        if token_score.wanted(&options).replay {
+            return Err(Error::usage("there are no curves of a method that replays the context")
+                .at("--method")
+                .got(method.name())
+                .expected("a method that looks at the prompt's own rows, such as snapkv"));
+        }
         method.check(&options)?;
         Ok(Self {
             probes,

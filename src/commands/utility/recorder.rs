@@ -174,6 +174,7 @@ mod tests {
             row_sums: [(LAST, vec![0.2, 0.3, 0.5, 0.4, 0.5, 0.1])].into(),
             value_norms: None,
             projected_norms: None,
+            replayed: None,
         };
         let budget = BudgetOptions { reduce: GroupReduce::Mean, ..BudgetOptions::default() };
         let mut worth = Worth::new(&stats, heads, &EvictionOptions::new(budget)).unwrap();

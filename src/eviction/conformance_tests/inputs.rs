@@ -89,6 +89,11 @@ fn statistics_that_are_missing_or_foreign_are_bugs() {
         let result = sample.try_select(method, &empty);
         let needs = !method.wanted(&sample.options).row_sums.is_empty();
         assert_eq!(result.err().map(|e| e.exit_code()), needs.then_some(1), "{}", method.name());
+        if method.wanted(&sample.options).replay {
+            let without = TokenStats { replayed: None, ..stats.clone() };
+            let error = sample.try_select(method, &without).unwrap_err();
+            assert_eq!(error.exit_code(), 1, "{}", method.name());
+        }
         if method.vatp() {
             let without = TokenStats { value_norms: None, ..stats.clone() };
             let error = sample.try_select(method, &without).unwrap_err();

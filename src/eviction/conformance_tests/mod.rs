@@ -13,6 +13,7 @@ use crate::budget::{Budget, BudgetOptions, Request, UtilityCurves};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 use crate::heads::{CacheHeads, Granularity, GroupReduce};
+use crate::score::ReplayedTokens;
 
 /// A prompt and what a method may look at.
 #[derive(Debug, Clone)]
@@ -79,7 +80,21 @@ impl Sample {
         });
         let projected_norms = wanted.projected_norms.then(|| numbers(sums));
         let tokens = self.tokens;
-        TokenStats { layers, heads, kv_heads, tokens, row_sums, value_norms, projected_norms }
+        // A context of all but the last token.
+        let replayed = wanted.replay.then(|| ReplayedTokens {
+            tokens: tokens - 1,
+            most: numbers(layers * kv_heads * (tokens - 1)),
+        });
+        TokenStats {
+            layers,
+            heads,
+            kv_heads,
+            tokens,
+            row_sums,
+            value_norms,
+            projected_norms,
+            replayed,
+        }
     }
 
     fn head_scores(&self) -> HeadMatrix {

@@ -49,6 +49,10 @@ proptest! {
                     linf: cut(&norms.linf, kv_heads, layer),
                 }),
                 projected_norms: stats.projected_norms.as_ref().map(|all| cut(all, heads, layer)),
+                replayed: stats.replayed.as_ref().map(|all| ReplayedTokens {
+                    tokens: all.tokens,
+                    most: all.most.chunks(kv_heads * all.tokens).nth(layer).unwrap().to_vec(),
+                }),
                 ..stats.clone()
             };
             let mut joined = of_layer(0);

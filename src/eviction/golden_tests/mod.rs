@@ -84,6 +84,7 @@ fn stats_of(attention: &Cube, layers: usize, kv_heads: usize, rows: &[QueryRows]
         row_sums: rows.iter().map(|&rows| (rows, sum(rows))).collect(),
         value_norms: None,
         projected_norms: None,
+        replayed: None,
     }
 }
 

@@ -24,7 +24,7 @@ use crate::model::llama::not_finite;
 use crate::model::packed::{NoRows, PackedSequence};
 use crate::model::pass::pass_lengths;
 use crate::model::{KvCache, Llama};
-use crate::score::{NeedleMask, Observation};
+use crate::score::{Extras, NeedleMask, Observation};
 
 /// Answers `questions`, greedily, each with one of `caches`. The first cache holds what the first
 /// question shares; every other becomes a fork of the one before it, whatever it held. `proceed` is
@@ -194,7 +194,7 @@ impl OpenQuestion<'_> {
             stopped: self.stopped,
             rows: self.capture.into_rows(),
             top_k: settings.top_k,
-            question: None,
+            extras: Extras::default(),
         };
         let (prefill_secs, decode_secs) = (self.prefill_secs, self.decode_secs);
         Generation { observation, prefill_secs, decode_secs }

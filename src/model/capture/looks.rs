@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::model::{KvCache, Llama, RowSink, read_back};
 
 /// Rows of a question that are looked at in one pass.
-const ROWS: usize = 16;
+pub(super) const ROWS: usize = 16;
 
 /// Adds up what rows give to tokens of the prompt.
 struct Sums {

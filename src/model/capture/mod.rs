@@ -4,7 +4,10 @@
 //! (`kernels::statistics`) gives the same numbers of a layer's rows in one launch, and one small
 //! read-back per query brings `[L, H, 6]` numbers instead of `[L, H, T]` weights.
 
+pub mod head_types;
 pub mod looks;
+pub mod replay;
+pub mod weighed;
 
 use burn::prelude::*;
 #[cfg(feature = "kernels")]

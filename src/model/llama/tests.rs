@@ -28,7 +28,7 @@ fn layers_on_different_devices_compute_the_same() {
     let Some(gpu) = Compute::of_kernels() else { return };
     let ids: Vec<u32> = (0..90).map(|i| 10 + i * 37 % 400).collect();
     let rows = [QueryRows::All, QueryRows::Last(7)].into_iter().collect();
-    let wanted = Wanted { row_sums: rows, value_norms: true, projected_norms: true };
+    let wanted = Wanted { row_sums: rows, value_norms: true, projected_norms: true, replay: false };
     let run = |compute: &Compute| {
         let model = needle_llama(compute).unwrap();
         let mut cache = model.new_cache(ids.len() + 1);

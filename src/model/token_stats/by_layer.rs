@@ -112,6 +112,7 @@ impl Llama {
                 row_sums: sums.finish()?,
                 value_norms,
                 projected_norms,
+                replayed: None,
             };
             done(layer, cache, stats)?;
         }
@@ -142,7 +143,8 @@ mod tests {
             let model = load(name);
             let ids: Vec<u32> = (0..70u32).map(|i| (i * 37 + i / 5) % 96).collect();
             let rows = [QueryRows::All, QueryRows::Last(9)].into_iter().collect();
-            let wanted = Wanted { row_sums: rows, value_norms: true, projected_norms: true };
+            let wanted =
+                Wanted { row_sums: rows, value_norms: true, projected_norms: true, replay: false };
             let mut full = model.new_cache(ids.len());
             let want = model.prefill(&ids, &mut full, 16, &wanted).unwrap();
             let mut full = full.into_single_layers();

@@ -122,6 +122,7 @@ impl Llama {
             row_sums: sums.finish()?,
             value_norms,
             projected_norms,
+            replayed: None,
         };
         Ok((logits, stats))
     }
@@ -160,7 +161,7 @@ impl Llama {
 }
 
 /// Norms of all values that `cache` holds; one read-back per layer.
-fn value_norms(cache: &KvCache) -> Result<ValueNorms> {
+pub(super) fn value_norms(cache: &KvCache) -> Result<ValueNorms> {
     let [layers, ..] = cache.shape();
     let mut norms = ValueNorms { l1: vec![], l2: vec![], linf: vec![] };
     for layer in 0..layers {

@@ -24,7 +24,12 @@ pub fn prompt(tokens: usize) -> Vec<u32> {
 }
 
 fn wanted(rows: &[QueryRows]) -> Wanted {
-    Wanted { row_sums: rows.iter().copied().collect(), value_norms: true, projected_norms: false }
+    Wanted {
+        row_sums: rows.iter().copied().collect(),
+        value_norms: true,
+        projected_norms: false,
+        replay: false,
+    }
 }
 
 /// The rows of all of `ids`, one [`LayerRows`] per layer.

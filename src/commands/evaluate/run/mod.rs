@@ -33,7 +33,9 @@ use crate::generate::compressed::{AnswerLimits, Continuing, Evictor, continue_ba
 use crate::generate::{Stop, guarded};
 use crate::heads::CacheHeads;
 use crate::journal::{Done, Journal};
+use crate::model::capture::replay::{Replay, replayed};
 use crate::model::{KvCache, Llama};
+use crate::score::ReplayedTokens;
 use crate::system::Reporter;
 use crate::system::interrupt::Interrupt;
 use crate::system::progress::Progress;
@@ -56,6 +58,8 @@ pub struct Runner<'a> {
     pub heads: CacheHeads,
     /// What is known about the heads.
     pub evidence: HeadEvidence<'a>,
+    /// How contexts are replayed, for methods that want it.
+    pub replay: Option<&'a Replay>,
     /// Prompt tokens per pass.
     pub chunk: usize,
     /// How many settings answer together; `None` for as many as pay and fit.
@@ -120,7 +124,8 @@ impl Runner<'_> {
         interrupt: &Interrupt,
         record: &mut PromptRecord,
     ) -> Result<Vec<Outcome>> {
-        match self.holds_less_by_layer(case) {
+        // A replay passes all layers before any of them may be freed.
+        match self.holds_less_by_layer(case) && !wanted.replay {
             true => self.layer_by_layer(case, wanted, interrupt, record),
             false => self.setting_by_setting(case, wanted, interrupt, record),
         }
@@ -215,7 +220,12 @@ impl Runner<'_> {
     ) -> Result<Vec<Outcome>> {
         let start = Instant::now();
         let mut full = self.model.new_cache(case.prompt.len());
-        let (logits, stats) = self.model.prefill(&case.prompt, &mut full, self.chunk, wanted)?;
+        let (logits, mut stats) =
+            self.model.prefill(&case.prompt, &mut full, self.chunk, wanted)?;
+        if wanted.replay {
+            interrupt.check()?;
+            stats.replayed = Some(self.replayed(case, &full)?);
+        }
         record.prefill_secs = start.elapsed().as_secs_f64();
         let full_bytes = full.allocated_bytes();
         let mut outcomes = Vec::with_capacity(self.settings.len());
@@ -238,6 +248,19 @@ impl Runner<'_> {
             Ok(())
         })?;
         Ok(outcomes)
+    }
+
+    /// What a replay gives to what stands before the question of `case`, or before the window where
+    /// that is not known; `full` holds the prompt.
+    fn replayed(&self, case: &Case, full: &KvCache) -> Result<ReplayedTokens> {
+        let replay = self.replay.ok_or_else(|| Error::bug("a run without a replay"))?;
+        let window = |s: &Setting| s.options.budget.window_tokens;
+        let window = self.settings.iter().map(window).max().unwrap_or(0);
+        let before = || case.prompt.len().saturating_sub(window).max(1);
+        let context = &case.prompt[..case.before_question.unwrap_or_else(before)];
+        let mut cache = self.model.new_cache(context.len() + replay.room(context.len()));
+        cache.fork(full, context.len());
+        replayed(self.model, &mut cache, context, replay)
     }
 
     fn compressing<'a>(&'a self, setting: &'a Setting, case: &'a Case) -> Result<Compressing<'a>> {

@@ -42,6 +42,7 @@ fn with_runner<R>(settings: &[Setting], with: impl FnOnce(&Runner, &mut PromptRe
         settings,
         heads,
         evidence: HeadEvidence::default(),
+        replay: None,
         chunk: 64,
         batch: None,
         reporter: Reporter { quiet: true, json: false },

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::job::ProbeSource;
 use crate::journal::{JOURNAL, JournalOptions};
 use crate::needle::ProbeText;
-use crate::score::{self, HeadScore, Reference, References, ScoreOptions, ScoreRows};
+use crate::score::{self, Extra, HeadScore, Reference, References, ScoreOptions, ScoreRows};
 use crate::system::Reporter;
 use crate::tasks::{self, Purpose, TaskOptions, TaskSource};
 
@@ -124,6 +124,11 @@ impl ProfileConfig {
         }
     }
 
+    /// Whether contexts are replayed, which takes a cache about twice as long.
+    pub fn replays(&self) -> bool {
+        self.scores.iter().any(|score| score.info().extra == Extra::Replay)
+    }
+
     /// What is hidden.
     ///
     /// # Errors
@@ -159,7 +164,8 @@ fn until_stable(args: &ProfileArgs, scores: &[&'static dyn HeadScore]) -> Result
 }
 
 fn scores(list: Option<&str>) -> Result<Vec<&'static dyn HeadScore>> {
-    let usual = || score::registry().iter().copied().filter(|score| !score.info().question);
+    let usual =
+        || score::registry().iter().copied().filter(|score| score.info().extra == Extra::Nothing);
     let Some(list) = list else { return Ok(usual().collect()) };
     let asked = list.split(',').map(str::trim).filter(|s| !s.is_empty());
     let names = asked.map(|name| Ok(score::by_name(name).at_option("--scores")?.name()));

@@ -9,6 +9,7 @@ use crate::gate::GateKind;
 use crate::model::DeviceChoice;
 use crate::prompt::PromptTemplate;
 use crate::prompt::reference_span::SpanRule;
+use crate::score::Extra;
 
 fn parse(line: &str) -> Result<ProfileConfig> {
     let words: Vec<&str> = std::iter::once("headprof").chain(line.split_whitespace()).collect();
@@ -52,7 +53,7 @@ fn defaults() {
         (c.probes.max_new_tokens.of(9, false), c.probes.max_new_tokens.of(9, true)),
         (32, 1056)
     );
-    let usual = score::registry().iter().filter(|score| !score.info().question);
+    let usual = score::registry().iter().filter(|score| score.info().extra == Extra::Nothing);
     assert_eq!(c.scores.len(), usual.count());
     assert_eq!(parse("--model needle-llama").unwrap().probes.model, ModelChoice::NeedleLlama);
     assert_eq!(

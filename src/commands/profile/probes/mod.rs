@@ -15,10 +15,11 @@ use crate::error::{Error, Result};
 use crate::gate::Expected;
 use crate::generate::{Settings, Stop};
 use crate::heads::HeadMatrix;
-use crate::job::{Inputs, Job};
+use crate::job::{self, Inputs, Job};
 use crate::journal::{Done, Journal};
 use crate::model::Llama;
 use crate::plan::Probe;
+use crate::score::Extra;
 use crate::system::interrupt::Interrupt;
 use crate::system::progress::Progress;
 
@@ -171,13 +172,24 @@ impl Run<'_> {
     /// The probe at `place` of the order, with what the scores want to see of it.
     ///
     /// # Errors
-    /// As [`Job::prompt`] and [`Job::nothing_asked`].
+    /// As [`Job::prompt`], [`Job::nothing_asked`] and [`job::replay`].
     fn prepared(&self, place: usize) -> Result<PreparedProbe> {
         let mut prepared = PreparedProbe::new(self.job, self.schedule, place)?;
-        if self.config.scores.iter().any(|score| score.info().question) {
-            let probe = &self.job.plan.probes[self.schedule.steps[place].probe];
-            let nothing = self.job.nothing_asked(probe, &self.config.probes, self.inputs)?;
-            prepared.nothing_asked = Some(nothing);
+        let probe = &self.job.plan.probes[self.schedule.steps[place].probe];
+        for score in &self.config.scores {
+            let extra = &mut prepared.extra;
+            match score.info().extra {
+                Extra::Nothing => {}
+                Extra::Question => {
+                    let nothing = self.job.nothing_asked(probe, &self.config.probes, self.inputs);
+                    extra.nothing_asked = Some(nothing?);
+                }
+                Extra::Values(by) if extra.weighings.contains(&by) => {}
+                Extra::Values(by) => extra.weighings.push(by),
+                Extra::Replay => {
+                    extra.replay = Some(job::replay(&self.inputs.model, self.inputs.chat.as_ref())?)
+                }
+            }
         }
         Ok(prepared)
     }

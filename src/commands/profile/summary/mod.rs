@@ -1,5 +1,6 @@
 //! What a run tells at its end: a table for people, or the same as one JSON object.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use super::record::Status;
 use super::sidecar::Written;
 use super::stable::UntilStable;
 use super::statistics::{ScoreResult, ScoreStatistics, TopHead, pooled};
+use crate::heads::{HeadType, HeadTypes};
 use crate::needle::SubTask;
 use crate::score::is_main;
 
@@ -52,6 +54,9 @@ pub struct Summary {
     pub rankings: Vec<Ranking>,
     /// Every score, in the order of the registry.
     pub scores: Vec<ScoreSummary>,
+    /// Which of the best heads of the table are of a kind that is known, by kind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub head_types: Vec<HeadsOfType>,
     /// What was written.
     pub files: Vec<PathBuf>,
     /// Where the time went.
@@ -66,6 +71,34 @@ pub struct Summary {
 /// Whether there are none.
 fn is_zero(n: &usize) -> bool {
     *n == 0
+}
+
+/// Heads of one kind.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HeadsOfType {
+    /// Its name.
+    pub kind: String,
+    /// As `layer-head`, ascending.
+    pub heads: Vec<String>,
+}
+
+impl HeadsOfType {
+    /// Of each kind those that are among the best in one of `scores`.
+    fn among(scores: &[&ScoreSummary], types: Option<&HeadTypes>) -> Vec<Self> {
+        let mut kinds: BTreeMap<HeadType, BTreeSet<(usize, usize)>> = BTreeMap::new();
+        let best = scores.iter().flat_map(|score| &score.statistics.top);
+        for top in best.filter(|top| top.mean > 0.0) {
+            if let Some(kind) = types.and_then(|types| types.of(top.layer, top.head)) {
+                kinds.entry(kind).or_default().insert((top.layer, top.head));
+            }
+        }
+        let named = |heads: BTreeSet<(usize, usize)>| {
+            heads.into_iter().map(|(layer, head)| format!("{layer}-{head}")).collect()
+        };
+        let of =
+            |(kind, heads): (HeadType, _)| Self { kind: kind.to_string(), heads: named(heads) };
+        kinds.into_iter().map(of).collect()
+    }
 }
 
 /// The probes of one context length.
@@ -126,6 +159,9 @@ impl Summary {
             let accepted = own().filter(|r| r.status == Status::Accepted).count();
             TaskSummary { task, probes: own().count(), accepted }
         });
+        let scores: Vec<ScoreSummary> = pooled(results)
+            .map(|r| ScoreSummary { name: r.score.name(), statistics: r.statistics.clone() })
+            .collect();
         Self {
             model: facts.model.clone(),
             layers: facts.layers,
@@ -141,9 +177,8 @@ impl Summary {
             by_task: by_task.collect(),
             rankings,
             by_length: by_length.collect(),
-            scores: pooled(results)
-                .map(|r| ScoreSummary { name: r.score.name(), statistics: r.statistics.clone() })
-                .collect(),
+            head_types: HeadsOfType::among(&columns(&scores), facts.head_types.as_ref()),
+            scores,
             files: files.to_vec(),
             seconds: written.run.seconds,
             peak_rss_bytes: written.run.peak_rss_bytes,
@@ -156,14 +191,8 @@ impl Summary {
         Self { unfinished, ..self }
     }
 
-    /// The table's columns: one per main score, or all scores where none is a main one.
-    fn columns(&self) -> Vec<&ScoreSummary> {
-        let main: Vec<&ScoreSummary> = self.scores.iter().filter(|s| is_main(s.name)).collect();
-        if main.is_empty() { self.scores.iter().collect() } else { main }
-    }
-
     fn table(&self) -> Vec<Vec<String>> {
-        let columns = self.columns();
+        let columns = columns(&self.scores);
         let row = |label: String, cell: &dyn Fn(&ScoreSummary) -> String| {
             std::iter::once(label).chain(columns.iter().map(|c| cell(c))).collect::<Vec<String>>()
         };
@@ -217,6 +246,12 @@ impl Summary {
         }
         rows
     }
+}
+
+/// The table's columns: one per main score, or all scores where none is a main one.
+fn columns(scores: &[ScoreSummary]) -> Vec<&ScoreSummary> {
+    let main: Vec<&ScoreSummary> = scores.iter().filter(|s| is_main(s.name)).collect();
+    if main.is_empty() { scores.iter().collect() } else { main }
 }
 
 /// Rows of equally many cells, in columns.
@@ -303,8 +338,14 @@ impl fmt::Display for Summary {
         writeln!(
             f,
             "split halves: rank correlation of all heads between random halves of the needles;\n\
-             top 10 kept: share of the ten best that stay so with other needles and places\n"
+             top 10 kept: share of the ten best that stay so with other needles and places"
         )?;
+        if !self.head_types.is_empty() {
+            let of = |t: &HeadsOfType| format!("{} {}", t.kind, t.heads.join(", "));
+            let kinds: Vec<String> = self.head_types.iter().map(of).collect();
+            writeln!(f, "of known kinds, by random tokens that come twice: {}", kinds.join("; "))?;
+        }
+        writeln!(f)?;
 
         if !self.rankings.is_empty() {
             writeln!(

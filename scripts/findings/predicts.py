@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Which score predicts what matters: predicts.py OUT PREFIX MODEL.
+
+Every score of the profile OUT/PREFIX-scores beside the drop of the expected answer's log-probability when a head is off
+alone (OUT/PREFIX-each), and the accuracy of HeadKV budgets that follow it (OUT/PREFIX-by-SCORE) against those that follow
+HeadKV's own score.
+"""
+import sys
+from pathlib import Path
+
+import budgets
+from tables import means, spearman, table
+
+OWN = "retrieval_reasoning"
+
+
+def best(scores, n):
+    return set(sorted(scores, key=scores.get, reverse=True)[:n])
+
+
+def main():
+    out, prefix, model = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    causal = means(out / f"{prefix}-each/head_score/{model}_ablation_heads.json")
+    files = sorted((out / f"{prefix}-scores/head_score").glob(f"{model}_*_heads.json"))
+    accuracy = {}
+    for file in files:
+        score = file.name.removeprefix(f"{model}_").removesuffix("_heads.json")
+        answers = budgets.Answers(out / f"{prefix}-by-{score}")
+        accuracy[score] = answers if answers.there else None
+    rows = []
+    for file in files:
+        score = file.name.removeprefix(f"{model}_").removesuffix("_heads.json")
+        scores = means(file)
+        heads = list(causal)
+        rho = spearman([scores[h] for h in heads], [causal[h] for h in heads])
+        ten, twenty = best(scores, 10), best(scores, 20)
+        # What the score's best heads cost, each off alone, of what the best by that measure cost.
+        held = sum(causal[h] for h in twenty) / sum(causal[h] for h in best(causal, 20))
+        row = [score, f"{rho:.2f}", len(ten & best(causal, 10)), len(twenty & best(causal, 20)), f"{100 * held:.0f} %"]
+        answers, own = accuracy[score], accuracy.get(OWN)
+        for budget in (64, 128):
+            values = answers.accuracy.get(("headkv", budget)) if answers else None
+            row.append(budgets.percent(values, answers.alike) if values else "")
+            base = own.accuracy.get(("headkv", budget)) if own else None
+            same = score == OWN or not values or not base
+            row.append("" if same else budgets.difference(values, base, answers.alike))
+        rows.append(row)
+    rows.sort(key=lambda row: -float(row[1]))
+    columns = ["score", "rho", "of ten", "of twenty", "drop held"]
+    for budget in (64, 128):
+        columns += [f"HeadKV, {budget}", f"less that of {OWN}"]
+    table(columns, rows)
+    drops = sorted(causal.items(), key=lambda pair: -pair[1])
+    print("drop in nats, the ten largest:", ", ".join(f"{head} {drop:.2f}" for head, drop in drops[:10]))
+    print(f"of {len(drops)} heads above 0.1: {sum(d > 0.1 for _, d in drops)}, below -0.1: {sum(d < -0.1 for _, d in drops)}")
+
+
+if __name__ == "__main__":
+    main()
