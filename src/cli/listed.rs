@@ -27,14 +27,19 @@ fn readers(option: &str) -> String {
 /// `--scores`.
 pub(super) fn scores() -> String {
     let names = |main: bool| {
-        let usual = score::registry().iter().filter(|s| !s.info().question);
+        let usual = score::registry().iter().filter(|s| s.info().needs == score::Needs::Rows);
         let scores = usual.filter(move |s| s.info().main == main);
         scores.map(|s| s.name()).collect::<Vec<_>>().join(", ")
     };
-    let asked = score::registry().iter().filter(|s| s.info().question);
-    let asked = asked.map(|s| s.name()).collect::<Vec<_>>().join(", ");
+    let asked = |needs| {
+        let asked = score::registry().iter().filter(move |s| s.info().needs == needs);
+        asked.map(|s| s.name()).collect::<Vec<_>>().join(", ")
+    };
     format!(
-        "Scores to compute; {asked} run the question twice more [default: {} and the counts {}]",
+        "Scores to compute; {} run the question twice more, {} the expected answer and its \
+         gradients [default: {} and the counts {}]",
+        asked(score::Needs::Question),
+        asked(score::Needs::Gradients),
         names(true),
         names(false)
     )

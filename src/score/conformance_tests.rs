@@ -45,6 +45,8 @@ fn random_observation(seed: u64) -> Observation {
         asked: looks(),
         null: looks(),
     });
+    let values = (0..LAYERS * HEADS).map(|_| rng.random::<f32>() - 0.4).collect();
+    let attribution = Some(HeadMatrix::new(LAYERS, HEADS, values).unwrap());
     Observation {
         layers: LAYERS,
         heads: HEADS,
@@ -55,6 +57,7 @@ fn random_observation(seed: u64) -> Observation {
         rows,
         top_k,
         question,
+        attribution,
     }
 }
 
@@ -76,7 +79,12 @@ fn values_are_finite_in_shape_and_in_range() {
                 assert_eq!((matrix.layers(), matrix.heads()), (LAYERS, HEADS));
                 let corrected = !options.compat.contains(score.info().reference);
                 for &value in matrix.values() {
-                    assert!(value.is_finite() && value >= 0.0, "{}: {value}", score.name());
+                    let signed = score.info().is_signed();
+                    assert!(
+                        value.is_finite() && (signed || value >= 0.0),
+                        "{}: {value}",
+                        score.name()
+                    );
                     let in_range = score.info().range.contains(&value);
                     assert!(in_range || !corrected, "{}: {value}", score.name());
                 }
@@ -106,6 +114,10 @@ fn permuting_heads_permutes_scores() {
             rows.asked[to] = original.asked[from];
             rows.null[to] = original.null[from];
         }
+        let (attribution, original) = (shuffled.attribution.as_mut(), &observation.attribution);
+        let original = original.as_ref().unwrap();
+        let values = (0..total).map(|i| original.values()[permuted(i)]).collect();
+        *attribution.unwrap() = HeadMatrix::new(LAYERS, HEADS, values).unwrap();
         for score in registry() {
             for options in every_option() {
                 let plain = score.score(&observation, &options).unwrap();

@@ -5,7 +5,7 @@
 //! softmax over all facts of what the question's rows give to each. Only where there are
 //! distractors: stories, whose other facts they are.
 
-use super::{HeadScore, Observation, QuestionRows, Reference, ScoreInfo, ScoreOptions};
+use super::{HeadScore, Needs, Observation, QuestionRows, Reference, ScoreInfo, ScoreOptions};
 use crate::error::{Error, Result};
 use crate::heads::HeadMatrix;
 
@@ -25,7 +25,7 @@ static INFO: ScoreInfo = ScoreInfo {
     reference: Reference::RetrievalHead,
     range: 0.0..=1.0,
     main: true,
-    question: true,
+    needs: Needs::Question,
 };
 
 impl HeadScore for Core {

@@ -14,7 +14,9 @@
 //! the reference uses row 0 alone, which [`Reference::DililazyKv`] restores.
 
 use super::rows::mean_over_rows;
-use super::{HeadScore, HeadStats, NeedleMask, Observation, Reference, ScoreInfo, ScoreOptions};
+use super::{
+    HeadScore, HeadStats, NeedleMask, Needs, Observation, Reference, ScoreInfo, ScoreOptions,
+};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
@@ -47,7 +49,7 @@ const COMMON: ScoreInfo = ScoreInfo {
     reference: Reference::DililazyKv,
     range: 0.0..=f32::INFINITY,
     main: false,
-    question: false,
+    needs: Needs::Rows,
 };
 
 /// True positives: strong attention on the needle.
@@ -134,6 +136,7 @@ mod tests {
             rows: vec![row(10, 2), row(11, 1)],
             top_k: 4,
             question: None,
+            attribution: None,
         };
         let scores = |observation: &Observation| {
             [&DILIGENT, &SUBCONSCIOUS, &DISTRACTED, &DIFFUSE]

@@ -10,7 +10,7 @@
 //! [`Reference::DililazyKv`] restores that.
 
 use super::rows::mean_over_rows;
-use super::{HeadScore, HeadStats, Observation, Reference, ScoreInfo, ScoreOptions};
+use super::{HeadScore, HeadStats, Needs, Observation, Reference, ScoreInfo, ScoreOptions};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
@@ -23,7 +23,7 @@ static INFO: ScoreInfo = ScoreInfo {
     reference: Reference::DililazyKv,
     range: 0.0..=1.0,
     main: true,
-    question: false,
+    needs: Needs::Rows,
 };
 
 /// See the [module](self).

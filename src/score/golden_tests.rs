@@ -78,6 +78,7 @@ impl DecodeGolden {
             rows,
             top_k: 10,
             question: None,
+            attribution: None,
         }
     }
 }
@@ -198,6 +199,7 @@ impl InfscoreGolden {
             rows,
             top_k: self.top_k,
             question: None,
+            attribution: None,
         }
     }
 

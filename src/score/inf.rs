@@ -12,7 +12,9 @@
 //! restores that.
 
 use super::rows::mean_over_rows;
-use super::{HeadScore, HeadStats, Observation, Reference, ScoreInfo, ScoreOptions, dili, lazy};
+use super::{
+    HeadScore, HeadStats, Needs, Observation, Reference, ScoreInfo, ScoreOptions, dili, lazy,
+};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
@@ -25,7 +27,7 @@ static INFO: ScoreInfo = ScoreInfo {
     reference: Reference::DililazyKv,
     range: 0.0..=1.0,
     main: true,
-    question: false,
+    needs: Needs::Rows,
 };
 
 /// See the [module](self).

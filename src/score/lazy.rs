@@ -12,7 +12,7 @@
 
 use super::dili::SMALLEST_MASS;
 use super::rows::mean_over_rows;
-use super::{HeadScore, HeadStats, Observation, Reference, ScoreInfo, ScoreOptions};
+use super::{HeadScore, HeadStats, Needs, Observation, Reference, ScoreInfo, ScoreOptions};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
@@ -25,7 +25,7 @@ static INFO: ScoreInfo = ScoreInfo {
     reference: Reference::DililazyKv,
     range: 0.0..=1.0,
     main: true,
-    question: false,
+    needs: Needs::Rows,
 };
 
 /// See the [module](self).

@@ -2,11 +2,13 @@
 //!
 //! The model reduces each attention row to [`RowStats`] where the row lies (on a GPU, there), so
 //! that only `[L, H]` numbers travel; a score turns the rows of one probe into a `[L, H]` matrix.
+//! Some need more than the answer's rows ([`Needs`]), which is then run for them.
 //!
 //! To add a score: one file with a [`ScoreInfo`] and an `impl HeadScore`, its `mod` line, and one
 //! line in [`registry`].
 
 pub mod aggregate;
+pub mod attribution;
 pub mod clusters;
 pub mod core_heads;
 pub mod correlation;
@@ -88,6 +90,9 @@ pub struct Observation {
     pub top_k: usize,
     /// What heads looked at while they read the question, where a score asks for it.
     pub question: Option<QuestionRows>,
+    /// What every head's output does for the expected answer, `[L, H]` in nats, where a score asks
+    /// for it.
+    pub attribution: Option<HeadMatrix>,
 }
 
 /// What the rows of a prompt's question give to its facts, and what they give to them where "N/A"
@@ -134,8 +139,28 @@ pub struct ScoreInfo {
     /// Whether it is a main score: a column of the table, a line of the curve, a ranking of its own
     /// per task. The others are counts behind the main ones.
     pub main: bool,
-    /// Whether it is about the question's rows, which are run for it: only where it is asked for.
-    pub question: bool,
+    /// What it is computed from.
+    pub needs: Needs,
+}
+
+/// What a score is computed from. All but rows are run for it, and it is computed only where it is
+/// asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// The rows of the answer.
+    Rows,
+    /// Those of the question, and of none in its place.
+    Question,
+    /// Gradients of the expected answer's log-probability.
+    Gradients,
+}
+
+impl ScoreInfo {
+    /// Whether values below 0 mean something: head_score files, which have none, are then written
+    /// by [`crate::head_score::HeadScoreFile::from_signed_probes`].
+    pub fn is_signed(&self) -> bool {
+        *self.range.start() < 0.0
+    }
 }
 
 /// A published number per attention head, computed from the rows of one probe.
@@ -170,6 +195,7 @@ pub fn registry() -> &'static [&'static dyn HeadScore] {
         &counts::DIFFUSE,
         &qr::Qr,
         &core_heads::Core,
+        &attribution::Attribution,
     ];
     REGISTRY
 }
@@ -253,6 +279,21 @@ impl Observation {
         }
     }
 
+    /// What every head's output does for the expected answer.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if that was not computed, or is of other heads.
+    pub fn attribution(&self) -> Result<&HeadMatrix> {
+        let matrix = self.attribution.as_ref();
+        let matrix = matrix.ok_or_else(|| Error::bug("a score asks for gradients not computed"))?;
+        match (matrix.layers(), matrix.heads()) == (self.layers, self.heads) {
+            true => Ok(matrix),
+            false => Err(Error::bug("the gradients are of other heads")
+                .got(format!("{} x {}", matrix.layers(), matrix.heads()))
+                .expected(format!("{} x {}", self.layers, self.heads))),
+        }
+    }
+
     /// One head that looked at a needle of one token.
     #[cfg(test)]
     pub(crate) fn small() -> Self {
@@ -267,6 +308,7 @@ impl Observation {
             rows: vec![row],
             top_k: 1,
             question: None,
+            attribution: None,
         }
     }
 

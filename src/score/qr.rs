@@ -6,7 +6,7 @@
 //! get much less than the fact's others, whichever way the tokenizer cut it, are left out. No
 //! answer is needed, and none is looked at.
 
-use super::{HeadScore, Observation, QuestionRows, Reference, ScoreInfo, ScoreOptions};
+use super::{HeadScore, Needs, Observation, QuestionRows, Reference, ScoreInfo, ScoreOptions};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
@@ -23,7 +23,7 @@ static INFO: ScoreInfo = ScoreInfo {
     reference: Reference::RetrievalHead,
     range: 0.0..=1.0,
     main: true,
-    question: true,
+    needs: Needs::Question,
 };
 
 impl HeadScore for Qr {

@@ -13,7 +13,7 @@
 //! it counts the row of the stop token. Here every position counts once and the stop token does
 //! not; [`Reference::RetrievalHead`] restores the count over all steps.
 
-use super::{HeadScore, NeedleMask, Observation, Reference, ScoreInfo, ScoreOptions};
+use super::{HeadScore, NeedleMask, Needs, Observation, Reference, ScoreInfo, ScoreOptions};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
@@ -26,7 +26,7 @@ static INFO: ScoreInfo = ScoreInfo {
     reference: Reference::RetrievalHead,
     range: 0.0..=1.0,
     main: true,
-    question: false,
+    needs: Needs::Rows,
 };
 
 /// See the [module](self).
@@ -85,6 +85,7 @@ mod tests {
             rows: steps.iter().enumerate().map(|(t, s)| row(t, s.0)).collect(),
             top_k: 1,
             question: None,
+            attribution: None,
         }
     }
 

@@ -13,7 +13,7 @@
 //! left out; [`Reference::HeadkvR2`] counts every row that was generated. The reference's weights
 //! are rounded to bf16; that is not imitated.
 
-use super::{HeadScore, NeedleMask, Observation, Reference, ScoreInfo, ScoreOptions};
+use super::{HeadScore, NeedleMask, Needs, Observation, Reference, ScoreInfo, ScoreOptions};
 use crate::error::Result;
 use crate::heads::HeadMatrix;
 
@@ -26,7 +26,7 @@ static INFO: ScoreInfo = ScoreInfo {
     reference: Reference::HeadkvR2,
     range: 0.0..=f32::INFINITY,
     main: true,
-    question: false,
+    needs: Needs::Rows,
 };
 
 /// See the [module](self).
@@ -74,6 +74,7 @@ mod tests {
             rows: vec![row(6, 0.5), row(7, 0.25), row(8, 0.125)],
             top_k: 1,
             question: None,
+            attribution: None,
         };
         let score = |compat: &str| {
             let compat = compat.parse().unwrap();

@@ -69,6 +69,7 @@ mod tests {
             rows: (0..rows).map(row).collect(),
             top_k: 2,
             question: None,
+            attribution: None,
         }
     }
 

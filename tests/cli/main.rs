@@ -7,6 +7,7 @@ mod ablate;
 mod allocate;
 mod answers;
 mod architecture;
+mod attribution;
 mod babilong;
 mod bad_input;
 mod bench;
@@ -39,13 +40,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use headprof::score::Needs;
 use serde_json::Value;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_headprof");
 
 /// The names of all scores that are computed where none are asked for.
 fn scores() -> Vec<&'static str> {
-    let usual = headprof::score::registry().iter().filter(|score| !score.info().question);
+    let usual = headprof::score::registry().iter().filter(|s| s.info().needs == Needs::Rows);
     usual.map(|score| score.name()).collect()
 }
 

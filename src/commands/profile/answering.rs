@@ -25,6 +25,8 @@ pub(super) struct PreparedProbe {
     max_new_tokens: usize,
     /// The question part where nothing is asked, for scores that are about the question.
     pub nothing_asked: Option<Vec<u32>>,
+    /// The expected answer, for scores that are about its gradients.
+    pub expected: Option<Vec<u32>>,
     /// Tokens that the prompt before begins with, too.
     shared: usize,
     /// Tokens that the next prompt begins with, too.
@@ -42,7 +44,8 @@ impl PreparedProbe {
         let prompt = job.prompt(probe)?;
         let (spans, max_new_tokens) = (job.score_spans(&prompt), job.max_new_tokens(probe));
         let (shared, fork) = (step.shared, step.fork);
-        Ok(Self { place, spans, max_new_tokens, nothing_asked: None, shared, fork, prompt })
+        let (nothing_asked, expected) = (None, None);
+        Ok(Self { place, spans, max_new_tokens, nothing_asked, expected, shared, fork, prompt })
     }
 
     fn question(&self) -> Question<'_> {
@@ -140,6 +143,14 @@ impl Answering<'_> {
                 generate_batch(model, &mut own, &questions, settings, &mut proceed)?;
             generations[0].prefill_secs += trunk_secs;
             for ((generation, cache), asked) in generations.iter_mut().zip(&mut own).zip(asked) {
+                if let Some(expected) = &asked.expected {
+                    (self.proceed)()?;
+                    let start = Instant::now();
+                    let attributed = model.attributed(&asked.prompt.ids, expected, cache)?;
+                    generation.observation.attribution = Some(attributed.heads);
+                    generation.decode_secs += start.elapsed().as_secs_f64();
+                }
+                // Behind that, which needs the whole prompt in the cache.
                 if let Some(nothing) = &asked.nothing_asked {
                     (self.proceed)()?;
                     let start = Instant::now();
@@ -236,6 +247,7 @@ mod tests {
             spans: vec![5..9],
             max_new_tokens: 3,
             nothing_asked: None,
+            expected: None,
             shared: if i == 0 { 0 } else { 30 },
             fork: if i == 2 { 0 } else { 30 },
         };

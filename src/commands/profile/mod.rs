@@ -57,6 +57,7 @@ use crate::job::{
 use crate::journal::{ComputedOn, Merge, NewPlan, PlanFile, RunFolder, Told};
 use crate::model::speed::{prompt_attention_flops, prompt_weights};
 use crate::model::{Compute, ModelConfig};
+use crate::score::Needs;
 use crate::system::interrupt::Interrupt;
 use crate::system::machine;
 pub use config::ProfileConfig;
@@ -188,6 +189,14 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     let known = ProfileFacts::new(config, &inputs, &job, before)?.fingerprint()?;
     folder.check(&known, &OF_WEIGHTS)?;
     session.tell_window(&inputs.model, job.extent().longest_prompt);
+    if config.needs(Needs::Gradients)
+        && inputs.chat.as_ref().is_some_and(|chat| chat.template.thinks())
+    {
+        config.reporter.warning(
+            "the model thinks before it answers, but the score attribution is about the expected \
+             answer right behind the prompt",
+        );
+    }
     check_memory(&config.probes, &inputs.model, compute, job.extent(), 0)?;
     // Puts every prompt together, so not before it is known that they fit.
     let schedule = PrefixSchedule::of_job(&job, config.prefix_reuse)?;

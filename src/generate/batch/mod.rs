@@ -195,6 +195,7 @@ impl OpenQuestion<'_> {
             rows: self.capture.into_rows(),
             top_k: settings.top_k,
             question: None,
+            attribution: None,
         };
         let (prefill_secs, decode_secs) = (self.prefill_secs, self.decode_secs);
         Generation { observation, prefill_secs, decode_secs }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::job::ProbeSource;
 use crate::journal::{JOURNAL, JournalOptions};
 use crate::needle::ProbeText;
-use crate::score::{self, HeadScore, Reference, References, ScoreOptions, ScoreRows};
+use crate::score::{self, HeadScore, Needs, Reference, References, ScoreOptions, ScoreRows};
 use crate::system::Reporter;
 use crate::tasks::{self, Purpose, TaskOptions, TaskSource};
 
@@ -124,6 +124,11 @@ impl ProfileConfig {
         }
     }
 
+    /// Whether a score is computed from this.
+    pub(super) fn needs(&self, needs: Needs) -> bool {
+        self.scores.iter().any(|score| score.info().needs == needs)
+    }
+
     /// What is hidden.
     ///
     /// # Errors
@@ -159,7 +164,10 @@ fn until_stable(args: &ProfileArgs, scores: &[&'static dyn HeadScore]) -> Result
 }
 
 fn scores(list: Option<&str>) -> Result<Vec<&'static dyn HeadScore>> {
-    let usual = || score::registry().iter().copied().filter(|score| !score.info().question);
+    let usual = || {
+        let all = score::registry().iter().copied();
+        all.filter(|score| score.info().needs == Needs::Rows)
+    };
     let Some(list) = list else { return Ok(usual().collect()) };
     let asked = list.split(',').map(str::trim).filter(|s| !s.is_empty());
     let names = asked.map(|name| Ok(score::by_name(name).at_option("--scores")?.name()));

@@ -52,7 +52,7 @@ fn defaults() {
         (c.probes.max_new_tokens.of(9, false), c.probes.max_new_tokens.of(9, true)),
         (32, 1056)
     );
-    let usual = score::registry().iter().filter(|score| !score.info().question);
+    let usual = score::registry().iter().filter(|score| score.info().needs == Needs::Rows);
     assert_eq!(c.scores.len(), usual.count());
     assert_eq!(parse("--model needle-llama").unwrap().probes.model, ModelChoice::NeedleLlama);
     assert_eq!(

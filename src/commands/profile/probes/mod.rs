@@ -19,6 +19,8 @@ use crate::job::{Inputs, Job};
 use crate::journal::{Done, Journal};
 use crate::model::Llama;
 use crate::plan::Probe;
+use crate::prompt::expected::expected_ids;
+use crate::score::Needs;
 use crate::system::interrupt::Interrupt;
 use crate::system::progress::Progress;
 
@@ -171,13 +173,20 @@ impl Run<'_> {
     /// The probe at `place` of the order, with what the scores want to see of it.
     ///
     /// # Errors
-    /// As [`Job::prompt`] and [`Job::nothing_asked`].
+    /// As [`Job::prompt`], [`Job::nothing_asked`] and [`expected_ids`].
     fn prepared(&self, place: usize) -> Result<PreparedProbe> {
         let mut prepared = PreparedProbe::new(self.job, self.schedule, place)?;
-        if self.config.scores.iter().any(|score| score.info().question) {
-            let probe = &self.job.plan.probes[self.schedule.steps[place].probe];
+        let probe = &self.job.plan.probes[self.schedule.steps[place].probe];
+        if self.config.needs(Needs::Question) {
             let nothing = self.job.nothing_asked(probe, &self.config.probes, self.inputs)?;
             prepared.nothing_asked = Some(nothing);
+        }
+        if self.config.needs(Needs::Gradients) {
+            let (tokenizer, ids) = (&self.inputs.model.tokenizer, &prepared.prompt.ids);
+            let answer = self.inputs.probes.texts[probe.needle].answer();
+            let expected = expected_ids(tokenizer, ids, answer);
+            prepared.expected =
+                Some(expected.map_err(|e| e.within(format!("probe {}", probe.id)))?);
         }
         Ok(prepared)
     }
