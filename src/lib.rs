@@ -48,7 +48,8 @@
 //! # What holds everywhere
 //!
 //! - Only [`model`] touches tensors. What leaves it are ids, logits, [`score::RowStats`],
-//!   [`eviction::TokenStats`] and, for a picture of one head, [`model::AttentionMap`].
+//!   [`eviction::TokenStats`], what heads do for an answer ([`HeadMatrix`]) and, for a picture of
+//!   one head, [`model::AttentionMap`].
 //! - Scores never see text; gates never see attention.
 //! - Nothing after [`plan`] invents a probe, and results are in the order of the plan.
 //! - A prompt is put together from token ids and never decoded and encoded again: its length and

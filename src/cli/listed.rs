@@ -33,10 +33,11 @@ pub(super) fn scores() -> String {
     let usual = |info: &ScoreInfo| info.extra == Extra::Nothing;
     format!(
         "Scores to compute; run the question twice more: {}; run the answer once more: {}; run the \
-         context once more: {} [default: {} and the counts {}]",
+         context once more: {}; run the expected answer and its gradients: {} [default: {} and the counts {}]",
         names(&|info| info.extra == Extra::Question),
         names(&|info| matches!(info.extra, Extra::Values(_))),
         names(&|info| info.extra == Extra::Replay),
+        names(&|info| info.extra == Extra::Gradients),
         names(&|info| info.main && usual(info)),
         names(&|info| !info.main && usual(info)),
     )

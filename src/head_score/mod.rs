@@ -11,6 +11,7 @@ pub mod named;
 mod parse;
 mod reader;
 pub mod sidecar;
+mod signed;
 mod used;
 
 pub use crate::score::likeness::Likeness;

@@ -196,8 +196,12 @@ pub(super) fn rows(q: Tensor<4>, held: &Held, window: Option<usize>) -> Tensor<3
 
 /// The same, over all keys, `[1, G, t, D]`, by products of the tensor library.
 pub(super) fn rows_of(q: Tensor<4>, k: Tensor<4>, window: Option<usize>) -> Tensor<3> {
-    let ([_, heads, n, _], t) = (q.dims(), k.dims()[2]);
-    let scores = scores(q, k);
+    weights(scores(q, k), window)
+}
+
+/// The same from scaled products, `[H, n, t]` in f32.
+pub(super) fn weights(scores: Tensor<3>, window: Option<usize>) -> Tensor<3> {
+    let [heads, n, t] = scores.dims();
     let scores = match n > 1 || window.is_some_and(|w| t > w) {
         true => {
             let hidden = mask(n, t, window, &scores.device()).reshape([1, n, t]);

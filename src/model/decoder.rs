@@ -33,8 +33,8 @@ pub type Attend<'a> =
 /// Root-mean-square norm with a learned scale.
 #[derive(Module, Debug)]
 pub struct RmsNorm {
-    weight: Param<Tensor<1>>,
-    eps: f64,
+    pub(super) weight: Param<Tensor<1>>,
+    pub(super) eps: f64,
 }
 
 impl RmsNorm {
@@ -66,7 +66,7 @@ impl RmsNorm {
 /// `x · W + b`, with `W` stored as `[in, out]`.
 #[derive(Module, Debug)]
 pub struct Linear {
-    weight: Param<Tensor<2>>,
+    pub(super) weight: Param<Tensor<2>>,
     bias: Option<Param<Tensor<1>>>,
 }
 
@@ -100,12 +100,16 @@ impl Linear {
     }
 
     /// `x`, `[n, in]` → `[n, out]`, for each of them.
-    fn of_each<const N: usize>(linears: [&Self; N], x: Tensor<2>) -> [Tensor<2>; N] {
+    pub(super) fn of_each<const N: usize>(linears: [&Self; N], x: Tensor<2>) -> [Tensor<2>; N] {
         let weights = linears.map(|linear| linear.weight.val());
         let mut linears = linears.into_iter();
         products(&x, weights.each_ref()).map(|y| {
             match linears.next().and_then(|linear| linear.bias.as_ref()) {
-                Some(bias) => y + bias.val().unsqueeze(),
+                // Rows in f32 stay so in a model that computes in less.
+                Some(bias) => {
+                    let dtype = y.dtype();
+                    y + bias.val().cast(dtype).unsqueeze()
+                }
                 None => y,
             }
         })
@@ -118,7 +122,7 @@ pub struct Layer {
     /// In the order of [`Projection::ALL`].
     projections: Vec<Linear>,
     /// In the order of [`Norm::ALL`]; `None` for those that the family does without.
-    norms: Vec<Option<RmsNorm>>,
+    pub(super) norms: Vec<Option<RmsNorm>>,
 }
 
 impl Layer {
@@ -137,7 +141,7 @@ impl Layer {
         Ok(Self { projections, norms })
     }
 
-    fn projection(&self, which: Projection) -> &Linear {
+    pub(super) fn projection(&self, which: Projection) -> &Linear {
         &self.projections[which as usize]
     }
 
@@ -232,10 +236,10 @@ struct Heads {
 /// The weights of a decoder and their arithmetic.
 #[derive(Module, Debug)]
 pub struct Decoder {
-    embedding: Param<Tensor<2>>,
-    layers: Vec<Layer>,
-    norm: RmsNorm,
-    output: Option<Linear>,
+    pub(super) embedding: Param<Tensor<2>>,
+    pub(super) layers: Vec<Layer>,
+    pub(super) norm: RmsNorm,
+    pub(super) output: Option<Linear>,
     heads: Heads,
 }
 
@@ -379,6 +383,6 @@ impl Decoder {
 }
 
 /// `x` on `device`, where the next weights are.
-fn brought_to(x: Tensor<2>, device: &Device) -> Tensor<2> {
+pub(super) fn brought_to(x: Tensor<2>, device: &Device) -> Tensor<2> {
     if x.device() == *device { x } else { x.to_device(device) }
 }

@@ -154,6 +154,12 @@ impl KvCache {
         self.len = len;
     }
 
+    /// What one layer holds of the first `tokens`, of which there are as many.
+    pub(super) fn held(&self, layer: usize, tokens: usize) -> Held {
+        let (keys, values) = &self.layers[layer];
+        Held { keys: keys.clone(), values: values.clone(), tokens }
+    }
+
     /// Values of one layer's tokens, `[1, G, len, D]`.
     pub(super) fn values(&self, layer: usize) -> Tensor<4> {
         self.layers[layer].1.clone().narrow(2, 0, self.len)

@@ -7,6 +7,7 @@
 //! Llama ── prefill(ids, KvCache) ─► logits, TokenStats
 //! Llama ── prefill_by_layer(ids) ─► a KvCache of one layer and its TokenStats, layer by layer
 //! Llama ── prefill_with_map(ids) ─► TokenStats, AttentionMap of one head
+//! Llama ── attributed(ids, answer, KvCache) ─► what every head does for the answer, by a reverse pass
 //! KvCache, Kept ─► RaggedCache ── decode(id, RaggedCache) ─► logits, attention rows
 //! ```
 
@@ -28,6 +29,7 @@ pub mod planted;
 pub mod projected_norms;
 pub mod ragged_cache;
 pub mod ragged_decode;
+pub mod reverse;
 pub mod rope;
 pub mod speed;
 pub mod token_stats;

@@ -102,6 +102,12 @@ impl Angles {
         here.unwrap_or(&self.copies[0]).clone()
     }
 
+    /// Those that turn back what these turn.
+    pub(super) fn reversed(&self) -> Self {
+        let back = |(cos, sin): &(Tensor<4>, Tensor<4>)| (cos.clone(), sin.clone().neg());
+        Self { copies: self.copies.iter().map(back).collect() }
+    }
+
     /// Rotates `x`, `[B, heads, n, D]`, in the layout of Hugging Face checkpoints: dimension `i`
     /// pairs with `i + D / 2`.
     pub fn rotate(&self, x: Tensor<4>) -> Tensor<4> {

@@ -366,6 +366,7 @@ fn more_bos(bos: Option<u32>, ids: &[u32], around: [&[u32]; 2]) -> bool {
     })
 }
 
+pub mod expected;
 pub mod reference_span;
 
 mod published;

@@ -46,6 +46,8 @@ fn random_observation(seed: u64) -> Observation {
         asked: looks(),
         null: looks(),
     });
+    let values = (0..LAYERS * HEADS).map(|_| rng.random::<f32>() - 0.4).collect();
+    let attribution = Some(HeadMatrix::new(LAYERS, HEADS, values).unwrap());
     let replayed = Some(ReplayedTokens { tokens: 6, most: looks() });
     let weighed = vec![(Weighing::L1, l1), (Weighing::Projected, projected)];
     Observation {
@@ -57,7 +59,7 @@ fn random_observation(seed: u64) -> Observation {
         stopped,
         rows: plain,
         top_k,
-        extras: Extras { question, weighed, replayed },
+        extras: Extras { question, weighed, replayed, attribution },
     }
 }
 
@@ -79,7 +81,8 @@ fn values_are_finite_in_shape_and_in_range() {
                 assert_eq!((matrix.layers(), matrix.heads()), (LAYERS, HEADS));
                 let corrected = !options.compat.contains(score.info().reference);
                 for &value in matrix.values() {
-                    assert!(value.is_finite() && value >= 0.0, "{}: {value}", score.name());
+                    let fine = value.is_finite() && (score.info().is_signed() || value >= 0.0);
+                    assert!(fine, "{}: {value}", score.name());
                     let in_range = score.info().range.contains(&value);
                     assert!(in_range || !corrected, "{}: {value}", score.name());
                 }
@@ -118,6 +121,9 @@ fn permuting_heads_permutes_scores() {
             // Every query head has a KV head of its own.
             replayed.most[to] = replays.most[from];
         }
+        let original = observation.extras.attribution((LAYERS, HEADS)).unwrap();
+        let values = (0..total).map(|i| original.values()[permuted(i)]).collect();
+        extras.attribution = Some(HeadMatrix::new(LAYERS, HEADS, values).unwrap());
         for score in registry() {
             for options in every_option() {
                 let plain = score.score(&observation, &options).unwrap();

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::RowStats;
 use crate::error::{Error, Result};
+use crate::heads::HeadMatrix;
 
 /// What has to be run for a score beside the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Extra {
     Values(Weighing),
     /// All that stands before the question, written once more by the model.
     Replay,
+    /// The expected answer, and back through it: gradients of its log-probability.
+    Gradients,
 }
 
 /// How long a token's value is.
@@ -38,6 +41,9 @@ pub struct Extras {
     pub weighed: Vec<(Weighing, Vec<RowStats>)>,
     /// For [`Extra::Replay`].
     pub replayed: Option<ReplayedTokens>,
+    /// For [`Extra::Gradients`]: what every head's output does for the expected answer, `[L, H]` in
+    /// nats.
+    pub attribution: Option<HeadMatrix>,
 }
 
 /// What the rows of a prompt's question give to its facts, and what they give to them where "N/A"
@@ -106,6 +112,20 @@ impl Extras {
         self.replayed.as_ref().ok_or_else(not_run)
     }
 
+    /// What every head's output does for the expected answer; `shape` is that of the model, `L, H`.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if that was not computed, or is of other heads.
+    pub fn attribution(&self, shape: (usize, usize)) -> Result<&HeadMatrix> {
+        let matrix = self.attribution.as_ref().ok_or_else(not_run)?;
+        match (matrix.layers(), matrix.heads()) == shape {
+            true => Ok(matrix),
+            false => Err(Error::bug("gradients are of other heads")
+                .got(format!("{} x {}", matrix.layers(), matrix.heads()))
+                .expected(format!("{} x {}", shape.0, shape.1))),
+        }
+    }
+
     /// With rows of a question alone.
     #[cfg(test)]
     pub(crate) fn asked(rows: QuestionRows) -> Self {
@@ -114,5 +134,5 @@ impl Extras {
 }
 
 fn not_run() -> Error {
-    Error::bug("a score asks for rows that were not run")
+    Error::bug("a score asks for what was not run")
 }

@@ -7,6 +7,7 @@
 //! line in [`registry`].
 
 pub mod aggregate;
+pub mod attribution;
 pub mod clusters;
 pub mod core_heads;
 pub mod correlation;
@@ -119,6 +120,14 @@ pub struct ScoreInfo {
     pub extra: Extra,
 }
 
+impl ScoreInfo {
+    /// Whether values below 0 mean something: head_score files, which have none, are then written
+    /// by [`crate::head_score::HeadScoreFile::from_signed_probes`].
+    pub fn is_signed(&self) -> bool {
+        *self.range.start() < 0.0
+    }
+}
+
 /// A published number per attention head, computed from the rows of one probe.
 pub trait HeadScore: Sync {
     /// Its constants.
@@ -152,6 +161,7 @@ pub fn registry() -> &'static [&'static dyn HeadScore] {
         &qr::Qr,
         &core_heads::Core,
         &kvzip::KvZip,
+        &attribution::Attribution,
         &weighted::L1[0],
         &weighted::L1[1],
         &weighted::L1[2],

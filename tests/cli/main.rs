@@ -7,6 +7,7 @@ mod ablate;
 mod allocate;
 mod answers;
 mod architecture;
+mod attribution;
 mod babilong;
 mod bad_input;
 mod bench;

@@ -259,7 +259,7 @@ pub(super) fn write(
     let clusters = Clusters::new(measured.map(|r| (&r.about, &r.place)));
     let all = aggregate(&drops, &clusters, facts.seed, aggregate::RESAMPLES)?;
     let statistics = meta(&all, records.len());
-    let file = HeadScoreFile::from_probes(&not_negative(&drops, &all.mean)?)?;
+    let file = HeadScoreFile::from_signed_probes(&drops, &all.mean)?;
     let cycles = records.iter().map(|r| r.haystack_cycles).max().unwrap_or(0);
     let written = to.written(device, dtype);
     let accepted = |record: &&EachRecord| record.drops.is_some();
@@ -317,28 +317,6 @@ pub(super) fn write(
     Ok(FinishedAblation { told, shortcoming })
 }
 
-/// `drops`, one matrix per prompt, without negative values and with the same means: those of a head
-/// that does more good than harm as much smaller as clipping at 0 has made them larger, and 0 for
-/// all others. Clipped alone, a head of which nothing is known but noise would come before a small
-/// help.
-fn not_negative(drops: &[HeadMatrix], mean: &HeadMatrix) -> Result<Vec<HeadMatrix>> {
-    let clipped = |head: usize| -> f64 {
-        let sum: f64 = drops.iter().map(|m| f64::from(m.values()[head].max(0.0))).sum();
-        sum / drops.len() as f64
-    };
-    let scale: Vec<f32> = (0..mean.values().len())
-        .map(|head| match (f64::from(mean.values()[head]), clipped(head)) {
-            (mean, clipped) if mean > 0.0 && clipped > 0.0 => (mean / clipped) as f32,
-            _ => 0.0,
-        })
-        .collect();
-    let of = |m: &HeadMatrix| {
-        let values = m.values().iter().zip(&scale).map(|(v, scale)| v.max(0.0) * scale);
-        HeadMatrix::new(m.layers(), m.heads(), values.collect())
-    };
-    drops.iter().map(of).collect()
-}
-
 /// What is told of the drops, over some of so many `prompts`.
 fn meta(all: &Aggregate, prompts: usize) -> EachMeta {
     let count = |is: fn(f32, f32) -> bool| {
@@ -354,23 +332,5 @@ fn meta(all: &Aggregate, prompts: usize) -> EachMeta {
         in_the_way: count(|_, high| high < -LEAST),
         heads: all.mean.values().len(),
         best: best(&all.mean, 10),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Noise around 0, a small help, and harm: the means stay, and so does their order.
-    #[test]
-    fn means_stay_without_negative_values() {
-        let of = |values: [f32; 3]| HeadMatrix::new(1, 3, values.to_vec()).unwrap();
-        let drops = [of([1.0, 0.125, -1.0]), of([-0.875, 0.125, -2.0])];
-        let mean = of([0.0625, 0.125, -1.5]);
-        let clipped = not_negative(&drops, &mean).unwrap();
-        let list = |head: usize| -> Vec<f32> { clipped.iter().map(|m| m.get(0, head)).collect() };
-        assert_eq!(list(0), [0.125, 0.0]);
-        assert_eq!(list(1), [0.125, 0.125]);
-        assert_eq!(list(2), [0.0, 0.0]);
     }
 }

@@ -24,6 +24,7 @@ use crate::journal::{Done, Finished, Journal};
 use crate::model::ablation::traced::TracedPrompt;
 use crate::model::ablation::{Ablation, How, UsualOutputs};
 use crate::model::{KvCache, Llama};
+use crate::prompt::expected::expected_ids;
 use crate::system::Reporter;
 use crate::system::interrupt::Interrupt;
 use crate::system::progress::Progress;
@@ -304,26 +305,12 @@ impl<'a> Runner<'a> {
     /// The ids of the expected answer as it stands behind the prompt.
     ///
     /// # Errors
-    /// [`Error::Data`] for an answer without tokens; as [`Tokenizer::encode`].
+    /// As [`expected_ids`].
     pub fn expected_ids(&self, case: &Case) -> Result<Vec<u32>> {
-        let last = case.prompt.len().saturating_sub(ANCHOR);
-        let before = self.tokenizer.decode(&case.prompt[last..])?;
-        let space =
-            if before.ends_with(char::is_whitespace) || before.is_empty() { "" } else { " " };
-        let text = format!("{space}{}", case.gold.trim());
-        let ids = self.tokenizer.encode_after(&before, &text)?.ids;
-        match ids.is_empty() {
-            false => Ok(ids),
-            true => Err(Error::data("an expected answer has no tokens")
-                .at(format!("prompt {}", case.id))
-                .got(format!("{:?}", case.gold))
-                .expected("an answer with a word in it")),
-        }
+        expected_ids(self.tokenizer, &case.prompt, &case.gold)
+            .map_err(|e| e.within(format!("prompt {}", case.id)))
     }
 }
-
-/// Tokens that decide how the answer behind them is cut into tokens.
-const ANCHOR: usize = 16;
 
 /// Tokens behind a prompt that its caches have room for.
 fn room(case: &Case, gold: &[u32]) -> usize {

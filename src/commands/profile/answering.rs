@@ -24,6 +24,8 @@ pub(super) struct ExtraPasses {
     pub nothing_asked: Option<Vec<u32>>,
     /// By which lengths of values the answer's rows are weighed.
     pub weighings: Vec<Weighing>,
+    /// The expected answer, for its gradients.
+    pub expected: Option<Vec<u32>>,
     /// How all before the question is replayed.
     pub replay: Option<Replay>,
 }
@@ -193,6 +195,11 @@ impl Answering<'_> {
             let of = (&needle, observation.top_k);
             extras.weighed.push((by, weighed_rows(model, cache, (prompt, fed), by, of)?));
         }
+        if let Some(expected) = &asked.extra.expected {
+            (self.proceed)()?;
+            extras.attribution = Some(model.attributed(&asked.prompt.ids, expected, cache)?.heads);
+        }
+        // Behind what needs the whole prompt in the cache.
         if let Some(nothing) = &asked.extra.nothing_asked {
             (self.proceed)()?;
             extras.question = Some(question_rows(model, cache, asked, nothing)?);

@@ -59,6 +59,7 @@ use crate::model::capture::head_types::head_types;
 use crate::model::capture::replay;
 use crate::model::speed::{prompt_attention_flops, prompt_weights};
 use crate::model::{Compute, ModelConfig};
+use crate::score::Extra;
 use crate::system::interrupt::Interrupt;
 use crate::system::machine;
 pub use config::ProfileConfig;
@@ -109,7 +110,7 @@ pub fn workload(config: &ProfileConfig, session: &Session) -> Result<(ModelFiles
             WorkPrompt { tokens: step.tokens, reused, new_tokens }
         }));
     }
-    if config.replays() {
+    if config.runs(Extra::Replay) {
         prompts.extend(schedule.steps.iter().flat_map(|step| {
             (0..step.tokens).step_by(replay::CHUNK).map(|start| WorkPrompt {
                 tokens: step.tokens + replay::CHUNK.min(step.tokens - start),
@@ -138,7 +139,7 @@ fn work(shape: &ModelConfig, tokens: usize) -> f64 {
 /// How long prompts are, and what is run behind them: answers, or a context once more.
 fn extent(config: &ProfileConfig, job: &Job) -> Extent {
     let extent = job.extent();
-    match config.replays() {
+    match config.runs(Extra::Replay) {
         true => Extent { longest_answer: extent.longest_answer.max(replayed(&extent)), ..extent },
         false => extent,
     }
@@ -213,6 +214,14 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     let known = ProfileFacts::new(config, &inputs, &job, before)?.fingerprint()?;
     folder.check(&known, &OF_WEIGHTS)?;
     session.tell_window(&inputs.model, job.extent().longest_prompt);
+    if config.runs(Extra::Gradients)
+        && inputs.chat.as_ref().is_some_and(|chat| chat.template.thinks())
+    {
+        config.reporter.warning(
+            "the model thinks before it answers, but the score attribution is about the expected \
+             answer right behind the prompt",
+        );
+    }
     check_memory(&config.probes, &inputs.model, compute, extent(config, &job), 0)?;
     // Puts every prompt together, so not before it is known that they fit.
     let schedule = PrefixSchedule::of_job(&job, config.prefix_reuse)?;

@@ -9,7 +9,7 @@ use super::record::{ProbeRecord, ProbeSeconds, Status};
 use crate::error::{Error, Result};
 use crate::heads::HeadMatrix;
 use crate::journal::{Done, Finished};
-use crate::score::HeadScore;
+use crate::score::{self, HeadScore};
 
 /// Answers shown where none passed.
 const SAMPLES: usize = 3;
@@ -200,7 +200,8 @@ fn matrix(
         Error::data("the journal does not hold a score").expected("all scores of the plan")
     })?;
     let matrix = HeadMatrix::from_base64(facts.layers, facts.heads, text)?;
-    match matrix.values().iter().find(|value| **value < 0.0) {
+    let signed = score::by_name(name)?.info().is_signed();
+    match matrix.values().iter().find(|value| **value < 0.0 && !signed) {
         None => Ok(matrix),
         Some(value) => {
             Err(Error::data("a head score is negative").got(value).expected("0 or more"))

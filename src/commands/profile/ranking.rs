@@ -73,7 +73,8 @@ fn compared(results: &[&ScoreResult], path: &Path) -> Result<(HeadMatrix, Vec<Ra
     let shape = results.first().map(|r| (r.mean.layers(), r.mean.heads()));
     let needles = HeadScoreFile::read(path, shape)?.file.mean();
     let ranking = |result: &&ScoreResult| {
-        let likeness = Likeness::of(&result.mean, &needles)?;
+        // As the file of the needles has it: none below 0.
+        let likeness = Likeness::of(&result.file.mean(), &needles)?;
         Ok(Ranking { task: result.task, score: result.score.name(), likeness })
     };
     let rankings = results.iter().map(ranking).collect::<Result<_>>()?;

@@ -25,6 +25,7 @@ pub(super) struct Sidecar<'a> {
     task: Option<SubTask>,
     score: ScoreMeta<'a>,
     statistics: &'a ScoreStatistics,
+    /// With their signs, which the head_score file cannot have.
     heads: HeadsMeta,
     probes: ProbesMeta,
     /// Whether what prompts begin alike with was run once.

@@ -51,9 +51,9 @@ pub struct ScoreResult {
     pub task: Option<SubTask>,
     /// Which.
     pub score: &'static dyn HeadScore,
-    /// The values per head and probe.
+    /// The values per head and probe, as the file has them: none below 0.
     pub file: HeadScoreFile,
-    /// The mean per head, `[L, H]`.
+    /// The mean per head, `[L, H]`, with its sign.
     pub mean: HeadMatrix,
     /// How sure each mean is; `None` for a single probe.
     pub spread: Option<Spread>,
@@ -102,10 +102,14 @@ pub(super) fn of_scores(
         let own = probed.accepted().filter(|r| task.is_none() || r.task == task);
         let clusters = Clusters::new(own.map(alike));
         let aggregate = aggregate(probes, &clusters, facts.seed, resamples)?;
+        let file = match score.info().is_signed() {
+            true => HeadScoreFile::from_signed_probes(probes, &aggregate.mean)?,
+            false => HeadScoreFile::from_probes(probes)?,
+        };
         Ok(ScoreResult {
             task,
             score,
-            file: HeadScoreFile::from_probes(probes)?,
+            file,
             statistics: ScoreStatistics::of(&aggregate, resamples),
             mean: aggregate.mean,
             spread: aggregate.spread,

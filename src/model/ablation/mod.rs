@@ -103,6 +103,22 @@ impl Ablation {
         }
     }
 
+    /// The outputs of `heads` times `factor`.
+    #[cfg(test)]
+    pub(super) fn scaled(
+        heads: &HeadSet,
+        factor: f32,
+        config: &ModelConfig,
+        compute: &Compute,
+    ) -> Self {
+        let mut all = Self::new(heads, How::Zero, None, config, compute);
+        for off in all.layers.iter_mut().flatten() {
+            // 1 where it is 1, the factor where it is 0.
+            off.on = off.on.clone().mul_scalar(1.0 - factor).add_scalar(factor);
+        }
+        all
+    }
+
     /// The lowest layer with a head that is off; the number of layers if there is none.
     pub fn first_layer(&self) -> usize {
         self.first

@@ -124,9 +124,9 @@ impl ProfileConfig {
         }
     }
 
-    /// Whether contexts are replayed, which takes a cache about twice as long.
-    pub fn replays(&self) -> bool {
-        self.scores.iter().any(|score| score.info().extra == Extra::Replay)
+    /// Whether this is run for one of the scores.
+    pub(super) fn runs(&self, extra: Extra) -> bool {
+        self.scores.iter().any(|score| score.info().extra == extra)
     }
 
     /// What is hidden.

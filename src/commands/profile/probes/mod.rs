@@ -19,6 +19,8 @@ use crate::job::{self, Inputs, Job};
 use crate::journal::{Done, Journal};
 use crate::model::Llama;
 use crate::plan::Probe;
+use crate::prompt::Prompt;
+use crate::prompt::expected::expected_ids;
 use crate::score::Extra;
 use crate::system::interrupt::Interrupt;
 use crate::system::progress::Progress;
@@ -172,7 +174,7 @@ impl Run<'_> {
     /// The probe at `place` of the order, with what the scores want to see of it.
     ///
     /// # Errors
-    /// As [`Job::prompt`], [`Job::nothing_asked`] and [`job::replay`].
+    /// As [`Job::prompt`], [`Job::nothing_asked`], [`job::replay`] and [`expected_ids`].
     fn prepared(&self, place: usize) -> Result<PreparedProbe> {
         let mut prepared = PreparedProbe::new(self.job, self.schedule, place)?;
         let probe = &self.job.plan.probes[self.schedule.steps[place].probe];
@@ -189,9 +191,17 @@ impl Run<'_> {
                 Extra::Replay => {
                     extra.replay = Some(job::replay(&self.inputs.model, self.inputs.chat.as_ref())?)
                 }
+                Extra::Gradients => extra.expected = Some(self.expected(probe, &prepared.prompt)?),
             }
         }
         Ok(prepared)
+    }
+
+    /// The expected answer of `probe` as it stands behind its prompt.
+    fn expected(&self, probe: &Probe, prompt: &Prompt) -> Result<Vec<u32>> {
+        let (tokenizer, text) = (&self.inputs.model.tokenizer, &self.inputs.probes.texts);
+        let ids = expected_ids(tokenizer, &prompt.ids, text[probe.needle].answer());
+        ids.map_err(|e| e.within(format!("probe {}", probe.id)))
     }
 
     /// The probe of this number with its answer and scores, or why it has none.
