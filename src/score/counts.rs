@@ -48,6 +48,7 @@ const COMMON: ScoreInfo = ScoreInfo {
     range: 0.0..=f32::INFINITY,
     main: false,
     question: false,
+    strong: true,
 };
 
 /// True positives: strong attention on the needle.

@@ -136,6 +136,9 @@ pub struct ScoreInfo {
     pub main: bool,
     /// Whether it is about the question's rows, which are run for it: only where it is asked for.
     pub question: bool,
+    /// Whether it is about `Top_k` in chosen rows of the answer: `--top-k-infscore` and
+    /// `--score-rows` change it, and no other score.
+    pub strong: bool,
 }
 
 /// A published number per attention head, computed from the rows of one probe.
