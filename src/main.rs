@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 use headprof::cli::{
     AblateArgs, AllocateArgs, BenchArgs, Cli, Command, EvaluateArgs, MergeArgs, ObserveArgs,
-    ProfileArgs, UtilityArgs, VerifyArgs,
+    ProfileArgs, SensitivityArgs, UtilityArgs, VerifyArgs,
 };
 use headprof::commands::ablate::{self, AblateConfig};
 use headprof::commands::bench::{self, BenchConfig};
@@ -17,6 +17,7 @@ use headprof::commands::dry_run::DryRun;
 use headprof::commands::evaluate::{self, EvaluateConfig};
 use headprof::commands::observe::{self, ObserveConfig};
 use headprof::commands::profile::{self, ProfileConfig};
+use headprof::commands::sensitivity::{self, SensitivityConfig};
 use headprof::commands::utility::{self, UtilityConfig};
 use headprof::commands::verify::{self, VerifyConfig};
 use headprof::commands::{allocate, cluster, with_registries};
@@ -72,6 +73,7 @@ fn run() -> ExitCode {
         Some(Command::Verify(args)) => run_verify(args, &surroundings),
         Some(Command::Evaluate(args)) => run_evaluate(args, &surroundings),
         Some(Command::Ablate(args)) => run_ablate(args, &surroundings),
+        Some(Command::Sensitivity(args)) => run_sensitivity(args, &surroundings),
         Some(Command::Utility(args)) => run_utility(args, &surroundings),
         Some(Command::Observe(args)) => run_observe(args, &surroundings),
         Some(Command::Bench(args)) => run_bench(args, &surroundings),
@@ -137,6 +139,38 @@ fn run_ablate(args: &AblateArgs, surroundings: &Surroundings) -> Result<()> {
     ablated.shortcoming.map_or(Ok(()), Err)
 }
 
+/// Runs the profile and its variants, as the sensitivity asks for them, and tells what it says of
+/// them.
+fn run_sensitivity(args: &SensitivityArgs, surroundings: &Surroundings) -> Result<()> {
+    let config = SensitivityConfig::new(args, surroundings)?;
+    let base = config.base_args().map(|base| ProfileConfig::new(&base, surroundings));
+    let mut base = base.transpose()?;
+    if let Some(base) = base.as_mut().filter(|_| args.profile.dry_run) {
+        base.probes = base.probes.without_weights();
+        let work = |session: &Session| profile::workload(base, session);
+        let each = reckoned(&base.probes, &base.notes, &base.reporter, work)?;
+        let checked = each.check();
+        Reporter { quiet: false, ..base.reporter }.result(&config.ahead(&base.scores, each)?)?;
+        return checked;
+    }
+    let interrupt = Interrupt::install()?;
+    let profile = |args: &ProfileArgs| {
+        let config = ProfileConfig::new(args, surroundings)?;
+        interrupt.goes_on();
+        Ok(profile::run(&config, interrupt.as_ref())?.shortcoming)
+    };
+    let sensitivity::Finished { told, shortcoming } = match &base {
+        // Threads are started once, for all runs.
+        Some(base) => {
+            let run = || sensitivity::run(&config, &base.scores, profile);
+            base.probes.compute.on_threads(run)?
+        }
+        None => sensitivity::run(&config, &[], profile)?,
+    };
+    config.reporter.result(&told)?;
+    shortcoming.map_or(Ok(()), Err)
+}
+
 /// Tells what `work` would take, whether or not errors alone are to be told.
 fn dry_run(
     probes: &ProbeConfig,
@@ -144,13 +178,23 @@ fn dry_run(
     reporter: &Reporter,
     work: impl FnOnce(&Session) -> Result<(ModelFiles, Workload)> + Send,
 ) -> Result<()> {
-    let dry = probes.compute.on_threads(|| {
+    let dry = reckoned(probes, notes, reporter, work)?;
+    Reporter { quiet: false, ..*reporter }.result(&dry)?;
+    dry.check()
+}
+
+/// What `work` would take.
+fn reckoned(
+    probes: &ProbeConfig,
+    notes: &[String],
+    reporter: &Reporter,
+    work: impl FnOnce(&Session) -> Result<(ModelFiles, Workload)> + Send,
+) -> Result<DryRun> {
+    probes.compute.on_threads(|| {
         let session = job::open(&probes.compute, notes, reporter)?;
         let (model, work) = work(&session)?;
         DryRun::new(&model, probes, &session.compute, &work)
-    })?;
-    Reporter { quiet: false, ..*reporter }.result(&dry)?;
-    dry.check()
+    })
 }
 
 fn run_utility(args: &UtilityArgs, surroundings: &Surroundings) -> Result<()> {

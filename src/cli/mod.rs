@@ -16,6 +16,7 @@ mod merge;
 mod observe;
 mod probes;
 mod selection;
+mod sensitivity;
 mod tasks;
 mod utility;
 
@@ -29,6 +30,7 @@ pub use merge::MergeArgs;
 pub use observe::ObserveArgs;
 pub use probes::{ChatArg, ComputeArgs, DtypeArg, HubArgs, ModelArgs, ProbeArgs, Switch};
 pub use selection::SelectionArgs;
+pub use sensitivity::SensitivityArgs;
 pub use tasks::{CodeSimilarityArg, TaskArgs, TextArgs};
 pub use utility::UtilityArgs;
 
@@ -51,6 +53,8 @@ Examples:
       what compression does to accuracy and memory
   headprof ablate --head-score head_score/needle-llama_inf_heads.json
       what becomes of the answers without the best heads, and without random ones
+  headprof sensitivity --lengths 256,512 --out sensitivity
+      does the ranking of heads depend on needle, depth, length, gate or chat template
   headprof --model DIR --lengths 8k --out results --shard 2/4
       the second of four parts, on any machine that shares the folder; then: headprof merge results
   headprof observe --layer 3 --head 5 --all
@@ -88,6 +92,7 @@ impl Cli {
             None => self.profile.quiet,
             Some(Command::Evaluate(args)) => args.quiet,
             Some(Command::Ablate(args)) => args.quiet,
+            Some(Command::Sensitivity(args)) => args.profile.quiet,
             Some(Command::Utility(args)) => args.quiet,
             Some(Command::Bench(args)) => args.quiet,
             Some(Command::Merge(args)) => args.quiet,
@@ -106,6 +111,8 @@ pub enum Command {
     Evaluate(Box<EvaluateArgs>),
     /// Switch heads off: the best of a score, random ones, the worst, or each alone
     Ablate(Box<AblateArgs>),
+    /// Tell whether the best heads are the model's, or those of needles, depths and prompt format
+    Sensitivity(Box<SensitivityArgs>),
     /// Record what each head's tokens are worth to later queries, for the budgets of lukv
     Utility(Box<UtilityArgs>),
     /// Put the shards of a run together, and write its results
@@ -139,7 +146,7 @@ pub struct VerifyArgs {
 }
 
 /// `headprof` without a subcommand. Lists and names are still text here.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ProfileArgs {
     /// The probes.
     #[command(flatten)]

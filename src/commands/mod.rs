@@ -8,6 +8,7 @@ pub mod dry_run;
 pub mod evaluate;
 pub mod observe;
 pub mod profile;
+pub mod sensitivity;
 pub mod utility;
 pub mod verify;
 
@@ -17,6 +18,14 @@ use crate::tasks::{Purpose, option_help, task_help};
 pub fn with_registries(cli: clap::Command) -> clap::Command {
     let profile = with_tasks(cli, Purpose::Profile);
     let profile = profile.mut_subcommand("ablate", |command| with_tasks(command, Purpose::Profile));
+    let profile = profile.mut_subcommand("sensitivity", |command| {
+        with_tasks(command, Purpose::Profile).mut_arg("out", |arg| {
+            arg.help(
+                "Where sensitivity.json, sensitivity.csv, plots/, the profile base/ and those of \
+                 its variants go",
+            )
+        })
+    });
     profile.mut_subcommand("evaluate", |command| with_tasks(command, Purpose::Evaluate))
 }
 

@@ -1,8 +1,8 @@
 //! Pictures: layer × head heatmaps, depth × length heatmaps (one, or many side by side), sorted
-//! score curves, lines with error bars, one head's attention and values.
+//! score curves, lines with error bars, dots over what chance gives, one head's attention and values.
 //!
 //! ```text
-//! HeadMatrix… ─► head_heatmap | depth_length | panels | curve | lines | observe ─► Scene ─► render ─► Picture { png, svg } ─► save
+//! HeadMatrix… ─► head_heatmap | depth_length | panels | curve | lines | dots | observe ─► Scene ─► render ─► Picture { png, svg } ─► save
 //! ```
 //!
 //! A [`scene::Scene`] is the picture as a value; only [`render`] knows about file formats. Nothing
@@ -11,6 +11,7 @@
 pub mod colormap;
 pub mod curve;
 pub mod depth_length;
+pub mod dots;
 pub mod font;
 pub mod furniture;
 pub mod grid;
@@ -24,6 +25,7 @@ pub mod series;
 
 pub use curve::{CurveCaption, score_curve};
 pub use depth_length::{DepthLengthCaption, DepthLengthCell, RowAxis, depth_length};
+pub use dots::{Dot, DotPanel, DotsCaption, dots};
 pub use head_heatmap::{HeatmapCaption, head_heatmap, head_heatmap_pair};
 pub use lines::{Line, LinePoint, LinesCaption, lines};
 pub use observe::{MapCells, ObserveCaption, ObservedHead, observed_head};

@@ -184,7 +184,7 @@ pub fn expected_top(probes: &[HeadMatrix], left: f64, resamples: usize, seed: u6
 }
 
 /// The [`TOP_HEADS`] largest above 0, equal values by position; in no particular order.
-fn top_heads(values: &[f64]) -> Vec<usize> {
+pub(crate) fn top_heads(values: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     if order.len() > TOP_HEADS {
         order.select_nth_unstable_by(TOP_HEADS, |&a, &b| {

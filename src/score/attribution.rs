@@ -26,6 +26,7 @@ static INFO: ScoreInfo = ScoreInfo {
     range: f32::MIN..=f32::MAX,
     main: true,
     extra: Extra::Gradients,
+    strong: false,
 };
 
 impl HeadScore for Attribution {

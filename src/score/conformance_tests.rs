@@ -136,6 +136,34 @@ fn permuting_heads_permutes_scores() {
     }
 }
 
+/// [`ScoreInfo::strong`]: what `Top_k` holds, and which rows are chosen.
+#[test]
+fn top_k_and_rows_change_the_scores_that_say_so_and_no_other() {
+    let mut changed = vec![[0; 2]; registry().len()];
+    let of = |score: &dyn HeadScore, observation: &Observation, rows| {
+        let options = ScoreOptions { rows, ..ScoreOptions::default() };
+        score.score(observation, &options).unwrap()
+    };
+    for observation in (0..50).map(random_observation) {
+        let mut other_k = observation.clone();
+        other_k.top_k += 2;
+        let weighed = other_k.extras.weighed.iter_mut().flat_map(|(_, rows)| rows);
+        for stats in other_k.rows.iter_mut().chain(weighed).flat_map(|row| &mut row.heads) {
+            stats.top_k_in_needle += 1;
+            stats.top_k_mass *= 1.5;
+            stats.top_k_needle_mass *= 1.25;
+        }
+        for (score, changed) in registry().iter().zip(&mut changed) {
+            let plain = of(*score, &observation, ScoreRows::All);
+            changed[0] += usize::from(of(*score, &other_k, ScoreRows::All) != plain);
+            changed[1] += usize::from(of(*score, &observation, ScoreRows::LastPrompt) != plain);
+        }
+    }
+    for (score, [by_k, by_rows]) in registry().iter().zip(changed) {
+        assert_eq!([by_k > 0, by_rows > 0], [score.info().strong; 2], "{}", score.name());
+    }
+}
+
 #[test]
 fn an_empty_needle_is_a_bug_for_every_score() {
     let mut observation = random_observation(1);

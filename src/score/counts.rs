@@ -50,6 +50,7 @@ const COMMON: ScoreInfo = ScoreInfo {
     range: 0.0..=f32::INFINITY,
     main: false,
     extra: Extra::Nothing,
+    strong: true,
 };
 
 /// True positives: strong attention on the needle.

@@ -28,6 +28,7 @@ static INFO: ScoreInfo = ScoreInfo {
     range: 0.0..=1.0,
     main: true,
     extra: Extra::Nothing,
+    strong: true,
 };
 
 /// See the [module](self).

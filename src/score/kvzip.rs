@@ -22,6 +22,7 @@ static INFO: ScoreInfo = ScoreInfo {
     range: 0.0..=1.0,
     main: true,
     extra: Extra::Replay,
+    strong: false,
 };
 
 impl HeadScore for KvZip {

@@ -118,6 +118,9 @@ pub struct ScoreInfo {
     /// What has to be run for it beside the answer. Where that is anything, it is computed only
     /// where it is asked for.
     pub extra: Extra,
+    /// Whether it is about `Top_k` in chosen rows of the answer: `--top-k-infscore` and
+    /// `--score-rows` change it, and no other score.
+    pub strong: bool,
 }
 
 impl ScoreInfo {

@@ -27,6 +27,7 @@ static INFO: ScoreInfo = ScoreInfo {
     range: 0.0..=1.0,
     main: true,
     extra: Extra::Nothing,
+    strong: false,
 };
 
 /// See the [module](self).

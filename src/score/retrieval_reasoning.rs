@@ -27,6 +27,7 @@ static INFO: ScoreInfo = ScoreInfo {
     range: 0.0..=f32::INFINITY,
     main: true,
     extra: Extra::Nothing,
+    strong: false,
 };
 
 /// See the [module](self).

@@ -37,6 +37,7 @@ macro_rules! weighted {
                 range: $range,
                 main: true,
                 extra: Extra::Values($weighing),
+                strong: matches!($reference, Reference::DililazyKv),
             },
             of: &$of,
             weighing: $weighing,

@@ -153,6 +153,13 @@ impl Interrupt {
         *self.locked() = Ending::Kept(Box::new(farewell), brief);
     }
 
+    /// Results are written, and another run begins: a signal no longer waits, and what the run
+    /// before kept is not told again.
+    pub fn goes_on(&self) {
+        *self.locked() = Ending::Nothing;
+        self.writing.store(false, Ordering::SeqCst);
+    }
+
     /// These paths, a lock or folders that may be empty, go away where the process ends at once.
     pub fn leave_nothing_at(&self, paths: impl IntoIterator<Item = PathBuf>) {
         self.leftovers.lock().unwrap_or_else(PoisonError::into_inner).extend(paths);
@@ -211,6 +218,17 @@ mod tests {
         interrupt.asked.store(true, Ordering::SeqCst);
         assert_eq!(interrupt.check().unwrap_err().exit_code(), 130);
         assert_eq!(interrupt.begin_writing().unwrap_err().exit_code(), 130);
+    }
+
+    #[test]
+    fn a_run_behind_another_neither_waits_nor_tells_what_the_first_kept() {
+        let interrupt = Interrupt::default();
+        interrupt.keep(Error::interrupted("brief"), || Error::interrupted("first"));
+        interrupt.begin_writing().unwrap();
+        interrupt.goes_on();
+        assert!(!interrupt.writing.load(Ordering::SeqCst));
+        let stopped = Err::<(), _>(Error::interrupted("stop"));
+        assert_eq!(interrupt.told(stopped.clone()), stopped);
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod paths;
 mod question;
 #[cfg(feature = "semantic")]
 mod semantic;
+mod sensitivity;
 mod stable;
 mod tasks;
 #[cfg(feature = "vulkan")]
