@@ -46,9 +46,9 @@ fn random_observation(seed: u64) -> Observation {
         asked: looks(),
         null: looks(),
     });
+    let replayed = Some(ReplayedTokens { tokens: 6, most: looks() });
     let values = (0..LAYERS * HEADS).map(|_| rng.random::<f32>() - 0.4).collect();
     let attribution = Some(HeadMatrix::new(LAYERS, HEADS, values).unwrap());
-    let replayed = Some(ReplayedTokens { tokens: 6, most: looks() });
     let weighed = vec![(Weighing::L1, l1), (Weighing::Projected, projected)];
     Observation {
         layers: LAYERS,
