@@ -60,8 +60,8 @@ fn attribution_does_not_depend_on_what_runs_beside_it() {
     }
 }
 
-/// What it stands in for: heads switched off one by one for the answer. Both tell the same head as
-/// the best, and agree over all of them.
+/// What it stands in for: heads switched off one by one for the answer. Over all heads the two
+/// agree, though a tangent is not the curve.
 #[test]
 fn attribution_is_near_what_switching_heads_off_does() {
     let dir = tempfile::tempdir().unwrap();
