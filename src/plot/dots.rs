@@ -24,6 +24,8 @@ const LONGEST_LABEL: f64 = 110.0;
 const UPRIGHT_EM: f64 = 11.0;
 /// The legend below all panels.
 const FOOT: f64 = 34.0;
+/// What is above 1, as a share of what is below.
+const HEADROOM: f64 = 0.05;
 /// Smallest range of the scale.
 const RANGE: f64 = 0.2;
 
@@ -36,8 +38,8 @@ const BAND: Rgb = [0xbd, 0xbd, 0xbd];
 pub struct Dot<'a> {
     /// Its name, along x.
     pub label: &'a str,
-    /// Its value; `None` for a level that was not computed, which keeps its place.
-    pub y: Option<f64>,
+    /// Its value.
+    pub y: f64,
     /// What chance alone would give, lower and upper end.
     pub band: Option<[f64; 2]>,
     /// Whether it differs by more than chance.
@@ -73,21 +75,41 @@ struct Layout {
     columns: usize,
     left: f64,
     gap: f64,
-    /// Height of the labels below a panel.
-    labels: f64,
-    upright: bool,
+    /// Height of the labels below each row of panels.
+    labels: Vec<f64>,
 }
 
 impl Layout {
-    fn panel(&self, i: usize) -> Rect {
-        let (column, row) = ((i % self.columns) as f64, (i / self.columns) as f64);
-        Rect::new(
-            self.left + column * (PANEL.0 + self.gap),
-            HEADER + TITLE + row * (PANEL.1 + TITLE + self.labels + 18.0),
-            PANEL.0,
-            PANEL.1,
-        )
+    fn new(panels: &[DotPanel], ticks: f64) -> Self {
+        let columns = panels.len().min(COLUMNS);
+        let below = |panel: &DotPanel| match is_upright(panel) {
+            true => {
+                let longest = panel.dots.iter().map(|dot| font::width(dot.label, UPRIGHT_EM));
+                TICK + 10.0 + longest.fold(0.0, f64::max).min(LONGEST_LABEL)
+            }
+            false => 28.0,
+        };
+        let row = |row: &[DotPanel]| row.iter().map(below).fold(0.0, f64::max);
+        Self {
+            columns,
+            left: (MARGIN + 40.0 + ticks).ceil(),
+            gap: (ticks + 32.0).ceil(),
+            labels: panels.chunks(columns.max(1)).map(row).collect(),
+        }
     }
+
+    fn panel(&self, i: usize) -> Rect {
+        let (column, row) = (i % self.columns, i / self.columns);
+        let above: f64 = self.labels[..row].iter().map(|labels| PANEL.1 + labels + TITLE).sum();
+        let x = self.left + column as f64 * (PANEL.0 + self.gap);
+        Rect::new(x, HEADER + TITLE + above, PANEL.0, PANEL.1)
+    }
+}
+
+/// Whether the labels of a panel have no room beside each other.
+fn is_upright(panel: &DotPanel) -> bool {
+    let pitch = PANEL.0 / panel.dots.len() as f64;
+    panel.dots.iter().any(|dot| font::width(dot.label, TICK_EM) > pitch - 8.0)
 }
 
 /// Draws one panel per factor, all on one scale, which ends at 1.
@@ -101,37 +123,28 @@ pub fn dots(panels: &[DotPanel], meta: &DotsCaption) -> Result<Picture> {
 
 pub(super) fn scene(panels: &[DotPanel], meta: &DotsCaption) -> Result<Scene> {
     let all = || panels.iter().flat_map(|panel| &panel.dots);
-    let values = || all().flat_map(|dot| dot.y.into_iter().chain(dot.band.into_iter().flatten()));
+    let values =
+        || all().flat_map(|dot| std::iter::once(dot.y).chain(dot.band.into_iter().flatten()));
     let empty = panels.is_empty() || panels.iter().any(|panel| panel.dots.is_empty());
     if empty || values().any(|v| !v.is_finite() || v > 1.0 + 1e-9) {
         return Err(Error::bug("panels of dots need dots in each, with numbers up to 1"));
     }
     let low = values().fold(1.0 - RANGE, f64::min);
     let low = (low * 10.0 - 1e-9).floor() / 10.0;
+    // A dot at 1 is a whole one.
+    let high = 1.0 + HEADROOM * (1.0 - low);
     let (ticks, decimals) = round_values(low, 1.0, 5.0);
     let tick_labels: Vec<String> = ticks.iter().map(|v| format!("{v:.decimals$}")).collect();
 
-    let pitch = |panel: &DotPanel| PANEL.0 / panel.dots.len() as f64;
-    let upright = panels.iter().any(|panel| {
-        panel.dots.iter().any(|dot| font::width(dot.label, TICK_EM) > pitch(panel) - 8.0)
-    });
-    let longest = all().map(|dot| font::width(dot.label, UPRIGHT_EM)).fold(0.0, f64::max);
-    let layout = Layout {
-        columns: panels.len().min(COLUMNS),
-        left: (MARGIN + 40.0 + widest(&tick_labels)).ceil(),
-        gap: (widest(&tick_labels) + 32.0).ceil(),
-        labels: if upright { longest.min(LONGEST_LABEL) + TICK + 8.0 } else { 28.0 },
-        upright,
-    };
+    let layout = Layout::new(panels, widest(&tick_labels));
     let last = layout.panel(panels.len() - 1);
-    let right = layout.panel(layout.columns - 1).right();
-    let width = (right + MARGIN).max(760.0);
-    let height = last.bottom() + layout.labels + 14.0 + FOOT + MARGIN;
+    let width = (layout.panel(layout.columns - 1).right() + MARGIN).max(760.0);
+    let height = last.bottom() + layout.labels.last().unwrap_or(&0.0) + FOOT + MARGIN;
     let mut scene = Scene::new(meta.title, width, height);
     header(&mut scene, meta.title, meta.subtitle, layout.left, width - layout.left - MARGIN);
     for (i, panel) in panels.iter().enumerate() {
         let rect = layout.panel(i);
-        let y = |v: f64| rect.bottom() - (v - low) / (1.0 - low) * rect.height;
+        let y = |v: f64| rect.bottom() - (v - low) / (high - low) * rect.height;
         for (value, label) in ticks.iter().zip(&tick_labels) {
             let y = y(*value);
             scene.fill(Rect::new(rect.x, y - 0.5, rect.width, 1.0), LIGHT);
@@ -140,7 +153,7 @@ pub(super) fn scene(panels: &[DotPanel], meta: &DotsCaption) -> Result<Scene> {
         }
         draw_dots(&mut scene, rect, panel, &y);
         scene.frame(outline(rect), 1.0, AXIS);
-        draw_labels(&mut scene, &layout, rect, panel);
+        draw_labels(&mut scene, rect, panel);
         let (title, em) = font::fit(panel.title, rect.width, LABEL_EM, 11.0);
         scene.text(Text::new(&title, rect.x, rect.y - 9.0, em, Align::Start));
         if i % layout.columns == 0 {
@@ -167,21 +180,20 @@ fn draw_dots(scene: &mut Scene, rect: Rect, panel: &DotPanel, y: &dyn Fn(f64) ->
     }
     for (i, dot) in panel.dots.iter().enumerate() {
         let x = rect.x + (i as f64 + 0.5) * pitch;
-        if let Some(value) = dot.y {
-            marker(scene, (x, y(value)), usize::from(dot.marked));
-        }
+        marker(scene, (x, y(dot.y)), usize::from(dot.marked));
     }
 }
 
 /// The names of the levels, as many as have room.
-fn draw_labels(scene: &mut Scene, layout: &Layout, rect: Rect, panel: &DotPanel) {
+fn draw_labels(scene: &mut Scene, rect: Rect, panel: &DotPanel) {
     let pitch = rect.width / panel.dots.len() as f64;
-    let room = if layout.upright { 1.35 * UPRIGHT_EM } else { 0.0 };
+    let upright = is_upright(panel);
+    let room = if upright { 1.35 * UPRIGHT_EM } else { 0.0 };
     for i in (0..panel.dots.len()).step_by(label_step(pitch, room, false)) {
         let x = rect.x + (i as f64 + 0.5) * pitch;
         scene.fill(Rect::new(x - 0.5, rect.bottom() + 1.0, 1.0, TICK), AXIS);
         let top = rect.bottom() + TICK + 5.0;
-        let text = match layout.upright {
+        let text = match upright {
             true => {
                 let (label, em) =
                     font::fit(panel.dots[i].label, LONGEST_LABEL, UPRIGHT_EM, UPRIGHT_EM);
@@ -223,7 +235,7 @@ mod tests {
     fn panel<'a>(title: &'a str, names: &'a [String]) -> DotPanel<'a> {
         let dot = |(i, label): (usize, &'a String)| Dot {
             label,
-            y: (i != 1).then_some(0.95 - 0.04 * (i % 7) as f64),
+            y: 0.95 - 0.04 * (i % 7) as f64,
             band: Some([0.85, 0.97]),
             marked: i % 7 > 3,
         };
@@ -260,8 +272,8 @@ mod tests {
             _ => None,
         });
         let corners: Vec<usize> = corners.collect();
-        // Six of seven, of them three marked; two more in the legend.
-        assert_eq!(corners.iter().filter(|n| **n == 24).count(), 3 + 1);
+        // Seven, of them three marked; two more in the legend.
+        assert_eq!(corners.iter().filter(|n| **n == 24).count(), 4 + 1);
         assert_eq!(corners.iter().filter(|n| **n == 4).count(), 3 + 1);
         let bars =
             scene.shapes.iter().filter(|s| matches!(s, Shape::Fill(_, color) if *color == BAND));
@@ -277,14 +289,14 @@ mod tests {
                 _ => None,
             })
             .collect();
-        let (first, third) = (heights[0], heights[1]);
-        // The scale ends at 1 and begins at 0.7: 200 points for 0.3.
-        assert!((third - first - 0.08 / 0.3 * 200.0).abs() < 1e-6, "{first} {third}");
+        let (first, third) = (heights[0], heights[2]);
+        // The scale goes from 0.7 to a little above 1: 200 points for 0.315.
+        assert!((third - first - 0.08 / 0.315 * 200.0).abs() < 1e-6, "{first} {third}");
     }
 
     #[test]
     fn nothing_to_draw_or_no_numbers_are_bugs() {
-        let dot = |y: f64| Dot { label: "a", y: Some(y), band: None, marked: false };
+        let dot = |y: f64| Dot { label: "a", y, band: None, marked: false };
         let of = |dots: Vec<Dot<'static>>| vec![DotPanel { title: "t", dots }];
         for panels in [vec![], of(vec![]), of(vec![dot(f64::NAN)]), of(vec![dot(1.5)])] {
             assert_eq!(scene(&panels, &META).unwrap_err().exit_code(), 1);

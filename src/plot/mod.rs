@@ -1,5 +1,6 @@
 //! Pictures: layer × head heatmaps, depth × length heatmaps (one, or many side by side), sorted
-//! score curves, lines with error bars, dots over what chance gives, one head's attention and values.
+//! score curves, lines with error bars, dots over what chance gives, one head's attention and
+//! values.
 //!
 //! ```text
 //! HeadMatrix… ─► head_heatmap | depth_length | panels | curve | lines | dots | observe ─► Scene ─► render ─► Picture { png, svg } ─► save

@@ -8,7 +8,7 @@ use super::factor::Factor;
 use super::groups::Groups;
 use super::read::{Profiled, Record, Status, Values};
 use super::variants::Variant;
-use super::yardstick::{self, Alike, Chance, Found, LEAST, mean};
+use super::yardstick::{self, Alike, Chance, Found, LEAST, NEEDLES_OF_A_SPLIT, mean};
 use crate::error::Result;
 use crate::gate::{Expected, GateConfig, GateKind};
 use crate::score::HeadScore;
@@ -50,8 +50,8 @@ pub struct FactorResult {
     pub against: &'static str,
     /// What was drawn for `chance`.
     pub drawn: &'static str,
-    /// Of needle, depth and length, the share of draws whose levels are on average no more alike; of
-    /// the others, the least of the levels times their number.
+    /// Of needle, depth and length, the share of draws whose levels are on average no more alike;
+    /// of the others, the least of the levels times their number.
     pub p: Option<f64>,
     /// Whether `p` is below 0.05; `None` where nothing was compared.
     pub differs: Option<bool>,
@@ -215,8 +215,11 @@ impl Runs<'_> {
             return result;
         }
         let own: Vec<&Record> = self.base.accepted().collect();
-        let needles = Groups::of(Factor::Needle, &own, self.lengths()).level;
-        let halves = yardstick::halves(values, &needles, self.seed);
+        let needles = Groups::of(Factor::Needle, &own, self.lengths());
+        if needles.names.len() < NEEDLES_OF_A_SPLIT {
+            result.drawn = "one random half of the base's probes against the other";
+        }
+        let halves = yardstick::halves(values, &needles.level, self.seed);
         let all = mean(values, |_| true);
         for ran in self.variants.iter().filter(|ran| ran.variant.factor == factor) {
             let level = ran.variant.level.clone();

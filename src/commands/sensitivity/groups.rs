@@ -28,8 +28,8 @@ enum Key {
 }
 
 impl Groups {
-    /// Of `probes`, which are counted under one of the `lengths` each; for a factor that has groups.
-    /// Stories have tasks in the place of needles, and no depths.
+    /// Of `probes`, which are counted under one of the `lengths` each; for a factor that has
+    /// groups. Stories have tasks in the place of needles, and no depths.
     pub fn of(factor: Factor, probes: &[&Record], lengths: &[usize]) -> Self {
         // A story is there once: what can be compared is its task.
         let needle = |r: &Record| Key::Name(r.task.as_ref().unwrap_or(&r.needle_id).clone());

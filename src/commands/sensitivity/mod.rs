@@ -166,8 +166,8 @@ impl SensitivityConfig {
 ///
 /// # Errors
 /// As `profile`, but for variants no answer of which counts; [`Error::Data`] for folders that hold
-/// no finished profile, or variants of another base; [`Error::Evidence`] for a base without accepted
-/// probes; [`Error::Usage`] for a score that was not computed.
+/// no finished profile, or variants of another base; [`Error::Evidence`] for a base without
+/// accepted probes; [`Error::Usage`] for a score that was not computed.
 pub fn run(
     config: &SensitivityConfig,
     computed: &[&'static dyn HeadScore],

@@ -39,10 +39,12 @@ fn title(factor: &FactorResult) -> String {
     format!("{}{base}{verdict}", factor.factor)
 }
 
+/// Those that were compared.
 fn levels(factor: &FactorResult) -> Vec<Dot<'_>> {
-    let dots = factor.levels.iter().map(|level| Dot {
+    let compared = factor.levels.iter().filter_map(|level| Some((level, level.alike?)));
+    let dots = compared.map(|(level, alike)| Dot {
         label: &level.level,
-        y: level.alike.map(|alike| alike.rho),
+        y: alike.rho,
         band: level.chance.map(|chance| [chance.rho_low, chance.rho_high]),
         marked: level.differs == Some(true),
     });

@@ -7,8 +7,10 @@ use crate::system::terminal::{aligned, wrapped};
 const COLUMNS: usize = 80;
 /// Levels of a factor that are told one by one; of more the least alike.
 const MOST: usize = 6;
+/// Rankings of which all levels are as alike as this differ a little.
+const LITTLE: f64 = 0.95;
 /// Letters of a level's name.
-const NAME: usize = 20;
+const NAME: usize = 16;
 
 const CSV_HEADER: &str = "score,factor,level,probes,rho,top_shared,top_of,draws,chance_rho_mean,\
     chance_rho_low_5,chance_rho_high_95,chance_top_shared_mean,chance_top_shared_low_5,\
@@ -16,7 +18,7 @@ const CSV_HEADER: &str = "score,factor,level,probes,rho,top_shared,top_of,draws,
 
 const LEGEND: &str = "rho: Spearman's rank correlation of all heads, top ten: how many of the ten best \
     both have; of needle, depth and length between a level and all others, of the rest between a \
-    variant and the base. By chance: mean [5 %, 95 %] of random groups of as many probes; of top-k, \
+    variant and the base. By chance: mean [5 %, 95 %] of 200 random groups of as many probes; of top-k, \
     rows and chat of halves of the base's needles. *: below the 5 %";
 
 /// The point first, then the levels.
@@ -29,12 +31,14 @@ pub(super) fn terminal(of: &ScoreSensitivity) -> String {
         }
     };
     let differing = of.factors.iter().filter(|factor| factor.differs == Some(true));
-    let lowest = |factor: &FactorResult| {
-        let least = factor.rho().reduce(f64::min).unwrap_or_default();
-        let (many, least) = (factor.rho().count() > 1, number(least));
-        format!("{} (rho {}{least})", factor.factor, if many { "down to " } else { "" })
+    let (little, much): (Vec<&FactorResult>, Vec<&FactorResult>) =
+        differing.partition(|factor| factor.least() >= LITTLE);
+    let lowest = |factor: &&FactorResult| {
+        let down = if factor.levels.len() > 1 { "down to " } else { "" };
+        format!("{} (rho {down}{})", factor.factor, number(factor.least()))
     };
-    line("The ranking of heads depends on", differing.map(lowest).collect());
+    line("The ranking of heads depends on", much.iter().map(lowest).collect());
+    line("A little, but more than by chance, on", little.iter().map(lowest).collect());
     let same = of.factors.iter().filter(|factor| factor.differs == Some(false));
     line("No more than by chance on", same.map(|factor| factor.factor.to_owned()).collect());
     let rest = of.factors.iter().filter(|factor| factor.differs.is_none());
@@ -50,33 +54,38 @@ pub(super) fn terminal(of: &ScoreSensitivity) -> String {
         rows.extend(rows_of(factor));
     }
     if rows.len() > 1 {
-        text.push_str(&format!("\n{}\n{}\n", aligned(&rows), wrapped(LEGEND, COLUMNS)));
+        let based = of.factors.iter().filter(|factor| !factor.levels.is_empty());
+        let base =
+            |factor: &FactorResult| Some(format!("{} {}", factor.factor, factor.base.as_ref()?));
+        let bases: Vec<String> = based.filter_map(base).collect();
+        let bases =
+            if bases.is_empty() { String::new() } else { format!("; base: {}", bases.join(", ")) };
+        let legend = wrapped(&format!("{LEGEND}{bases}"), COLUMNS);
+        text.push_str(&format!("\n{}\n{legend}\n", aligned(&rows)));
     }
     text
 }
 
-/// The levels of a factor: all, or the least alike of many and the range of the others.
+/// The levels of a factor: all, or the least alike of many and the range of the others. The first
+/// has the name of the factor.
 fn rows_of(factor: &FactorResult) -> Vec<[String; 7]> {
-    let base = factor.base.as_ref().map(|base| format!(" (base {})", shortened(base, NAME)));
-    let name = format!("{}{}", factor.factor, base.unwrap_or_default());
-    let named = |level: &&LevelResult| row(&name, level);
-    if factor.levels.len() <= MOST {
-        return factor.levels.iter().map(|level| named(&level)).collect();
-    }
     let mut order: Vec<&LevelResult> = factor.levels.iter().collect();
-    let rho = |level: &LevelResult| level.alike.map_or(f64::INFINITY, |alike| alike.rho);
-    // Stable: of equal ones the first.
-    order.sort_by(|a, b| rho(a).total_cmp(&rho(b)));
-    let rest = order.split_off(MOST - 1);
-    let mut rows: Vec<[String; 7]> = order.iter().map(named).collect();
-    let last = rest.iter().rev().find_map(|level| level.alike);
-    let range = match (rest.first().and_then(|level| level.alike), last) {
-        (Some(first), Some(last)) => format!("to {}", number(last.rho.max(first.rho))),
-        _ => "-".to_owned(),
-    };
-    let more = format!("{} more", rest.len());
-    let empty = String::new;
-    rows.push([name, more, empty(), range, empty(), empty(), empty()]);
+    let mut rest = Vec::new();
+    if order.len() > MOST {
+        let rho = |level: &LevelResult| level.alike.map_or(f64::INFINITY, |alike| alike.rho);
+        // Stable: of equal ones the first.
+        order.sort_by(|a, b| rho(a).total_cmp(&rho(b)));
+        rest = order.split_off(MOST - 1);
+    }
+    let name = |i: usize| if i == 0 { factor.factor } else { "" };
+    let mut rows: Vec<[String; 7]> =
+        order.iter().enumerate().map(|(i, level)| row(name(i), level)).collect();
+    if !rest.is_empty() {
+        let last = rest.iter().rev().find_map(|level| level.alike);
+        let most = last.map_or_else(|| "-".to_owned(), |last| format!("to {}", number(last.rho)));
+        let more = format!("{} more", rest.len());
+        rows.push(["", &more, "", &most, "", "", ""].map(str::to_owned));
+    }
     rows
 }
 
@@ -94,9 +103,7 @@ fn row(factor: &str, level: &LevelResult) -> [String; 7] {
             format!("{} [{}, {}]", number(c.rho_mean), number(c.rho_low), number(c.rho_high))
         })),
         or_none(alike.map(|alike| format!("{}/{}", alike.top_shared, alike.top_of))),
-        or_none(chance.map(|c| {
-            format!("{:.1} [{}, {}]", c.top_shared_mean, c.top_shared_low, c.top_shared_high)
-        })),
+        or_none(chance.map(|c| format!("{:.1}", c.top_shared_mean))),
     ]
 }
 
@@ -162,8 +169,9 @@ fn shortened(text: &str, most: usize) -> String {
 }
 
 impl FactorResult {
-    /// The correlations of its levels.
-    fn rho(&self) -> impl Iterator<Item = f64> + '_ {
-        self.levels.iter().filter_map(|level| level.alike).map(|alike| alike.rho)
+    /// The lowest correlation of its levels.
+    fn least(&self) -> f64 {
+        let all = self.levels.iter().filter_map(|level| level.alike);
+        all.map(|alike| alike.rho).fold(1.0, f64::min)
     }
 }

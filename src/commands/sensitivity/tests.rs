@@ -349,26 +349,28 @@ fn the_point_comes_first_and_hostile_names_stay_out_of_tables() {
             factor(Factor::Needle, Some(true), needles.collect()),
             factor(Factor::Depth, Some(false), vec![level("0.5", 0.9996, false)]),
             factor(Factor::Length, None, Vec::new()),
+            factor(Factor::Chat, Some(true), vec![level("never", 0.97, true)]),
         ],
     };
     let text = report::terminal(&result);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(
-        lines[..3],
+        lines[..4],
         [
             "The ranking of heads depends on: needle (rho down to 0.64).",
+            "A little, but more than by chance, on: chat (rho 0.97).",
             "No more than by chance on: depth.",
             "Not compared: length (one length (256): nothing to compare)."
         ]
     );
     // Eight needles: the five least alike, and what the others come to.
     assert!(text.contains("3 more") && text.contains("to 0.99"), "{text}");
-    assert!(text.contains("0.64*") && text.contains("8.2 [7, 10]") && text.contains("6/10"));
+    assert!(text.contains("0.64*") && text.contains("8.2") && text.contains("6/10"));
     // What is not 1 is not told as 1.
     assert!(text.contains("0.9996"), "{text}");
-    assert!(lines.iter().all(|line| line.chars().count() <= 90), "{text}");
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{text}");
     let csv = report::csv(&[result]);
-    assert_eq!(csv.lines().count(), 1 + 8 + 1);
+    assert_eq!(csv.lines().count(), 1 + 8 + 1 + 1);
     assert!(csv.lines().all(|line| line.split(',').count() == 18), "{csv}");
     assert!(csv.contains("\ninf,needle,0,12,0.99,6,10,200,") && csv.contains("\ninf,needle,ada,"));
     assert!(!csv.contains('='), "{csv}");

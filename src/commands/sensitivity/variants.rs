@@ -12,6 +12,9 @@ use crate::score::{HeadScore, References, ScoreRows};
 /// The folder of the base.
 pub(super) const BASE: &str = "base";
 
+/// The values of `--score-rows`.
+const ROWS: [ScoreRows; 3] = [ScoreRows::LastPrompt, ScoreRows::Decode, ScoreRows::All];
+
 /// A run with one option changed.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Variant {
@@ -143,8 +146,7 @@ pub(super) fn planned(
                 Vec::new()
             }
             Factor::Rows => {
-                let all = [ScoreRows::LastPrompt, ScoreRows::Decode, ScoreRows::All];
-                all.map(|rows| rows.to_string()).into_iter().filter(|r| *r != known.rows).collect()
+                ROWS.map(|rows| rows.to_string()).into_iter().filter(|r| *r != known.rows).collect()
             }
             Factor::Chat => match known.chat {
                 Some(true) => vec!["never".to_owned()],
@@ -179,7 +181,9 @@ pub(super) fn found(out: &Path) -> Vec<Variant> {
         Factor::ALL.into_iter().find_map(of)
     };
     let mut all: Vec<Variant> = entries.filter_map(variant).collect();
-    let order = |v: &Variant| (v.factor, v.level.parse::<usize>().ok(), v.level.clone());
+    // Rows by their names, in the order in which a run has them; numbers by size.
+    let rows = |v: &Variant| ROWS.iter().position(|rows| rows.to_string() == v.level);
+    let order = |v: &Variant| (v.factor, rows(v), v.level.parse::<usize>().ok());
     all.sort_by_key(order);
     all
 }

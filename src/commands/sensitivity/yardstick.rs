@@ -1,7 +1,7 @@
 //! How alike groups of probes rank the heads, and how alike they would by chance alone.
 //!
-//! A level (one needle, one depth) has few probes, and few probes rank heads otherwise than many do,
-//! whatever they are about. So every number stands beside the same number for groups of as many
+//! A level (one needle, one depth) has few probes, and few probes rank heads otherwise than many
+//! do, whatever they are about. So every number stands beside the same number for groups of as many
 //! probes drawn at random: labels are shuffled among probes that agree in all else (*strata*), so
 //! that every random group has, of each depth and length, as many probes as the level has.
 //!
@@ -29,7 +29,7 @@ pub(super) const LEAST: usize = 2;
 /// The share of draws below the lower and above the upper end.
 const TAIL: f64 = 0.05;
 /// Needles that halves are made of, at least; of fewer, probes are.
-const NEEDLES_OF_A_SPLIT: usize = 4;
+pub(super) const NEEDLES_OF_A_SPLIT: usize = 4;
 
 /// How alike two rankings of the same heads are.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -136,8 +136,8 @@ impl Chance {
     }
 }
 
-/// Mean per head over the probes of which `is` holds, as numbers of 32 bits: ties of the probes stay
-/// ties of the mean, in whatever order it is summed up. `None` of fewer than two.
+/// Mean per head over the probes of which `is` holds, as numbers of 32 bits: ties of the probes
+/// stay ties of the mean, in whatever order it is summed up. `None` of fewer than two.
 pub(super) fn mean(values: &Values, is: impl Fn(usize) -> bool) -> Option<Vec<f64>> {
     let mut sum = vec![0.0; values.layers * values.heads];
     let mut n = 0;
@@ -247,8 +247,8 @@ pub(super) fn choices(values: &Values, chosen: &[[bool; 2]], seed: u64) -> Found
     Found::beside(own, &draws)
 }
 
-/// How alike random halves of the probes are: halves of the needles, whose number each probe has, or
-/// of the probes where there are fewer than four needles.
+/// How alike random halves of the probes are: halves of the needles, whose number each probe has,
+/// or of the probes where there are fewer than four needles.
 pub(super) fn halves(values: &Values, needle: &[usize], seed: u64) -> Vec<Option<Alike>> {
     let needles = needle.iter().max().map_or(0, |last| last + 1);
     let unit: Vec<usize> = match needles >= NEEDLES_OF_A_SPLIT {
