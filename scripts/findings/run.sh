@@ -31,15 +31,19 @@ profile $small s-needles --lengths 512,1k,2k,4k --depths 0.1,0.5,0.9
 profile $large q-needles --lengths 512,1k,2k,4k --depths 0.1,0.5,0.9
 profile $small s-long --lengths 7800 --depths 0.1,0.5,0.9
 
-# Other needles, other prompts: are the heads those of the model?
-others() { profile "$1" "$2" --lengths 512,1k --depths 0.1,0.5,0.9 "${@:3}"; }
-for key in s q; do
-    model=$([[ $key == s ]] && echo $small || echo $large)
-    others "$model" $key-with-usual
-    others "$model" $key-with-other-needles --needles needles/held-out/needles.jsonl
-    others "$model" $key-with-other-wording --template $'\n\nAnswer from the text above. {question} Reply in one sentence.'
-    others "$model" $key-with-no-chat --chat never
-    others "$model" $key-with-all-answers --gate none
+# What the ranking depends on; other needles and another wording are runs of their own.
+sensitivity() {
+    run "$2" "$headprof" sensitivity --model "$models/$1.gguf" --lengths 512,1k --depths 0.1,0.5,0.9 \
+        --score retrieval,retrieval_reasoning
+}
+others() { profile "$1" "$2" --lengths 512 --depths 0.1,0.5,0.9 "${@:3}"; }
+wording=$'\n\nAnswer from the text above. {question} Reply in one sentence.'
+for model in $small $large; do
+    key=${model:0:1}
+    sensitivity $model $key-sensitivity
+    others $model $key-with-usual
+    others $model $key-with-other-needles --needles needles/held-out/needles.jsonl
+    others $model $key-with-other-wording --template "$wording"
 done
 
 profile $small s-stories --task babilong:qa1..qa5 --samples 40 --lengths 1k
@@ -54,16 +58,17 @@ ablate() {
 ablate $small s-ablate --depths 0.1,0.5,0.9 --head-score $small:retrieval --draws 3
 ablate $small s-ablate-reasoning --depths 0.1,0.5,0.9 --head-score $small --draws 3
 ablate $large q-ablate --depths 0.5 --head-score $large:retrieval --draws 3 --when question
-ablate $small s-each --depths 0.5 --each
+ablate $small s-each --depths 0.5 --when question --each
+ablate $large q-each --depths 0.5 --when question --each
 profile $small s-question --scores retrieval,retrieval_reasoning,qr --lengths 512,1k --depths 0.1,0.5,0.9
 
 # Which score predicts what matters: all of them beside heads that are off alone, and budgets that follow each.
 scores=retrieval,retrieval_reasoning,dili,lazy,inf,qr,kvzip,attribution
 scores+=,retrieval_l1,retrieval_reasoning_l1,inf_l1,retrieval_projected,retrieval_reasoning_projected,inf_projected
-profile $small s-scores --scores $scores --lengths 512,1k --depths 0.1,0.5,0.9
+profile $small s-scores --scores $scores --lengths 512 --depths 0.1,0.5,0.9
 profile $large q-scores --scores $scores --lengths 512 --depths 0.1,0.5,0.9
 for score in ${scores//,/ }; do
-    needles 2 $small "s-by-$score" --methods headkv --budgets 64,128 \
+    needles 1 $small "s-by-$score" --methods headkv --budgets 64,128 \
         --head-score "$out/s-scores/head_score/${small}_${score}_heads.json"
 done
 evaluate $small s-kvzip --lengths 1k --depths 0.1,0.5,0.9 --needles needles/held-out/needles.jsonl \
