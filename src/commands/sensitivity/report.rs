@@ -34,7 +34,8 @@ pub(super) fn terminal(of: &ScoreSensitivity) -> String {
     let (little, much): (Vec<&FactorResult>, Vec<&FactorResult>) =
         differing.partition(|factor| factor.least() >= LITTLE);
     let lowest = |factor: &&FactorResult| {
-        let down = if factor.levels.len() > 1 { "down to " } else { "" };
+        let compared = factor.levels.iter().filter(|level| level.alike.is_some()).count();
+        let down = if compared > 1 { "down to " } else { "" };
         format!("{} (rho {down}{})", factor.factor, number(factor.least()))
     };
     line("The ranking of heads depends on", much.iter().map(lowest).collect());
