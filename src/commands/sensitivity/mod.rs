@@ -27,7 +27,7 @@ mod yardstick;
 mod tests;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -230,6 +230,21 @@ pub fn run(
     }
     let told = looked_at(config, &base, &scores, &Found { variants: &all, notes: &notes }, start)?;
     Ok(Finished { told, shortcoming })
+}
+
+/// What the rankings of heads in a finished profile depend on, from its `folder` alone: one for
+/// each of its scores, with all factors.
+///
+/// # Errors
+/// [`Error::Data`] for a folder that holds no finished profile, [`Error::Evidence`] for one without
+/// accepted probes.
+pub fn of_profile(folder: &Path) -> Result<Vec<ScoreSensitivity>> {
+    let base = Profiled::read(folder, score::registry())?;
+    known(&base)?;
+    let seed = base.meta.as_ref().map_or(0, |meta| meta.grid.seed);
+    let runs = Runs { base: &base, variants: &[], notes: &[], seed };
+    let of = |(score, values): &HeadScoreOf| runs.of_score(&Factor::ALL, *score, values);
+    base.scores.iter().map(of).collect()
 }
 
 /// What there is besides the base.

@@ -6,6 +6,7 @@ mod chat;
 mod gguf;
 mod journal;
 mod model;
+mod profiles;
 mod rows;
 mod scores;
 mod seeds;
@@ -31,6 +32,8 @@ static REGISTRY: &[&Target] = &[
     &scores::HEAD_SCORE,
     &scores::SIDECAR,
     &scores::UTILITY,
+    &profiles::RECORDS,
+    &profiles::META,
     &journal::PLAN,
     &journal::JOURNAL,
     &journal::SEALED,
