@@ -5,17 +5,24 @@ Every score of the profile OUT/PREFIX-scores beside the drop of the expected ans
 alone (OUT/PREFIX-each), and the accuracy of HeadKV budgets that follow it (OUT/PREFIX-by-SCORE) against those that follow
 HeadKV's own score.
 """
+import json
 import sys
 from pathlib import Path
 
 import budgets
-from tables import means, spearman, table
+from tables import spearman, table
 
 OWN = "retrieval_reasoning"
 
 
 def best(scores, n):
     return set(sorted(scores, key=scores.get, reverse=True)[:n])
+
+
+def means(file):
+    """Mean of each head with its sign, which the sidecar has and the file of shares has not."""
+    heads = json.loads(file.with_suffix(".meta.json").read_text())["heads"]["mean"]
+    return {f"{layer}-{head}": mean for layer, row in enumerate(heads) for head, mean in enumerate(row)}
 
 
 def main():
@@ -27,6 +34,7 @@ def main():
         score = file.name.removeprefix(f"{model}_").removesuffix("_heads.json")
         answers = budgets.Answers(out / f"{prefix}-by-{score}")
         accuracy[score] = answers if answers.there else None
+    tokens = sorted({b for answers in accuracy.values() if answers for _, b in answers.accuracy})
     rows = []
     for file in files:
         score = file.name.removeprefix(f"{model}_").removesuffix("_heads.json")
@@ -38,7 +46,7 @@ def main():
         held = sum(causal[h] for h in twenty) / sum(causal[h] for h in best(causal, 20))
         row = [score, f"{rho:.2f}", len(ten & best(causal, 10)), len(twenty & best(causal, 20)), f"{100 * held:.0f} %"]
         answers, own = accuracy[score], accuracy.get(OWN)
-        for budget in (64, 128):
+        for budget in tokens:
             values = answers.accuracy.get(("headkv", budget)) if answers else None
             row.append(budgets.percent(values, answers.alike) if values else "")
             base = own.accuracy.get(("headkv", budget)) if own else None
@@ -47,7 +55,7 @@ def main():
         rows.append(row)
     rows.sort(key=lambda row: -float(row[1]))
     columns = ["score", "rho", "of ten", "of twenty", "drop held"]
-    for budget in (64, 128):
+    for budget in tokens:
         columns += [f"HeadKV, {budget}", f"less that of {OWN}"]
     table(columns, rows)
     drops = sorted(causal.items(), key=lambda pair: -pair[1])

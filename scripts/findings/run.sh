@@ -74,6 +74,16 @@ done
 evaluate $small s-kvzip --lengths 1k --depths 0.1,0.5,0.9 --needles needles/held-out/needles.jsonl \
     --methods snapkv,kvzip --budgets 64,128,256,512
 
+# The same of the embedded model.
+embedded=(--lengths 512 --depths 0.1,0.5,0.9)
+held_out=(--needles needles/held-out/needles.jsonl)
+run n-scores "$headprof" "${embedded[@]}" --scores $scores
+run n-each "$headprof" ablate "${embedded[@]}" "${held_out[@]}" --each
+for score in ${scores//,/ }; do
+    run "n-by-$score" "$headprof" evaluate "${embedded[@]}" "${held_out[@]}" --seed 1 --no-plots --methods headkv --budgets 32,64 \
+        --head-score "$out/n-scores/head_score/needle-llama_${score}_heads.json"
+done
+
 # Methods and budgets.
 few=full,streaming_llm,snapkv,pyramidkv,adakv,headkv,dililazykv
 needles 4 $large q-evaluate --methods $few --budgets 64,128 --head-score $large
