@@ -60,8 +60,8 @@ fn attribution_does_not_depend_on_what_runs_beside_it() {
     }
 }
 
-/// What it stands in for: heads switched off one by one for the answer. Over all heads the two
-/// agree, though a tangent is not the curve.
+/// What it stands in for: heads switched off one by one for the answer. The two have the same best
+/// head and agree over all of them, though a tangent is not the curve.
 #[test]
 fn attribution_is_near_what_switching_heads_off_does() {
     let dir = tempfile::tempdir().unwrap();
@@ -82,5 +82,5 @@ fn attribution_is_near_what_switching_heads_off_does() {
     };
     let r = sum(&|a, b| a * b) / (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt();
     println!("Pearson's correlation {r:.3}, the best {} and {}", best(&a), best(&b));
-    assert!(r > 0.5, "{r}");
+    assert!(r > 0.7 && best(&a) == best(&b), "{r}");
 }
