@@ -71,6 +71,10 @@ for score in ${scores//,/ }; do
     needles 1 $small "s-by-$score" --methods headkv --budgets 64,128 \
         --head-score "$out/s-scores/head_score/${small}_${score}_heads.json"
 done
+if wanted s-by-induction; then
+    "$(dirname "$0")/kinds.py" "$out/s-scores/head_score/${small}_retrieval_heads.meta.json" --write induction "$out/induction.json"
+fi
+needles 1 $small s-by-induction --methods headkv --budgets 64,128 --head-score "$out/induction.json"
 evaluate $small s-kvzip --lengths 1k --depths 0.1,0.5,0.9 --needles needles/held-out/needles.jsonl \
     --methods snapkv,kvzip --budgets 64,128,256,512
 

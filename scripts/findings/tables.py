@@ -161,4 +161,5 @@ def main():
     budgets.report(out, table)
 
 
-main()
+if __name__ == "__main__":
+    main()

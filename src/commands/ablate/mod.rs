@@ -173,7 +173,8 @@ pub fn run(config: &AblateConfig, interrupt: &Interrupt) -> Result<FinishedAblat
              of the answer right behind the prompt",
         );
     }
-    let extra = extra_bytes(&files.config, config);
+    let sets = if each { files.config.layers * files.config.heads } else { planned.sets.len() };
+    let extra = extra_bytes(&files.config, config, task.extent(), sets);
     check_memory(probes, files, &session.compute, task.extent(), extra)?;
 
     let model = session.load(files)?;

@@ -1,11 +1,13 @@
 //! What is known about a run before the weights are read: its sets of heads, and its work.
 
+use super::run::{USUAL_PROMPTS, together};
 use super::{AblateConfig, Chosen, OffSet, Which, sets};
 use crate::budget::refuse_all_zero;
 use crate::error::{Error, Result};
 use crate::head_score::{UsedFile, UsedScores};
-use crate::job::{ModelFiles, Session, WorkPrompt, Workload};
+use crate::job::{Extent, ModelFiles, Session, WorkPrompt, Workload};
 use crate::model::ModelConfig;
+use crate::model::ablation::How;
 
 /// What is known about a run before the weights are read.
 pub(super) struct Planned {
@@ -76,7 +78,7 @@ pub fn workload(config: &AblateConfig, session: &Session) -> Result<(ModelFiles,
         Which::Each => (0..layers * heads).map(|head| head / heads).collect(),
     };
     let mut prompts = Vec::new();
-    {
+    let extent = {
         let task = inputs.task()?;
         session.notes(&task.notes());
         for index in 0..task.cases() {
@@ -87,19 +89,23 @@ pub fn workload(config: &AblateConfig, session: &Session) -> Result<(ModelFiles,
             let again_new = if config.which == Which::Each { 1 } else { new_tokens };
             let before = config.when.tokens_before(tokens, case.before_question.unwrap_or(tokens));
             prompts.push(WorkPrompt { tokens, reused: 0, new_tokens });
+            if config.how == How::Mean && index < USUAL_PROMPTS {
+                prompts.push(WorkPrompt { tokens, reused: 0, new_tokens: 1 });
+            }
             // A run from a layer on is as much work as that share of the tokens.
             prompts.extend(first_layers.iter().map(|first| {
                 let again = (tokens - before) * (layers - first) / layers;
                 WorkPrompt { tokens, reused: tokens - again, new_tokens: again_new }
             }));
         }
-    }
+        task.extent()
+    };
     let work = Workload {
         prompts,
         answers: 1,
         batch: 1,
         walks: 1,
-        extra_per_token_bytes: extra_bytes(&files.config, config),
+        extra_per_token_bytes: extra_bytes(&files.config, config, extent, first_layers.len()),
         statistics: false,
         followed: false,
     };
@@ -107,11 +113,19 @@ pub fn workload(config: &AblateConfig, session: &Session) -> Result<(ModelFiles,
 }
 
 /// Bytes per prompt token beside the model's own: the states before every layer, and the caches of
-/// what is answered together.
-pub(super) fn extra_bytes(shape: &ModelConfig, config: &AblateConfig) -> u64 {
+/// what is answered together, of at most `sets`, behind prompts of this `extent`.
+pub(super) fn extra_bytes(
+    shape: &ModelConfig,
+    config: &AblateConfig,
+    extent: Extent,
+    sets: usize,
+) -> u64 {
     let states = (shape.layers as u64).saturating_mul(4 * shape.hidden as u64);
     let cache = [shape.layers, shape.kv_heads, shape.head_dim]
         .iter()
         .fold(8u64, |bytes, n| bytes.saturating_mul(*n as u64));
-    states.saturating_add(cache.saturating_mul(config.batch.unwrap_or(2) as u64))
+    let tokens = extent.longest_prompt.saturating_add(extent.longest_answer) as u64;
+    // One more: that of the prompt with all heads on.
+    let caches = together(config.batch, cache.saturating_mul(tokens)).min(sets.max(1)) + 1;
+    states.saturating_add(cache.saturating_mul(caches as u64))
 }

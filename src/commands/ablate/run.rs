@@ -37,7 +37,7 @@ const TOGETHER: usize = 16;
 /// What their caches hold together at most, where that is not said, in bytes.
 const TOGETHER_BYTES: u64 = 2 << 30;
 /// Prompts whose tokens decide what a head puts out on average.
-const USUAL_PROMPTS: usize = 16;
+pub(super) const USUAL_PROMPTS: usize = 16;
 
 /// What the model made of one prompt with one set of heads off.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -290,9 +290,7 @@ impl<'a> Runner<'a> {
     /// How many sets are answered together.
     pub fn together(&self, prompt: &TracedPrompt, case: &Case, gold: &[u32]) -> usize {
         let (config, dtype) = (self.model.config(), self.model.compute().dtype);
-        let one = KvCache::bytes(config, prompt.tokens() + room(case, gold), dtype).max(1);
-        let fit = usize::try_from(TOGETHER_BYTES / one).unwrap_or(TOGETHER);
-        self.batch.unwrap_or_else(|| fit.min(TOGETHER)).max(1)
+        together(self.batch, KvCache::bytes(config, prompt.tokens() + room(case, gold), dtype))
     }
 
     /// How far answers to `case` go; within what a model thinks, a line break ends nothing.
@@ -310,6 +308,13 @@ impl<'a> Runner<'a> {
         expected_ids(self.tokenizer, &case.prompt, &case.gold)
             .map_err(|e| e.within(format!("prompt {}", case.id)))
     }
+}
+
+/// How many sets are answered together whose caches have `bytes` each: `batch`, or as many as pay
+/// and fit.
+pub(super) fn together(batch: Option<usize>, bytes: u64) -> usize {
+    let fit = usize::try_from(TOGETHER_BYTES / bytes.max(1)).unwrap_or(TOGETHER);
+    batch.unwrap_or_else(|| fit.min(TOGETHER)).max(1)
 }
 
 /// Tokens behind a prompt that its caches have room for.
