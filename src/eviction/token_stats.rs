@@ -62,7 +62,7 @@ pub struct TokenStats {
     /// Norms of the values behind each query head's part of the output projection, `[L, H, T]`,
     /// where wanted; [`ValueNorm::Projected`].
     pub projected_norms: Option<Vec<f32>>,
-    /// What a replay of the context gives to its tokens, of all layers at once, where wanted.
+    /// What a replay of the context gives to its tokens, where wanted.
     pub replayed: Option<ReplayedTokens>,
 }
 
@@ -110,6 +110,9 @@ impl TokenStats {
         }
         if let (Some(norms), Some(next)) = (&mut self.projected_norms, next.projected_norms) {
             norms.extend(next);
+        }
+        if let (Some(replayed), Some(next)) = (&mut self.replayed, next.replayed) {
+            replayed.most.extend(next.most);
         }
     }
 

@@ -193,6 +193,11 @@ proptest! {
             if let Some(norms) = &mut other.projected_norms {
                 *norms = rows(norms, heads.heads, tokens, &turned_head);
             }
+            if let Some(replayed) = &mut other.replayed {
+                let context = replayed.tokens;
+                let turned = |g| turned(g, heads.kv_heads);
+                replayed.most = rows(&replayed.most, heads.kv_heads, context, &turned);
+            }
             let head_scores = sample.head_scores();
             let values = rows(head_scores.values(), heads.heads, 1, &turned_head);
             let other_scores = HeadMatrix::new(heads.layers, heads.heads, values).unwrap();
