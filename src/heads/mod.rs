@@ -1,5 +1,5 @@
-//! A number per head, some of the heads, of which kind they are and whose caches: `[L, H]` matrices,
-//! query heads and KV heads.
+//! A number per head, some of the heads, of which kind they are and whose caches: `[L, H]`
+//! matrices, query heads and KV heads.
 
 mod cache_heads;
 mod head_set;

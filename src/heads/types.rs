@@ -25,8 +25,8 @@ impl fmt::Display for HeadType {
     }
 }
 
-/// Where heads look in random tokens that come a second time, as shares of their attention, `[L][H]`
-/// each, rounded to thousandths; the mean over the tokens of the second time.
+/// Where heads look in random tokens that come a second time, as shares of their attention,
+/// `[L][H]` each, rounded to thousandths; the mean over the tokens of the second time.
 ///
 /// Sources: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits",
 /// <https://transformer-circuits.pub/2021/framework/index.html>; Olsson et al. 2022, "In-context

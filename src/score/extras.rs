@@ -36,8 +36,8 @@ pub enum Weighing {
 pub struct Extras {
     /// For [`Extra::Question`].
     pub question: Option<QuestionRows>,
-    /// For [`Extra::Values`]: statistics of the answer's rows, each row multiplied by the lengths of
-    /// the values and divided by its sum then; one row per generated token.
+    /// For [`Extra::Values`]: statistics of the answer's rows, each row multiplied by the lengths
+    /// of the values and divided by its sum then; one row per generated token.
     pub weighed: Vec<(Weighing, Vec<RowStats>)>,
     /// For [`Extra::Replay`].
     pub replayed: Option<ReplayedTokens>,

@@ -304,7 +304,8 @@ fn extra_bytes(shape: &ModelConfig, config: &EvaluateConfig) -> u64 {
         Granularity::KvHead => kv_heads,
         Granularity::QueryHead => heads,
     };
-    // A replay has a cache of its own, of the context and once more as much, and a weight per token.
+    // A replay has a cache of its own, of the context and once more as much, and a weight per
+    // token.
     let per_kv_head = 16 * shape.head_dim as u64 + 4;
     let replay = if wanted.replay { kv_heads.saturating_mul(per_kv_head) } else { 0 };
     // The largest compressed cache is FullKV's; token scores are made a method at a time.

@@ -188,12 +188,12 @@ impl Answering<'_> {
     ) -> Result<()> {
         let (model, observation) = (self.model, &mut generation.observation);
         let mut extras = Extras::default();
-        for &by in &asked.extra.weighings {
+        if !asked.extra.weighings.is_empty() {
             (self.proceed)()?;
             let fed = &observation.generated[..observation.generated.len() - 1];
             let (prompt, needle) = (&observation.prompt[..], NeedleMask::new(&observation.needle)?);
-            let of = (&needle, observation.top_k);
-            extras.weighed.push((by, weighed_rows(model, cache, (prompt, fed), by, of)?));
+            let (ways, of) = (&asked.extra.weighings, (&needle, observation.top_k));
+            extras.weighed = weighed_rows(model, cache, (prompt, fed), ways, of)?;
         }
         if let Some(expected) = &asked.extra.expected {
             (self.proceed)()?;

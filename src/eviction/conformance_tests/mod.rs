@@ -80,10 +80,11 @@ impl Sample {
         });
         let projected_norms = wanted.projected_norms.then(|| numbers(sums));
         let tokens = self.tokens;
-        // A context of all but the last token.
+        // A context of all but the last token, if there is another.
+        let context = (tokens - 1).max(1);
         let replayed = wanted.replay.then(|| ReplayedTokens {
-            tokens: tokens - 1,
-            most: numbers(layers * kv_heads * (tokens - 1)),
+            tokens: context,
+            most: numbers(layers * kv_heads * context),
         });
         TokenStats {
             layers,

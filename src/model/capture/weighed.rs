@@ -25,15 +25,21 @@ impl Lengths {
     }
 }
 
+/// Rows weighed in one way.
+struct OneWay {
+    by: Weighing,
+    lengths: Lengths,
+    /// Those of earlier passes, then those of this one.
+    rows: Vec<RowStats>,
+}
+
 /// Reduces weighed rows.
 struct WeighedRows<'a> {
-    lengths: Lengths,
+    ways: Vec<OneWay>,
     /// Tokens whose values have lengths.
     tokens: usize,
     needle: &'a NeedleMask,
     top_k: usize,
-    /// Those of earlier passes, then those of this one.
-    rows: Vec<RowStats>,
     /// How many rows earlier passes had.
     before: usize,
     layers: usize,
@@ -43,34 +49,38 @@ impl RowSink for WeighedRows<'_> {
     fn rows(&mut self, layer: usize, rows: Tensor<3>) -> Result<()> {
         let [heads, n, keys] = rows.dims();
         let weights = read_back::floats(rows, "attention rows")?;
-        let (lengths, tokens) = (&self.lengths, self.tokens);
-        let stored = heads / lengths.group;
+        let tokens = self.tokens;
         let mut weighed = vec![0.0; keys];
-        for (i, row) in weights.chunks_exact(keys).enumerate() {
-            let (head, row_of_pass) = (i / n, i % n);
-            // Later tokens of the pass are hidden.
-            let seen = keys - n + row_of_pass + 1;
-            let own = &lengths.values[(layer * stored + head / lengths.group) * tokens..][..seen];
-            let of = |(weight, length): (&f32, &f32)| f64::from(*weight) * f64::from(*length);
-            let sum: f64 = row.iter().zip(own).map(of).sum();
-            for (weighed, pair) in weighed.iter_mut().zip(row.iter().zip(own)) {
-                *weighed = if sum > 0.0 { (of(pair) / sum) as f32 } else { 0.0 };
+        for way in &mut self.ways {
+            let stored = heads / way.lengths.group;
+            for (i, row) in weights.chunks_exact(keys).enumerate() {
+                let (head, row_of_pass) = (i / n, i % n);
+                // Later tokens of the pass are hidden.
+                let seen = keys - n + row_of_pass + 1;
+                let list = layer * stored + head / way.lengths.group;
+                let own = &way.lengths.values[list * tokens..][..seen];
+                let of = |(weight, length): (&f32, &f32)| f64::from(*weight) * f64::from(*length);
+                let sum: f64 = row.iter().zip(own).map(of).sum();
+                for (weighed, pair) in weighed.iter_mut().zip(row.iter().zip(own)) {
+                    *weighed = if sum > 0.0 { (of(pair) / sum) as f32 } else { 0.0 };
+                }
+                let at = self.before + row_of_pass;
+                if way.rows.len() == at {
+                    let heads = vec![HeadStats::default(); self.layers * heads];
+                    way.rows.push(RowStats { keys: seen, heads });
+                }
+                let stats = head_stats(&weighed[..seen], self.needle, self.top_k)
+                    .map_err(|e| e.at(format!("model.layers.{layer}")))?;
+                way.rows[at].heads[layer * heads + head] = stats;
             }
-            let at = self.before + row_of_pass;
-            if self.rows.len() == at {
-                let heads = vec![HeadStats::default(); self.layers * heads];
-                self.rows.push(RowStats { keys: seen, heads });
-            }
-            let stats = head_stats(&weighed[..seen], self.needle, self.top_k)
-                .map_err(|e| e.at(format!("model.layers.{layer}")))?;
-            self.rows[at].heads[layer * heads + head] = stats;
         }
         Ok(())
     }
 }
 
 /// Runs the last of `prompt` and `fed`, all of an answer but its last token, once more: the
-/// statistics of their rows, weighed. `cache` holds both before and afterwards.
+/// statistics of their rows, weighed in each of the `ways`. `cache` holds both before and
+/// afterwards.
 ///
 /// # Errors
 /// As [`Llama::run`].
@@ -78,25 +88,24 @@ pub fn weighed_rows(
     model: &Llama,
     cache: &mut KvCache,
     (prompt, fed): (&[u32], &[u32]),
-    by: Weighing,
+    ways: &[Weighing],
     (needle, top_k): (&NeedleMask, usize),
-) -> Result<Vec<RowStats>> {
-    let mut sink = WeighedRows {
-        lengths: Lengths::new(model, cache, by)?,
-        tokens: cache.len(),
-        needle,
-        top_k,
-        rows: Vec::with_capacity(fed.len() + 1),
-        before: 0,
-        layers: model.config().layers,
-    };
+) -> Result<Vec<(Weighing, Vec<RowStats>)>> {
+    // All lengths first: what is run again has values with other roundings.
+    let lengths = ways.iter().map(|&by| {
+        let lengths = Lengths::new(model, cache, by)?;
+        Ok(OneWay { by, lengths, rows: Vec::with_capacity(fed.len() + 1) })
+    });
+    let ways = lengths.collect::<Result<Vec<_>>>()?;
+    let (tokens, layers) = (cache.len(), model.config().layers);
+    let mut sink = WeighedRows { ways, tokens, needle, top_k, before: 0, layers };
     cache.rewind(prompt.len() - 1);
     let ids = [&prompt[prompt.len() - 1..], fed].concat();
     for part in ids.chunks(ROWS) {
-        sink.before = sink.rows.len();
         model.run(part, cache, part.len(), part.len(), &mut sink)?;
+        sink.before += part.len();
     }
-    Ok(sink.rows)
+    Ok(sink.ways.into_iter().map(|way| (way.by, way.rows)).collect())
 }
 
 #[cfg(test)]
@@ -122,10 +131,11 @@ mod tests {
         model.run(&ids[39..], &mut cache, 64, 21, &mut full).unwrap();
         let full = full.take();
         let c = model.config();
-        for by in [Weighing::L1, Weighing::Projected] {
-            let got = weighed_rows(&model, &mut cache, (prompt, fed), by, (&needle, top_k));
-            let got = got.unwrap();
-            assert_eq!((cache.len(), got.len()), (60, 21));
+        let ways = [Weighing::L1, Weighing::Projected];
+        let got = weighed_rows(&model, &mut cache, (prompt, fed), &ways, (&needle, top_k));
+        assert_eq!(cache.len(), 60);
+        for (by, got) in got.unwrap() {
+            assert_eq!(got.len(), 21);
             let projected = model.projected_value_norms(&cache).unwrap();
             for (layer, rows) in full.iter().enumerate() {
                 let values: Vec<f32> = cache.values(layer).into_data().try_into_vec().unwrap();
