@@ -32,8 +32,8 @@ pub(super) fn scores() -> String {
     };
     let usual = |info: &ScoreInfo| info.extra == Extra::Nothing;
     format!(
-        "Scores to compute; run the question twice more: {}; run the answer once more: {}; run the \
-         context once more: {}; run the expected answer and its gradients: {} [default: {} and the counts {}]",
+        "Scores to compute; those with a pass of their own: {} (the question, twice), {} (the answer), {} \
+         (the context), {} (the expected answer and its gradients) [default: {} and the counts {}]",
         names(&|info| info.extra == Extra::Question),
         names(&|info| matches!(info.extra, Extra::Values(_))),
         names(&|info| info.extra == Extra::Replay),

@@ -47,6 +47,15 @@ impl HeadTypes {
     /// has one at most.
     pub const LEAST: f32 = 0.5;
 
+    /// Whether these are shares of so many layers and heads.
+    pub fn fit(&self, layers: usize, heads: usize) -> bool {
+        let share = |share: &f32| (0.0..=1.0).contains(share);
+        let row = |row: &Vec<f32>| row.len() == heads && row.iter().all(share);
+        [&self.previous_token, &self.duplicate_token, &self.induction]
+            .into_iter()
+            .all(|rows| rows.len() == layers && rows.iter().all(row))
+    }
+
     /// The type of a head; `None` for a head that looks elsewhere, and for one that is not there.
     pub fn of(&self, layer: usize, head: usize) -> Option<HeadType> {
         let all = [
@@ -75,5 +84,7 @@ mod tests {
         assert_eq!(types.of(0, 1), None);
         assert_eq!(types.of(0, 2).map(|t| t.to_string()), Some("induction".to_owned()));
         assert_eq!((types.of(0, 3), types.of(1, 0)), (None, None));
+        assert!(types.fit(1, 3) && !types.fit(1, 2) && !types.fit(2, 3));
+        assert!(!HeadTypes { induction: vec![vec![0.0, 1.5, 0.0]], ..types }.fit(1, 3));
     }
 }

@@ -10,8 +10,8 @@
 use std::ops::RangeInclusive;
 
 use super::{
-    Extra, HeadScore, Observation, Reference, ScoreInfo, ScoreOptions, Weighing, dili, inf, lazy,
-    retrieval, retrieval_reasoning,
+    Extra, Extras, HeadScore, Observation, Reference, ScoreInfo, ScoreOptions, Weighing, dili, inf,
+    lazy, retrieval, retrieval_reasoning,
 };
 use crate::error::Result;
 use crate::heads::HeadMatrix;
@@ -71,15 +71,25 @@ impl HeadScore for Weighted {
 
     fn score(&self, observation: &Observation, options: &ScoreOptions) -> Result<HeadMatrix> {
         observation.check()?;
-        let rows = observation.extras.weighed(self.weighing)?.to_vec();
-        self.of.score(&Observation { rows, ..observation.clone() }, options)
+        let weighed = Observation {
+            layers: observation.layers,
+            heads: observation.heads,
+            prompt: observation.prompt.clone(),
+            needle: observation.needle.clone(),
+            generated: observation.generated.clone(),
+            stopped: observation.stopped,
+            rows: observation.extras.weighed(self.weighing)?.to_vec(),
+            top_k: observation.top_k,
+            extras: Extras::default(),
+        };
+        self.of.score(&weighed, options)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::{Extras, HeadStats, RowStats};
+    use crate::score::{HeadStats, RowStats};
 
     /// The weighed rows are what counts, not those of attention, each kind for its own scores.
     #[test]

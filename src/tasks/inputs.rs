@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::Task;
 use super::text_inputs::{TextInputs, TextProvenance};
-use crate::chat::Chat;
 use crate::config::ProbeConfig;
 use crate::error::Result;
 use crate::head_score::sidecar;
@@ -43,14 +42,6 @@ impl<'a> Common<'a> {
         match self {
             Self::Probes(inputs, _) => &inputs.model,
             Self::Texts(texts) => &texts.model,
-        }
-    }
-
-    /// What makes a prompt a chat message, if any is one.
-    pub fn chat(self) -> Option<&'a Chat> {
-        match self {
-            Self::Probes(inputs, _) => inputs.chat.as_ref(),
-            Self::Texts(texts) => texts.limits.chat.as_ref().map(|(chat, _)| chat),
         }
     }
 

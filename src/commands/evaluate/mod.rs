@@ -47,6 +47,7 @@ use crate::job::{
 };
 use crate::journal::{ComputedOn, Merge, NewPlan, RunFolder, Told};
 use crate::model::ModelConfig;
+use crate::model::capture::replay::Replay;
 use crate::system::interrupt::Interrupt;
 use crate::system::machine;
 use crate::system::terminal::wrapped;
@@ -171,7 +172,9 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<FinishedCom
     let before = Running::before(files, &session.compute);
     let known = EvaluateFacts::new(config, common, task.as_ref(), &evidence, batch, before)?;
     folder.check(&known.fingerprint()?, &OF_WEIGHTS)?;
-    session.tell_window(files, task.extent().longest_prompt);
+    let replay = replay(config, common, task.as_ref())?;
+    let again = replay.as_ref().map_or(0, |replay| replay.room(task.extent().longest_prompt));
+    session.tell_window(files, task.extent().longest_prompt + again);
     check_windows(config, task.as_ref())?;
     let extra = extra_bytes(shape, config);
     check_memory(probes, files, &session.compute, task.extent(), extra)?;
@@ -188,10 +191,6 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<FinishedCom
         on: ComputedOn::new(compute),
     })?);
     begun.tell(&config.reporter);
-    let replay = match Setting::wanted(&config.settings).replay {
-        true => Some(job::replay(files, common.chat())?),
-        false => None,
-    };
     let runner = Runner {
         model: &model,
         tokenizer: &files.tokenizer,
@@ -262,6 +261,7 @@ pub fn workload(config: &EvaluateConfig, session: &Session) -> Result<(ModelFile
         let task = inputs.task()?;
         session.notes(&task.notes());
         check_windows(config, task.as_ref())?;
+        replay(config, inputs.common(), task.as_ref())?;
         let prompt = |index| {
             let case = task.case(index)?;
             let (tokens, new_tokens) = (case.prompt.len(), case.max_new_tokens);
@@ -280,6 +280,35 @@ pub fn workload(config: &EvaluateConfig, session: &Session) -> Result<(ModelFile
         followed: wanted.row_sums.contains(&QueryRows::All),
     };
     Ok((inputs.into_model(), work))
+}
+
+/// How contexts are replayed, if a method of `config` wants it.
+///
+/// # Errors
+/// [`Error::Usage`] for prompts of which it is not known where the question begins, and for those
+/// whose replay would be at positions that the model was not made for.
+fn replay(config: &EvaluateConfig, common: Common, task: &dyn Task) -> Result<Option<Replay>> {
+    let Some(setting) = config.settings.iter().find(|s| s.method.wanted(&s.options).replay) else {
+        return Ok(None);
+    };
+    let refused =
+        |what: &str| Error::usage(what).at(format!("--methods {}", setting.method.name()));
+    let Common::Probes(inputs, _) = common else {
+        return Err(refused("it is not known where the questions of these prompts begin")
+            .expected("needles or --task babilong: what stands before the question is replayed"));
+    };
+    let replay = job::replay(&inputs.model, inputs.chat.as_ref())?;
+    let longest = task.extent().longest_prompt;
+    let (needed, room) = (longest + replay.room(longest), inputs.model.config.max_positions);
+    if needed > room && !config.probes.allow_extrapolation {
+        return Err(refused(
+            "a replay of the longest context is longer than the model has positions for",
+        )
+        .got(format!("{needed} tokens"))
+        .expected(format!("at most {room}, the model's max_position_embeddings"))
+        .advice("shorter --lengths, or --allow-extrapolation"));
+    }
+    Ok(Some(replay))
 }
 
 /// Refuses a window of a setting that chooses tokens, if it leaves nothing of a prompt to choose.

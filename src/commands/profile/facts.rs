@@ -141,6 +141,11 @@ impl ProfileFacts {
                 "from 0 to 1, or none for stories",
             ),
             (self.provenance.is_object(), "provenance", "an object"),
+            (
+                self.head_types.as_ref().is_none_or(|t| t.fit(self.layers, self.heads)),
+                "head_types",
+                "a share, from 0 to 1, for each head",
+            ),
         ] {
             if !fine {
                 return Err(Error::data("the plan of the run says what no profile has")

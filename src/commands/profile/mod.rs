@@ -50,6 +50,7 @@ pub use statistics::{ScoreStatistics, TopHead};
 pub use summary::Summary;
 
 use crate::error::{Error, Result};
+use crate::generate::guarded;
 use crate::job::{
     self, Extent, Inputs, Job, MemoryEstimate, ModelFiles, NeedleSpans, OF_WEIGHTS, Running,
     Session, WorkPrompt, Workload, check_memory, further_bytes,
@@ -59,7 +60,7 @@ use crate::model::capture::head_types::head_types;
 use crate::model::capture::replay;
 use crate::model::speed::{prompt_attention_flops, prompt_weights};
 use crate::model::{Compute, ModelConfig};
-use crate::score::Extra;
+use crate::score::{Extra, Weighing};
 use crate::system::interrupt::Interrupt;
 use crate::system::machine;
 pub use config::ProfileConfig;
@@ -97,6 +98,7 @@ pub fn workload(config: &ProfileConfig, session: &Session) -> Result<(ModelFiles
     let inputs = session.inputs(&config.probes, config.source()?)?;
     config.check_texts(&inputs.probes.texts)?;
     let job = session.job(&config.probes, &inputs, NeedleSpans::Known)?;
+    check_replay(config, &inputs, &job)?;
     let schedule = PrefixSchedule::of_job(&job, config.prefix_reuse)?;
     let all: Vec<usize> = (0..schedule.steps.len()).collect();
     let (remaining, batching) = order(config, &inputs, &job, &session.compute, &schedule, &all)?;
@@ -124,7 +126,7 @@ pub fn workload(config: &ProfileConfig, session: &Session) -> Result<(ModelFiles
         answers: 1,
         batch: batching.batch,
         walks: batching.walks,
-        extra_per_token_bytes: 0,
+        extra_per_token_bytes: extra_bytes(config, &inputs.model.config),
         statistics: false,
         followed: false,
     };
@@ -136,6 +138,23 @@ fn work(shape: &ModelConfig, tokens: usize) -> f64 {
     2.0 * prompt_weights(shape) * tokens as f64 + prompt_attention_flops(shape, tokens)
 }
 
+/// Refuses contexts whose replay would be at positions that the model was not made for.
+///
+/// # Errors
+/// [`Error::Usage`] with both numbers.
+fn check_replay(config: &ProfileConfig, inputs: &Inputs, job: &Job) -> Result<()> {
+    let Extent { longest_prompt, longest_answer, .. } = extent(config, job);
+    let (needed, room) = (longest_prompt + longest_answer, inputs.model.config.max_positions);
+    if !config.runs(Extra::Replay) || config.probes.allow_extrapolation || needed <= room {
+        return Ok(());
+    }
+    Err(Error::usage("a replay of the longest context is longer than the model has positions for")
+        .at("--scores kvzip")
+        .got(format!("{needed} tokens"))
+        .expected(format!("at most {room}, the model's max_position_embeddings"))
+        .advice("shorter --lengths, or --allow-extrapolation"))
+}
+
 /// How long prompts are, and what is run behind them: answers, or a context once more.
 fn extent(config: &ProfileConfig, job: &Job) -> Extent {
     let extent = job.extent();
@@ -145,9 +164,22 @@ fn extent(config: &ProfileConfig, job: &Job) -> Extent {
     }
 }
 
-/// Tokens of a replay, the longest there is: a chunk and how it is asked for, about.
+/// Tokens of the longest replay, at most: a chunk, and the request for it in whatever vocabulary.
 fn replayed(extent: &Extent) -> usize {
-    extent.longest_prompt.min(replay::CHUNK) + 64
+    extent.longest_prompt.min(replay::CHUNK) + 192
+}
+
+/// Bytes per prompt token that scores take beside caches: lengths of values, weights of a replay.
+fn extra_bytes(config: &ProfileConfig, shape: &ModelConfig) -> u64 {
+    let per_layer = |heads: usize| 4 * shape.layers as u64 * heads as u64;
+    let projected = config.runs(Extra::Values(Weighing::Projected));
+    let l1 = config.runs(Extra::Values(Weighing::L1));
+    // All three norms are made at once.
+    [(projected, per_layer(shape.heads)), (l1, 3 * per_layer(shape.kv_heads))]
+        .into_iter()
+        .chain([(config.runs(Extra::Replay), per_layer(shape.kv_heads))])
+        .filter_map(|(runs, bytes)| runs.then_some(bytes))
+        .sum()
 }
 
 /// The probes at `places` of `schedule`, in parts where the processor's threads can take one each;
@@ -213,7 +245,9 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     let before = Running::before(&inputs.model, compute);
     let known = ProfileFacts::new(config, &inputs, &job, before)?.fingerprint()?;
     folder.check(&known, &OF_WEIGHTS)?;
-    session.tell_window(&inputs.model, job.extent().longest_prompt);
+    let Extent { longest_prompt, longest_answer, .. } = extent(config, &job);
+    let replay = if config.runs(Extra::Replay) { longest_answer } else { 0 };
+    session.tell_window(&inputs.model, longest_prompt + replay);
     if config.runs(Extra::Gradients)
         && inputs.chat.as_ref().is_some_and(|chat| chat.template.thinks())
     {
@@ -222,7 +256,9 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
              answer right behind the prompt",
         );
     }
-    check_memory(&config.probes, &inputs.model, compute, extent(config, &job), 0)?;
+    check_replay(config, &inputs, &job)?;
+    let extra = extra_bytes(config, &inputs.model.config);
+    check_memory(&config.probes, &inputs.model, compute, extent(config, &job), extra)?;
     // Puts every prompt together, so not before it is known that they fit.
     let schedule = PrefixSchedule::of_job(&job, config.prefix_reuse)?;
     if let Some(path) = &config.export_probes {
@@ -237,7 +273,15 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     let load = loading.elapsed().as_secs_f64();
 
     let mut facts = ProfileFacts::new(config, &inputs, &job, Running::of(&model))?;
-    facts.head_types = Some(head_types(&model, inputs.bos())?);
+    let types = guarded(model.compute(), config.reporter, || head_types(&model, inputs.bos()));
+    match &types {
+        Ok(types) => facts.head_types = Some(types.clone()),
+        // Of random tokens, which no probe depends on.
+        Err(e @ (Error::Model(_) | Error::Resources(_))) => {
+            config.reporter.warning(&format!("kinds of heads are not known: {}", e.one_line()));
+        }
+        Err(e) => return Err(e.clone()),
+    }
     let shards = folder.shard().1;
     let begun = folder.begin(NewPlan {
         fingerprint: facts.fingerprint()?,
@@ -307,7 +351,9 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
         // An earlier run may have gone further.
         collected.done.retain(|done| until.ran.contains(&done.index));
     }
-    let facts: ProfileFacts = facts_of(&begun.plan)?;
+    let mut facts: ProfileFacts = facts_of(&begun.plan)?;
+    // A run may have been begun by a headprof that did not look at them.
+    facts.head_types = facts.head_types.or(types.ok());
     match out {
         Some(out) => {
             let place = (&out, config.plots);

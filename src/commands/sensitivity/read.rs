@@ -236,6 +236,11 @@ impl Profiled {
             ("needles", own.needles != there.needles),
             ("grid", own.grid != there.grid),
         ];
+        let shape = |values: &Values| (values.layers, values.heads);
+        let other_heads = self.scores.iter().any(|(score, own)| {
+            base.values(*score).is_some_and(|there| shape(there) != shape(own))
+        });
+        let differs = differs.into_iter().chain([("number of heads", other_heads)]);
         let Some((what, _)) = differs.into_iter().find(|(_, differs)| *differs) else {
             return Ok(());
         };

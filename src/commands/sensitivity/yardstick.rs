@@ -180,9 +180,10 @@ pub(super) fn levels(values: &Values, level: &[usize], strata: &[usize], seed: u
         let rho: Vec<f64> = all.iter().flatten().map(|alike| alike.rho).collect();
         (!rho.is_empty()).then(|| rho.iter().sum::<f64>() / rho.len() as f64)
     };
-    let p = mean(&found).map(|own| {
-        let low = draws.iter().filter_map(|draw| mean(draw)).filter(|drawn| *drawn <= own).count();
-        (low + 1) as f64 / (DRAWS + 1) as f64
+    let drawn: Vec<f64> = draws.iter().filter_map(|draw| mean(draw)).collect();
+    let p = mean(&found).filter(|_| !drawn.is_empty()).map(|own| {
+        let low = drawn.iter().filter(|drawn| **drawn <= own).count();
+        (low + 1) as f64 / (drawn.len() + 1) as f64
     });
     let of = |(i, alike): (usize, &Option<Alike>)| {
         Found::beside(*alike, &draws.iter().map(|draw| draw[i]).collect::<Vec<_>>())

@@ -71,7 +71,7 @@ impl RowSink for Most<'_> {
             let parts = [&row[sinks.clone()], &row[chunk.clone()], &row[self.context..]];
             let sum: f64 = parts.into_iter().flatten().map(|w| f64::from(*w)).sum();
             if sum == 0.0 {
-                // A sliding window that ends within the replay's question.
+                // All of its weight is on what lies between, as far as f32 can tell.
                 continue;
             }
             let at = (layer * self.kv_heads + i / n / group) * self.context;

@@ -250,14 +250,12 @@ impl Runner<'_> {
         Ok(outcomes)
     }
 
-    /// What a replay gives to what stands before the question of `case`, or before the window where
-    /// that is not known; `full` holds the prompt.
+    /// What a replay gives to what stands before the question of `case`; `full` holds the prompt.
     fn replayed(&self, case: &Case, full: &KvCache) -> Result<ReplayedTokens> {
-        let replay = self.replay.ok_or_else(|| Error::bug("a run without a replay"))?;
-        let window = |s: &Setting| s.options.budget.window_tokens;
-        let window = self.settings.iter().map(window).max().unwrap_or(0);
-        let before = || case.prompt.len().saturating_sub(window).max(1);
-        let context = &case.prompt[..case.before_question.unwrap_or_else(before)];
+        let (Some(replay), Some(before)) = (self.replay, case.before_question) else {
+            return Err(Error::bug("a prompt that cannot be replayed").at(&case.id));
+        };
+        let context = &case.prompt[..before];
         let mut cache = self.model.new_cache(context.len() + replay.room(context.len()));
         cache.fork(full, context.len());
         replayed(self.model, &mut cache, context, replay)

@@ -104,7 +104,7 @@ impl Run<'_> {
                 None => Ok(()),
             }
         };
-        let extent = self.job.extent();
+        let extent = super::extent(self.config, self.job);
         let most = extent.longest_prompt.saturating_add(extent.longest_answer);
         let prompt = |probe: usize| Ok(self.job.prompt(&self.job.plan.probes[probe])?.ids);
         let mut answering = Answering {

@@ -343,7 +343,11 @@ impl fmt::Display for Summary {
         if !self.head_types.is_empty() {
             let of = |t: &HeadsOfType| format!("{} {}", t.kind, t.heads.join(", "));
             let kinds: Vec<String> = self.head_types.iter().map(of).collect();
-            writeln!(f, "of known kinds, by random tokens that come twice: {}", kinds.join("; "))?;
+            writeln!(
+                f,
+                "kinds of heads among the best, by random tokens that come twice: {}",
+                kinds.join("; ")
+            )?;
         }
         writeln!(f)?;
 

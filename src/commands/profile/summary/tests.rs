@@ -52,7 +52,7 @@ fn the_table_is_for_people() {
         "3             -",
         "split halves  rho 0.90",
         "top 10 kept   98 %",
-        "of known kinds, by random tokens that come twice: induction 3-1",
+        "kinds of heads among the best, by random tokens that come twice: induction 3-1",
         "4.0 s (load 0.5, prompts 2.0, answers 1.0), peak memory 100 MiB",
         "head_score, plots, probes.jsonl: 2 files",
     ] {
