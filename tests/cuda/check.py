@@ -38,6 +38,8 @@ IN_16_BITS = ("dili", "inf", "lazy", "retrieval", "retrieval_reasoning")
 LAUNCHES = (12, 6)
 LAYERS = 6
 LOGITS = 4 * 2048
+# Passes, each with its logits, in which a profile looks at what kinds of heads there are, before any probe.
+KINDS = 4 * (1 + 3)
 
 
 class Failed(Exception):
@@ -226,6 +228,8 @@ def launches_of_a_step(ran, logits):
         if line[0] == "D" and int(line[2]) == logits:
             steps.append((launches, copies))
             launches = copies = 0
+    if logits == LOGITS:
+        steps = steps[KINDS:]
     if len(steps) < 5:
         raise Failed(f"{len(steps)} steps were seen")
     (launches, copies), _ = Counter(steps).most_common(1)[0]
