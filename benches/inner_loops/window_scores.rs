@@ -35,6 +35,7 @@ fn scores(turns: &Turns, options: &EvictionOptions) -> Result<()> {
             row_sums: [(QueryRows::Last(window), sums.clone())].into(),
             value_norms: None,
             projected_norms: None,
+            replayed: None,
         };
         let by_definition = |sums: &[f32]| plain_scores(sums, tokens, &heads, options);
         let expected = by_definition(&sums);
