@@ -58,6 +58,20 @@ def main():
     for budget in tokens:
         columns += [f"HeadKV, {budget}", f"less that of {OWN}"]
     table(columns, rows)
+    scores = {file.name.removeprefix(f"{model}_").removesuffix("_heads.json"): means(file) for file in files}
+    weighed = []
+    for name, own in scores.items():
+        plain = scores.get(name.removesuffix("_l1").removesuffix("_projected"), own)
+        if plain is not own:
+            rho = spearman(list(own.values()), list(plain.values()))
+            weighed.append([name, f"{rho:.2f}", f"{sum(own.values()) / sum(plain.values()):.2f}"])
+    table(["weighed by values", "rho with the score itself", "times as large"], weighed)
+    if kvzip := scores.get("kvzip"):
+        layers = {}
+        for head, value in kvzip.items():
+            layers.setdefault(int(head.split("-")[0]), []).append(value)
+        print(f"kvzip: {sum(v > 0.99 for v in kvzip.values())} of {len(kvzip)} heads above .99; by layer:",
+              " ".join(f"{sum(values) / len(values):.2f}" for values in layers.values()))
     drops = sorted(causal.items(), key=lambda pair: -pair[1])
     print("drop in nats, the ten largest:", ", ".join(f"{head} {drop:.2f}" for head, drop in drops[:10]))
     print(f"of {len(drops)} heads above 0.1: {sum(d > 0.1 for _, d in drops)}, below -0.1: {sum(d < -0.1 for _, d in drops)}")
