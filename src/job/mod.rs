@@ -5,6 +5,7 @@ mod lengths;
 mod memory;
 mod placing;
 mod provenance;
+mod replay;
 mod session;
 mod source;
 mod tokenised;
@@ -22,9 +23,10 @@ pub(crate) use provenance::{
     ChatMeta, HaystackMeta, ModelMeta, OF_WEIGHTS, Provenance, Running, TokenizerMeta, fingerprint,
     set_outcome, text_sha256, to_value,
 };
+pub(crate) use replay::check_replay;
+pub use replay::replay;
 pub use session::{Session, open};
 pub use source::{ProbeSource, ProbeTexts, RowsFile, TextsOrigin};
-pub use tokenised::replay;
 
 use std::ops::Range;
 

@@ -1,11 +1,10 @@
 //! What the probes of a job hide, in tokens, and how a prompt is put together from it.
 
-use super::inputs::{Inputs, ModelFiles};
-use crate::chat::{Chat, ChatTemplate};
+use super::inputs::Inputs;
+use crate::chat::ChatTemplate;
 use crate::config::ProbeConfig;
 use crate::error::{Error, Result};
 use crate::haystack::{HaystackTokens, Heads};
-use crate::model::capture::replay::Replay;
 use crate::needle::{NeedleTokens, PlacedNeedle, ProbeText};
 use crate::plan::Probe;
 use crate::prompt::{
@@ -15,31 +14,6 @@ use crate::tokenizer::Lead;
 
 /// What stands in the question's place where nothing is asked (QRHead, Zhang et al. 2025).
 const NOTHING: &str = "N/A";
-
-/// How a model is asked to write what it has read once more, after KVzip (Kim et al. 2025): all of
-/// it, and from some of its tokens on.
-const AGAIN: &str =
-    "\n\nNow write out the text above once more, word for word, from the beginning.";
-const FURTHER: [&str; 2] =
-    ["\n\nNow go on to write out the text above, word for word, behind \"", "\"."];
-
-/// The tokens that ask `model` for a replay of what its prompts, messages of `chat` if it has one,
-/// have before their questions.
-///
-/// # Errors
-/// As [`crate::tokenizer::Tokenizer::encode`].
-pub fn replay(model: &ModelFiles, chat: Option<&Chat>) -> Result<Replay> {
-    let (after, tokenizer) = (chat.map_or("", |chat| chat.template.after()), &model.tokenizer);
-    // Without a template the text itself comes next, on a line of its own.
-    let end = if after.is_empty() { "\n\n" } else { "" };
-    Ok(Replay {
-        from_the_start: tokenizer.encode_end(&format!("{AGAIN}{end}"), after)?,
-        going_on: [
-            tokenizer.encode_end(FURTHER[0], "")?,
-            tokenizer.encode_end(&format!("{}{end}", FURTHER[1]), after)?,
-        ],
-    })
-}
 
 /// What all prompts of a job have in common.
 pub(super) struct Around {

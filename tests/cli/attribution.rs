@@ -1,24 +1,12 @@
 //! The score `attribution`: what heads do for the expected answer, by a reverse pass.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
+use super::question::{profile, score};
 use super::{HEADS, LAYERS, headprof, needles, stderr, text};
-
-fn profile(out: &Path, needles: &Path, extra: &[&str]) {
-    let mut args = vec!["--lengths", "192,256", "--depths", "0.1,0.5,1", "--gate", "none"];
-    args.extend(["--max-new-tokens", "3", "--no-plots", "--out", text(out)]);
-    args.extend(["--needles", text(needles)]);
-    args.extend(extra);
-    let output = headprof(&args);
-    assert!(output.status.success(), "{}", stderr(&output));
-}
-
-fn score(out: &Path, name: &str) -> PathBuf {
-    out.join(format!("head_score/needle-llama_{name}_heads.json"))
-}
 
 fn json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::{fails, files_in, headprof, needles, stderr, text};
 
-fn profile(out: &Path, needles: &Path, extra: &[&str]) {
+/// A profile over two short lengths, of every answer.
+pub(super) fn profile(out: &Path, needles: &Path, extra: &[&str]) {
     let mut args = vec!["--lengths", "192,256", "--depths", "0.1,0.5,1", "--gate", "none"];
     args.extend(["--max-new-tokens", "3", "--no-plots", "--out", text(out)]);
     args.extend(["--needles", text(needles)]);
@@ -15,7 +16,8 @@ fn profile(out: &Path, needles: &Path, extra: &[&str]) {
     assert!(output.status.success(), "{}", stderr(&output));
 }
 
-fn score(out: &Path, name: &str) -> PathBuf {
+/// Where the score called `name` is.
+pub(super) fn score(out: &Path, name: &str) -> PathBuf {
     out.join(format!("head_score/needle-llama_{name}_heads.json"))
 }
 

@@ -43,7 +43,7 @@ use crate::eviction::QueryRows;
 use crate::heads::Granularity;
 use crate::job::{
     self, ModelFiles, OF_WEIGHTS, Running, Session, WorkPrompt, Workload, check_memory,
-    check_window,
+    check_replay, check_window,
 };
 use crate::journal::{ComputedOn, Merge, NewPlan, RunFolder, Told};
 use crate::model::ModelConfig;
@@ -291,23 +291,15 @@ fn replay(config: &EvaluateConfig, common: Common, task: &dyn Task) -> Result<Op
     let Some(setting) = config.settings.iter().find(|s| s.method.wanted(&s.options).replay) else {
         return Ok(None);
     };
-    let refused =
-        |what: &str| Error::usage(what).at(format!("--methods {}", setting.method.name()));
+    let asked = format!("--methods {}", setting.method.name());
     let Common::Probes(inputs, _) = common else {
-        return Err(refused("it is not known where the questions of these prompts begin")
+        return Err(Error::usage("it is not known where the questions of these prompts begin")
+            .at(asked)
             .expected("needles or --task babilong: what stands before the question is replayed"));
     };
     let replay = job::replay(&inputs.model, inputs.chat.as_ref())?;
     let longest = task.extent().longest_prompt;
-    let (needed, room) = (longest + replay.room(longest), inputs.model.config.max_positions);
-    if needed > room && !config.probes.allow_extrapolation {
-        return Err(refused(
-            "a replay of the longest context is longer than the model has positions for",
-        )
-        .got(format!("{needed} tokens"))
-        .expected(format!("at most {room}, the model's max_position_embeddings"))
-        .advice("shorter --lengths, or --allow-extrapolation"));
-    }
+    check_replay(&replay, longest, &asked, &config.probes, &inputs.model)?;
     Ok(Some(replay))
 }
 

@@ -13,6 +13,7 @@ mod answering;
 mod balanced;
 mod batching;
 mod export_probes;
+mod extra;
 mod facts;
 mod finish;
 mod outputs;
@@ -40,6 +41,7 @@ pub use outputs::OutputDir;
 pub use probed::{FinishedProbe, Probed};
 
 use batching::{Batching, Sizes};
+use extra::ExtraWork;
 use finish::Clock;
 use parts::Cut;
 pub use ranking::Ranking;
@@ -52,15 +54,14 @@ pub use summary::Summary;
 use crate::error::{Error, Result};
 use crate::generate::guarded;
 use crate::job::{
-    self, Extent, Inputs, Job, MemoryEstimate, ModelFiles, NeedleSpans, OF_WEIGHTS, Running,
-    Session, WorkPrompt, Workload, check_memory, further_bytes,
+    self, Inputs, Job, MemoryEstimate, ModelFiles, NeedleSpans, OF_WEIGHTS, Running, Session,
+    WorkPrompt, Workload, check_memory, further_bytes,
 };
 use crate::journal::{ComputedOn, Merge, NewPlan, PlanFile, RunFolder, Told};
 use crate::model::capture::head_types::head_types;
-use crate::model::capture::replay;
 use crate::model::speed::{prompt_attention_flops, prompt_weights};
 use crate::model::{Compute, ModelConfig};
-use crate::score::{Extra, Weighing};
+use crate::score::Extra;
 use crate::system::interrupt::Interrupt;
 use crate::system::machine;
 pub use config::ProfileConfig;
@@ -98,10 +99,12 @@ pub fn workload(config: &ProfileConfig, session: &Session) -> Result<(ModelFiles
     let inputs = session.inputs(&config.probes, config.source()?)?;
     config.check_texts(&inputs.probes.texts)?;
     let job = session.job(&config.probes, &inputs, NeedleSpans::Known)?;
-    check_replay(config, &inputs, &job)?;
+    let extra = ExtraWork::of(config, &inputs)?;
+    extra.check(config, &inputs, &job)?;
     let schedule = PrefixSchedule::of_job(&job, config.prefix_reuse)?;
     let all: Vec<usize> = (0..schedule.steps.len()).collect();
-    let (remaining, batching) = order(config, &inputs, &job, &session.compute, &schedule, &all)?;
+    let compute = &session.compute;
+    let (remaining, batching) = order(config, &inputs, &job, &extra, compute, &schedule, &all)?;
     let mut prompts = Vec::with_capacity(all.len());
     for part in &remaining.parts {
         // A part begins anew.
@@ -112,21 +115,13 @@ pub fn workload(config: &ProfileConfig, session: &Session) -> Result<(ModelFiles
             WorkPrompt { tokens: step.tokens, reused, new_tokens }
         }));
     }
-    if config.runs(Extra::Replay) {
-        prompts.extend(schedule.steps.iter().flat_map(|step| {
-            (0..step.tokens).step_by(replay::CHUNK).map(|start| WorkPrompt {
-                tokens: step.tokens + replay::CHUNK.min(step.tokens - start),
-                reused: step.tokens,
-                new_tokens: 1,
-            })
-        }));
-    }
+    prompts.extend(extra.prompts(&schedule));
     let work = Workload {
         prompts,
         answers: 1,
         batch: batching.batch,
         walks: batching.walks,
-        extra_per_token_bytes: extra_bytes(config, &inputs.model.config),
+        extra_per_token_bytes: extra.per_token_bytes,
         statistics: false,
         followed: false,
     };
@@ -138,61 +133,18 @@ fn work(shape: &ModelConfig, tokens: usize) -> f64 {
     2.0 * prompt_weights(shape) * tokens as f64 + prompt_attention_flops(shape, tokens)
 }
 
-/// Refuses contexts whose replay would be at positions that the model was not made for.
-///
-/// # Errors
-/// [`Error::Usage`] with both numbers.
-fn check_replay(config: &ProfileConfig, inputs: &Inputs, job: &Job) -> Result<()> {
-    let Extent { longest_prompt, longest_answer, .. } = extent(config, job);
-    let (needed, room) = (longest_prompt + longest_answer, inputs.model.config.max_positions);
-    if !config.runs(Extra::Replay) || config.probes.allow_extrapolation || needed <= room {
-        return Ok(());
-    }
-    Err(Error::usage("a replay of the longest context is longer than the model has positions for")
-        .at("--scores kvzip")
-        .got(format!("{needed} tokens"))
-        .expected(format!("at most {room}, the model's max_position_embeddings"))
-        .advice("shorter --lengths, or --allow-extrapolation"))
-}
-
-/// How long prompts are, and what is run behind them: answers, or a context once more.
-fn extent(config: &ProfileConfig, job: &Job) -> Extent {
-    let extent = job.extent();
-    match config.runs(Extra::Replay) {
-        true => Extent { longest_answer: extent.longest_answer.max(replayed(&extent)), ..extent },
-        false => extent,
-    }
-}
-
-/// Tokens of the longest replay, at most: a chunk, and the request for it in whatever vocabulary.
-fn replayed(extent: &Extent) -> usize {
-    extent.longest_prompt.min(replay::CHUNK) + 192
-}
-
-/// Bytes per prompt token that scores take beside caches: lengths of values, weights of a replay.
-fn extra_bytes(config: &ProfileConfig, shape: &ModelConfig) -> u64 {
-    let per_layer = |heads: usize| 4 * shape.layers as u64 * heads as u64;
-    let projected = config.runs(Extra::Values(Weighing::Projected));
-    let l1 = config.runs(Extra::Values(Weighing::L1));
-    // All three norms are made at once.
-    [(projected, per_layer(shape.heads)), (l1, 3 * per_layer(shape.kv_heads))]
-        .into_iter()
-        .chain([(config.runs(Extra::Replay), per_layer(shape.kv_heads))])
-        .filter_map(|(runs, bytes)| runs.then_some(bytes))
-        .sum()
-}
-
 /// The probes at `places` of `schedule`, in parts where the processor's threads can take one each;
 /// how many are answered together, and by how many threads at the same time.
 fn order(
     config: &ProfileConfig,
     inputs: &Inputs,
     job: &Job,
+    extra: &ExtraWork,
     compute: &Compute,
     schedule: &PrefixSchedule,
     places: &[usize],
 ) -> Result<(Remaining, Batching)> {
-    let (extent, shape) = (extent(config, job), &inputs.model.config);
+    let (extent, shape) = (extra.extent(job), &inputs.model.config);
     let tokens = extent.longest_prompt.saturating_add(extent.longest_answer);
     let estimate = MemoryEstimate::new(shape, compute, config.probes.chunk_tokens(compute));
     let sizes = Sizes { estimate, further: further_bytes(shape, compute, tokens), tokens };
@@ -245,9 +197,9 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     let before = Running::before(&inputs.model, compute);
     let known = ProfileFacts::new(config, &inputs, &job, before)?.fingerprint()?;
     folder.check(&known, &OF_WEIGHTS)?;
-    let Extent { longest_prompt, longest_answer, .. } = extent(config, &job);
-    let replay = if config.runs(Extra::Replay) { longest_answer } else { 0 };
-    session.tell_window(&inputs.model, longest_prompt + replay);
+    let extra = ExtraWork::of(config, &inputs)?;
+    let longest = job.extent().longest_prompt;
+    session.tell_window(&inputs.model, longest + extra.behind(longest));
     if config.runs(Extra::Gradients)
         && inputs.chat.as_ref().is_some_and(|chat| chat.template.thinks())
     {
@@ -256,9 +208,9 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
              answer right behind the prompt",
         );
     }
-    check_replay(config, &inputs, &job)?;
-    let extra = extra_bytes(config, &inputs.model.config);
-    check_memory(&config.probes, &inputs.model, compute, extent(config, &job), extra)?;
+    extra.check(config, &inputs, &job)?;
+    let (extent, bytes) = (extra.extent(&job), extra.per_token_bytes);
+    check_memory(&config.probes, &inputs.model, compute, extent, bytes)?;
     // Puts every prompt together, so not before it is known that they fit.
     let schedule = PrefixSchedule::of_job(&job, config.prefix_reuse)?;
     if let Some(path) = &config.export_probes {
@@ -266,7 +218,7 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     }
     // Refuses a number at a time that does not fit.
     let all: Vec<usize> = (0..schedule.steps.len()).collect();
-    order(config, &inputs, &job, compute, &schedule, &all)?;
+    order(config, &inputs, &job, &extra, compute, &schedule, &all)?;
 
     let loading = Instant::now();
     let model = session.load(&inputs.model)?;
@@ -294,7 +246,7 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     let todo = begun.todo();
     let places: Vec<usize> =
         (0..schedule.steps.len()).filter(|&p| todo.contains(&schedule.steps[p].probe)).collect();
-    let (remaining, batching) = order(config, &inputs, &job, compute, &schedule, &places)?;
+    let (remaining, batching) = order(config, &inputs, &job, &extra, compute, &schedule, &places)?;
     if config.until_stable.is_none() {
         remaining.note().iter().for_each(|text| config.reporter.note(text));
     }
@@ -309,12 +261,13 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
         move || finish::so_far(&begun, &facts, &reporter, &clock)
     });
     let answering = Instant::now();
-    let (inputs, job, model, schedule) = (&inputs, &job, &model, &schedule);
+    let (inputs, job, extra, model, schedule) = (&inputs, &job, &extra, &model, &schedule);
     let journal = &begun.journal;
     let run = |batching| probes::Run {
         config,
         inputs,
         job,
+        extra,
         model,
         schedule,
         batching,
@@ -331,7 +284,8 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
                 if places.is_empty() {
                     return Ok(());
                 }
-                let (remaining, batching) = order(config, inputs, job, compute, schedule, &places)?;
+                let (remaining, batching) =
+                    order(config, inputs, job, extra, compute, schedule, &places)?;
                 run(batching).probes(&remaining)
             };
             let probed = |so_far: &BTreeSet<usize>| {

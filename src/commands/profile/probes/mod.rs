@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::answering::{Answering, PreparedProbe, ProbeAnswer, of_one_probe};
+use super::extra::ExtraWork;
 use super::probe_cache::ProbeCaches;
 use super::probed::FinishedProbe;
 use super::record::{ProbeRecord, ProbeSeconds, Status};
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::gate::Expected;
 use crate::generate::{Settings, Stop};
 use crate::heads::HeadMatrix;
-use crate::job::{self, Inputs, Job};
+use crate::job::{Inputs, Job};
 use crate::journal::{Done, Journal};
 use crate::model::Llama;
 use crate::plan::Probe;
@@ -30,6 +31,8 @@ pub(super) struct Run<'a> {
     pub config: &'a ProfileConfig,
     pub inputs: &'a Inputs,
     pub job: &'a Job,
+    /// What is run beside answers.
+    pub extra: &'a ExtraWork,
     pub model: &'a Llama,
     /// The order of all probes.
     pub schedule: &'a PrefixSchedule,
@@ -104,7 +107,7 @@ impl Run<'_> {
                 None => Ok(()),
             }
         };
-        let extent = super::extent(self.config, self.job);
+        let extent = self.extra.extent(self.job);
         let most = extent.longest_prompt.saturating_add(extent.longest_answer);
         let prompt = |probe: usize| Ok(self.job.prompt(&self.job.plan.probes[probe])?.ids);
         let mut answering = Answering {
@@ -174,7 +177,7 @@ impl Run<'_> {
     /// The probe at `place` of the order, with what the scores want to see of it.
     ///
     /// # Errors
-    /// As [`Job::prompt`], [`Job::nothing_asked`], [`job::replay`] and [`expected_ids`].
+    /// As [`Job::prompt`], [`Job::nothing_asked`] and [`expected_ids`].
     fn prepared(&self, place: usize) -> Result<PreparedProbe> {
         let mut prepared = PreparedProbe::new(self.job, self.schedule, place)?;
         let probe = &self.job.plan.probes[self.schedule.steps[place].probe];
@@ -188,9 +191,7 @@ impl Run<'_> {
                 }
                 Extra::Values(by) if extra.weighings.contains(&by) => {}
                 Extra::Values(by) => extra.weighings.push(by),
-                Extra::Replay => {
-                    extra.replay = Some(job::replay(&self.inputs.model, self.inputs.chat.as_ref())?)
-                }
+                Extra::Replay => extra.replay.clone_from(&self.extra.replay),
                 Extra::Gradients => extra.expected = Some(self.expected(probe, &prepared.prompt)?),
             }
         }

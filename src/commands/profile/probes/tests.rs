@@ -48,10 +48,12 @@ fn a_panic_ends_the_other_walks() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::in_folder(dir.path());
     let (batching, interrupt) = (Batching { batch: 1, walks: 2 }, Interrupt::default());
+    let extra = ExtraWork::of(&config, &inputs).unwrap();
     let run = Run {
         config: &config,
         inputs: &inputs,
         job: &job,
+        extra: &extra,
         model: &model,
         schedule: &schedule,
         batching,

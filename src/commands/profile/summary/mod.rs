@@ -1,10 +1,13 @@
 //! What a run tells at its end: a table for people, or the same as one JSON object.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod kinds;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+
+pub use kinds::HeadsOfType;
 
 use super::Seconds;
 use super::facts::ProfileRun;
@@ -13,7 +16,6 @@ use super::record::Status;
 use super::sidecar::Written;
 use super::stable::UntilStable;
 use super::statistics::{ScoreResult, ScoreStatistics, TopHead, pooled};
-use crate::heads::{HeadType, HeadTypes};
 use crate::needle::SubTask;
 use crate::score::is_main;
 
@@ -71,34 +73,6 @@ pub struct Summary {
 /// Whether there are none.
 fn is_zero(n: &usize) -> bool {
     *n == 0
-}
-
-/// Heads of one kind.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct HeadsOfType {
-    /// Its name.
-    pub kind: String,
-    /// As `layer-head`, ascending.
-    pub heads: Vec<String>,
-}
-
-impl HeadsOfType {
-    /// Of each kind those that are among the best in one of `scores`.
-    fn among(scores: &[&ScoreSummary], types: Option<&HeadTypes>) -> Vec<Self> {
-        let mut kinds: BTreeMap<HeadType, BTreeSet<(usize, usize)>> = BTreeMap::new();
-        let best = scores.iter().flat_map(|score| &score.statistics.top);
-        for top in best.filter(|top| top.mean > 0.0) {
-            if let Some(kind) = types.and_then(|types| types.of(top.layer, top.head)) {
-                kinds.entry(kind).or_default().insert((top.layer, top.head));
-            }
-        }
-        let named = |heads: BTreeSet<(usize, usize)>| {
-            heads.into_iter().map(|(layer, head)| format!("{layer}-{head}")).collect()
-        };
-        let of =
-            |(kind, heads): (HeadType, _)| Self { kind: kind.to_string(), heads: named(heads) };
-        kinds.into_iter().map(of).collect()
-    }
 }
 
 /// The probes of one context length.
