@@ -54,11 +54,16 @@ impl Planted {
 
     /// Twenty prompts.
     fn ablate(&self, out: &str, extra: &[&str]) -> Output {
+        self.ablate_at("0.1,0.4,0.6,0.9", out, extra)
+    }
+
+    /// Five prompts for each depth.
+    fn ablate_at(&self, depths: &str, out: &str, extra: &[&str]) -> Output {
         let (model, haystack) = (self.at("planted"), self.at("haystack"));
         let (needles, out) = (self.at("needles.jsonl"), self.at(out));
         let mut args = vec!["ablate", "--model", text(&model), "--haystack-dir", text(&haystack)];
-        args.extend(["--needles", text(&needles), "--template", "{question}", "--lengths", "1024"]);
-        args.extend(["--depths", "0.1,0.4,0.6,0.9", "--gate", "exact", "--out", text(&out)]);
+        args.extend(["--needles", text(&needles), "--template", "{question}", "--lengths", "512"]);
+        args.extend(["--depths", depths, "--gate", "exact", "--out", text(&out)]);
         args.extend(extra);
         headprof(&args)
     }
@@ -152,7 +157,7 @@ fn heads_that_are_off_for_the_answer_alone_have_read_the_prompt() {
         let name = format!("{}-{}-{}", head.0, head.1, options.join(""));
         let mut all = vec!["--head-score", text(&scores), "--k", "1", "--draws", "0", "--no-plots"];
         all.extend(options);
-        let output = place.ablate(&name, &all);
+        let output = place.ablate_at("0.5", &name, &all);
         assert!(output.status.success(), "{}", stderr(&output));
         json(&place.at(&name).join("ablate.json"))["rows"][1]["accuracy"]["mean"].as_f64().unwrap()
     };

@@ -140,9 +140,11 @@ fn contexts_that_cannot_work_are_told_at_plan_time() {
     assert_ne!(deep, shape);
     fs::write(&config, deep).unwrap();
     let huge = ["--model", text(&model), "--lengths", "16384k", "--allow-extrapolation"];
-    fails(&[&common[..], &huge].concat(), 5, &["not enough memory", "lengths up to"]);
+    // Every prompt is put together before the memory is looked at.
+    let two = [&common[..], &huge, &["--needles", text(&needles), "--depths", "0.5"]].concat();
+    fails(&two, 5, &["not enough memory", "lengths up to"]);
     let answer = ["--max-new-tokens", "16384000"];
-    fails(&[&common[..], &huge, &answer].concat(), 5, &["not enough memory", "--max-new-tokens"]);
+    fails(&[&two[..], &answer].concat(), 5, &["not enough memory", "--max-new-tokens"]);
 }
 
 #[test]

@@ -137,10 +137,12 @@ fn together(model: &Llama, chunk: usize, most: &[usize]) -> Vec<Observation> {
 #[test]
 fn each_gets_what_it_gets_alone_on_every_device() {
     for compute in Compute::every_device() {
-        for (name, chunk) in
-            [("mistral-window", 7), ("mistral-window", 64), ("qwen3", 16), ("llama-biases", 64)]
-        {
-            equal_to_alone(name, chunk, &compute);
+        let cases =
+            [("mistral-window", 7), ("llama-biases", 64), ("mistral-window", 64), ("qwen3", 16)];
+        // GPUs in software take half a minute each.
+        let cases = if compute.on_host { &cases[..] } else { &cases[..2] };
+        for (name, chunk) in cases {
+            equal_to_alone(name, *chunk, &compute);
         }
     }
 }
