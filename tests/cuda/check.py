@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """headprof on a CUDA GPU that is a processor: every check that needs no card. README.md says what it cannot show.
 
-    check.py HEADPROF [--tests PROGRAM] [--model CHECKPOINT] [--out FOLDER] [--only NAME,NAME]
+    check.py HEADPROF [--tests PROGRAM] [--model CHECKPOINT] [--out FOLDER] [--only NAME,NAME] [--types TYPE,TYPE]
 
 HEADPROF and PROGRAM are builds with `--features cuda`: the program, and its library's tests (`cargo test --lib
 --no-run` prints the path). CHECKPOINT is a model of real size, of fewer than 2 GiB. FOLDER [target/cuda-check] keeps NVRTC and the toolkit's headers, which pip brings,
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from compare import lines, numbers
@@ -62,16 +63,17 @@ class Ran:
             raise Failed(f"the driver says nothing of {pattern!r}: {self.stderr[-300:]}")
         return int(found.group(1))
 
-    def trace(self):
-        """Its lines, split."""
-        return [line.split() for line in (self.folder / "trace").read_text().splitlines() if line]
+
+def trace(folder):
+    """What the driver wrote down of a run: lines, split."""
+    return [line.split() for line in (folder / "trace").read_text().splitlines() if line]
 
 
 class Machine:
     """The stand-in for a GPU, and the runs on it."""
 
-    def __init__(self, out, headprof, tests, model):
-        self.out, self.headprof, self.tests, self.model = out, headprof, tests, model
+    def __init__(self, out, headprof, tests, model, types):
+        self.out, self.headprof, self.tests, self.model, self.types = out, headprof, tests, model, types
         self.toolkit = out / "toolkit/nvidia/cu13"
         self.driver = out / "driver"
 
@@ -90,8 +92,10 @@ class Machine:
 
     def environment(self, folder, **variables):
         """Of a program that shall find the stand-in."""
+        # What CubeCL keeps is for one program at a time.
+        store = self.out / "stores" / variables.pop("STORE", "all")
         ours = {"LD_LIBRARY_PATH": f"{self.driver}:{self.toolkit}/lib", "CUDA_PATH": str(self.toolkit),
-                "CUDA_EMU_CACHE": str(self.out / "kernels"), "XDG_CACHE_HOME": str(self.out / "store"),
+                "CUDA_EMU_CACHE": str(self.out / "kernels"), "XDG_CACHE_HOME": str(store),
                 "CUDA_STUB_DIR": str(folder), "CUDA_STUB_TRACE": str(folder / "trace"),
                 "CUDA_STUB_SUMMARY": str(folder / "summary"), "CUDA_STUB_STRICT_PTX": "1"}
         return os.environ | ours | {name: str(value) for name, value in variables.items()}
@@ -122,42 +126,50 @@ class Machine:
         return self.run(name, [self.headprof, *arguments], **variables)
 
 
-def kernels(machine):
-    """Our kernels against their formulas, cmma and plain paths, in every type: as they come, then with shared memory
-    full of NaN and the threads of a block in the reverse order."""
+def at_once(work, items):
+    """`work(item)` of each, as many at a time as there are processors: a run on the stand-in keeps one busy."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(work, items))
+
+
+def kernels(machine, tests=("model::kernels", "generate::guard"), **variables):
+    """Our kernels against their formulas, cmma and plain paths, in every type; and panics of the device's thread."""
     if machine.tests is None:
         return "skipped: --tests is not given"
-    filters = ["model::kernels", "generate::guard"]
-    needed = {"HEADPROF_REQUIRE_CUDA": "1"}
-    machine.run("kernels", [machine.tests, *filters], **needed)
-    ran = machine.run("kernels-backwards", [machine.tests, *filters], CUDA_EMU_POISON="1",
-                      CUDA_EMU_ORDER="backwards", **needed)
+    ran = machine.run("kernels", [machine.tests, *tests], HEADPROF_REQUIRE_CUDA="1",
+                      **variables)
     passed = re.search(r"(\d+) passed", ran.stdout)
     if passed is None or int(passed.group(1)) < 15:
         raise Failed(f"too few tests ran: {ran.stdout[-200:]}")
     for kernel in ("attend_f_bf16_r_8", "attend_f_f16_r_8", "attend_f_f32", "attend_f_bf16_"):
         if kernel not in ran.summary:
             raise Failed(f"{kernel} was not launched")
-    return f"{passed.group(1)} tests, twice"
+    return f"{passed.group(1)} tests"
+
+
+def kernels_backwards(machine):
+    """The same with shared memory full of NaN and the threads of a block in the reverse order."""
+    return kernels(machine, ["model::kernels"], CUDA_EMU_POISON="1", CUDA_EMU_ORDER="backwards")
 
 
 def goldens(machine):
     """`verify` of every fixture in every type, within its tolerances."""
-    largest = {}
-    for folder in sorted(path.parent for path in (ROOT / "tests/fixtures/models").glob("*/golden.json")):
-        for dtype in TYPES:
+    folders = sorted(path.parent for path in (ROOT / "tests/fixtures/models").glob("*/golden.json"))
+    if not folders:
+        raise Failed("no golden")
+
+    def of_type(dtype):
+        largest = {"logits": 0.0, "attention": 0.0}
+        for folder in folders:
             ran = machine.program(f"verify-{folder.name}-{dtype}", "verify", folder, "--device", "cuda", "--dtype",
-                                  dtype, "--json")
+                                  dtype, "--json", STORE=dtype)
             said = json.loads(ran.stdout)
             if not said["device"].startswith("cuda") or said["dtype"] != dtype:
                 raise Failed(f"{folder.name} ran on {said['device']} in {said['dtype']}")
-            old = largest.setdefault(dtype, [0, 0.0, 0.0])
-            largest[dtype] = [old[0] + 1, max(old[1], said["logits"]["largest"]),
-                              max(old[2], said["attention"]["largest"])]
-    if not largest:
-        raise Failed("no golden")
-    return "; ".join(f"{dtype}: {n}, logits {logits:.1e}, attention {attention:.1e}"
-                     for dtype, (n, logits, attention) in largest.items())
+            largest = {what: max(old, said[what]["largest"]) for what, old in largest.items()}
+        return f"{dtype}: {len(folders)}, " + ", ".join(f"{what} {value:.1e}" for what, value in largest.items())
+
+    return "; ".join(at_once(of_type, machine.types))
 
 
 PROBES = ["--gate", "none", "--depths", "0.5", "--max-new-tokens", "6", "--no-plots", "-q"]
@@ -195,34 +207,40 @@ def scores(machine):
     """Probes of needle-llama against the processor, in every type."""
     common = [*PROBES, "--lengths", "256,512", "--needles", one_needle(machine)]
     machine.program("scores-cpu", "--device", "cpu", *common, "--out", "out")
-    there, parts = machine.out / "runs/scores-cpu/out", []
-    for dtype in TYPES:
-        ran = machine.program(f"scores-{dtype}", "--device", "cuda", "--dtype", dtype, *common, "--out", "out")
+    there = machine.out / "runs/scores-cpu/out"
+
+    def of_type(dtype):
+        ran = machine.program(f"scores-{dtype}", "--device", "cuda", "--dtype", dtype, *common, "--out", "out", STORE=dtype)
         worst = same_scores(ran.folder / "out", there, dtype)
-        parts.append(f"{dtype}: {worst:.1e}, {ran.number('modules')} kernels, {ran.seconds:.0f} s")
-    return "; ".join(parts)
+        return f"{dtype}: {worst:.1e}, {ran.number('modules')} kernels, {ran.seconds:.0f} s"
+
+    return "; ".join(at_once(of_type, machine.types))
 
 
 def launches(machine):
-    """What a token's step launches and copies, of one answer and of two together, statistics included."""
-    parts = []
-    for dtype in TYPES:
-        for lengths, most in (("256", LAUNCHES[0]), ("256,512", 2 * LAUNCHES[0])):
-            ran = machine.program(f"launches-{dtype}-{lengths}", "--device", "cuda", "--dtype", dtype, *PROBES, "--lengths",
-                                  lengths, "--needles", one_needle(machine), "--out", "out")
-            together = lengths.count(",") + 1
-            number = launches_of_a_step(ran, LOGITS * together)
-            if number > most * LAYERS + LAUNCHES[1]:
+    """What a token's step launches and copies, of one answer and, in the runs of `scores`, of two together, statistics
+    included."""
+    def of_type(dtype):
+        ran = machine.program(f"launches-{dtype}", "--device", "cuda", "--dtype", dtype, *PROBES, "--lengths", "128",
+                              "--needles", one_needle(machine), "--out", "out", STORE=dtype)
+        parts = []
+        for together, folder in ((1, ran.folder), (2, machine.out / f"runs/scores-{dtype}")):
+            if not (folder / "trace").exists():
+                raise Failed("there is no run of two together: the check `scores` comes first")
+            number = launches_of_a_step(folder, LOGITS * together)
+            if number > together * LAUNCHES[0] * LAYERS + LAUNCHES[1]:
                 raise Failed(f"{dtype}, {together} together: {number} launches")
             parts.append(f"{dtype}, {together} together: {number}")
-    return "; ".join(parts)
+        return "; ".join(parts)
+
+    return "; ".join(at_once(of_type, machine.types))
 
 
-def launches_of_a_step(ran, logits):
-    """Launches between two reads of `logits` bytes, in most steps; of one answer nothing may be copied on the GPU in
-    them, neither by the driver nor by a kernel of the library."""
+def launches_of_a_step(folder, logits):
+    """Launches between two reads of `logits` bytes, in most steps of the run in `folder`; of one answer nothing may be
+    copied on the GPU in them, neither by the driver nor by a kernel of the library."""
     steps, launches, copies = [], 0, 0
-    for line in ran.trace():
+    for line in trace(folder):
         launches += line[0] == "L"
         copies += line[0] == "M" or (line[0] == "L" and line[3].startswith("copy_kernel"))
         if line[0] == "D" and int(line[2]) == logits:
@@ -246,13 +264,17 @@ def answers(machine):
     common = ["--lengths", "256", "--depths", "0.5", "--needles", one_needle(machine), "--methods", METHODS,
               "--head-score", scores_file, "--budgets", "48", "--max-new-tokens", "4", "--no-plots", "-q", "--out", "out"]
     wanted = lines(machine.program("answers-cpu", "evaluate", "--device", "cpu", *common).folder / "out/answers.jsonl")
-    for dtype in ("f32", "bf16"):
-        ran = machine.program(f"answers-{dtype}", "evaluate", "--device", "cuda", "--dtype", dtype, *common)
+
+    def of_type(dtype):
+        ran = machine.program(f"answers-{dtype}", "evaluate", "--device", "cuda", "--dtype", dtype, *common, STORE=dtype)
         got = lines(ran.folder / "out/answers.jsonl")
         differ = [a["method"] for a, b in zip(got, wanted, strict=True) if a["answer"] != b["answer"]]
         if differ or not got:
             raise Failed(f"{dtype}: other answers with {', '.join(differ)}")
-    return f"{len(wanted)} of {len(wanted)} equal in f32 and bf16"
+
+    types = [dtype for dtype in machine.types if dtype != "f16"]
+    at_once(of_type, types)
+    return f"{len(wanted)} of {len(wanted)} equal in {' and '.join(types)}"
 
 
 def two_gpus(machine):
@@ -313,7 +335,7 @@ def real_model(machine):
 def allocated(ran):
     """Most bytes allocated, in pages of 2 MiB, after the GPU was measured, for which CubeCL takes 2 GiB for a moment."""
     held = most = 0
-    for line in ran.trace():
+    for line in trace(ran.folder):
         if line[0] in "AF" and line[-1] != "refused":
             pages = -(-int(line[2]) >> 21) << 21
             held += pages if line[0] == "A" else -pages
@@ -342,7 +364,8 @@ def refusals(machine):
     store = {"XDG_CACHE_HOME": machine.out / "empty-store"}
     for name, says, variables in [
         ("no-headers", "crt/mma.h", {"CUDA_PATH": headers, **store}),
-        ("kept-no-headers", "crt/mma.h", {"CUDA_PATH": headers}),
+        # With what earlier checks have compiled.
+        ("kept-no-headers", "crt/mma.h", {"CUDA_PATH": headers, "STORE": "f32"}),
         ("no-toolkit", "cuda_fp16.h", {"CUDA_PATH": machine.out / "nowhere", **store}),
         ("no-driver", "no CUDA driver", {"LD_LIBRARY_PATH": ""}),
     ]:
@@ -364,7 +387,7 @@ def stand_in(machine):
     return ran.stdout.strip().splitlines()[-1][:80]
 
 
-CHECKS = [stand_in, refusals, kernels, scores, launches, goldens, answers, two_gpus, long_prompt, grid, real_model,
+CHECKS = [stand_in, kernels, kernels_backwards, scores, refusals, launches, goldens, answers, two_gpus, long_prompt, grid, real_model,
           architectures]
 
 
@@ -374,12 +397,16 @@ def main():
     parser.add_argument("--tests", type=Path)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "target/cuda-check")
+    parser.add_argument("--types", default=",".join(TYPES))
     parser.add_argument("--only", default=",".join(check.__name__ for check in CHECKS))
     options = parser.parse_args()
     wanted = options.only.split(",")
     chosen = [check for check in CHECKS if check.__name__ in wanted]
     if len(chosen) != len(wanted):
         parser.error(f"--only: of {', '.join(check.__name__ for check in CHECKS)}")
+    types = options.types.split(",")
+    if not set(types) <= set(TYPES):
+        parser.error(f"--types: of {', '.join(TYPES)}")
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     for program in filter(None, (options.headprof, options.tests)):
@@ -387,7 +414,7 @@ def main():
             print(f"error: {program} is not there", file=sys.stderr)
             return 2
     machine = Machine(out, options.headprof.resolve(), options.tests and options.tests.resolve(),
-                      options.model and options.model.resolve())
+                      options.model and options.model.resolve(), types)
     try:
         machine.prepare()
     except (OSError, subprocess.CalledProcessError) as error:
@@ -400,7 +427,7 @@ def main():
             verdict, said = "ok", check(machine)
         except (Failed, OSError, LookupError, ValueError) as wrong:
             verdict, said, failed = "FAILED", f"{type(wrong).__name__}: {wrong}", failed + 1
-        print(f"{check.__name__:14} {time.monotonic() - start:5.0f} s  {verdict:6} {said}", flush=True)
+        print(f"{check.__name__:18} {time.monotonic() - start:5.0f} s  {verdict:6} {said}", flush=True)
     return 1 if failed else 0
 
 
