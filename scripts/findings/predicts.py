@@ -25,40 +25,47 @@ def means(file):
     return {f"{layer}-{head}": mean for layer, row in enumerate(heads) for head, mean in enumerate(row)}
 
 
+def drops_held(scores, causal):
+    """How a score's heads agree with the drops: rank correlation, best heads shared, drops of its best heads."""
+    heads = list(causal)
+    rho = spearman([scores[h] for h in heads], [causal[h] for h in heads])
+    ten, twenty = best(scores, 10), best(scores, 20)
+    # What the score's best heads cost, each off alone, of what the best by that measure cost.
+    held = sum(causal[h] for h in twenty) / sum(causal[h] for h in best(causal, 20))
+    return [f"{rho:.2f}", len(ten & best(causal, 10)), len(twenty & best(causal, 20)), f"{100 * held:.0f} %"]
+
+
+def accuracies(answers, own, tokens):
+    """Of HeadKV budgets that follow a score, each with the difference to those that follow HeadKV's own."""
+    cells = []
+    for budget in tokens:
+        values, base = (of.accuracy.get(("headkv", budget)) for of in (answers, own))
+        cells.append(budgets.percent(values, answers.alike) if values else "")
+        compared = values and base and answers is not own
+        cells.append(budgets.difference(values, base, answers.alike) if compared else "")
+    return cells
+
+
 def main():
     out, prefix, model = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-    causal = means(out / f"{prefix}-each/head_score/{model}_ablation_heads.json")
+    off = out / f"{prefix}-each/head_score/{model}_ablation_heads.json"
+    causal = means(off) if off.exists() else {}
     files = sorted((out / f"{prefix}-scores/head_score").glob(f"{model}_*_heads.json"))
-    accuracy = {}
-    for file in files:
-        score = file.name.removeprefix(f"{model}_").removesuffix("_heads.json")
-        answers = budgets.Answers(out / f"{prefix}-by-{score}")
-        accuracy[score] = answers if answers.there else None
-    tokens = sorted({b for answers in accuracy.values() if answers for _, b in answers.accuracy})
-    rows = []
-    for file in files:
-        score = file.name.removeprefix(f"{model}_").removesuffix("_heads.json")
-        scores = means(file)
-        heads = list(causal)
-        rho = spearman([scores[h] for h in heads], [causal[h] for h in heads])
-        ten, twenty = best(scores, 10), best(scores, 20)
-        # What the score's best heads cost, each off alone, of what the best by that measure cost.
-        held = sum(causal[h] for h in twenty) / sum(causal[h] for h in best(causal, 20))
-        row = [score, f"{rho:.2f}", len(ten & best(causal, 10)), len(twenty & best(causal, 20)), f"{100 * held:.0f} %"]
-        answers, own = accuracy[score], accuracy.get(OWN)
-        for budget in tokens:
-            values = answers.accuracy.get(("headkv", budget)) if answers else None
-            row.append(budgets.percent(values, answers.alike) if values else "")
-            base = own.accuracy.get(("headkv", budget)) if own else None
-            same = score == OWN or not values or not base
-            row.append("" if same else budgets.difference(values, base, answers.alike))
-        rows.append(row)
-    rows.sort(key=lambda row: -float(row[1]))
-    columns = ["score", "rho", "of ten", "of twenty", "drop held"]
+    names = [file.name.removeprefix(f"{model}_").removesuffix("_heads.json") for file in files]
+    scores = dict(zip(names, map(means, files)))
+    answers = {name: budgets.Answers(out / f"{prefix}-by-{name}") for name in [*names, "induction"]}
+    tokens = sorted({budget for of in answers.values() for _, budget in of.accuracy})
+    columns = ["score", *(["rho", "of ten", "of twenty", "drop held"] if causal else [])]
     for budget in tokens:
         columns += [f"HeadKV, {budget}", f"less that of {OWN}"]
+    rows = [[name, *(drops_held(scores[name], causal) if causal else []),
+             *accuracies(answers[name], answers[OWN], tokens)] for name in names]
+    rows.sort(key=lambda row: -float(row[1]) if causal else row[0])
+    if answers["induction"].there:
+        # By what every profile says of kinds of heads; of drops kinds.py has more.
+        rows.append(["induction", *([""] * 4 if causal else []),
+                     *accuracies(answers["induction"], answers[OWN], tokens)])
     table(columns, rows)
-    scores = {file.name.removeprefix(f"{model}_").removesuffix("_heads.json"): means(file) for file in files}
     weighed = []
     for name, own in scores.items():
         plain = scores.get(name.removesuffix("_l1").removesuffix("_projected"), own)
@@ -72,6 +79,8 @@ def main():
             layers.setdefault(int(head.split("-")[0]), []).append(value)
         print(f"kvzip: {sum(v > 0.99 for v in kvzip.values())} of {len(kvzip)} heads above .99; by layer:",
               " ".join(f"{sum(values) / len(values):.2f}" for values in layers.values()))
+    if not causal:
+        return
     drops = sorted(causal.items(), key=lambda pair: -pair[1])
     print("drop in nats, the ten largest:", ", ".join(f"{head} {drop:.2f}" for head, drop in drops[:10]))
     print(f"of {len(drops)} heads above 0.1: {sum(d > 0.1 for _, d in drops)}, below -0.1: {sum(d < -0.1 for _, d in drops)}")
