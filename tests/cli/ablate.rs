@@ -62,7 +62,7 @@ impl Planted {
         let (model, haystack) = (self.at("planted"), self.at("haystack"));
         let (needles, out) = (self.at("needles.jsonl"), self.at(out));
         let mut args = vec!["ablate", "--model", text(&model), "--haystack-dir", text(&haystack)];
-        args.extend(["--needles", text(&needles), "--template", "{question}", "--lengths", "512"]);
+        args.extend(["--needles", text(&needles), "--template", "{question}", "--lengths", "1024"]);
         args.extend(["--depths", depths, "--gate", "exact", "--out", text(&out)]);
         args.extend(extra);
         headprof(&args)
