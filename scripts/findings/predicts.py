@@ -2,7 +2,7 @@
 """Which score predicts what matters: predicts.py OUT PREFIX MODEL.
 
 Every score of the profile OUT/PREFIX-scores beside the drop of the expected answer's log-probability when a head is off
-alone (OUT/PREFIX-each), and the accuracy of HeadKV budgets that follow it (OUT/PREFIX-by-SCORE) against those that follow
+alone (OUT/PREFIX-each, if that was run), and the accuracy of HeadKV budgets that follow it (OUT/PREFIX-by-SCORE) against those that follow
 HeadKV's own score.
 """
 import json
