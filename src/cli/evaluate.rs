@@ -40,11 +40,11 @@ pub struct EvaluateArgs {
     #[arg(
         long,
         alias = "head_score",
-        value_name = "FILE|NAME",
+        value_name = "FILE|NAME,…",
         help = listed::head_score(),
         help_heading = "Compression"
     )]
-    pub head_score: Option<PathBuf>,
+    pub head_score: Vec<PathBuf>,
 
     /// Use head scores although the file beside them says that they are another model's
     #[arg(long, help_heading = "Compression")]

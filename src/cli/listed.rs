@@ -103,7 +103,8 @@ pub(super) fn pyramid_beta() -> String {
 pub(super) fn head_score() -> String {
     format!(
         "Head scores that {} follow: a file, or the name of a model with scores in \
-         head_score/, such as smollm2-135m-instruct or smollm2-135m-instruct:inf",
+         head_score/, such as smollm2-135m-instruct or smollm2-135m-instruct:inf; several with \
+         commas between them, to compare budgets by each",
         allocators(|a| a.needs() == Needs::HeadScores, "and")
     )
 }

@@ -161,6 +161,64 @@ fn the_table_is_the_same_in_every_form() {
     }
 }
 
+/// Budgets by each of two scores in one run are what each alone gives, and stand beside each other.
+#[test]
+fn several_head_scores_are_compared_in_one_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let needles = needles(dir.path());
+    let file = |score: &str| {
+        let name = format!("head_score/needle-llama_{score}_heads.json");
+        run().dir.path().join(name).to_str().unwrap().to_owned()
+    };
+    let both = format!("{},{}", file("retrieval"), file("dili"));
+    let output = headprof(&[
+        "evaluate",
+        "--methods",
+        "snapkv,headkv",
+        "--budgets",
+        "24",
+        "--head-score",
+        &both,
+        "--needles",
+        text(&needles),
+        "--lengths",
+        "256",
+        "--depths",
+        "0.1,0.9",
+        "--max-new-tokens",
+        "5",
+        "--no-plots",
+        "--out",
+        text(dir.path()),
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("headkv:dili") && table.contains("- retrieval"), "{table}");
+    let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+    let lines = read("answers.jsonl");
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |lines: &[Value], method: &str, score: Option<&str>| -> Vec<Value> {
+        let same = |l: &&Value| {
+            l["method"] == method && l["budget_tokens"] == 24 && l["head_score"].as_str() == score
+        };
+        lines.iter().filter(same).map(|l| l["answer"].clone()).collect()
+    };
+    assert_eq!(lines.len(), 4 * 3);
+    let alone = answers();
+    assert_eq!(of(&lines, "headkv", Some("dili")), of(&alone, "headkv", None));
+    assert_eq!(of(&lines, "snapkv", None), of(&alone, "snapkv", None));
+    assert_eq!(of(&lines, "headkv", Some("retrieval")).len(), 4);
+    let json: Value = serde_json::from_str(&read("evaluate.json")).unwrap();
+    let names: Vec<&Value> =
+        json["rows"].as_array().unwrap().iter().map(|r| &r["head_score"]).collect();
+    assert_eq!(names, [&Value::Null, &"retrieval".into(), &"dili".into()]);
+    let rows = &json["rows"];
+    assert!(rows[1]["against_first_score"].is_null() && rows[2]["against_first_score"].is_object());
+    let used = &json["compression"];
+    assert!(used["head_score"].is_null() && used["head_scores"][1]["sha256"].is_string(), "{used}");
+    assert_eq!(used["head_scores"][0]["name"], "retrieval");
+}
+
 #[test]
 fn query_heads_of_their_own_cost_the_group_as_many_times() {
     let dir = tempfile::tempdir().unwrap();

@@ -104,7 +104,7 @@ impl<'a> Compressing<'a> {
 }
 
 fn within(e: Error, setting: &Setting, case: &Case) -> Error {
-    e.within(format!("{}, prompt {}", setting.label(), case.id))
+    e.within(format!("{}, prompt {}", setting.compared(&[]).label(), case.id))
 }
 
 /// Tokens that a list may grow by. The last token of an answer is not fed back. Where each new

@@ -1,7 +1,8 @@
 //! [`EvaluateConfig`]: the options of `headprof evaluate`, parsed and validated.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::head_scores::HeadScores;
 use super::outputs;
 use super::setting::Setting;
 use crate::budget::BudgetOptions;
@@ -12,7 +13,6 @@ use crate::config::{
 use crate::error::{Error, Result};
 use crate::eviction::{self, Method};
 use crate::gate::GateKind;
-use crate::head_score::named;
 use crate::heads::Granularity;
 use crate::journal::{JOURNAL, JournalOptions};
 use crate::plan::check_tokens;
@@ -32,8 +32,8 @@ pub struct EvaluateConfig {
     pub settings: Vec<Setting>,
     /// Which heads keep tokens of their own.
     pub granularity: Granularity,
-    /// The file with head scores.
-    pub head_score: Option<PathBuf>,
+    /// The files with head scores.
+    pub head_scores: HeadScores,
     /// Whether another model's scores are used.
     pub force: bool,
     /// The file with utility curves.
@@ -70,11 +70,12 @@ impl EvaluateConfig {
         })?;
         let (probes, mut notes) =
             ProbeConfig::new(&args.probes, task.answers(), compat, surroundings)?;
-        let named = |asked: &PathBuf| named::file(asked, Path::new(named::FOLDER));
-        let head_score = args.head_score.as_ref().map(named).transpose()?;
-        let paths = Paths::of_probes(&args.probes)
-            .and_of_task(&args.task)
-            .reads("--head-score", head_score.as_deref(), ("json", Depth::In))
+        let head_scores = HeadScores::new(&args.head_score)?;
+        let paths = Paths::of_probes(&args.probes).and_of_task(&args.task);
+        let read = |all: Paths, file| all.reads("--head-score", Some(file), ("json", Depth::In));
+        let paths = head_scores
+            .files()
+            .fold(paths, read)
             .reads("--utility", args.utility.as_deref(), ("json", Depth::In))
             .fills("--out", &args.out.join("plots"))
             .fills("--out", &args.out.join(JOURNAL));
@@ -97,15 +98,21 @@ impl EvaluateConfig {
                 .got("none")
                 .expected("rouge, f1, semantic or exact"));
         }
-        let methods = methods(args)?;
-        needs(&methods, args)?;
+        let methods = methods(args, &head_scores)?;
+        needs(&methods, args, &head_scores)?;
         Ok(Self {
             probes,
             task,
             asked: args.task.asked(),
-            settings: Setting::all(&methods, &budgets, &options, args.beta)?,
+            settings: Setting::all(
+                &methods,
+                &budgets,
+                head_scores.names().len(),
+                &options,
+                args.beta,
+            )?,
             granularity: args.selection.granularity.into(),
-            head_score,
+            head_scores,
             force: args.force,
             utility: args.utility.clone(),
             batch: batch(args.batch.as_deref())?,
@@ -137,9 +144,9 @@ fn budgets(list: &str) -> Result<Vec<usize>> {
 }
 
 /// The methods of `--methods`; where none are named, the defaults whose evidence is given.
-fn methods(args: &EvaluateArgs) -> Result<Vec<&'static Method>> {
+fn methods(args: &EvaluateArgs, scores: &HeadScores) -> Result<Vec<&'static Method>> {
     let Some(list) = &args.methods else {
-        let given = |method: &&Method| args.head_score.is_some() || !method.needs_head_scores();
+        let given = |method: &&Method| !scores.is_empty() || !method.needs_head_scores();
         return Ok(eviction::registry().iter().filter(|m| m.is_default()).filter(given).collect());
     };
     let mut methods: Vec<&'static Method> = Vec::new();
@@ -159,7 +166,7 @@ fn methods(args: &EvaluateArgs) -> Result<Vec<&'static Method>> {
 }
 
 /// Checks that what the methods follow is named.
-fn needs(methods: &[&'static Method], args: &EvaluateArgs) -> Result<()> {
+fn needs(methods: &[&'static Method], args: &EvaluateArgs, scores: &HeadScores) -> Result<()> {
     let without =
         |method: Option<&&'static Method>, what: &str, option: &str, advice: &str| match method {
             None => Ok(()),
@@ -169,8 +176,13 @@ fn needs(methods: &[&'static Method], args: &EvaluateArgs) -> Result<()> {
                 .expected(format!("{option} FILE"))
                 .advice(advice)),
         };
-    let scores = methods.iter().find(|m| m.needs_head_scores() && args.head_score.is_none());
-    without(scores, "head scores", "--head-score", "`headprof` alone writes them to head_score/")?;
+    let follower = methods.iter().find(|m| m.needs_head_scores() && scores.is_empty());
+    without(
+        follower,
+        "head scores",
+        "--head-score",
+        "`headprof` alone writes them to head_score/",
+    )?;
     let curves = methods.iter().find(|m| m.needs_utility() && args.utility.is_none());
     without(curves, "utility curves", "--utility", "`headprof utility` records them in head_score/")
 }
@@ -192,7 +204,9 @@ mod tests {
     }
 
     fn labels(line: &str) -> Vec<String> {
-        parse(line).unwrap().settings.iter().map(Setting::label).collect()
+        let config = parse(line).unwrap();
+        let names = config.head_scores.names();
+        config.settings.iter().map(|setting| setting.compared(names).label()).collect()
     }
 
     #[test]
@@ -231,11 +245,32 @@ mod tests {
     }
 
     #[test]
+    fn methods_follow_each_of_several_scores() {
+        let line = "--methods snapkv,headkv --budgets 64,32 --head-score";
+        let both = [
+            "snapkv@32",
+            "snapkv@64",
+            "headkv:inf@32",
+            "headkv:inf@64",
+            "headkv:x@32",
+            "headkv:x@64",
+        ];
+        assert_eq!(labels(&format!("{line} m_inf_heads.json,x.json")), both);
+        assert_eq!(labels(&format!("{line} m_inf_heads.json --head-score x.json")), both);
+        assert_eq!(
+            labels(&format!("{line} x.json,x.json")),
+            ["snapkv@32", "snapkv@64", "headkv@32", "headkv@64"]
+        );
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (line, named) in [
             ("--methods snapvk", "--methods"),
             ("--methods ,", "--methods"),
             ("--methods headkv", "--head-score"),
+            ("--methods headkv --head-score ,", "--head-score"),
+            ("--methods headkv --head-score x.json,no-such-model", "no-such-model"),
             ("--methods lukv", "--utility"),
             ("--budgets 0", "--budgets"),
             ("--budgets 64,x", "\"x\""),

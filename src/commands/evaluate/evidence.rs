@@ -1,6 +1,8 @@
 //! [`Evidence`]: the files that methods of a comparison follow.
 
-use super::EvaluateConfig;
+use std::path::Path;
+
+use super::{EvaluateConfig, Setting};
 use crate::budget::{UtilityCurves, UtilityFile, refuse_all_zero};
 use crate::error::{Error, Result};
 use crate::eviction::HeadEvidence;
@@ -10,11 +12,11 @@ use crate::job::ModelShape;
 
 /// Head scores and utility curves, where the user named such files.
 #[derive(Default)]
-pub(super) struct Evidence {
-    scores: Option<HeadMatrix>,
+pub struct Evidence {
+    scores: Vec<HeadMatrix>,
     utility: Option<UtilityCurves>,
-    /// The file with the scores, for the record.
-    pub head_score_file: Option<UsedFile>,
+    /// The files with the scores, for the record.
+    pub head_score_files: Vec<Option<UsedFile>>,
     /// The file with the curves.
     pub utility_file: Option<UsedFile>,
 }
@@ -29,35 +31,39 @@ impl Evidence {
         config: &EvaluateConfig,
         shape: impl FnOnce() -> Result<ModelShape>,
     ) -> Result<Self> {
-        if config.head_score.is_none() && config.utility.is_none() {
+        if config.head_scores.is_empty() && config.utility.is_none() {
             return Ok(Self::default());
         }
         let shape = &shape()?;
         let heads = shape.config.cache_heads(config.granularity);
         Ok(Self {
-            scores: head_scores(config, shape)?,
+            scores: config
+                .head_scores
+                .files()
+                .map(|p| head_scores(p, config, shape))
+                .collect::<Result<_>>()?,
             utility: utility(config, &shape.name, &heads)?,
-            head_score_file: config.head_score.as_deref().and_then(UsedFile::of),
+            head_score_files: config.head_scores.files().map(UsedFile::of).collect(),
             utility_file: config.utility.as_deref().and_then(UsedFile::of),
         })
     }
 
-    /// What methods look at.
-    pub fn of_heads(&self) -> HeadEvidence<'_> {
-        HeadEvidence { scores: self.scores.as_ref(), utility: self.utility.as_ref() }
+    /// What the method of `setting` looks at.
+    pub fn of(&self, setting: &Setting) -> HeadEvidence<'_> {
+        let scores = setting.head_score.and_then(|i| self.scores.get(i));
+        HeadEvidence { scores, utility: self.utility.as_ref() }
     }
 }
 
-/// The head scores of the file that `config` names.
-fn head_scores(config: &EvaluateConfig, shape: &ModelShape) -> Result<Option<HeadMatrix>> {
-    let Some(path) = &config.head_score else { return Ok(None) };
+/// The head scores in the file at `path`.
+fn head_scores(path: &Path, config: &EvaluateConfig, shape: &ModelShape) -> Result<HeadMatrix> {
     let expected = (shape.config.layers, shape.config.heads);
     let UsedScores { mean, warnings } =
         UsedScores::read(path, expected, &shape.name, config.force)?;
     warnings.iter().for_each(|text| config.reporter.warning(text));
     let advise = |e: Error| e.at(path.display()).advice("use the scores of another run");
     refuse_all_zero(&mean).map_err(advise)?;
-    Ok(Some(mean))
+    Ok(mean)
 }
 
 /// The utility curves of the file that `config` names.

@@ -48,6 +48,8 @@ pub struct EvaluateFacts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingName {
     method: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    head_score: Option<String>,
     budget_tokens: Option<usize>,
 }
 
@@ -57,6 +59,9 @@ struct CompressionMeta<'a> {
     granularity: &'static str,
     reduce: &'static str,
     head_score: Option<&'a UsedFile>,
+    /// Where there are several, each with the name that rows call it by.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    head_scores: Vec<NamedScores<'a>>,
     utility: Option<&'a UsedFile>,
     form: &'static str,
     window_size: usize,
@@ -69,6 +74,13 @@ struct CompressionMeta<'a> {
     sink_len: usize,
     streaming_sinks: usize,
     scissorhands_rows: usize,
+}
+
+#[derive(Serialize)]
+struct NamedScores<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    file: Option<&'a UsedFile>,
 }
 
 #[derive(Serialize)]
@@ -93,9 +105,10 @@ impl EvaluateFacts {
         batch: usize,
         model: Running,
     ) -> Result<Self> {
-        let name = |setting: &super::Setting| SettingName {
-            method: setting.method.name().to_owned(),
-            budget_tokens: setting.budget_tokens,
+        let name = |setting: &super::Setting| {
+            let Compared { method, head_score, budget_tokens } =
+                setting.compared(config.head_scores.names());
+            SettingName { method: method.name().to_owned(), head_score, budget_tokens }
         };
         Ok(Self {
             command: config.command.clone(),
@@ -143,7 +156,8 @@ impl EvaluateFacts {
     pub(super) fn compared(&self) -> Result<Vec<Compared>> {
         let compared = |name: &SettingName| {
             let method = eviction::by_name(&name.method)?;
-            Ok(Compared { method, budget_tokens: name.budget_tokens })
+            let head_score = name.head_score.clone();
+            Ok(Compared { method, head_score, budget_tokens: name.budget_tokens })
         };
         self.settings.iter().map(compared).collect()
     }
@@ -160,7 +174,7 @@ impl EvaluateFacts {
     }
 }
 
-fn compression<'a>(config: &EvaluateConfig, evidence: &'a Evidence) -> CompressionMeta<'a> {
+fn compression<'a>(config: &'a EvaluateConfig, evidence: &'a Evidence) -> CompressionMeta<'a> {
     // The constants are those of every setting; only the budget differs.
     let options = &config.settings[0].options;
     let mut methods: Vec<MethodMeta> = Vec::new();
@@ -175,11 +189,16 @@ fn compression<'a>(config: &EvaluateConfig, evidence: &'a Evidence) -> Compressi
             });
         }
     }
+    let files = evidence.head_score_files.iter().map(Option::as_ref);
+    let named = config.head_scores.names().iter().zip(files.clone());
+    let named = named.map(|(name, file)| NamedScores { name, file });
+    let several = config.head_scores.names().len() > 1;
     CompressionMeta {
         methods,
         granularity: config.granularity.name(),
         reduce: options.budget.reduce.name(),
-        head_score: evidence.head_score_file.as_ref(),
+        head_score: files.flatten().next().filter(|_| !several),
+        head_scores: named.filter(|_| several).collect(),
         utility: evidence.utility_file.as_ref(),
         form: if options.budget.reference { "reference" } else { "fair" },
         window_size: options.budget.window_tokens,

@@ -26,6 +26,9 @@ pub struct Group {
 pub struct GroupScore {
     /// The method.
     pub method: &'static str,
+    /// Whose scores its budgets follow, where the comparison has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_score: Option<String>,
     /// Tokens per stored head on average; `None` where everything is kept.
     pub budget_tokens: Option<usize>,
     /// The first metric, [`mean_score`] as LongBench reports it: mean times 100, two decimals.
@@ -61,8 +64,12 @@ pub fn groups(settings: &[Compared], records: &[PromptRecord]) -> Vec<Group> {
         let outcomes: Vec<_> = here.filter_map(|r| r.outcomes.as_ref().ok()).collect();
         let score = |(i, setting): (usize, &Compared)| {
             let values: Vec<f64> = outcomes.iter().map(|o| o[i].values[0]).collect();
-            let (method, budget_tokens) = (setting.method.name(), setting.budget_tokens);
-            Some(GroupScore { method, budget_tokens, score: mean_score(&values)? })
+            Some(GroupScore {
+                method: setting.method.name(),
+                head_score: setting.head_score.clone(),
+                budget_tokens: setting.budget_tokens,
+                score: mean_score(&values)?,
+            })
         };
         Group {
             group: names[place].to_owned(),

@@ -15,6 +15,7 @@ mod compressing;
 mod facts;
 mod finish;
 mod groups;
+mod head_scores;
 mod outputs;
 mod pictures;
 mod report;
@@ -29,11 +30,11 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use evidence::Evidence;
-
 pub use config::EvaluateConfig;
+pub use evidence::Evidence;
 pub use facts::{EvaluateFacts, SettingName};
 pub use groups::{Group, GroupScore, groups};
+pub use head_scores::HeadScores;
 pub use run::{Outcome, PromptRecord, Runner};
 pub use setting::{Compared, Setting};
 pub use table::{MetricEstimate, Row, RowSeconds, rows};
@@ -196,7 +197,7 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<FinishedCom
         tokenizer: &files.tokenizer,
         settings: &config.settings,
         heads,
-        evidence: evidence.of_heads(),
+        evidence: &evidence,
         replay: replay.as_ref(),
         chunk: probes.chunk_tokens(compute),
         batch: config.batch,
@@ -230,8 +231,13 @@ pub fn run(config: &EvaluateConfig, interrupt: &Interrupt) -> Result<FinishedCom
 
 /// Warns if the head scores were made with needles that are asked.
 fn tell_seen(config: &EvaluateConfig, inputs: Common) {
-    let warning = config.head_score.as_ref().and_then(|path| inputs.seen_by(path));
-    warning.iter().for_each(|text| config.reporter.warning(text));
+    let mut warnings: Vec<String> = Vec::new();
+    for warning in config.head_scores.files().filter_map(|path| inputs.seen_by(path)) {
+        if !warnings.contains(&warning) {
+            config.reporter.warning(&warning);
+            warnings.push(warning);
+        }
+    }
 }
 
 /// Writes the files of a comparison whose shards are in the folder of `plan`, all of them finished.

@@ -113,6 +113,8 @@ struct AnswerLine<'a> {
     #[serde(flatten)]
     prompt: PromptHead<'a>,
     method: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head_score: Option<&'a str>,
     budget_tokens: Option<usize>,
     answer: &'a str,
     /// What of it was judged, where the model thought before.
@@ -252,6 +254,7 @@ fn answers(made: &EvaluateRun) -> Result<Vec<u8>> {
             let line = AnswerLine {
                 prompt,
                 method: setting.method.name(),
+                head_score: setting.head_score.as_deref(),
                 budget_tokens: setting.budget_tokens,
                 answer: &outcome.answer,
                 judged: outcome.judged.as_deref(),

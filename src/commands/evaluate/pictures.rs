@@ -52,7 +52,7 @@ fn at_budget(made: &EvaluateRun, budget: usize) -> Vec<usize> {
 fn maps(made: &EvaluateRun, budget: usize, settings: &[usize]) -> Result<Picture> {
     let titles: Vec<String> = settings
         .iter()
-        .map(|&i| format!("{} {:.2}", made.rows[i].method, made.rows[i].accuracy().mean))
+        .map(|&i| format!("{} {:.2}", made.rows[i].name(), made.rows[i].accuracy().mean))
         .collect();
     let depths = made.records.iter().all(|r| !r.depths.is_empty());
     let groups = if depths { Vec::new() } else { groups(made.records) };
@@ -130,14 +130,15 @@ fn cells(made: &EvaluateRun, setting: usize, groups: &[String]) -> Vec<DepthLeng
 
 /// Accuracy over what `x` says of a row; rows without an x are not drawn.
 fn curves(made: &EvaluateRun, x: &dyn Fn(&Row) -> Option<f64>, x_label: &str) -> Result<Picture> {
+    let names: Vec<String> = made.rows.iter().map(Row::name).collect();
     let mut list: Vec<Line> = Vec::new();
-    for row in made.rows {
+    for (row, name) in made.rows.iter().zip(&names) {
         let Some(x) = x(row) else { continue };
         let accuracy = row.accuracy();
         let point = LinePoint { x, y: accuracy.mean, interval: accuracy.interval_95 };
-        match list.iter_mut().find(|line| line.name == row.method) {
+        match list.iter_mut().find(|line| line.name == name) {
             Some(line) => line.points.push(point),
-            None => list.push(Line { name: row.method, points: vec![point] }),
+            None => list.push(Line { name, points: vec![point] }),
         }
     }
     let full = made.rows.iter().find(|row| row.method == FULL);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::run::{Outcome, PromptRecord};
-use super::setting::{Compared, FULL, SNAPKV};
+use super::setting::{self, Compared, FULL, SNAPKV};
 use crate::score::clusters::Clusters;
 use crate::score::estimate::Estimate;
 use crate::tasks::Metric;
@@ -23,6 +23,9 @@ pub struct MetricEstimate {
 pub struct Row {
     /// The method.
     pub method: &'static str,
+    /// Whose scores its budgets follow, where the comparison has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_score: Option<String>,
     /// Tokens per stored head on average; `None` where everything is kept.
     pub budget_tokens: Option<usize>,
     /// Prompts behind the means.
@@ -33,6 +36,10 @@ pub struct Row {
     pub against_full: Option<Estimate>,
     /// Accuracy less SnapKV's at the same budget, prompt by prompt.
     pub against_snapkv: Option<Estimate>,
+    /// Accuracy less that of the same method and budget by the first of several head scores, prompt
+    /// by prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub against_first_score: Option<Estimate>,
     /// Bytes of keys and values held after the prompt, mean.
     pub kv_bytes: f64,
     /// The same as a share of FullKV's, 0 to 1.
@@ -58,6 +65,11 @@ pub struct RowSeconds {
 }
 
 impl Row {
+    /// Method and score in one word: `snapkv`, `headkv:inf`.
+    pub fn name(&self) -> String {
+        setting::name(self.method, self.head_score.as_deref())
+    }
+
     /// The accuracy.
     pub fn accuracy(&self) -> Estimate {
         self.metrics[0].estimate
@@ -102,11 +114,17 @@ pub fn rows(settings: &[Compared], metrics: &[Metric], records: &[PromptRecord])
         let steps = mean_of(i, &|o| o.new_tokens.saturating_sub(1) as f64);
         Row {
             method: setting.method.name(),
+            head_score: setting.head_score.clone(),
             budget_tokens: setting.budget_tokens,
             prompts: answered.len(),
             metrics: metrics.iter().enumerate().filter_map(metric).collect(),
             against_full: against(full),
             against_snapkv: against(find(SNAPKV, setting.budget_tokens)),
+            // The first of several is also the first of its method and budget among the settings.
+            against_first_score: setting
+                .head_score
+                .as_ref()
+                .and_then(|_| against(find(setting.method.name(), setting.budget_tokens))),
             kv_bytes: bytes(i),
             kv_bytes_end: mean_of(i, &|o| o.kv_bytes_end as f64),
             kv_bytes_allocated: mean_of(i, &|o| o.kv_bytes_allocated as f64),
@@ -172,8 +190,8 @@ mod tests {
     fn by_hand() {
         let options = EvictionOptions::new(BudgetOptions::default());
         let methods = ["snapkv", "full", "streaming_llm"].map(|name| by_name(name).unwrap());
-        let settings = Setting::all(&methods, &[64], &options, None).unwrap();
-        let settings: Vec<Compared> = settings.iter().map(Setting::compared).collect();
+        let settings = Setting::all(&methods, &[64], 0, &options, None).unwrap();
+        let settings: Vec<Compared> = settings.iter().map(|s| s.compared(&[])).collect();
         let labels: Vec<String> = settings.iter().map(Compared::label).collect();
         assert_eq!(labels, ["full", "snapkv@64", "streaming_llm@64"]);
         let of = |full, snapkv, streaming| {
@@ -202,5 +220,32 @@ mod tests {
         assert_eq!(rows[2].seconds.decode_per_token, Some(0.5));
         assert_eq!((rows[2].seconds.prefill, rows[2].metrics[1].estimate.mean), (3.0, 5.0));
         assert!(super::rows(&settings, METRICS, &records[2..3]).is_empty());
+    }
+
+    /// HeadKV by two scores: right in 2 and in 1 of 3 prompts.
+    #[test]
+    fn the_second_score_is_compared_with_the_first() {
+        let options = EvictionOptions::new(BudgetOptions::default());
+        let methods = ["snapkv", "headkv"].map(|name| by_name(name).unwrap());
+        let settings = Setting::all(&methods, &[64], 2, &options, None).unwrap();
+        let names = ["inf".to_owned(), "lazy".to_owned()];
+        let settings: Vec<Compared> = settings.iter().map(|s| s.compared(&names)).collect();
+        let labels: Vec<String> = settings.iter().map(Compared::label).collect();
+        assert_eq!(labels, ["snapkv@64", "headkv:inf@64", "headkv:lazy@64"]);
+        let of = |snapkv, inf, lazy| {
+            Ok(vec![outcome(snapkv, 200), outcome(inf, 200), outcome(lazy, 200)])
+        };
+        let records = [
+            record(0, of(false, true, true)),
+            record(1, of(false, true, false)),
+            record(2, of(false, false, false)),
+        ];
+        let rows = rows(&settings, METRICS, &records);
+        let differences: Vec<_> = rows
+            .iter()
+            .map(|row| row.against_first_score.map(|e| (3.0 * e.mean).round()))
+            .collect();
+        assert_eq!(differences, [None, None, Some(-1.0)]);
+        assert_eq!(rows[2].against_snapkv.map(|e| (3.0 * e.mean).round()), Some(1.0));
     }
 }

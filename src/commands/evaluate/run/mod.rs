@@ -25,10 +25,11 @@ use std::time::Instant;
 pub use record::{Outcome, PromptRecord};
 
 use super::compressing::{Compressed, Compressing, room};
+use super::evidence::Evidence;
 use super::setting::Setting;
 use crate::chat::{Marks, Said};
 use crate::error::{Error, Result};
-use crate::eviction::{HeadEvidence, TokenStats, Wanted};
+use crate::eviction::{TokenStats, Wanted};
 use crate::generate::compressed::{AnswerLimits, Continuing, Evictor, continue_batch};
 use crate::generate::{Stop, guarded};
 use crate::heads::CacheHeads;
@@ -57,7 +58,7 @@ pub struct Runner<'a> {
     /// Whose caches they are about.
     pub heads: CacheHeads,
     /// What is known about the heads.
-    pub evidence: HeadEvidence<'a>,
+    pub evidence: &'a Evidence,
     /// How contexts are replayed, for methods that want it.
     pub replay: Option<&'a Replay>,
     /// Prompt tokens per pass.
@@ -262,7 +263,8 @@ impl Runner<'_> {
     }
 
     fn compressing<'a>(&'a self, setting: &'a Setting, case: &'a Case) -> Result<Compressing<'a>> {
-        Compressing::new(setting, case, self.heads, self.evidence, self.model.compute())
+        let evidence = self.evidence.of(setting);
+        Compressing::new(setting, case, self.heads, evidence, self.model.compute())
     }
 
     /// `stop`, by which a line break ends nothing while the model thinks.

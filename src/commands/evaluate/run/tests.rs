@@ -11,7 +11,7 @@ const ANSWER: usize = 5;
 fn settings(methods: &[&str], budgets: &[usize]) -> Vec<Setting> {
     let methods: Vec<_> = methods.iter().map(|name| by_name(name).unwrap()).collect();
     let options = EvictionOptions::new(BudgetOptions::default());
-    Setting::all(&methods, budgets, &options, None).unwrap()
+    Setting::all(&methods, budgets, 0, &options, None).unwrap()
 }
 
 fn case() -> Case {
@@ -41,7 +41,7 @@ fn with_runner<R>(settings: &[Setting], with: impl FnOnce(&Runner, &mut PromptRe
         tokenizer: &tokenizer,
         settings,
         heads,
-        evidence: HeadEvidence::default(),
+        evidence: &Evidence::default(),
         replay: None,
         chunk: 64,
         batch: None,
@@ -98,7 +98,7 @@ fn settings_answer_together_as_alone() {
                 batch,
                 model: runner.model,
                 tokenizer: runner.tokenizer,
-                evidence: HeadEvidence::default(),
+                evidence: &Evidence::default(),
                 ..*runner
             };
             record.kv_bytes_peak = 0;
