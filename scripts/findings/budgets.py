@@ -31,7 +31,8 @@ class Answers:
             about = answer["group"] if answer["depth"] is not None else answer["id"]
             self.alike[answer["id"]] = about, (answer["prompt_tokens"], answer["depth"])
             values = answer["values"]
-            self.accuracy[answer["method"], answer["budget_tokens"]][answer["id"]] = next(iter(values.values()))
+            method = ":".join(filter(None, [answer["method"], answer.get("head_score")]))
+            self.accuracy[method, answer["budget_tokens"]][answer["id"]] = next(iter(values.values()))
 
 
 def name(method):

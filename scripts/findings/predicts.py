@@ -2,8 +2,8 @@
 """Which score predicts what matters: predicts.py OUT PREFIX MODEL.
 
 Every score of the profile OUT/PREFIX-scores beside the drop of the expected answer's log-probability when a head is off
-alone (OUT/PREFIX-each, if that was run), and the accuracy of HeadKV budgets that follow it (OUT/PREFIX-by-SCORE) against those that follow
-HeadKV's own score.
+alone (OUT/PREFIX-each, if that was run), and the accuracy of HeadKV budgets that follow it (OUT/PREFIX-by) against those
+that follow HeadKV's own score.
 """
 import json
 import sys
@@ -35,14 +35,13 @@ def drops_held(scores, causal):
     return [f"{rho:.2f}", len(ten & best(causal, 10)), len(twenty & best(causal, 20)), f"{100 * held:.0f} %"]
 
 
-def accuracies(answers, own, tokens):
+def accuracies(answers, score, tokens):
     """Of HeadKV budgets that follow a score, each with the difference to those that follow HeadKV's own."""
     cells = []
     for budget in tokens:
-        values, base = (of.accuracy.get(("headkv", budget)) for of in (answers, own))
-        cells.append(budgets.percent(values, answers.alike) if values else "")
-        compared = values and base and answers is not own
-        cells.append(budgets.difference(values, base, answers.alike) if compared else "")
+        values, base = (answers.accuracy[f"headkv:{by}", budget] for by in (score, OWN))
+        cells.append(budgets.percent(values, answers.alike))
+        cells.append(budgets.difference(values, base, answers.alike) if score != OWN else "")
     return cells
 
 
@@ -53,18 +52,18 @@ def main():
     files = sorted((out / f"{prefix}-scores/head_score").glob(f"{model}_*_heads.json"))
     names = [file.name.removeprefix(f"{model}_").removesuffix("_heads.json") for file in files]
     scores = dict(zip(names, map(means, files)))
-    answers = {name: budgets.Answers(out / f"{prefix}-by-{name}") for name in [*names, "induction"]}
-    tokens = sorted({budget for of in answers.values() for _, budget in of.accuracy})
+    answers = budgets.Answers(out / f"{prefix}-by")
+    tokens = sorted({budget for _, budget in answers.accuracy})
     columns = ["score", *(["rho", "of ten", "of twenty", "drop held"] if causal else [])]
     for budget in tokens:
         columns += [f"HeadKV, {budget}", f"less that of {OWN}"]
     rows = [[name, *(drops_held(scores[name], causal) if causal else []),
-             *accuracies(answers[name], answers[OWN], tokens)] for name in names]
+             *accuracies(answers, name, tokens)] for name in names]
     rows.sort(key=lambda row: -float(row[1]) if causal else row[0])
-    if answers["induction"].there:
+    if answers.there:
         # By what every profile says of kinds of heads; of drops kinds.py has more.
         rows.append(["induction", *([""] * 4 if causal else []),
-                     *accuracies(answers["induction"], answers[OWN], tokens)])
+                     *accuracies(answers, "induction", tokens)])
     table(columns, rows)
     weighed = []
     for name, own in scores.items():

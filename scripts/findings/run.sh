@@ -67,14 +67,17 @@ scores=retrieval,retrieval_reasoning,dili,lazy,inf,qr,kvzip,attribution
 scores+=,retrieval_l1,retrieval_reasoning_l1,inf_l1,retrieval_projected,retrieval_reasoning_projected,inf_projected
 profile $small s-scores --scores $scores --lengths 512 --depths 0.1,0.5,0.9
 profile $large q-scores --scores $scores --lengths 512 --depths 0.1,0.5,0.9
-for score in ${scores//,/ }; do
-    needles 1 $small "s-by-$score" --methods headkv --budgets 64,128 \
-        --head-score "$out/s-scores/head_score/${small}_${score}_heads.json"
-done
-if wanted s-by-induction; then
-    "$(dirname "$0")/kinds.py" "$out/s-scores/head_score/${small}_retrieval_heads.meta.json" --write induction "$out/induction.json"
-fi
-needles 1 $small s-by-induction --methods headkv --budgets 64,128 --head-score "$out/induction.json"
+# What HeadKV's budgets follow in turn, its own score first: by PREFIX MODEL PROGRAM ARGUMENT...
+by() {
+    wanted "$1-by" || return 0
+    local folder=$out/$1-scores/head_score file
+    local files=$folder/$2_retrieval_reasoning_heads.json
+    for file in "$folder/$2"_*_heads.json; do files+=,$file; done
+    "$(dirname "$0")/kinds.py" "$folder/$2_retrieval_heads.meta.json" --write induction "$out/$1-scores/induction.json"
+    "${@:3}" --head-score "$files,$out/$1-scores/induction.json"
+}
+by s $small needles 1 $small s-by --methods headkv --budgets 64,128
+by q $large needles 1 $large q-by --methods headkv --budgets 32,64
 evaluate $small s-kvzip --lengths 1k --depths 0.1,0.5,0.9 --needles needles/held-out/needles.jsonl \
     --methods snapkv,kvzip --budgets 64,128,256,512
 
@@ -83,10 +86,8 @@ embedded=(--lengths 512 --depths 0.1,0.5,0.9)
 held_out=(--needles needles/held-out/needles.jsonl)
 run n-scores "$headprof" "${embedded[@]}" --scores $scores
 run n-each "$headprof" ablate "${embedded[@]}" "${held_out[@]}" --each
-for score in ${scores//,/ }; do
-    run "n-by-$score" "$headprof" evaluate "${embedded[@]}" "${held_out[@]}" --seed 1 --no-plots --methods headkv --budgets 32,64 \
-        --head-score "$out/n-scores/head_score/needle-llama_${score}_heads.json"
-done
+by n needle-llama run n-by "$headprof" evaluate "${embedded[@]}" "${held_out[@]}" --seed 1 --no-plots --methods headkv \
+    --budgets 32,64
 
 # Methods and budgets.
 few=full,streaming_llm,snapkv,pyramidkv,adakv,headkv,dililazykv
