@@ -95,7 +95,7 @@ pub struct EvaluateArgs {
 
     /// How many settings answer a prompt together, a token each in every pass, which reads the
     /// weights once for all; 1 to time each alone. The answers are the same [default: auto: up to
-    /// 16, as many as hold no more than the largest of them]
+    /// 16, as many as hold no more than the full cache]
     #[arg(long, value_name = "N|auto", help_heading = "Model")]
     pub batch: Option<String>,
 
@@ -110,6 +110,10 @@ pub struct EvaluateArgs {
     /// Write no pictures
     #[arg(long, help_heading = "Output")]
     pub no_plots: bool,
+
+    /// Write no report.html
+    #[arg(long, help_heading = "Output")]
+    pub no_report: bool,
 
     /// Print errors only
     #[arg(long, short, help_heading = "Output", action = ArgAction::SetTrue)]

@@ -16,6 +16,7 @@ use crate::gate::GateKind;
 use crate::heads::Granularity;
 use crate::journal::{JOURNAL, JournalOptions};
 use crate::plan::check_tokens;
+use crate::report;
 use crate::score::References;
 use crate::system::Reporter;
 use crate::tasks::{self, Purpose, TaskOptions, TaskSource};
@@ -79,7 +80,7 @@ impl EvaluateConfig {
             .reads("--utility", args.utility.as_deref(), ("json", Depth::In))
             .fills("--out", &args.out.join("plots"))
             .fills("--out", &args.out.join(JOURNAL));
-        let files = outputs::FILES.iter().map(|name| args.out.join(name));
+        let files = outputs::FILES.iter().chain([&report::FILE]).map(|name| args.out.join(name));
         files.fold(paths, |all, file| all.writes("--out", Some(&file))).check()?;
         let budgets = budgets(&args.budgets)?;
         let budget = BudgetOptions {

@@ -335,7 +335,8 @@ fn extra_bytes(shape: &ModelConfig, config: &EvaluateConfig) -> u64 {
     // token.
     let per_kv_head = 16 * shape.head_dim as u64 + 4;
     let replay = if wanted.replay { kv_heads.saturating_mul(per_kv_head) } else { 0 };
-    // The largest compressed cache is FullKV's; token scores are made a method at a time.
+    // Caches that exist together hold no more than FullKV's; token scores are made a method at a
+    // time.
     let caches = stored.saturating_mul(8).saturating_mul(shape.head_dim as u64);
     [sums, norms, projected, replay, caches, heads.saturating_mul(8)]
         .into_iter()

@@ -11,8 +11,8 @@
 //! There are two orders, with the same numbers. *Layer by layer*, the prompt passes one layer, all
 //! settings choose from it, and it is freed: one full layer exists at a time, and all compressed
 //! caches do. *Setting by setting*, the prompt passes all layers first, and of compressed caches
-//! there are as many at a time as hold no more than the largest alone. The order that holds fewer
-//! bytes is taken: the first where little is kept.
+//! there are as many at a time as hold no more than that full cache, or the largest of them, does.
+//! The order that holds fewer bytes is taken: the first where little is kept.
 //!
 //! Settings whose caches exist at the same time answer together: a token of each in every pass,
 //! which reads the weights once for all. Where little is kept they are most of what a token reads.
@@ -160,10 +160,12 @@ impl Runner<'_> {
     }
 
     /// How many of the settings from number `from` on answer together: as many as were asked for,
-    /// or else as many as hold together no more than the largest of all; one at least.
+    /// or else as many as hold together no more than the full cache, which is there meanwhile, or
+    /// the largest of all; one at least.
     fn group(&self, from: usize, case: &Case) -> usize {
         let kept = |setting| self.kept(setting, case);
-        let largest = self.settings.iter().map(kept).max().unwrap_or(0);
+        let full = self.heads.layers * self.heads.kv_heads * case.prompt.len();
+        let largest = self.settings.iter().map(kept).fold(full, usize::max);
         let mut all = 0;
         let fits = |setting: &&Setting| {
             all += self.kept(setting, case);

@@ -120,6 +120,10 @@ fn settings_answer_together_as_alone() {
         let full = runner.kept(&settings[0], &case);
         assert!(of_rest > 1 && kept(of_rest) <= full && kept(of_rest + 1) > full);
     });
+    // Without FullKV among them the full cache is the measure all the same: 44 + 44 + 104 + 104 of
+    // 300 tokens a list.
+    let settings = self::settings(&["snapkv", "adakv", "pyramidkv"], &[40, 100]);
+    with_runner(&settings[..], |runner, _| assert_eq!(runner.group(0, &case()), 4));
 }
 
 /// needle-llama: 6 layers of 4 KV heads, 256 bytes for a token's key and value. Lists have room for
