@@ -35,6 +35,7 @@
 //! | [`plot`] | heatmaps and curves as PNG and SVG |
 //! | [`score`], [`head_score`] | published scores and their aggregation; the file that other tools read |
 //! | [`budget`], [`eviction`] | how many tokens each head keeps; which ones |
+//! | [`report`] | the results in a folder as one page of HTML |
 //! | [`cli`], [`config`] | the options as typed; the same, validated |
 //! | [`datasets`] | readers of published files |
 //! | [`model`], [`hub`] | the Llama family in burn; checkpoints by their id |
@@ -43,7 +44,7 @@
 //! | [`mod@generate`] | prefill and greedy decode, from full and compressed caches, with heads off |
 //! | [`job`] | what every command opens: device, model, texts, plan, memory, provenance |
 //! | [`tasks`] | needle, BABILong, LongBench, LooGLE, RULER: one folder each |
-//! | [`commands`] | profile, evaluate, ablate, sensitivity, utility, allocate, observe, bench, verify, cluster, dry run |
+//! | [`commands`] | profile, evaluate, ablate, sensitivity, utility, allocate, compare, report, observe, bench, verify, cluster, dry run |
 //!
 //! # What holds everywhere
 //!
@@ -98,6 +99,7 @@ pub mod needle;
 pub mod plan;
 pub mod plot;
 pub mod prompt;
+pub mod report;
 pub mod score;
 pub mod system;
 pub mod tasks;

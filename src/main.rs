@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 use headprof::cli::{
-    AblateArgs, AllocateArgs, BenchArgs, Cli, Command, EvaluateArgs, MergeArgs, ObserveArgs,
-    ProfileArgs, SensitivityArgs, UtilityArgs, VerifyArgs,
+    AblateArgs, AllocateArgs, BenchArgs, Cli, Command, CompareArgs, EvaluateArgs, MergeArgs,
+    ObserveArgs, ProfileArgs, ReportArgs, SensitivityArgs, UtilityArgs, VerifyArgs,
 };
 use headprof::commands::ablate::{self, AblateConfig};
 use headprof::commands::bench::{self, BenchConfig};
@@ -20,7 +21,7 @@ use headprof::commands::profile::{self, ProfileConfig};
 use headprof::commands::sensitivity::{self, SensitivityConfig};
 use headprof::commands::utility::{self, UtilityConfig};
 use headprof::commands::verify::{self, VerifyConfig};
-use headprof::commands::{allocate, cluster, with_registries};
+use headprof::commands::{allocate, cluster, compare, report, with_registries};
 use headprof::config::{ProbeConfig, Surroundings};
 use headprof::gate::onnxruntime::RuntimePlaces;
 use headprof::hub::Environment;
@@ -78,6 +79,8 @@ fn run() -> ExitCode {
         Some(Command::Observe(args)) => run_observe(args, &surroundings),
         Some(Command::Bench(args)) => run_bench(args, &surroundings),
         Some(Command::Allocate(args)) => run_allocate(args),
+        Some(Command::Compare(args)) => run_compare(args),
+        Some(Command::Report(args)) => run_report(args),
         Some(Command::Merge(args)) => run_merge(args),
         Some(Command::Cluster(args)) => cluster::run(args).and_then(|script| print(&script)),
     };
@@ -106,9 +109,22 @@ fn run_profile(args: &ProfileArgs, surroundings: &Surroundings) -> Result<()> {
     }
     let interrupt = Interrupt::install()?;
     let run = || profile::run(&config, interrupt.as_ref());
-    let finished = config.probes.compute.on_threads(run)?;
+    let mut finished = config.probes.compute.on_threads(run)?;
+    let results = finished.told.results_mut().map(|made| (&made.model[..], &mut made.files));
+    add_report(results, &config.out, args.no_report, &config.reporter);
     config.reporter.result(&finished.told)?;
     finished.shortcoming.map_or(Ok(()), Err)
+}
+
+/// Writes the page of the `results` of a model, if there are any, and adds it to their files.
+fn add_report(
+    results: Option<(&str, &mut Vec<PathBuf>)>,
+    out: &Path,
+    no_report: bool,
+    reporter: &Reporter,
+) {
+    let Some((model, files)) = results.filter(|_| !no_report) else { return };
+    files.extend(headprof::report::write_behind(out, model, reporter));
 }
 
 fn run_evaluate(args: &EvaluateArgs, surroundings: &Surroundings) -> Result<()> {
@@ -120,7 +136,9 @@ fn run_evaluate(args: &EvaluateArgs, surroundings: &Surroundings) -> Result<()> 
     }
     let interrupt = Interrupt::install()?;
     let run = || evaluate::run(&config, interrupt.as_ref());
-    let evaluated = config.probes.compute.on_threads(run)?;
+    let mut evaluated = config.probes.compute.on_threads(run)?;
+    let results = evaluated.told.results_mut().map(|made| (&made.model[..], &mut made.files));
+    add_report(results, &config.out, args.no_report, &config.reporter);
     config.reporter.result(&evaluated.told)?;
     evaluated.shortcoming.map_or(Ok(()), Err)
 }
@@ -134,7 +152,9 @@ fn run_ablate(args: &AblateArgs, surroundings: &Surroundings) -> Result<()> {
     }
     let interrupt = Interrupt::install()?;
     let run = || ablate::run(&config, interrupt.as_ref());
-    let ablated = config.probes.compute.on_threads(run)?;
+    let mut ablated = config.probes.compute.on_threads(run)?;
+    let results = ablated.told.results_mut().map(|made| (&made.model[..], &mut made.files));
+    add_report(results, &config.out, args.no_report, &config.reporter);
     config.reporter.result(&ablated.told)?;
     ablated.shortcoming.map_or(Ok(()), Err)
 }
@@ -221,27 +241,34 @@ fn run_merge(args: &MergeArgs) -> Result<()> {
             plots: !args.no_plots,
             reporter: &reporter,
         };
-        let merged = merge_one(&merge, &reporter);
+        let merged = merge_one(&merge, args.no_report);
         first = first.and(merged);
     }
     first
 }
 
-fn merge_one(merge: &Merge, reporter: &Reporter) -> Result<()> {
+fn merge_one(merge: &Merge, no_report: bool) -> Result<()> {
+    let (out, reporter) = (merge.out, merge.reporter);
     let kind = merge.plan.kind.split('_').next().unwrap_or_default();
     let shortcoming = match kind {
         profile::KIND => {
-            let profile::Finished { told, shortcoming } = profile::merge(merge)?;
+            let profile::Finished { mut told, shortcoming } = profile::merge(merge)?;
+            let results = told.results_mut().map(|made| (&made.model[..], &mut made.files));
+            add_report(results, out, no_report, reporter);
             reporter.result(&told)?;
             shortcoming
         }
         evaluate::KIND => {
-            let evaluate::FinishedComparison { told, shortcoming } = evaluate::merge(merge)?;
+            let evaluate::FinishedComparison { mut told, shortcoming } = evaluate::merge(merge)?;
+            let results = told.results_mut().map(|made| (&made.model[..], &mut made.files));
+            add_report(results, out, no_report, reporter);
             reporter.result(&told)?;
             shortcoming
         }
         ablate::KIND => {
-            let ablate::FinishedAblation { told, shortcoming } = ablate::merge(merge)?;
+            let ablate::FinishedAblation { mut told, shortcoming } = ablate::merge(merge)?;
+            let results = told.results_mut().map(|made| (&made.model[..], &mut made.files));
+            add_report(results, out, no_report, reporter);
             reporter.result(&told)?;
             shortcoming
         }
@@ -284,6 +311,15 @@ fn run_verify(args: &VerifyArgs, surroundings: &Surroundings) -> Result<()> {
         true => Ok(()),
         false => Err(Error::model("this build and transformers differ on this checkpoint")),
     }
+}
+
+fn run_compare(args: &CompareArgs) -> Result<()> {
+    let reporter = Reporter { quiet: args.quiet, json: args.json };
+    reporter.result(&compare::run(args, &reporter)?)
+}
+
+fn run_report(args: &ReportArgs) -> Result<()> {
+    Reporter { quiet: args.quiet, json: args.json }.result(&report::run(args)?)
 }
 
 fn run_allocate(args: &AllocateArgs) -> Result<()> {

@@ -78,6 +78,9 @@ by() {
 }
 by s $small needles 1 $small s-by --methods headkv --budgets 64,128
 by q $large needles 1 $large q-by --methods headkv --budgets 32,64
+# The three that lead, with four times as many prompts and more budgets; by the shipped scores.
+needles 4 $small s-best --methods snapkv,headkv --budgets 32,64,128,256 \
+    --head-score "$small,$small:retrieval,$out/s-scores/induction.json"
 evaluate $small s-kvzip --lengths 1k --depths 0.1,0.5,0.9 --needles needles/held-out/needles.jsonl \
     --methods snapkv,kvzip --budgets 64,128,256,512
 

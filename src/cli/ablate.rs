@@ -109,6 +109,10 @@ pub struct AblateArgs {
     #[arg(long, help_heading = "Output")]
     pub no_plots: bool,
 
+    /// Write no report.html
+    #[arg(long, help_heading = "Output")]
+    pub no_report: bool,
+
     /// Print errors only
     #[arg(long, short, help_heading = "Output", action = ArgAction::SetTrue)]
     pub quiet: bool,

@@ -33,11 +33,12 @@ pub(super) fn scores() -> String {
     let usual = |info: &ScoreInfo| info.extra == Extra::Nothing;
     format!(
         "Scores to compute; those with a pass of their own: {} (the question, twice), {} (the answer), {} \
-         (the context), {} (the expected answer and its gradients) [default: {} and the counts {}]",
+         (the context), {} (the expected answer and its gradients), {} (no prompt at all) [default: {} and the counts {}]",
         names(&|info| info.extra == Extra::Question),
         names(&|info| matches!(info.extra, Extra::Values(_))),
         names(&|info| info.extra == Extra::Replay),
         names(&|info| info.extra == Extra::Gradients),
+        names(&|info| info.extra == Extra::Kinds),
         names(&|info| info.main && usual(info)),
         names(&|info| !info.main && usual(info)),
     )

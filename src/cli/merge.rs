@@ -18,6 +18,10 @@ pub struct MergeArgs {
     #[arg(long)]
     pub no_plots: bool,
 
+    /// Write no report.html
+    #[arg(long)]
+    pub no_report: bool,
+
     /// Print errors only
     #[arg(long, short, action = ArgAction::SetTrue)]
     pub quiet: bool,

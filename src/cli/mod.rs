@@ -9,12 +9,14 @@ mod ablate;
 mod allocate;
 mod bench;
 mod cluster;
+mod compare;
 mod evaluate;
 mod journal;
 mod listed;
 mod merge;
 mod observe;
 mod probes;
+mod report;
 mod selection;
 mod sensitivity;
 mod tasks;
@@ -24,11 +26,13 @@ pub use ablate::{AblateArgs, OffArg, WhenArg};
 pub use allocate::{AllocateArgs, FormArg, GranularityArg, ReduceArg};
 pub use bench::BenchArgs;
 pub use cluster::{ClusterArgs, Engine, KubernetesArgs, PlainArgs, ShardedArgs, SlurmArgs};
+pub use compare::CompareArgs;
 pub use evaluate::EvaluateArgs;
 pub use journal::JournalArgs;
 pub use merge::MergeArgs;
 pub use observe::ObserveArgs;
 pub use probes::{ChatArg, ComputeArgs, DtypeArg, HubArgs, ModelArgs, ProbeArgs, Switch};
+pub use report::ReportArgs;
 pub use selection::SelectionArgs;
 pub use sensitivity::SensitivityArgs;
 pub use tasks::{CodeSimilarityArg, TaskArgs, TextArgs};
@@ -53,6 +57,10 @@ Examples:
       what compression does to accuracy and memory
   headprof ablate --head-score head_score/needle-llama_inf_heads.json
       what becomes of the answers without the best heads, and without random ones
+  headprof compare smollm2-135m-instruct:retrieval smollm2-135m-instruct:inf
+      how alike two rankings of heads are; takes head_score files of other tools, too
+  headprof report results
+      one page of HTML of all that is in the folder; profiles and evaluate write it themselves
   headprof sensitivity --lengths 256,512 --out sensitivity
       does the ranking of heads depend on needle, depth, length, gate or chat template
   headprof --model DIR --lengths 8k --out results --shard 2/4
@@ -96,6 +104,8 @@ impl Cli {
             Some(Command::Utility(args)) => args.quiet,
             Some(Command::Bench(args)) => args.quiet,
             Some(Command::Merge(args)) => args.quiet,
+            Some(Command::Compare(args)) => args.quiet,
+            Some(Command::Report(args)) => args.quiet,
             Some(Command::Verify(args)) => args.json,
             Some(Command::Observe(_) | Command::Allocate(_) | Command::Cluster(_)) => false,
         }
@@ -113,6 +123,10 @@ pub enum Command {
     Ablate(Box<AblateArgs>),
     /// Tell whether the best heads are the model's, or those of needles, depths and prompt format
     Sensitivity(Box<SensitivityArgs>),
+    /// Compare head scores, of whoever: correlations, best heads shared, heads that moved most
+    Compare(CompareArgs),
+    /// Make one page of HTML of the results in a folder
+    Report(ReportArgs),
     /// Record what each head's tokens are worth to later queries, for the budgets of lukv
     Utility(Box<UtilityArgs>),
     /// Put the shards of a run together, and write its results
@@ -210,6 +224,10 @@ pub struct ProfileArgs {
     /// Write no pictures
     #[arg(long, help_heading = "Output")]
     pub no_plots: bool,
+
+    /// Write no report.html
+    #[arg(long, help_heading = "Output")]
+    pub no_report: bool,
 
     /// Also write the prompts as JSON lines (id, ids, needle, max_new_tokens, stop_ids), before
     /// the weights are read

@@ -4,10 +4,12 @@ pub mod ablate;
 pub mod allocate;
 pub mod bench;
 pub mod cluster;
+pub mod compare;
 pub mod dry_run;
 pub mod evaluate;
 pub mod observe;
 pub mod profile;
+pub mod report;
 pub mod sensitivity;
 pub mod utility;
 pub mod verify;
@@ -19,7 +21,9 @@ pub fn with_registries(cli: clap::Command) -> clap::Command {
     let profile = with_tasks(cli, Purpose::Profile);
     let profile = profile.mut_subcommand("ablate", |command| with_tasks(command, Purpose::Profile));
     let profile = profile.mut_subcommand("sensitivity", |command| {
-        with_tasks(command, Purpose::Profile).mut_arg("out", |arg| {
+        let command = with_tasks(command, Purpose::Profile);
+        // Its runs have no pages of their own.
+        command.mut_arg("no_report", |arg| arg.hide(true)).mut_arg("out", |arg| {
             arg.help(
                 "Where sensitivity.json, sensitivity.csv, plots/, the profile base/ and those of \
                  its variants go",

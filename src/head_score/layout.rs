@@ -31,6 +31,7 @@ pub(super) fn assemble(
     }
     let (layers, heads) = size(reader, &order, &lists, expected)?;
     let sorted = order.is_sorted();
+    let file_order = order.iter().map(|(layer, head)| layer * heads + head).collect();
     // Row-major order of keys is row-major order of lists.
     order.sort_unstable();
     let values: Vec<Vec<f32>> = order.iter().filter_map(|head| lists.remove(head)).collect();
@@ -50,7 +51,8 @@ pub(super) fn assemble(
              number for all"
         ));
     }
-    Ok(ReadHeadScore { file: HeadScoreFile::new(layers, heads, values)?, warnings })
+    let file = HeadScoreFile::new(layers, heads, values)?;
+    Ok(ReadHeadScore { file, warnings, file_order: (!sorted).then_some(file_order) })
 }
 
 /// Takes the map out of the one key that may hold it.

@@ -44,6 +44,18 @@ pub struct ReadHeadScore {
     pub file: HeadScoreFile,
     /// Sentences for the user, without the path; empty for a file as headprof writes it.
     pub warnings: Vec<String>,
+    /// Where the keys are not in row-major order, the head of each place in the file, row-major.
+    pub file_order: Option<Vec<usize>>,
+}
+
+impl ReadHeadScore {
+    /// The means as a tool has them that goes by the order in the file, `[L, H]`, where that is
+    /// another than the keys'.
+    pub fn by_position(&self) -> Option<HeadMatrix> {
+        let (order, mean) = (self.file_order.as_ref()?, self.file.mean());
+        let values = order.iter().map(|&head| mean.values()[head]).collect();
+        HeadMatrix::new(mean.layers(), mean.heads(), values).ok()
+    }
 }
 
 /// The file name of a score: `<model>_<score>_heads.json`.

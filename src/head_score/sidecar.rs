@@ -18,7 +18,7 @@ pub fn path_of(path: &Path) -> PathBuf {
 /// What a sidecar says of every head: mean over the accepted probes, its standard error and 95 %
 /// interval, and in which share of the resamples it is among the ten best, each `[L][H]`; only
 /// means where there is a single probe.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HeadsMeta {
     mean: Vec<Vec<f32>>,
     std_error: Option<Vec<Vec<f32>>>,
@@ -26,8 +26,43 @@ pub struct HeadsMeta {
     high_95: Option<Vec<Vec<f32>>>,
     top_probability: Option<Vec<Vec<f32>>>,
     /// Of which kind they are, where that was looked at.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     types: Option<HeadTypes>,
+}
+
+/// `rows`, if they are a matrix.
+fn matrix(rows: &[Vec<f32>]) -> Option<HeadMatrix> {
+    let heads = rows.first()?.len();
+    let even = rows.iter().all(|row| row.len() == heads);
+    HeadMatrix::new(rows.len(), heads, rows.concat()).ok().filter(|_| even)
+}
+
+/// What the sidecar of a head_score file says of the score, as far as it can be read.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct ScoreMeta {
+    /// Which score it is, and its words.
+    #[serde(default)]
+    pub score: Option<ScoreWords>,
+    /// Of every head.
+    #[serde(default)]
+    pub heads: Option<HeadsMeta>,
+}
+
+/// How a score is called and made.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ScoreWords {
+    /// Its name.
+    pub name: String,
+    /// One line for people.
+    #[serde(default)]
+    pub title: String,
+}
+
+/// What the sidecar of the scores in `path` says of the score; nothing where there is none or it
+/// cannot be read.
+pub fn score(path: &Path) -> ScoreMeta {
+    let bytes = std::fs::read(path_of(path)).unwrap_or_default();
+    serde_json::from_slice(without_bom(&bytes)).unwrap_or_default()
 }
 
 impl HeadsMeta {
@@ -42,6 +77,36 @@ impl HeadsMeta {
             top_probability: spread.map(|s| rows(&s.top_probability)),
             types: None,
         }
+    }
+
+    /// Mean, `[L, H]`, with its sign, which the file of scores has not.
+    pub fn mean(&self) -> Option<HeadMatrix> {
+        matrix(&self.mean)
+    }
+
+    /// Standard error of the mean, `[L, H]`.
+    pub fn std_error(&self) -> Option<HeadMatrix> {
+        matrix(self.std_error.as_ref()?)
+    }
+
+    /// Lower end of the 95 % interval, `[L, H]`.
+    pub fn low_95(&self) -> Option<HeadMatrix> {
+        matrix(self.low_95.as_ref()?)
+    }
+
+    /// Upper end of the 95 % interval, `[L, H]`.
+    pub fn high_95(&self) -> Option<HeadMatrix> {
+        matrix(self.high_95.as_ref()?)
+    }
+
+    /// Share of the resamples in which a head is among the ten best, `[L, H]`.
+    pub fn top_probability(&self) -> Option<HeadMatrix> {
+        matrix(self.top_probability.as_ref()?)
+    }
+
+    /// Kinds of heads.
+    pub fn types(&self) -> Option<&HeadTypes> {
+        self.types.as_ref()
     }
 
     /// With the kinds of the heads.

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::HeadMatrix;
+use crate::error::Result;
+
 /// A kind of head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HeadType {
@@ -46,6 +49,15 @@ impl HeadTypes {
     /// A head has a type if more than this share of its attention is where the type looks; so it
     /// has one at most.
     pub const LEAST: f32 = 0.5;
+
+    /// [`HeadTypes::induction`] as a matrix, `[L, H]`.
+    ///
+    /// # Errors
+    /// As [`HeadMatrix::new`].
+    pub fn induction_scores(&self) -> Result<HeadMatrix> {
+        let heads = self.induction.first().map_or(0, Vec::len);
+        HeadMatrix::new(self.induction.len(), heads, self.induction.concat())
+    }
 
     /// Whether these are shares of so many layers and heads.
     pub fn fit(&self, layers: usize, heads: usize) -> bool {

@@ -59,6 +59,16 @@ pub enum Told<T> {
     Shard(ShardSummary),
 }
 
+impl<T> Told<T> {
+    /// The results, where there are any.
+    pub fn results_mut(&mut self) -> Option<&mut T> {
+        match self {
+            Self::Results(results) => Some(results),
+            Self::Shard(_) => None,
+        }
+    }
+}
+
 /// A shard that is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShardSummary {

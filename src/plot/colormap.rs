@@ -1,4 +1,5 @@
-//! Colour maps that stay in order for colour-blind readers and in greyscale: viridis and cividis.
+//! Colour maps that stay in order for colour-blind readers: viridis and cividis, in greyscale too,
+//! and blue to red for numbers of both signs.
 
 /// Red, green and blue, sRGB.
 pub type Rgb = [u8; 3];
@@ -30,6 +31,19 @@ pub const CIVIDIS: ColorMap = ColorMap(&[
     0x928c78, 0x969077, 0x9b9476, 0xa09875, 0xa59c74, 0xaaa073, 0xafa471, 0xb5a86f, 0xbaac6d, 0xbfb06b,
     0xc4b468, 0xc9b965, 0xcfbd62, 0xd4c15f, 0xdac65b, 0xdfca57, 0xe5cf52, 0xead34c, 0xf0d846, 0xf6dd3f,
     0xfce236, 0xfee838,
+]);
+
+/// Blue over white to red, for numbers of both signs: ColorBrewer's RdBu of eleven classes (Cynthia
+/// Brewer, Mark Harrower and Penn State, <https://colorbrewer2.org>), turned round, linear between
+/// its classes. 0 belongs in the middle.
+#[rustfmt::skip]
+pub const BLUE_RED: ColorMap = ColorMap(&[
+    0x053061, 0x0a3b70, 0x10457e, 0x15508d, 0x1b5a9c, 0x2065ab, 0x276eb0, 0x2e77b5, 0x3480b9, 0x3b88be,
+    0x4291c2, 0x4f9bc7, 0x5fa5cd, 0x6eaed2, 0x7eb8d7, 0x8dc2dc, 0x9bc9e0, 0xa7d0e4, 0xb3d6e8, 0xc0dceb,
+    0xcce2ef, 0xd5e7f1, 0xddebf2, 0xe4eef4, 0xecf2f5, 0xf3f5f6, 0xf8f4f2, 0xf9efe9, 0xfae9df, 0xfbe4d6,
+    0xfcdecd, 0xfcd7c2, 0xfbccb4, 0xf9c2a7, 0xf7b799, 0xf5ac8b, 0xf2a17f, 0xec9374, 0xe6866a, 0xe17860,
+    0xdb6b55, 0xd55d4c, 0xce4f45, 0xc6413e, 0xbf3338, 0xb82531, 0xb1182b, 0xa21328, 0x930e26, 0x840924,
+    0x760521, 0x67001f,
 ]);
 
 impl ColorMap {
@@ -100,9 +114,20 @@ mod tests {
         }
     }
 
+    /// The nearer to the middle, the lighter; both sides alike.
+    #[test]
+    fn both_signs_leave_white_alike() {
+        assert_eq!((BLUE_RED.at(0.0), BLUE_RED.at(1.0)), ([0x05, 0x30, 0x61], [0x67, 0, 0x1f]));
+        let l: Vec<f64> = (0..=100).map(|i| luminance(BLUE_RED.at(f64::from(i) / 100.0))).collect();
+        assert!(
+            l[..=50].windows(2).all(|w| w[1] > w[0]) && l[50..].windows(2).all(|w| w[1] < w[0])
+        );
+        assert!(l[50] > 0.9 && (0..50).all(|i| (l[i] - l[100 - i]).abs() < 0.15), "{l:?}");
+    }
+
     #[test]
     fn text_is_readable_on_every_colour() {
-        for map in [VIRIDIS, CIVIDIS] {
+        for map in [VIRIDIS, CIVIDIS, BLUE_RED] {
             for i in 0..=1000 {
                 let (ground, text) = {
                     let c = map.at(f64::from(i) / 1000.0);

@@ -4,7 +4,7 @@
 //! Retrieval_Head, HeadKV and DiliLazyKV.
 
 use super::Picture;
-use super::colormap::{Rgb, VIRIDIS, text_on};
+use super::colormap::{BLUE_RED, ColorMap, Rgb, VIRIDIS, text_on};
 use super::font;
 use super::furniture::{MARGIN, TICK_EM, cell_number, color_bar, header, note};
 use super::grid::{Axis, CellGrid, widest};
@@ -33,12 +33,15 @@ pub struct HeatmapCaption<'a> {
     /// Lower and upper ends of the heads' 95 % intervals, `[L, H]`, where they are known: a head
     /// whose interval contains 0 is grey.
     pub ends: Option<[&'a HeadMatrix; 2]>,
+    /// Whether the values are differences, of which the farthest from 0 are outlined and not the
+    /// highest.
+    pub difference: bool,
 }
 
 /// Draws `scores`, `[L, H]`: x = layer, y = head.
 ///
-/// Colours run from 0 (or the smallest value, if that is negative) to the largest value; where all
-/// are 0, from 0 to 1, and the picture says so.
+/// Colours run from 0 to the largest value; where all are 0, from 0 to 1, and the picture says so.
+/// Values of both signs have blue below 0 and red above, as far as the farthest from 0.
 ///
 /// # Errors
 /// [`Error::Bug`] if the matrix has no heads or the drawing fails.
@@ -71,13 +74,18 @@ pub(super) fn cell_center(layers: usize, heads: usize, layer: usize, head: usize
     grid(layers, heads).cell_center(layer, head)
 }
 
-/// The values at the lower and the upper end of the colour bar.
-pub fn scale(scores: &HeadMatrix) -> (f64, f64) {
+/// The values at the lower and the upper end of the colour bar, and its colours.
+pub fn scale(scores: &HeadMatrix) -> ((f64, f64), ColorMap) {
     let (low, high) = scores
         .values()
         .iter()
         .fold((0.0_f64, 0.0_f64), |(low, high), &v| (low.min(v.into()), high.max(v.into())));
-    if high > low { (low, high) } else { (0.0, 1.0) }
+    let farthest = high.max(-low);
+    match (low < 0.0, farthest > 0.0) {
+        (true, _) => ((-farthest, farthest), BLUE_RED),
+        (false, true) => ((0.0, high), VIRIDIS),
+        (false, false) => ((0.0, 1.0), VIRIDIS),
+    }
 }
 
 fn grid(layers: usize, heads: usize) -> CellGrid {
@@ -95,7 +103,7 @@ pub(super) fn scene(scores: &HeadMatrix, meta: &HeatmapCaption) -> Result<Scene>
             .got(format!("{layers} layers x {heads} heads")));
     }
     let grid = grid(layers, heads);
-    let scale = scale(scores);
+    let (scale, colors) = scale(scores);
     let mut scene = Scene::new(meta.title, grid.picture.0, grid.picture.1);
     let left = grid.map.x;
     header(&mut scene, meta.title, meta.subtitle, left, grid.picture.0 - left - MARGIN);
@@ -103,8 +111,8 @@ pub(super) fn scene(scores: &HeadMatrix, meta: &HeatmapCaption) -> Result<Scene>
         meta.ends
             .is_some_and(|[low, high]| low.get(layer, head) <= 0.0 && high.get(layer, head) >= 0.0)
     };
-    draw_cells(&mut scene, &grid, scores, scale, &unsure);
-    let next = draw_best(&mut scene, &grid, scores);
+    draw_cells(&mut scene, &grid, scores, (scale, colors), &unsure);
+    let next = draw_best(&mut scene, &grid, scores, (colors, meta.difference));
     let (left, any) =
         (next.unwrap_or(left), (0..layers * heads).any(|i| unsure(i / heads, i % heads)));
     if any {
@@ -117,7 +125,7 @@ pub(super) fn scene(scores: &HeadMatrix, meta: &HeatmapCaption) -> Result<Scene>
         &Axis { label: "layer", ticks: &numbers(layers), binary: true },
         &Axis { label: "head", ticks: &numbers(heads), binary: true },
     );
-    color_bar(&mut scene, grid.map, VIRIDIS, scale, meta.score_label);
+    color_bar(&mut scene, grid.map, colors, scale, meta.score_label);
     Ok(scene)
 }
 
@@ -126,7 +134,7 @@ fn draw_cells(
     scene: &mut Scene,
     grid: &CellGrid,
     scores: &HeadMatrix,
-    scale: (f64, f64),
+    (scale, colors): ((f64, f64), ColorMap),
     unsure: &dyn Fn(usize, usize) -> bool,
 ) {
     let (width, height) = grid.cell_size();
@@ -139,7 +147,7 @@ fn draw_cells(
             let cell = grid.cell(layer, head);
             let color = match unsure(layer, head) {
                 true => UNSURE,
-                false => VIRIDIS.on_scale(value, scale),
+                false => colors.on_scale(value, scale),
             };
             scene.fill(cell, color);
             if legible {
@@ -151,13 +159,20 @@ fn draw_cells(
     }
 }
 
-/// Outlines the best heads and says so; returns where the next note can begin, if one was written.
-/// A score of 0 is nobody's best.
-fn draw_best(scene: &mut Scene, grid: &CellGrid, scores: &HeadMatrix) -> Option<f64> {
+/// Outlines the best heads, or those that differ most, and says so; returns where the next note can
+/// begin, if one was written. A score of 0 is nobody's best.
+fn draw_best(
+    scene: &mut Scene,
+    grid: &CellGrid,
+    scores: &HeadMatrix,
+    (colors, difference): (ColorMap, bool),
+) -> Option<f64> {
     let (left, baseline) = (grid.map.x, grid.note_baseline());
-    let best: Vec<_> = scores.top(OUTLINED).into_iter().filter(|&(_, _, v)| v > 0.0).collect();
+    let best = if difference { farthest(scores) } else { scores.top(OUTLINED) };
+    let best: Vec<_> = best.into_iter().filter(|&(_, _, v)| v > 0.0).collect();
     if best.is_empty() {
-        return Some(note(scene, left, baseline, "no head has a score above 0", None));
+        let none = if difference { "no head differs" } else { "no head has a score above 0" };
+        return Some(note(scene, left, baseline, none, None));
     }
     // Outlining every head says nothing.
     if grid.columns * grid.rows <= OUTLINED {
@@ -168,15 +183,24 @@ fn draw_best(scene: &mut Scene, grid: &CellGrid, scores: &HeadMatrix) -> Option<
     let cells: Vec<Rect> = best.iter().map(|&(l, h, _)| grid.cell(l, h)).collect();
     outline_cells(scene, &cells, line);
     let text = match best.len() {
+        OUTLINED if difference => "outlined: the ten that differ most".to_string(),
+        n if difference => format!("outlined: the {n} that differ"),
         OUTLINED => "outlined: ten highest heads".to_string(),
         1 => "outlined: the only head above 0".to_string(),
         n => format!("outlined: the {n} heads above 0"),
     };
     let swatch = |scene: &mut Scene, swatch: Rect| {
-        scene.fill(swatch, VIRIDIS.at(1.0));
+        scene.fill(swatch, colors.at(1.0));
         outline_cells(scene, &[swatch], 2.0);
     };
     Some(note(scene, left, baseline, &text, Some(&swatch)))
+}
+
+/// As [`HeadMatrix::top`], by the distance from 0.
+fn farthest(scores: &HeadMatrix) -> Vec<(usize, usize, f32)> {
+    let distances = scores.values().iter().map(|v| v.abs()).collect();
+    let distances = HeadMatrix::new(scores.layers(), scores.heads(), distances);
+    distances.map(|distances| distances.top(OUTLINED)).unwrap_or_default()
 }
 
 /// Black within white: one of the two stands out on every colour of the map. All white first, so

@@ -47,8 +47,11 @@ fn random_observation(seed: u64) -> Observation {
         null: looks(),
     });
     let replayed = Some(ReplayedTokens { tokens: 6, most: looks() });
-    let values = (0..LAYERS * HEADS).map(|_| rng.random::<f32>() - 0.4).collect();
-    let attribution = Some(HeadMatrix::new(LAYERS, HEADS, values).unwrap());
+    let mut per_head = |less: f32| {
+        let values = (0..LAYERS * HEADS).map(|_| rng.random::<f32>() - less).collect();
+        Some(HeadMatrix::new(LAYERS, HEADS, values).unwrap())
+    };
+    let (attribution, induction) = (per_head(0.4), per_head(0.0));
     let weighed = vec![(Weighing::L1, l1), (Weighing::Projected, projected)];
     Observation {
         layers: LAYERS,
@@ -59,7 +62,7 @@ fn random_observation(seed: u64) -> Observation {
         stopped,
         rows: plain,
         top_k,
-        extras: Extras { question, weighed, replayed, attribution },
+        extras: Extras { question, weighed, replayed, attribution, induction },
     }
 }
 
@@ -121,9 +124,13 @@ fn permuting_heads_permutes_scores() {
             // Every query head has a KV head of its own.
             replayed.most[to] = replays.most[from];
         }
-        let original = observation.extras.attribution((LAYERS, HEADS)).unwrap();
-        let values = (0..total).map(|i| original.values()[permuted(i)]).collect();
-        extras.attribution = Some(HeadMatrix::new(LAYERS, HEADS, values).unwrap());
+        let (of, shape) = (&observation.extras, (LAYERS, HEADS));
+        let moved = |original: &HeadMatrix| {
+            let values = (0..total).map(|i| original.values()[permuted(i)]).collect();
+            Some(HeadMatrix::new(LAYERS, HEADS, values).unwrap())
+        };
+        extras.attribution = moved(of.attribution(shape).unwrap());
+        extras.induction = moved(of.induction(shape).unwrap());
         for score in registry() {
             for options in every_option() {
                 let plain = score.score(&observation, &options).unwrap();

@@ -23,6 +23,22 @@ pub(crate) fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
     (scale > 0.0).then(|| moment(&a, &b) / scale)
 }
 
+/// Kendall's rank correlation tau-b, which allows for ties; `None` if one side is constant.
+pub(crate) fn kendall(a: &[f64], b: &[f64]) -> Option<f64> {
+    let sign = |x: f64, y: f64| (x > y) as i64 - (x < y) as i64;
+    let (mut agree, mut untied_a, mut untied_b) = (0i64, 0i64, 0i64);
+    for i in 1..a.len() {
+        for j in 0..i {
+            let (own, other) = (sign(a[i], a[j]), sign(b[i], b[j]));
+            agree += own * other;
+            untied_a += own.abs();
+            untied_b += other.abs();
+        }
+    }
+    let scale = (untied_a as f64 * untied_b as f64).sqrt();
+    (scale > 0.0).then(|| agree as f64 / scale)
+}
+
 /// Rank of every value from 0; equal values share the mean of their ranks.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
@@ -48,6 +64,17 @@ mod tests {
         let rho = spearman(&[1.0, 2.0, 3.0, 4.0], &[2.0, 1.0, 3.0, 4.0]).unwrap();
         assert!((rho - 0.8).abs() < 1e-12);
         assert_eq!(spearman(&[1.0, 1.0], &[0.0, 1.0]), None);
+    }
+
+    #[test]
+    fn kendall_by_hand() {
+        // Of six pairs five agree and one does not.
+        let tau = kendall(&[1.0, 2.0, 3.0, 4.0], &[2.0, 1.0, 3.0, 4.0]).unwrap();
+        assert!((tau - 4.0 / 6.0).abs() < 1e-12);
+        // A tie in each: 1-2 and 2-3; one pair is left that both tell apart.
+        let tau = kendall(&[1.0, 1.0, 2.0], &[0.0, 5.0, 5.0]).unwrap();
+        assert!((tau - 1.0 / 2.0).abs() < 1e-12, "{tau}");
+        assert_eq!(kendall(&[1.0, 1.0], &[0.0, 1.0]), None);
     }
 
     #[test]

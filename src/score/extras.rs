@@ -20,6 +20,8 @@ pub enum Extra {
     Replay,
     /// The expected answer, and back through it: gradients of its log-probability.
     Gradients,
+    /// Random tokens that come twice, once for all probes.
+    Kinds,
 }
 
 /// How long a token's value is.
@@ -44,6 +46,8 @@ pub struct Extras {
     /// For [`Extra::Gradients`]: what every head's output does for the expected answer, `[L, H]` in
     /// nats.
     pub attribution: Option<HeadMatrix>,
+    /// For [`Extra::Kinds`]: the share of attention behind the earlier copy of a token, `[L, H]`.
+    pub induction: Option<HeadMatrix>,
 }
 
 /// What the rows of a prompt's question give to its facts, and what they give to them where "N/A"
@@ -117,19 +121,31 @@ impl Extras {
     /// # Errors
     /// [`Error::Bug`] if that was not computed, or is of other heads.
     pub fn attribution(&self, shape: (usize, usize)) -> Result<&HeadMatrix> {
-        let matrix = self.attribution.as_ref().ok_or_else(not_run)?;
-        match (matrix.layers(), matrix.heads()) == shape {
-            true => Ok(matrix),
-            false => Err(Error::bug("gradients are of other heads")
-                .got(format!("{} x {}", matrix.layers(), matrix.heads()))
-                .expected(format!("{} x {}", shape.0, shape.1))),
-        }
+        of_shape(&self.attribution, shape)
+    }
+
+    /// How much heads look behind an earlier copy of a token; `shape` is that of the model, `L, H`.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if that was not looked at, or is of other heads.
+    pub fn induction(&self, shape: (usize, usize)) -> Result<&HeadMatrix> {
+        of_shape(&self.induction, shape)
     }
 
     /// With rows of a question alone.
     #[cfg(test)]
     pub(crate) fn asked(rows: QuestionRows) -> Self {
         Self { question: Some(rows), ..Self::default() }
+    }
+}
+
+fn of_shape(matrix: &Option<HeadMatrix>, shape: (usize, usize)) -> Result<&HeadMatrix> {
+    let matrix = matrix.as_ref().ok_or_else(not_run)?;
+    match (matrix.layers(), matrix.heads()) == shape {
+        true => Ok(matrix),
+        false => Err(Error::bug("a number per head is of other heads")
+            .got(format!("{} x {}", matrix.layers(), matrix.heads()))
+            .expected(format!("{} x {}", shape.0, shape.1))),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod counts;
 pub mod dili;
 pub mod estimate;
 pub mod extras;
+pub mod induction;
 pub mod inf;
 pub mod kvzip;
 pub mod lazy;
@@ -165,6 +166,7 @@ pub fn registry() -> &'static [&'static dyn HeadScore] {
         &core_heads::Core,
         &kvzip::KvZip,
         &attribution::Attribution,
+        &induction::Induction,
         &weighted::L1[0],
         &weighted::L1[1],
         &weighted::L1[2],

@@ -205,7 +205,15 @@ fn files_are_complete_and_shards_make_the_same() {
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(told.contains("heads off") && told.contains("random") && told.contains("bottom"));
     assert!(told.lines().all(|line| line.chars().count() <= 100), "{told}");
-    let files = ["ablate.csv", "ablate.json", "ablate.jsonl", "ablate.md", "journal", "plots"];
+    let files = [
+        "ablate.csv",
+        "ablate.json",
+        "ablate.jsonl",
+        "ablate.md",
+        "journal",
+        "plots",
+        "report.html",
+    ];
     assert_eq!(files_in(&at("whole")), files);
     let pictures = files_in(&at("whole/plots"));
     let stem = "needle-llama_needle_ablation";

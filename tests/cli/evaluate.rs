@@ -74,7 +74,9 @@ fn answers() -> Vec<Value> {
 fn every_file_is_there_and_nothing_else() {
     let root = evaluated().dir.path();
     let tables = ["evaluate.csv", "evaluate.json", "evaluate.md"];
-    let expected = [&["answers.jsonl"][..], &tables, &["journal", "plots", "two.jsonl"]].concat();
+    let expected =
+        [&["answers.jsonl"][..], &tables, &["journal", "plots", "report.html", "two.jsonl"]]
+            .concat();
     assert_eq!(files_in(root), expected);
     let stems = ["accuracy_budget", "accuracy_bytes", "methods_24", "methods_300"];
     let expected: Vec<String> = stems

@@ -14,6 +14,7 @@ mod bench;
 mod chat;
 mod claims;
 mod cluster;
+mod compare;
 mod devices;
 mod dry_run;
 mod escaping;

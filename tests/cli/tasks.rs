@@ -174,7 +174,7 @@ fn ruler_is_made_to_each_length() {
     run.wide_budgets_change_nothing(4);
     assert_eq!(
         files_in(run.dir.path()),
-        ["answers.jsonl", "evaluate.csv", "evaluate.json", "evaluate.md", "journal"]
+        ["answers.jsonl", "evaluate.csv", "evaluate.json", "evaluate.md", "journal", "report.html"]
     );
 }
 

@@ -12,6 +12,7 @@ use crate::gate::GateKind;
 use crate::head_score::named;
 use crate::journal::{JOURNAL, JournalOptions};
 use crate::model::ablation::How;
+use crate::report;
 use crate::score::References;
 use crate::system::Reporter;
 use crate::tasks::{self, Purpose, TaskOptions, TaskSource};
@@ -138,7 +139,8 @@ impl AblateConfig {
         match which {
             Which::Each => paths.fills("--out", &args.out.join(named::FOLDER)).check()?,
             Which::Sets { .. } => {
-                let files = outputs::FILES.iter().map(|name| args.out.join(name));
+                let files =
+                    outputs::FILES.iter().chain([&report::FILE]).map(|name| args.out.join(name));
                 files.fold(paths, |all, file| all.writes("--out", Some(&file))).check()?;
             }
         }

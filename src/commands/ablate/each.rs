@@ -303,6 +303,7 @@ pub(super) fn write(
             ),
             score_label: "nats",
             ends: all.spread.as_ref().map(|spread| [&spread.low, &spread.high]),
+            difference: false,
         };
         let picture = head_heatmap(&all.mean, &caption)?;
         files.extend(

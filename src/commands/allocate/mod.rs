@@ -158,6 +158,7 @@ fn draw(allocation: &Allocation, dir: &Path) -> Result<[std::path::PathBuf; 2]> 
         ),
         score_label: "tokens before the window",
         ends: None,
+        difference: false,
     };
     head_heatmap(&matrix, &meta)?.save(&dir.join(format!("{name}_{method}_budget")))
 }

@@ -8,6 +8,7 @@ use super::schedule::PrefixSchedule;
 use crate::error::{Error, Result};
 use crate::generate::batch::{Beginning, run_beginning};
 use crate::generate::{Generation, Question, Settings, generate_batch, guarded};
+use crate::heads::HeadMatrix;
 use crate::job::Job;
 use crate::model::capture::looks::looks;
 use crate::model::capture::replay::{Replay, replayed};
@@ -28,6 +29,8 @@ pub(super) struct ExtraPasses {
     pub expected: Option<Vec<u32>>,
     /// How all before the question is replayed.
     pub replay: Option<Replay>,
+    /// What kind of heads the model has: nothing is left to be run.
+    pub induction: Option<HeadMatrix>,
 }
 
 /// A probe as the model gets it.
@@ -187,7 +190,7 @@ impl Answering<'_> {
         generation: &mut Generation,
     ) -> Result<()> {
         let (model, observation) = (self.model, &mut generation.observation);
-        let mut extras = Extras::default();
+        let mut extras = Extras { induction: asked.extra.induction.clone(), ..Extras::default() };
         if !asked.extra.weighings.is_empty() {
             (self.proceed)()?;
             let fed = &observation.generated[..observation.generated.len() - 1];

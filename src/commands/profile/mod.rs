@@ -227,6 +227,7 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     let mut facts = ProfileFacts::new(config, &inputs, &job, Running::of(&model))?;
     let types = guarded(model.compute(), config.reporter, || head_types(&model, inputs.bos()));
     match &types {
+        Err(e) if config.runs(Extra::Kinds) => return Err(e.clone()),
         Ok(types) => facts.head_types = Some(types.clone()),
         // Of random tokens, which no probe depends on.
         Err(e @ (Error::Model(_) | Error::Resources(_))) => {
@@ -269,6 +270,7 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
         job,
         extra,
         model,
+        types: types.as_ref().ok(),
         schedule,
         batching,
         journal,

@@ -79,6 +79,7 @@ fn heatmap(made: &ProfileRun, result: &ScoreResult) -> Result<Picture> {
             subtitle: &subtitle(made, result.task),
             score_label: name,
             ends: ends(result),
+            difference: false,
         },
     )
 }
@@ -104,12 +105,14 @@ fn reasoning_beside_retrieval(
         subtitle: &subtitle(made, None),
         score_label: reasoning,
         ends: ends(stories),
+        difference: false,
     };
     let right = HeatmapCaption {
         title: &format!("{retrieval} — {model}, needles"),
         subtitle: "from the head_score file of an earlier run · mean per head",
         score_label: retrieval,
         ends: None,
+        difference: false,
     };
     head_heatmap_pair([(&stories.mean, left), (needles, right)]).map(Some)
 }

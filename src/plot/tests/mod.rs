@@ -1,7 +1,7 @@
 //! The pictures as their readers see them: pixels of the decoded PNG, elements of the SVG, and the
 //! places of all texts.
 
-use super::colormap::{CIVIDIS, Rgb, VIRIDIS};
+use super::colormap::{BLUE_RED, CIVIDIS, Rgb, VIRIDIS};
 use super::scene::{Rect, Scene, Shape};
 use super::*;
 use crate::HeadMatrix;
@@ -13,6 +13,7 @@ const META: HeatmapCaption = HeatmapCaption {
     subtitle: "135 of 135 probes · lengths 256–2048 · mean per head",
     score_label: "inf (mean per head)",
     ends: None,
+    difference: false,
 };
 const CURVE: CurveCaption =
     CurveCaption { title: "sorted head scores", subtitle: "135 probes", score_label: "score" };
@@ -152,14 +153,14 @@ fn heatmaps_of_all_sizes_are_whole_and_legible() {
 #[test]
 fn the_largest_heatmap_is_drawn_pixel_for_pixel() {
     let scores = sample(128, 128, 1.0);
-    let scale = head_heatmap::scale(&scores);
+    let (scale, colors) = head_heatmap::scale(&scores);
     let scene = head_heatmap::scene(&scores, &META).unwrap();
     assert_legible(&scene);
     let picture = head_heatmap(&scores, &META).unwrap();
     let pixels = Pixels::of(&picture);
     for (layer, head) in [(0, 0), (127, 0), (0, 127), (127, 127), (64, 3)] {
         let at = head_heatmap::cell_center(128, 128, layer, head);
-        let expected = VIRIDIS.on_scale(scores.get(layer, head).into(), scale);
+        let expected = colors.on_scale(scores.get(layer, head).into(), scale);
         assert_eq!(pixels.at(at), expected);
     }
 }
@@ -213,7 +214,7 @@ fn the_colour_bar_is_as_high_as_the_map_and_its_ends_are_labelled() {
         .collect();
     assert_eq!(strips.first().unwrap().y, grid.map.y);
     assert!((strips.last().unwrap().bottom() - grid.map.bottom()).abs() < 1e-9);
-    let high = furniture::number(head_heatmap::scale(&scores).1);
+    let high = furniture::number(head_heatmap::scale(&scores).0.1);
     for (text, y) in [(high.as_str(), grid.map.y), ("0", grid.map.bottom())] {
         let found = scene.texts().find(|t| t.content == text && t.x > grid.map.right()).unwrap();
         let (_, middle) = found.bounds().center();
@@ -227,15 +228,33 @@ fn the_colour_bar_is_as_high_as_the_map_and_its_ends_are_labelled() {
 }
 
 #[test]
-fn all_zero_scores_say_so_and_negative_ones_widen_the_scale() {
+fn all_zero_scores_say_so_and_both_signs_have_a_scale_around_zero() {
     let zero = HeadMatrix::zeros(4, 4);
-    assert_eq!(head_heatmap::scale(&zero), (0.0, 1.0));
+    assert_eq!(head_heatmap::scale(&zero), ((0.0, 1.0), VIRIDIS));
     let scene = head_heatmap::scene(&zero, &META).unwrap();
     assert!(scene.texts().any(|t| t.content == "no head has a score above 0"));
     assert!(!scene.texts().any(|t| t.content.contains("outlined")));
     let mixed = HeadMatrix::new(1, 3, vec![-0.5, 0.25, 0.0]).unwrap();
-    assert_eq!(head_heatmap::scale(&mixed), (-0.5, 0.25));
+    assert_eq!(head_heatmap::scale(&mixed), ((-0.5, 0.5), BLUE_RED));
+    let negative = HeadMatrix::new(1, 2, vec![-0.5, 0.0]).unwrap();
+    assert_eq!(head_heatmap::scale(&negative), ((-0.5, 0.5), BLUE_RED));
     assert_eq!(head_heatmap(&HeadMatrix::zeros(0, 4), &META).unwrap_err().exit_code(), 1);
+}
+
+/// Of differences the farthest from 0 are outlined, whatever their sign.
+#[test]
+fn of_differences_the_farthest_from_zero_are_outlined() {
+    let mut values = vec![0.0; 16];
+    (values[3], values[7]) = (0.5, -0.75);
+    let scores = HeadMatrix::new(4, 4, values).unwrap();
+    let meta = HeatmapCaption { difference: true, ..META };
+    let scene = head_heatmap::scene(&scores, &meta).unwrap();
+    assert!(scene.texts().any(|t| t.content == "outlined: the 2 that differ"));
+    let pixels = Pixels::of(&head_heatmap(&scores, &meta).unwrap());
+    let at = |layer, head| pixels.at(head_heatmap::cell_center(4, 4, layer, head));
+    assert_eq!((at(1, 3), at(0, 3)), (BLUE_RED.at(0.0), BLUE_RED.at(0.5 + 0.5 * 0.5 / 0.75)));
+    let none = head_heatmap::scene(&HeadMatrix::zeros(4, 4), &meta).unwrap();
+    assert!(none.texts().any(|t| t.content == "no head differs"));
 }
 
 #[test]
@@ -285,7 +304,7 @@ fn heads_that_may_be_zero_are_grey() {
 #[test]
 fn hostile_titles_give_valid_documents() {
     let title = "<script>alert(\"x\")</script> & 'שלום' \u{202e}rtl \u{0}\u{1b}[31m\u{ffff} 模型";
-    let meta = HeatmapCaption { title, subtitle: title, score_label: title, ends: None };
+    let meta = HeatmapCaption { title, subtitle: title, score_label: title, ..META };
     let scores = sample(6, 8, 1.0);
     let picture = head_heatmap(&scores, &meta).unwrap();
     for svg in [&picture.svg, &score_curve(&[(title, &scores)], &CURVE).unwrap().svg] {
@@ -316,11 +335,11 @@ fn a_pair_of_maps_is_beside_or_below() {
         let second = if wide { (x, y + height * scale) } else { (x + width * scale, y) };
         assert_eq!(
             pixels.at((x, y)),
-            VIRIDIS.on_scale(a.get(1, 2).into(), head_heatmap::scale(&a))
+            VIRIDIS.on_scale(a.get(1, 2).into(), head_heatmap::scale(&a).0)
         );
         assert_eq!(
             pixels.at(second),
-            VIRIDIS.on_scale(b.get(1, 2).into(), head_heatmap::scale(&b))
+            VIRIDIS.on_scale(b.get(1, 2).into(), head_heatmap::scale(&b).0)
         );
     }
 }
@@ -350,7 +369,7 @@ fn assert_well_formed(svg: &str) {
 #[test]
 fn long_names_are_shortened_not_clipped() {
     let name = "an-organisation-with-a-long-name/".repeat(8);
-    let meta = HeatmapCaption { title: &name, subtitle: &name, score_label: &name, ends: None };
+    let meta = HeatmapCaption { title: &name, subtitle: &name, score_label: &name, ..META };
     assert_legible(&head_heatmap::scene(&sample(6, 8, 1.0), &meta).unwrap());
     assert_legible(&head_heatmap::scene(&sample(80, 64, 1.0), &meta).unwrap());
     let meta = DepthLengthCaption {

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::job::ProbeSource;
 use crate::journal::{JOURNAL, JournalOptions};
 use crate::needle::ProbeText;
+use crate::report;
 use crate::score::{self, Extra, HeadScore, Reference, References, ScoreOptions, ScoreRows};
 use crate::system::Reporter;
 use crate::tasks::{self, Purpose, TaskOptions, TaskSource};
@@ -69,6 +70,7 @@ impl ProfileConfig {
         Paths::of_probes(&args.probes)
             .and_of_task(&args.task)
             .writes("--out", Some(&args.out.join(PROBES_FILE)))
+            .writes("--out", Some(&args.out.join(report::FILE)))
             .fills("--out", &args.out.join("head_score"))
             .fills("--out", &args.out.join("plots"))
             .fills("--out", &args.out.join(JOURNAL))

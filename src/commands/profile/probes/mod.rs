@@ -15,7 +15,7 @@ use crate::commands::profile::schedule::{PrefixSchedule, Remaining};
 use crate::error::{Error, Result};
 use crate::gate::Expected;
 use crate::generate::{Settings, Stop};
-use crate::heads::HeadMatrix;
+use crate::heads::{HeadMatrix, HeadTypes};
 use crate::job::{Inputs, Job};
 use crate::journal::{Done, Journal};
 use crate::model::Llama;
@@ -34,6 +34,8 @@ pub(super) struct Run<'a> {
     /// What is run beside answers.
     pub extra: &'a ExtraWork,
     pub model: &'a Llama,
+    /// What kinds of heads it has, where that is known.
+    pub types: Option<&'a HeadTypes>,
     /// The order of all probes.
     pub schedule: &'a PrefixSchedule,
     /// How many are answered together, and by how many threads at the same time.
@@ -193,6 +195,9 @@ impl Run<'_> {
                 Extra::Values(by) => extra.weighings.push(by),
                 Extra::Replay => extra.replay.clone_from(&self.extra.replay),
                 Extra::Gradients => extra.expected = Some(self.expected(probe, &prepared.prompt)?),
+                Extra::Kinds => {
+                    extra.induction = self.types.map(HeadTypes::induction_scores).transpose()?;
+                }
             }
         }
         Ok(prepared)

@@ -55,6 +55,7 @@ fn a_panic_ends_the_other_walks() {
         job: &job,
         extra: &extra,
         model: &model,
+        types: None,
         schedule: &schedule,
         batching,
         journal: &journal,

@@ -17,6 +17,7 @@ use super::sidecar::Written;
 use super::stable::UntilStable;
 use super::statistics::{ScoreResult, ScoreStatistics, TopHead, pooled};
 use crate::needle::SubTask;
+use crate::report;
 use crate::score::is_main;
 
 /// The results in short.
@@ -362,7 +363,11 @@ impl fmt::Display for Summary {
         if plots {
             write!(f, "{}, ", place("plots"))?;
         }
-        writeln!(f, "{}: {} files", place("probes.jsonl"), self.files.len())
+        write!(f, "{}", place("probes.jsonl"))?;
+        if self.files.iter().any(|p| p.ends_with(report::FILE)) {
+            write!(f, ", {}", place(report::FILE))?;
+        }
+        writeln!(f, ": {} files", self.files.len())
     }
 }
 

@@ -1,0 +1,220 @@
+//! [`Sidecars`]: the scores in a folder, with what their sidecars say.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use super::about::About;
+use super::answers::Answers;
+use super::data::{ByPlace, Kinds, Score};
+use super::read::{files, json, short};
+use crate::error::Result;
+use crate::head_score::sidecar::HeadsMeta;
+use crate::head_score::{HeadScoreFile, named};
+use crate::heads::HeadMatrix;
+use crate::score;
+
+/// Bytes of numbers by place on a page, at most; the main scores come first.
+const BY_PLACE_BYTES: usize = 900_000;
+
+/// What a sidecar says, as far as it is shown.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Sidecar {
+    /// The task whose probes alone these are.
+    #[serde(default)]
+    task: Option<String>,
+    score: Words,
+    heads: HeadsMeta,
+    #[serde(default)]
+    probes: ProbesMeta,
+    /// About the run.
+    #[serde(flatten)]
+    pub about: About,
+    /// The file of scores.
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Words {
+    name: String,
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    formula: String,
+    #[serde(default)]
+    source: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct ProbesMeta {
+    #[serde(default)]
+    accepted: usize,
+    #[serde(default)]
+    accepted_ids: Vec<String>,
+}
+
+/// The sidecars of a folder.
+pub(super) struct Sidecars(Vec<Sidecar>);
+
+impl Sidecars {
+    /// Those in `folder/head_score`, or in `folder` itself.
+    ///
+    /// # Errors
+    /// As [`json`] and [`files`].
+    pub fn read(folder: &Path) -> Result<Self> {
+        const END: &str = "_heads.meta.json";
+        let inside = files(&folder.join(named::FOLDER), END)?;
+        let found = if inside.is_empty() { files(folder, END)? } else { inside };
+        let mut all = Vec::new();
+        for path in found {
+            let Some(sidecar) = json::<Sidecar>(&path)? else { continue };
+            let scores = path.to_string_lossy().replace(".meta.json", ".json").into();
+            all.push(Sidecar { path: scores, ..sidecar });
+        }
+        Ok(Self(all))
+    }
+
+    /// The models that they are of.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|sidecar| sidecar.about.model.name.as_str())
+    }
+
+    /// Those of one run of `model`: the run of `answers`, or else the latest; and what switching
+    /// heads off says. In the order in which scores are reported.
+    pub fn of_run(self, model: &str, answers: &Answers) -> Self {
+        let own = |s: &Sidecar| s.about.model.name == model && s.task.is_none();
+        let mut all: Vec<Sidecar> = self.0.into_iter().filter(own).collect();
+        let alone = |s: &Sidecar| s.score.name == named::ABLATION;
+        let fitting = all.iter().any(|s| !alone(s) && s.is_of(answers));
+        let latest = all
+            .iter()
+            .filter(|s| !alone(s))
+            .max_by(|a, b| a.about.created().cmp(b.about.created()));
+        // A run writes all its scores: they have the same probes.
+        let latest = latest.map(|s| s.probes.accepted_ids.clone()).unwrap_or_default();
+        all.retain(|s| {
+            alone(s) || if fitting { s.is_of(answers) } else { s.probes.accepted_ids == latest }
+        });
+        let known: Vec<&str> = score::registry().iter().map(|s| s.name()).collect();
+        let rank = |s: &Sidecar| {
+            let place = known.iter().position(|name| *name == s.score.name);
+            (!score::is_main(&s.score.name), place.unwrap_or(known.len()))
+        };
+        all.sort_by_key(rank);
+        Self(all)
+    }
+
+    /// The first score.
+    pub fn first(&self) -> Option<&Sidecar> {
+        self.0.first()
+    }
+
+    /// Whether `answers` are of these scores' probes. Without scores they are nobody's.
+    pub fn fit(&self, answers: &Answers) -> bool {
+        self.0.iter().any(|sidecar| sidecar.is_of(answers))
+    }
+
+    /// Kinds of heads, of the first score that knows them.
+    pub fn kinds(&self) -> Option<Kinds> {
+        let types = self.0.iter().find_map(|sidecar| sidecar.heads.types())?;
+        let flat = |rows: &[Vec<f32>]| rows.concat().into_iter().map(short).collect();
+        Some(Kinds {
+            previous_token: flat(&types.previous_token),
+            duplicate_token: flat(&types.duplicate_token),
+            induction: flat(&types.induction),
+        })
+    }
+
+    /// The scores, with their means at the places of `answers`.
+    ///
+    /// # Errors
+    /// As [`HeadScoreFile::read`].
+    pub fn scores(&self, answers: &Answers) -> Result<Vec<Score>> {
+        let mut left = BY_PLACE_BYTES;
+        let mut all = Vec::new();
+        for sidecar in &self.0 {
+            let Some(score) = sidecar.score(answers, &mut left)? else { continue };
+            all.push(score);
+        }
+        Ok(all)
+    }
+}
+
+impl Sidecar {
+    /// Whether it is of the probes that were accepted here.
+    fn is_of(&self, answers: &Answers) -> bool {
+        let here = answers.accepted.iter().map(|(id, _)| id);
+        !answers.accepted.is_empty() && here.eq(&self.probes.accepted_ids)
+    }
+
+    fn score(&self, answers: &Answers, left: &mut usize) -> Result<Option<Score>> {
+        let Some(mean) = self.heads.mean() else { return Ok(None) };
+        let flat = |m: HeadMatrix| m.values().iter().map(|v| short(*v)).collect::<Vec<f64>>();
+        let by_place = match self.is_of(answers) {
+            true => self.by_place(answers, left)?,
+            false => None,
+        };
+        let group = (mean.heads() / self.about.model.kv_heads.max(1)).max(1);
+        let kv = group > 1
+            && mean.values().chunks(group).all(|heads| heads.iter().all(|v| *v == heads[0]));
+        let Words { name, title, formula, source } = self.score.clone();
+        Ok(Some(Score {
+            name,
+            title,
+            formula,
+            source,
+            probes: self.probes.accepted,
+            kv,
+            mean: flat(mean),
+            low: self.heads.low_95().map(flat),
+            high: self.heads.high_95().map(flat),
+            top: self.heads.top_probability().map(flat),
+            by_place,
+        }))
+    }
+
+    /// Means at the places of `answers`; `None` where that is too much for the page, or the file
+    /// has other values than probes.
+    fn by_place(&self, answers: &Answers, left: &mut usize) -> Result<Option<ByPlace>> {
+        let read = HeadScoreFile::read(&self.path, None)?.file;
+        let heads = read.layers() * read.heads();
+        let bytes = 2 * answers.places.len() * heads;
+        let whole = read.values().iter().all(|list| list.len() == answers.accepted.len());
+        if bytes > *left || !whole {
+            return Ok(None);
+        }
+        *left -= bytes;
+        let mut sums = vec![0.0; answers.places.len() * heads];
+        for (probe, (_, place)) in answers.accepted.iter().enumerate() {
+            let sums = &mut sums[place * heads..][..heads];
+            sums.iter_mut()
+                .zip(read.values())
+                .for_each(|(sum, list)| *sum += f64::from(list[probe]));
+        }
+        let means = sums.chunks(heads).zip(&answers.places).flat_map(|(sums, place)| {
+            let n = place.accepted;
+            sums.iter().map(move |sum| (n > 0).then(|| sum / n as f64))
+        });
+        Ok(packed(&means.collect::<Vec<_>>()))
+    }
+}
+
+/// `values` in 16 bits each; `None` where there are none.
+fn packed(values: &[Option<f64>]) -> Option<ByPlace> {
+    let known = || values.iter().copied().flatten();
+    let (min, max) = known()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+    if min > max {
+        return None;
+    }
+    let range = if max > min { max - min } else { 1.0 };
+    let code = |value: &Option<f64>| match value {
+        Some(v) => ((v - min) / range * 65534.0).round() as u16,
+        None => u16::MAX,
+    };
+    let bytes: Vec<u8> = values.iter().flat_map(|v| code(v).to_le_bytes()).collect();
+    Some(ByPlace { min, max, values: STANDARD.encode(bytes) })
+}
