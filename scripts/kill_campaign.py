@@ -76,6 +76,8 @@ def whole_or_absent(out, expected, kind):
                 [json.loads(line) for line in data.splitlines()]
             elif path.suffix == ".png":
                 assert data.endswith(b"IEND\xaeB`\x82")
+            elif path.suffix == ".html":
+                assert data.rstrip().endswith(b"</html>")
             elif path.suffix == ".svg":
                 assert data.rstrip().endswith(b"</svg>")
             if kind == "profile" and path.name in expected:

@@ -9,14 +9,15 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 use headprof::cli::{
-    AblateArgs, AllocateArgs, BenchArgs, Cli, Command, CompareArgs, EvaluateArgs, MergeArgs,
-    ObserveArgs, ProfileArgs, ReportArgs, SensitivityArgs, UtilityArgs, VerifyArgs,
+    AblateArgs, AllocateArgs, BenchArgs, Cli, Command, CompareArgs, EvaluateArgs, LookArgs,
+    MergeArgs, ObserveArgs, ProfileArgs, ReportArgs, SensitivityArgs, UtilityArgs, VerifyArgs,
 };
 use headprof::commands::ablate::{self, AblateConfig};
 use headprof::commands::bench::{self, BenchConfig};
 use headprof::commands::dry_run::DryRun;
 use headprof::commands::evaluate::{self, EvaluateConfig};
 use headprof::commands::observe::{self, ObserveConfig};
+use headprof::commands::profile::look::{self, LookConfig};
 use headprof::commands::profile::{self, ProfileConfig};
 use headprof::commands::sensitivity::{self, SensitivityConfig};
 use headprof::commands::utility::{self, UtilityConfig};
@@ -80,6 +81,7 @@ fn run() -> ExitCode {
         Some(Command::Bench(args)) => run_bench(args, &surroundings),
         Some(Command::Allocate(args)) => run_allocate(args),
         Some(Command::Compare(args)) => run_compare(args),
+        Some(Command::Look(args)) => run_look(args, &surroundings),
         Some(Command::Report(args)) => run_report(args),
         Some(Command::Merge(args)) => run_merge(args),
         Some(Command::Cluster(args)) => cluster::run(args).and_then(|script| print(&script)),
@@ -311,6 +313,12 @@ fn run_verify(args: &VerifyArgs, surroundings: &Surroundings) -> Result<()> {
         true => Ok(()),
         false => Err(Error::model("this build and transformers differ on this checkpoint")),
     }
+}
+
+fn run_look(args: &LookArgs, surroundings: &Surroundings) -> Result<()> {
+    let config = LookConfig::new(args, surroundings)?;
+    let looked = config.profile.probes.compute.on_threads(|| look::run(&config))?;
+    config.reporter.result(&looked)
 }
 
 fn run_compare(args: &CompareArgs) -> Result<()> {

@@ -12,7 +12,7 @@ headprof=${CARGO_TARGET_DIR:-target}/release/headprof
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 head -n 2 needles/dililazykv.jsonl > "$work/needles.jsonl"
-"$headprof" --lengths 256 --depths 0.5 --out "$work/profile" --no-plots --quiet >&2
+"$headprof" --lengths 256 --depths 0.5 --out "$work/profile" --no-plots --no-report --quiet >&2
 scores=$work/profile/head_score/needle-llama_inf_heads.json
 methods=(streaming_llm h2o scissorhands snapkv pyramidkv adakv headkv dililazykv h2o+vatp snapkv+vatp)
 budgets=(16 32 64 128)

@@ -100,7 +100,7 @@ class Check:
         for run in ("first", "second"):
             out = self.scratch / f"run-{run}"
             ran = self.expect(self.runner.run(
-                [self.headprof, *self.on(self.sizes.device, dtype), "--lengths", "512", "--depths", "0.5", "--no-plots",
+                [self.headprof, *self.on(self.sizes.device, dtype), "--lengths", "512", "--depths", "0.5", "--no-plots", "--no-report",
                  "-q", "--out", out], limit - sum(seconds)))
             seconds.append(ran.seconds)
         probes = [json.loads(line) for line in (out / "probes.jsonl").read_text().splitlines()]
@@ -258,7 +258,7 @@ class Check:
         """Memory in use over many probes of needle-llama."""
         ran = self.expect(self.runner.run(
             [self.headprof, *self.on(self.sizes.device, "f32"), "--lengths", "256", "--max-new-tokens", "4",
-             "--repeats", self.sizes.repeats, "--scores", "inf", "--gate", "none", "--no-plots", "-q",
+             "--repeats", self.sizes.repeats, "--scores", "inf", "--gate", "none", "--no-plots", "--no-report", "-q",
              "--out", self.scratch / "growth"], limit, watched=True))
         probes = len((self.scratch / "growth/probes.jsonl").read_text().splitlines())
         quarter = len(ran.memory) // 4
@@ -316,7 +316,7 @@ class Check:
         self.expect(self.runner.run(
             [self.headprof, "--model", model, *self.on(self.sizes.device, dtype), "--lengths",
              self.sizes.peer_length, "--depths", "0.5", "--max-new-tokens", "16", "--gate", "none",
-             "--prefix-reuse", "off", "--export-probes", exported, "--no-plots", "-q", "--out", out], limit / 2))
+             "--prefix-reuse", "off", "--export-probes", exported, "--no-plots", "--no-report", "-q", "--out", out], limit / 2))
         probes = exported.read_text().splitlines()[:2]
         cut.write_text("\n".join(probes) + "\n")
         self.expect(self.runner.run(

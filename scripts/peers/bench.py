@@ -95,7 +95,7 @@ def run(command):
 def run_headprof(args, work, extra=()):
     command = [args.headprof, "--model", args.model, "--needles", work / "needles.jsonl"]
     command += ["--lengths", args.lengths, "--depths", args.depths, "--threads", args.threads]
-    command += ["--device", args.device, *LIKE_THE_PEER, "--no-plots", "--quiet", "--json"]
+    command += ["--device", args.device, *LIKE_THE_PEER, "--no-plots", "--no-report", "--quiet", "--json"]
     command += ["--dtype", args.dtype] if args.device != "cpu" else []
     # Every round anew, not on from the one before.
     out, taken = run([*command, "--out", work / "headprof", "--fresh", *args.more, *extra])

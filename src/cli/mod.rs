@@ -13,6 +13,7 @@ mod compare;
 mod evaluate;
 mod journal;
 mod listed;
+mod look;
 mod merge;
 mod observe;
 mod probes;
@@ -29,6 +30,7 @@ pub use cluster::{ClusterArgs, Engine, KubernetesArgs, PlainArgs, ShardedArgs, S
 pub use compare::CompareArgs;
 pub use evaluate::EvaluateArgs;
 pub use journal::JournalArgs;
+pub use look::LookArgs;
 pub use merge::MergeArgs;
 pub use observe::ObserveArgs;
 pub use probes::{ChatArg, ComputeArgs, DtypeArg, HubArgs, ModelArgs, ProbeArgs, Switch};
@@ -59,6 +61,8 @@ Examples:
       what becomes of the answers without the best heads, and without random ones
   headprof compare smollm2-135m-instruct:retrieval smollm2-135m-instruct:inf
       how alike two rankings of heads are; takes head_score files of other tools, too
+  headprof look results --head 18-6
+      the text of a prompt, and where the head looked token by token of the answer
   headprof report results
       one page of HTML of all that is in the folder; profiles and evaluate write it themselves
   headprof sensitivity --lengths 256,512 --out sensitivity
@@ -105,6 +109,7 @@ impl Cli {
             Some(Command::Bench(args)) => args.quiet,
             Some(Command::Merge(args)) => args.quiet,
             Some(Command::Compare(args)) => args.quiet,
+            Some(Command::Look(args)) => args.quiet,
             Some(Command::Report(args)) => args.quiet,
             Some(Command::Verify(args)) => args.json,
             Some(Command::Observe(_) | Command::Allocate(_) | Command::Cluster(_)) => false,
@@ -125,6 +130,8 @@ pub enum Command {
     Sensitivity(Box<SensitivityArgs>),
     /// Compare head scores, of whoever: correlations, best heads shared, heads that moved most
     Compare(CompareArgs),
+    /// Show where heads looked while one answer of a profile was written
+    Look(LookArgs),
     /// Make one page of HTML of the results in a folder
     Report(ReportArgs),
     /// Record what each head's tokens are worth to later queries, for the budgets of lukv

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Look;
+
 /// The data of a page. Numbers per head are `[L * H]`, row-major; query heads unless said
 /// otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,6 +30,8 @@ pub struct ReportData {
     pub evaluations: Vec<Evaluation>,
     /// Tables of `headprof ablate`.
     pub ablations: Vec<Ablation>,
+    /// Where heads looked.
+    pub looks: Vec<Look>,
 }
 
 /// A model, as sidecars name it.

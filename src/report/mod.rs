@@ -3,7 +3,7 @@
 //! ```text
 //! DIR/head_score/*.json + *.meta.json ─┐
 //! DIR/probes.jsonl                     ├─► ReportData ─► page ─► report.html
-//! DIR/evaluate.json, ablate.json, …    ┘
+//! DIR/evaluate.json, ablate.json, look/… ┘
 //! ```
 //!
 //! It is made of files alone, so that the page of a run that has just ended and that of one of last
@@ -12,6 +12,7 @@
 mod about;
 mod answers;
 mod data;
+mod look;
 mod page;
 mod read;
 mod scores;
@@ -20,6 +21,7 @@ mod tables;
 use std::path::{Path, PathBuf};
 
 pub use data::ReportData;
+pub use look::{Look, LookHead, LookStep};
 
 use crate::error::{Error, Result};
 use crate::system::Reporter;
@@ -84,6 +86,7 @@ impl ReportData {
             budgets: tables::budgets(folder, model)?,
             evaluations: evaluation.into_iter().filter_map(|t| t.evaluation()).collect(),
             ablations: ablation.into_iter().filter_map(|t| t.ablation()).collect(),
+            looks: Look::all(folder, &name, &answers)?,
             places: answers.places,
             answers: answers.list,
         })

@@ -179,6 +179,22 @@ impl Tokenizer {
         })
     }
 
+    /// The text that each of `ids` adds to the one before it, special tokens with theirs. Where a
+    /// character is spread over several tokens, none of them has it.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode`].
+    pub fn pieces(&self, ids: &[u32]) -> Result<Vec<String>> {
+        let failed = |e| Error::model("the tokenizer cannot decode a token").got(e);
+        let piece = |i: usize| {
+            // Some decoders take the space away that a text begins with.
+            let before = self.decoded(&ids[i.saturating_sub(1)..i], false).map_err(failed)?;
+            let both = self.decoded(&ids[i.saturating_sub(1)..=i], false).map_err(failed)?;
+            Ok(both.strip_prefix(&before).map_or(both.clone(), str::to_owned))
+        };
+        (0..ids.len()).map(piece).collect()
+    }
+
     /// The text of `ids`, or what is wrong: some decoders panic at a token without a text.
     fn decoded(
         &self,

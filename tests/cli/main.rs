@@ -23,12 +23,14 @@ mod foreign_files;
 #[cfg(feature = "hub")]
 mod hub;
 mod journal;
+mod look;
 mod notes;
 mod observe;
 mod outputs;
 #[cfg(target_os = "linux")]
 mod paths;
 mod question;
+mod report;
 #[cfg(feature = "semantic")]
 mod semantic;
 mod sensitivity;

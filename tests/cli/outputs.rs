@@ -13,7 +13,8 @@ use super::{stderr, text};
 #[test]
 fn every_file_is_there_and_nothing_else() {
     let root = run().dir.path();
-    let files = ["head_score", "journal", "plots", "probes.jsonl", "report.html", "two.jsonl"];
+    let files =
+        ["head_score", "journal", "look", "plots", "probes.jsonl", "report.html", "two.jsonl"];
     assert_eq!(files_in(root), files);
     let mut expected: Vec<String> = scores()
         .iter()

@@ -172,7 +172,7 @@ def goldens(machine):
     return "; ".join(at_once(of_type, machine.types))
 
 
-PROBES = ["--gate", "none", "--depths", "0.5", "--max-new-tokens", "6", "--no-plots", "-q"]
+PROBES = ["--gate", "none", "--depths", "0.5", "--max-new-tokens", "6", "--no-plots", "--no-report", "-q"]
 
 
 def one_needle(machine):
@@ -291,7 +291,7 @@ def two_gpus(machine):
 def long_prompt(machine):
     """A prompt of 9,000 tokens in bf16 against the processor."""
     common = ["--gate", "none", "--lengths", "9000", "--allow-extrapolation", "--depths", "0.5", "--max-new-tokens", "4",
-              "--no-plots", "-q", "--needles", one_needle(machine), "--out", "out"]
+              "--no-plots", "--no-report", "-q", "--needles", one_needle(machine), "--out", "out"]
     machine.program("long-cpu", "--device", "cpu", *common)
     ran = machine.program("long-bf16", "--device", "cuda", "--dtype", "bf16", *common)
     worst = same_scores(ran.folder / "out", machine.out / "runs/long-cpu/out", "bf16")
@@ -300,7 +300,7 @@ def long_prompt(machine):
 
 def grid(machine):
     """The grid of a run without options, where prompts go on from one another, in bf16 against the processor."""
-    common = ["--gate", "none", "--needles", one_needle(machine), "--no-plots", "-q", "--out", "out"]
+    common = ["--gate", "none", "--needles", one_needle(machine), "--no-plots", "--no-report", "-q", "--out", "out"]
     machine.program("grid-cpu", "--device", "cpu", *common, limit=1800)
     ran = machine.program("grid-bf16", "--device", "cuda", "--dtype", "bf16", *common, limit=3600)
     here, there = (lines(machine.out / f"runs/{name}/out/probes.jsonl") for name in ("grid-bf16", "grid-cpu"))

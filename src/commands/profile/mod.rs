@@ -8,6 +8,7 @@
 //! Everything that can go wrong without the weights goes wrong before they are read.
 
 pub mod config;
+pub mod look;
 
 mod answering;
 mod balanced;
@@ -313,7 +314,22 @@ pub fn run(config: &ProfileConfig, interrupt: &Interrupt) -> Result<Finished> {
     match out {
         Some(out) => {
             let place = (&out, config.plots);
-            finish::write((&facts, 1), collected, place, &config.reporter, &clock)
+            let mut finished =
+                finish::write((&facts, 1), collected, place, &config.reporter, &clock)?;
+            let chunk = config.probes.chunk_tokens(model.compute());
+            let watching = look::Watching { model, inputs, job, chunk };
+            if let Some(made) = finished.told.results_mut().filter(|_| config.report) {
+                let looked = guarded(model.compute(), config.reporter, || {
+                    look::behind(&watching, &config.out, &facts)
+                });
+                match looked {
+                    Ok(files) => made.files.extend(files),
+                    Err(e) => {
+                        config.reporter.warning(&format!("no look at answers: {}", e.one_line()))
+                    }
+                }
+            }
+            Ok(finished)
         }
         None => {
             let probed = Probed::new(&facts, collected.done)?;

@@ -7,6 +7,7 @@
 pub mod head_types;
 pub mod looks;
 pub mod replay;
+pub mod watch;
 pub mod weighed;
 
 use burn::prelude::*;

@@ -33,12 +33,12 @@ function ablationTable(container, rows) {
       return el("span.method", known ? el("span.dot", { style: { background: `var(--line-${known[2]})` } }) : null, named(row));
     } },
     { label: "Accuracy", numeric: true, descending: true, value: (row) => row.accuracy, cell: (row) => percent(row.accuracy) },
-    { label: "95 % interval", numeric: true, value: (row) => row.low, cell: (row) => (row.low === null ? "–" : interval([row.low, row.high], percent)) },
+    { label: "95\u00a0% interval", numeric: true, value: (row) => row.low, cell: (row) => (row.low === null ? "–" : interval([row.low, row.high], percent)) },
   ];
   if (rows.some((row) => row.drop)) {
     columns.push({
       label: "Drop", title: "How much the expected answer's log-probability falls, nats; above 0 the heads helped", numeric: true, descending: true, value: (row) => (row.drop ? row.drop[0] : null),
-      cell: (row) => (row.drop ? el("span", { title: `95 % interval ${interval(row.drop.slice(1))}` }, number(row.drop[0]), el("span.star", containsZero(row.drop[1], row.drop[2]) ? "" : "*")) : "–"),
+      cell: (row) => (row.drop ? el("span", { title: `95\u00a0% interval ${interval(row.drop.slice(1))}` }, number(row.drop[0]), el("span.star", containsZero(row.drop[1], row.drop[2]) ? "" : "*")) : "–"),
     });
   }
   if (rows.some((row) => row.p !== null && row.p !== undefined)) {
@@ -54,7 +54,7 @@ function startAblation() {
   ablations.forEach((ablation, i) => {
     const figure = el("figure");
     const table = el("div");
-    byId("ablation-body").append(el("h3", { dir: "auto" }, ablation.title), el("p.hint", `${plural(ablation.prompts, "prompt")}. Bars are 95 % intervals.`), el("div.split", figure, table));
+    byId("ablation-body").append(el("h3", { dir: "auto" }, ablation.title), el("p.hint", `${plural(ablation.prompts, "prompt")}. Bars are 95\u00a0% intervals.`), el("div.split", figure, table));
     const series = ablationLines(ablation.rows);
     if (series.length > 0) ablationChart(figure, series, i === 0 ? "ablation-chart" : `ablation-chart-${i + 1}`);
     ablationTable(table, ablation.rows);

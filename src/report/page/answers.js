@@ -12,7 +12,8 @@ function answerIn(answer, place) {
 }
 
 function answerPlace(answer) {
-  return answer.depth === null || answer.depth === undefined ? integer(answer.length) : `${integer(answer.length)} · ${tickNumber(answer.depth)}`;
+  const where = answer.depth === null || answer.depth === undefined ? answer.label : tickNumber(answer.depth);
+  return [integer(answer.length), where].filter(Boolean).join(" · ");
 }
 
 const haystackOf = new Map();
@@ -75,7 +76,8 @@ function filterAnswers(change) {
 
 function drawAnswersGrid() {
   byId("answers-grid").replaceChildren(placeGrid(report.places, (place) => {
-    const share = place.probes > 0 ? place.accepted / place.probes : 0;
+    if (place.probes === 0) return { content: "–", muted: true, title: `${placeName(place)}: no prompt` };
+    const share = place.accepted / place.probes;
     const counts = `${integer(place.accepted)} of ${integer(place.probes)}`;
     return {
       content: el("span", el("b", percent(share)), el("small", counts)), color: viridis(share), ink: viridisInk(share), title: `${placeName(place)}: ${counts} accepted`,

@@ -32,14 +32,14 @@ function compressionChart(container, series, rows, id) {
     describe: (budget) => ({ title: plural(budget, "token"), rows: rowsAt(series, budget) }),
   }, id);
   container.append(el("div.beside", lineLegend(series, chart),
-    el("p.hint", "Bars are 95 % intervals; lines are set off sideways to keep them apart. ", el("span.no-print", "Point at a name to lift its line out, press it to keep it so."))));
+    el("p.hint", "Bars are 95\u00a0% intervals; lines are set off sideways to keep them apart. ", el("span.no-print", "Point at a name to lift its line out, press it to keep it so."))));
 }
 
 function differenceCell(value) {
   if (!value) return el("span.difference", el("span", "–"));
   const [mean, low, high] = value;
   const clear = !containsZero(low, high);
-  return el("span", { class: clear ? "difference clear" : "difference", title: "Mean and 95 % interval, percentage points" }, el("span", points(mean)), el("span.star", clear ? "*" : ""),
+  return el("span", { class: clear ? "difference clear" : "difference", title: "Mean and 95\u00a0% interval, percentage points" }, el("span", points(mean)), el("span.star", clear ? "*" : ""),
     el("span.range", `${points(low)} to ${points(high)}`));
 }
 
@@ -52,7 +52,10 @@ function compressionTable(container, evaluation, series, id) {
   columns.push(
     { label: "Budget", title: "Tokens a head", numeric: true, value: (row) => row.budget, cell: (row) => (row.budget === null ? "all" : integer(row.budget)) },
     { label: "Accuracy", title: evaluation.accuracy, numeric: true, descending: true, value: (row) => row.accuracy, cell: (row) => percent(row.accuracy) },
-    { label: "95 % interval", title: "Sorts by the lower end", descending: true, value: (row) => row.low, cell: (row) => el("span.with-bar", intervalBar(row.accuracy, row.low, row.high, 0, 1, colorOf(row)), el("span.range", row.low === null ? "–" : interval([row.low, row.high], percent))) },
+    {
+      label: "95\u00a0% interval", title: "Sorts by the lower end", descending: true, value: (row) => row.low,
+      cell: (row) => el("span.with-bar", intervalBar(row.accuracy, row.low, row.high, 0, 1, colorOf(row)), el("span.range", row.low === null ? "–" : interval([row.low, row.high], percent))),
+    },
   );
   for (const [key, label, title] of differences) {
     if (has(key)) columns.push({ label, title, descending: true, value: (row) => (row[key] ? row[key][0] : null), cell: (row) => differenceCell(row[key]) });

@@ -1,7 +1,7 @@
 /*
  * headprof's report page.
  *
- * The files are concatenated into one <script type="module"> in this order, and share its scope:
+ * The files are concatenated into one script of type module in this order, and share its scope:
  *   data.js dom.js color.js chart.js heatmap.js table.js scores.js heads.js head_panel.js
  *   curve.js answers.js budgets.js compression.js ablation.js look.js report.js
  * The style sheets follow each other as report.css sections.css.

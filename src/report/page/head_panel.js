@@ -10,7 +10,7 @@ function placesOf(unit) {
     if (Number.isNaN(value)) return { content: "–", muted: true, title: `${placeName(place)}: no accepted probe` };
     return { content: number(value), color: scale.color(value), ink: scale.ink(value), title: `${placeName(place)}: ${number(value)}, ${plural(place.accepted, "probe")}` };
   });
-  const note = el("p.hint", `Colours up to ${number(score.by_place.max)}, the same for all heads.`);
+  const note = el("p.hint", "A colour means the same value for all heads.");
   return el("div.panel-places", el("h4", "By place of the needle, ", foreign(score.name)), grid, note);
 }
 
@@ -23,7 +23,7 @@ function panelScores(unit) {
     columns: [
       { label: "Score", value: (of) => of.name, cell: (of) => foreign(of.name) },
       { label: "Mean", numeric: true, descending: true, value: (of) => meanOf(of.mean, unit), cell: (of) => number(meanOf(of.mean, unit)) },
-      { label: "95 % interval", numeric: true, value: (of) => (range(of) ? range(of)[0] : null), cell: (of) => (range(of) ? interval(range(of)) : "–") },
+      { label: "95\u00a0% interval", numeric: true, value: (of) => (range(of) ? range(of)[0] : null), cell: (of) => (range(of) ? interval(range(of)) : "–") },
       { label: "Rank", numeric: true, value: (of) => rankOf(of, view, unit), cell: (of) => rankText(of, view, unit) },
     ],
     decorate: (tr, of) => tr.classList.toggle("chosen", of === score),

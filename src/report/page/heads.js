@@ -11,12 +11,13 @@ function shadePicture() {
   const facts = factsOf(score, view);
   if (shade === "mean") {
     const [min, max] = extent(facts.values);
-    return { values: facts.values, scale: valueScale(min, max), muted: (i) => facts.muted[i], title: score.name, grey: score.low !== null };
+    return { values: facts.values, scale: valueScale(min, max), muted: (i) => facts.muted[i], title: score.name, grey: facts.muted.some(Boolean) };
   }
   const source = shade === "top" ? score.top : report.kinds[shade];
   const values = view.units.map((unit) => meanOf(source, unit));
   const max = shade === "top" ? 1 : extent(values)[1];
-  return { values, scale: amountScale(max), muted: () => false, title: `${shade === "top" ? "probability of the top ten" : `${spaced(shade)}, share of attention`}${view.single ? "" : ", mean of the heads"}`, grey: false };
+  const title = shade === "top" ? "probability of the top ten" : `${spaced(shade)}, share of attention`;
+  return { values, scale: amountScale(max), muted: () => false, title: view.single ? title : `${title}, mean of the heads`, grey: false };
 }
 
 function outlinesOf(score, view) {
@@ -32,7 +33,7 @@ function headFacts(unit) {
   if (single) rows.push(["Head", String(unit.row)]);
   rows.push(["KV group", single ? String(groupOf(unit)) : `${unit.row}, heads ${headSpan(unit)}`]);
   rows.push([single || score.kv ? "Mean" : "Mean of its heads", number(meanOf(score.mean, unit))]);
-  if (range) rows.push(["95 % interval", interval(range)]);
+  if (range) rows.push(["95\u00a0% interval", interval(range)]);
   if (score.top && (single || score.kv)) rows.push(["In the top ten", percent(meanOf(score.top, unit))]);
   rows.push(["Rank", rankText(score, view, unit)]);
   if (!single && !score.kv) rows.push(["Its heads", unit.heads.map((head) => number(score.mean[head])).join(" · ")]);
@@ -66,7 +67,7 @@ function drawMap() {
   });
   const keys = [colorBar(picture.scale, picture.title)];
   if (best.length > 0) keys.push(legendKey("key-outline", `the ${best.length === topCount ? "ten" : best.length} best ${unitsOf(score, view)}${best.length > topCount ? " (with ties)" : ""}`));
-  if (picture.grey) keys.push(legendKey("key-muted", `${view.single || score.kv ? "not" : "no head"} told apart from 0 (95 %)`));
+  if (picture.grey) keys.push(legendKey("key-muted", `${view.single || score.kv ? "not" : "no head"} told apart from 0 (95\u00a0%)`));
   byId("heads-legend").replaceChildren(...keys);
   if (headsState.unit) headsMap.select(headsState.unit.layer, headsState.unit.row);
 }
@@ -95,7 +96,7 @@ function buildTable() {
   ];
   const ranged = score.low !== null && (view.single || score.kv);
   columns.push({
-    label: ranged ? "95 % interval" : "Value", title: ranged ? "Sorts by the lower end" : "", descending: true,
+    label: ranged ? "95\u00a0% interval" : "Value", title: ranged ? "Sorts by the lower end" : "", descending: true,
     value: (u) => (ranged ? intervalOf(score, u)[0] : facts.values[u.index]),
     cell: (u) => {
       const range = intervalOf(score, u) || [null, null];
@@ -104,7 +105,10 @@ function buildTable() {
       return bar;
     },
   });
-  if (score.top && (view.single || score.kv)) columns.push({ label: "Top ten", title: "Probability of being among the ten best", numeric: true, descending: true, value: (u) => meanOf(score.top, u), cell: (u) => percent(meanOf(score.top, u)) });
+  if (score.top && (view.single || score.kv)) {
+    const top = (u) => meanOf(score.top, u);
+    columns.push({ label: "Top ten", title: "Probability of being among the ten best", numeric: true, descending: true, value: top, cell: (u) => percent(top(u)) });
+  }
   tableUnits = new Map();
   headsTable = sortableTable(byId("heads-table"), {
     columns, caption: `Best by ${score.name}`,

@@ -37,7 +37,8 @@ let tokenSpans = [];
 /** Line breaks of the prompt are kept as they are, and marked, so that a shaded one can be seen. */
 function tokenSpan(look, token) {
   const text = look.tokens[token];
-  const span = el("span", { class: inNeedle(look, token) ? "token needle" : "token", "data-token": token }, text.split("\n").flatMap((line, i) => (i === 0 ? [line] : [el("span.line-break", { "aria-hidden": "true" }, "↵"), "\n", line])));
+  const kind = inNeedle(look, token) ? "token needle" : "token";
+  const span = el("span", { class: kind, "data-token": token }, text.split("\n").flatMap((line, i) => (i === 0 ? [line] : [el("span.line-break", { "aria-hidden": "true" }, "↵"), "\n", line])));
   tokenSpans[token] = span;
   return span;
 }
@@ -45,7 +46,8 @@ function tokenSpan(look, token) {
 function foldButton(look, head, from, to) {
   const most = Math.max(...head.steps.map((step) => weightsOf(step).slice(from, to).reduce((a, b) => a + b, 0)));
   const spans = el("span", { hidden: true }, Array.from({ length: to - from }, (_, i) => tokenSpan(look, from + i)));
-  const button = el("button", { type: "button", class: "fold", title: `At most ${percent(most)} of the attention at any step` }, `${integer(to - from)} tokens with ${most < 0.001 ? "almost no" : `at most ${percent(most)} of the`} attention`);
+  const button = el("button", { type: "button", class: "fold", title: `At most ${percent(most)} of the attention at any step` },
+    `${integer(to - from)} tokens with ${most < 0.001 ? "almost no" : `at most ${percent(most)} of the`} attention`);
   button.addEventListener("click", () => {
     spans.hidden = false;
     button.remove();
@@ -91,7 +93,8 @@ function shadeStep() {
   });
   const onNeedle = weights.reduce((sum, w, token) => sum + (inNeedle(look, token) ? w : 0), 0);
   const strongest = weights.indexOf(Math.max(...weights));
-  byId("look-facts").replaceChildren("Writing ", el("b", foreign(JSON.stringify(step.token))), ` (step ${lookState.step + 1} of ${head.steps.length}), head ${head.layer}-${head.head} gives ${percent(onNeedle)} of its attention to the needle, and the most, ${percent(weights[strongest])}, to `,
+  byId("look-facts").replaceChildren("Writing ", el("b", foreign(JSON.stringify(step.token))), ` (step ${lookState.step + 1} of ${head.steps.length}), `,
+    `head ${head.layer}-${head.head} gives ${percent(onNeedle)} of its attention to the needle, and the most, ${percent(weights[strongest])}, to `,
     el("b", foreign(JSON.stringify(look.tokens[strongest]))), ` (token ${integer(strongest)}).`);
   for (const [i, chip] of Array.from(byId("look-stepper").querySelectorAll(".chip")).entries()) {
     if (i === lookState.step) chip.setAttribute("aria-current", "step");
@@ -112,7 +115,10 @@ function goToStep(step) {
 
 function drawStepper() {
   const { steps } = lookState.look.heads[lookState.head];
-  const slider = el("input", { type: "range", id: "look-step", min: 0, max: steps.length - 1, step: 1, value: lookState.step, "aria-label": "Step of the answer", oninput: (event) => goToStep(Number(event.target.value)) });
+  const slider = el("input", {
+    type: "range", id: "look-step", min: 0, max: steps.length - 1, step: 1, value: lookState.step, "aria-label": "Step of the answer",
+    oninput: (event) => goToStep(Number(event.target.value)),
+  });
   byId("look-stepper").replaceChildren(
     el("div", { class: "stepper-controls no-print" },
       el("button", { type: "button", "aria-label": "Previous token", onclick: () => goToStep(lookState.step - 1) }, "←"), slider,

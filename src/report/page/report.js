@@ -42,7 +42,7 @@ function scoreSentence() {
   const facts = factsOf(score, ranking);
   const best = ranking.units[facts.order[0]];
   const range = intervalOf(score, best);
-  const sentence = [`${unitTitle(best)} scores highest on `, foreign(score.name), " (", foreign(score.title), `): ${number(facts.values[best.index])}${range ? `, 95 % interval ${interval(range)}` : ""}.`];
+  const sentence = [`${unitTitle(best)} scores highest on `, foreign(score.name), " (", foreign(score.title), `): ${number(facts.values[best.index])}${range ? `, 95\u00a0% interval ${interval(range)}` : ""}.`];
   if (score.low) {
     const told = toldApart(score);
     sentence.push(` ${integer(told)} of ${integer(facts.order.length)} ${unitsOf(score, views.heads)} ${told === 1 ? "is" : "are"} told apart from 0.`);
@@ -67,7 +67,7 @@ function ablationSentence(ablation) {
   const at = (chosen) => ablation.rows.find((row) => row.chosen === chosen && row.k === most);
   if (!none || !at("top")) return null;
   const random = at("random") ? ` and ${percent(at("random").accuracy)} with as many random ones off` : "";
-  return [`With the ${plural(most, "best head")} off, ${percent(at("top").accuracy)} of the answers are right, against ${percent(none.accuracy)} with all heads on${random}.`];
+  return [`With the ${most === 1 ? "best head" : `${integer(most)} best heads`} off, ${percent(at("top").accuracy)} of the answers are right, against ${percent(none.accuracy)} with all heads on${random}.`];
 }
 
 function writeSummary() {
@@ -96,7 +96,7 @@ function writeNavigation() {
 function howToRead() {
   const lines = ["Head 18-6 is query head 6 of layer 18; both count from 0. Heads of a KV group share keys and values."];
   if (scores.some((score) => score.low) || listOf("evaluations").length > 0 || listOf("ablations").length > 0) {
-    lines.push("A 95 % interval takes needles and places as clusters: it is about other needles and other places, not only about more of the same prompts.");
+    lines.push("A 95\u00a0% interval takes needles and places as clusters: it is about other needles and other places, not only about more of the same prompts.");
   }
   if (scores.length > 0) {
     lines.push("Grey: the head’s interval contains 0. These prompts do not show that it does anything, nor that it does nothing.",

@@ -34,6 +34,8 @@ pub struct ProfileConfig {
     pub out: PathBuf,
     /// Whether pictures are drawn.
     pub plots: bool,
+    /// Whether there is to be a page, for which some answers are looked at.
+    pub report: bool,
     /// Whether what several prompts begin with is run once.
     pub prefix_reuse: bool,
     /// How many probes are answered together; `None` for as many as pay and fit.
@@ -96,6 +98,7 @@ impl ProfileConfig {
             top_k: at_least_one("--top-k-infscore", Some(args.top_k_infscore))?.unwrap_or(1),
             out: args.out.clone(),
             plots: !args.no_plots,
+            report: !args.no_report,
             prefix_reuse: args.prefix_reuse != Some(Switch::Off),
             batch: batch(args.batch.as_deref())?,
             journal: journal_options(&args.journal, surroundings, &mut notes)?,

@@ -1,0 +1,70 @@
+//! [`Looked`]: what a look tells, for people and as JSON.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use crate::report::{Look, LookStep};
+use crate::system::terminal::aligned;
+
+/// Tokens that are named for each step.
+const NAMED: usize = 3;
+
+/// A probe that was looked at.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Looked {
+    /// What the model said.
+    pub answer: String,
+    /// Where its heads looked.
+    #[serde(flatten)]
+    pub look: Look,
+    /// The files written.
+    pub files: Vec<PathBuf>,
+}
+
+impl fmt::Display for Looked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Look { model, id, about, tokens, depth, .. } = &self.look;
+        let depth = depth.map(|depth| format!(", depth {depth}")).unwrap_or_default();
+        writeln!(f, "{model} · probe {id} about {about}, {} tokens{depth}", tokens.len())?;
+        writeln!(f, "answered {:?}", self.answer)?;
+        for head in &self.look.heads {
+            let by = match head.score.as_str() {
+                "" => String::new(),
+                score => format!(", of the best by {score}"),
+            };
+            writeln!(f, "\nhead {}-{}{by}", head.layer, head.head)?;
+            let mut lines = vec![["writes", "on the needle", "looks most at"].map(str::to_owned)];
+            lines.extend(head.steps.iter().map(|step| self.line(step)));
+            write!(f, "{}", aligned(&lines))?;
+        }
+        writeln!(f)?;
+        self.files.iter().try_for_each(|file| writeln!(f, "{}", file.display()))
+    }
+}
+
+impl Looked {
+    fn line(&self, step: &LookStep) -> [String; 3] {
+        let row = weights(step);
+        let in_needle =
+            |i: &usize| self.look.needle.iter().any(|[from, to]| (from..to).contains(&i));
+        let on_needle: f64 = (0..row.len()).filter(in_needle).map(|i| row[i]).sum();
+        let mut order: Vec<usize> = (0..row.len()).collect();
+        order.sort_by(|&a, &b| row[b].total_cmp(&row[a]).then(a.cmp(&b)));
+        let named = order.iter().take(NAMED).filter(|&&i| row[i] > 0.0).map(|&i| {
+            let text = self.look.tokens.get(i).map_or("", String::as_str);
+            format!("{text:?} {:.0} %", 100.0 * row[i])
+        });
+        let named: Vec<String> = named.collect();
+        [format!("{:?}", step.token), format!("{:.0} %", 100.0 * on_needle), named.join("  ")]
+    }
+}
+
+/// The weights of a step, `[T]`.
+fn weights(step: &LookStep) -> Vec<f64> {
+    let bytes = STANDARD.decode(&step.weights).unwrap_or_default();
+    bytes.into_iter().map(|byte| f64::from(byte) / 255.0 * step.max).collect()
+}
