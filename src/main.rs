@@ -22,7 +22,7 @@ use headprof::commands::profile::{self, ProfileConfig};
 use headprof::commands::sensitivity::{self, SensitivityConfig};
 use headprof::commands::utility::{self, UtilityConfig};
 use headprof::commands::verify::{self, VerifyConfig};
-use headprof::commands::{allocate, cluster, compare, report, with_registries};
+use headprof::commands::{allocate, cluster, compare, ls, report, with_registries};
 use headprof::config::{ProbeConfig, Surroundings};
 use headprof::gate::onnxruntime::RuntimePlaces;
 use headprof::hub::Environment;
@@ -81,6 +81,9 @@ fn run() -> ExitCode {
         Some(Command::Bench(args)) => run_bench(args, &surroundings),
         Some(Command::Allocate(args)) => run_allocate(args),
         Some(Command::Compare(args)) => run_compare(args),
+        Some(Command::Ls(args)) => {
+            Reporter { quiet: false, json: args.json }.result(&ls::run(args))
+        }
         Some(Command::Look(args)) => run_look(args, &surroundings),
         Some(Command::Report(args)) => run_report(args),
         Some(Command::Merge(args)) => run_merge(args),

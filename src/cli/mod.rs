@@ -14,6 +14,7 @@ mod evaluate;
 mod journal;
 mod listed;
 mod look;
+mod ls;
 mod merge;
 mod observe;
 mod probes;
@@ -31,6 +32,7 @@ pub use compare::CompareArgs;
 pub use evaluate::EvaluateArgs;
 pub use journal::JournalArgs;
 pub use look::LookArgs;
+pub use ls::{LsArg, LsArgs};
 pub use merge::MergeArgs;
 pub use observe::ObserveArgs;
 pub use probes::{ChatArg, ComputeArgs, DtypeArg, HubArgs, ModelArgs, ProbeArgs, Switch};
@@ -112,7 +114,9 @@ impl Cli {
             Some(Command::Look(args)) => args.quiet,
             Some(Command::Report(args)) => args.quiet,
             Some(Command::Verify(args)) => args.json,
-            Some(Command::Observe(_) | Command::Allocate(_) | Command::Cluster(_)) => false,
+            Some(
+                Command::Observe(_) | Command::Allocate(_) | Command::Cluster(_) | Command::Ls(_),
+            ) => false,
         }
     }
 }
@@ -144,6 +148,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Divide a KV-cache budget among the heads of a model
     Allocate(AllocateArgs),
+    /// List what has a name on the command line: tasks, scores, gates, methods, allocators
+    Ls(LsArgs),
     /// Print a script or manifest that runs a profile or comparison in shards on a cluster
     Cluster(ClusterArgs),
 }

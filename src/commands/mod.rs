@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod compare;
 pub mod dry_run;
 pub mod evaluate;
+pub mod ls;
 pub mod observe;
 pub mod profile;
 pub mod report;

@@ -151,6 +151,18 @@ impl GateKind {
         }
     }
 
+    /// One line for people: which answers pass.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Rouge => "the answer has enough of the expected words, stemmed (ROUGE-1 recall)",
+            Self::F1 => "enough words in common, and not many others (token F1)",
+            Self::Semantic => "the sentence embeddings are alike (needs ONNX Runtime)",
+            Self::Exact => "the same text but for case, punctuation, articles and white space",
+            Self::Label => "the answer names the right one of the task's labels (stories)",
+            Self::None => "every answer, right or wrong",
+        }
+    }
+
     /// The published threshold; `None` for gates that have none to choose.
     pub fn default_threshold(self) -> Option<f64> {
         match self {

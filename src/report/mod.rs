@@ -71,16 +71,16 @@ impl ReportData {
         let about = sidecars.first().map(|sidecar| &sidecar.about);
         let about = about.or(evaluation.as_ref().map(tables::Table::about));
         let about = about.or(ablation.as_ref().map(tables::Table::about));
-        let about = about.ok_or_else(|| Error::bug("results without a model"))?;
+        let about = about.ok_or_else(|| nothing(folder).got("scores of single tasks alone"))?;
         // Answers of another run than that of the scores would be taken for theirs.
         let answers = if sidecars.fit(&answers) { answers } else { Answers::default() };
-        let scores = sidecars.scores(&answers)?;
         let model = &about.model;
+        let scores = sidecars.scores(model, &answers)?;
         Ok(Self {
             headprof: env!("CARGO_PKG_VERSION"),
             model: model.clone(),
             about: about.pairs(&answers),
-            kinds: sidecars.kinds(),
+            kinds: sidecars.kinds(model),
             scores,
             gate: about.gate.clone(),
             budgets: tables::budgets(folder, model)?,
@@ -98,17 +98,11 @@ fn chosen(folder: &Path, asked: Option<&str>, found: &[&str]) -> Result<String> 
     let mut names = found.to_vec();
     names.sort_unstable();
     names.dedup();
-    let nothing = || {
-        Error::usage("there is nothing to report")
-            .at(folder.display())
-            .expected("the --out of a profile, of evaluate or of ablate")
-            .advice("run `headprof` first; what was stopped goes on with its own command")
-    };
     match (asked, &names[..]) {
-        (_, []) => Err(nothing().got("no results")),
+        (_, []) => Err(nothing(folder).got("no results")),
         (Some(asked), names) if names.contains(&asked) => Ok(asked.to_owned()),
         (Some(asked), names) => {
-            Err(nothing().got(format!("none of {asked}, but of {}", names.join(", "))))
+            Err(nothing(folder).got(format!("none of {asked}, but of {}", names.join(", "))))
         }
         (None, [only]) => Ok((*only).to_owned()),
         (None, names) => Err(Error::usage("the folder has results of several models")
@@ -116,6 +110,13 @@ fn chosen(folder: &Path, asked: Option<&str>, found: &[&str]) -> Result<String> 
             .got(names.join(", "))
             .advice("name one with --model")),
     }
+}
+
+fn nothing(folder: &Path) -> Error {
+    Error::usage("there is nothing to report")
+        .at(folder.display())
+        .expected("the --out of a profile, of evaluate or of ablate")
+        .advice("run `headprof` first; what was stopped goes on with its own command")
 }
 
 #[cfg(test)]

@@ -8,12 +8,12 @@ use serde::Deserialize;
 
 use super::about::About;
 use super::answers::Answers;
-use super::data::{ByPlace, Kinds, Score};
+use super::data::{ByPlace, Kinds, Model, Score};
 use super::read::{files, json, short};
 use crate::error::Result;
 use crate::head_score::sidecar::HeadsMeta;
 use crate::head_score::{HeadScoreFile, named};
-use crate::heads::HeadMatrix;
+use crate::heads::{HeadMatrix, HeadTypes};
 use crate::score;
 
 /// Bytes of numbers by place on a page, at most; the main scores come first.
@@ -117,9 +117,10 @@ impl Sidecars {
         self.0.iter().any(|sidecar| sidecar.is_of(answers))
     }
 
-    /// Kinds of heads, of the first score that knows them.
-    pub fn kinds(&self) -> Option<Kinds> {
-        let types = self.0.iter().find_map(|sidecar| sidecar.heads.types())?;
+    /// Kinds of the heads of `model`, of the first score that knows them.
+    pub fn kinds(&self, model: &Model) -> Option<Kinds> {
+        let fit = |types: &&HeadTypes| types.fit(model.layers, model.heads);
+        let types = self.0.iter().find_map(|sidecar| sidecar.heads.types().filter(fit))?;
         let flat = |rows: &[Vec<f32>]| rows.concat().into_iter().map(short).collect();
         Some(Kinds {
             previous_token: flat(&types.previous_token),
@@ -128,15 +129,16 @@ impl Sidecars {
         })
     }
 
-    /// The scores, with their means at the places of `answers`.
+    /// The scores of `model`, with their means at the places of `answers`. One of another number of
+    /// heads is left out.
     ///
     /// # Errors
     /// As [`HeadScoreFile::read`].
-    pub fn scores(&self, answers: &Answers) -> Result<Vec<Score>> {
+    pub fn scores(&self, model: &Model, answers: &Answers) -> Result<Vec<Score>> {
         let mut left = BY_PLACE_BYTES;
         let mut all = Vec::new();
         for sidecar in &self.0 {
-            let Some(score) = sidecar.score(answers, &mut left)? else { continue };
+            let Some(score) = sidecar.score(model, answers, &mut left)? else { continue };
             all.push(score);
         }
         Ok(all)
@@ -150,14 +152,15 @@ impl Sidecar {
         !answers.accepted.is_empty() && here.eq(&self.probes.accepted_ids)
     }
 
-    fn score(&self, answers: &Answers, left: &mut usize) -> Result<Option<Score>> {
-        let Some(mean) = self.heads.mean() else { return Ok(None) };
+    fn score(&self, model: &Model, answers: &Answers, left: &mut usize) -> Result<Option<Score>> {
+        let fits = |m: &HeadMatrix| (m.layers(), m.heads()) == (model.layers, model.heads);
+        let Some(mean) = self.heads.mean().filter(fits) else { return Ok(None) };
         let flat = |m: HeadMatrix| m.values().iter().map(|v| short(*v)).collect::<Vec<f64>>();
         let by_place = match self.is_of(answers) {
-            true => self.by_place(answers, left)?,
+            true => self.by_place(model, answers, left)?,
             false => None,
         };
-        let group = (mean.heads() / self.about.model.kv_heads.max(1)).max(1);
+        let group = (mean.heads() / model.kv_heads.max(1)).max(1);
         let kv = group > 1
             && mean.values().chunks(group).all(|heads| heads.iter().all(|v| *v == heads[0]));
         let Words { name, title, formula, source } = self.score.clone();
@@ -169,17 +172,25 @@ impl Sidecar {
             probes: self.probes.accepted,
             kv,
             mean: flat(mean),
-            low: self.heads.low_95().map(flat),
-            high: self.heads.high_95().map(flat),
-            top: self.heads.top_probability().map(flat),
+            low: self.heads.low_95().filter(fits).map(flat),
+            high: self.heads.high_95().filter(fits).map(flat),
+            top: self.heads.top_probability().filter(fits).map(flat),
             by_place,
         }))
     }
 
     /// Means at the places of `answers`; `None` where that is too much for the page, or the file
     /// has other values than probes.
-    fn by_place(&self, answers: &Answers, left: &mut usize) -> Result<Option<ByPlace>> {
-        let read = HeadScoreFile::read(&self.path, None)?.file;
+    ///
+    /// # Errors
+    /// As [`HeadScoreFile::read`] for a model of this shape.
+    fn by_place(
+        &self,
+        model: &Model,
+        answers: &Answers,
+        left: &mut usize,
+    ) -> Result<Option<ByPlace>> {
+        let read = HeadScoreFile::read(&self.path, Some((model.layers, model.heads)))?.file;
         let heads = read.layers() * read.heads();
         let bytes = 2 * answers.places.len() * heads;
         let whole = read.values().iter().all(|list| list.len() == answers.accepted.len());

@@ -114,6 +114,23 @@ fn scores_of_another_run_are_left_out_and_the_model_is_chosen() {
     assert_eq!(ReportData::of(nothing.path(), None).unwrap_err().exit_code(), 2);
 }
 
+/// The page goes by the model's numbers of layers and heads.
+#[test]
+fn scores_of_another_shape_are_left_out() {
+    let dir = folder("x");
+    let path = dir.path().join("head_score/m_lazy_heads.meta.json");
+    let mut meta = sidecar("m", "lazy", &["a", "c"]);
+    meta["heads"]["mean"] = json!([[0.5, 0.25]]);
+    std::fs::write(&path, meta.to_string()).unwrap();
+    let data = ReportData::of(dir.path(), None).unwrap();
+    assert_eq!(data.scores.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["inf"]);
+    // A sidecar of the right shape beside a file of another.
+    std::fs::write(&path, sidecar("m", "lazy", &["a", "c"]).to_string()).unwrap();
+    std::fs::write(dir.path().join("head_score/m_lazy_heads.json"), "{\"0-0\": [1, 2]}").unwrap();
+    let e = ReportData::of(dir.path(), None).unwrap_err();
+    assert!(e.exit_code() == 3 && e.to_string().contains("m_lazy_heads.json"), "{e}");
+}
+
 #[test]
 fn a_file_that_is_none_of_ours_is_named() {
     let dir = folder("x");

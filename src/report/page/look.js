@@ -81,6 +81,17 @@ function scrollToNeedle() {
 /** The square root keeps small weights visible beside the first token, on which heads rest. */
 const shadeOf = (weight, max) => Math.sqrt(Math.max(0, weight) / (max || 1));
 
+function onNeedle(look, step) {
+  return weightsOf(step).reduce((sum, w, token) => sum + (inNeedle(look, token) ? w : 0), 0);
+}
+
+/** The first step seldom shows anything: heads that have nothing to do rest on the first token. */
+function tellingStep() {
+  const { steps } = lookState.look.heads[lookState.head];
+  const shares = steps.map((step) => onNeedle(lookState.look, step));
+  return shares.indexOf(Math.max(...shares));
+}
+
 function shadeStep() {
   const { look } = lookState;
   const head = look.heads[lookState.head];
@@ -91,10 +102,9 @@ function shadeStep() {
     span.style.background = shade > 0.02 ? `color-mix(in oklab, var(--heat) ${(100 * shade).toFixed(0)}%, transparent)` : "";
     span.classList.toggle("hot", shade > 0.6);
   });
-  const onNeedle = weights.reduce((sum, w, token) => sum + (inNeedle(look, token) ? w : 0), 0);
   const strongest = weights.indexOf(Math.max(...weights));
   byId("look-facts").replaceChildren("Writing ", el("b", foreign(JSON.stringify(step.token))), ` (step ${lookState.step + 1} of ${head.steps.length}), `,
-    `head ${head.layer}-${head.head} gives ${percent(onNeedle)} of its attention to the needle, and the most, ${percent(weights[strongest])}, to `,
+    `head ${head.layer}-${head.head} gives ${percent(onNeedle(look, step))} of its attention to the needle, and the most, ${percent(weights[strongest])}, to `,
     el("b", foreign(JSON.stringify(look.tokens[strongest]))), ` (token ${integer(strongest)}).`);
   for (const [i, chip] of Array.from(byId("look-stepper").querySelectorAll(".chip")).entries()) {
     if (i === lookState.step) chip.setAttribute("aria-current", "step");
@@ -137,7 +147,7 @@ function describeToken(event) {
 }
 
 function fillLookHeads() {
-  const labels = lookState.look.heads.map((head) => `${head.layer}-${head.head} (${head.score})`);
+  const labels = lookState.look.heads.map((head) => `${head.layer}-${head.head}${head.score ? ` (${head.score})` : ""}`);
   byId("look-head").replaceChildren(...labels.map((label, i) => el("option", { value: i }, label)));
   byId("look-head").value = lookState.head;
 }
@@ -155,7 +165,8 @@ function startLook() {
   const names = looks.map((look) => `${look.about}, ${integer(look.length)} tokens${look.depth === null || look.depth === undefined ? "" : `, depth ${tickNumber(look.depth)}`}`);
   fillSelect(byId("look-select"), names, (i) => {
     lookState.look = looks[i];
-    lookState.step = 0;
+    lookState.head = 0;
+    lookState.step = tellingStep();
     fillLookHeads();
     chooseHead(0);
   });
@@ -168,6 +179,7 @@ function startLook() {
     event.preventDefault();
     goToStep(lookState.step + move);
   });
+  lookState.step = tellingStep();
   fillLookHeads();
   chooseHead(0);
 }

@@ -37,9 +37,15 @@ impl fmt::Display for Looked {
                 score => format!(", of the best by {score}"),
             };
             writeln!(f, "\nhead {}-{}{by}", head.layer, head.head)?;
-            let mut lines = vec![["writes", "on the needle", "looks most at"].map(str::to_owned)];
-            lines.extend(head.steps.iter().map(|step| self.line(step)));
-            write!(f, "{}", aligned(&lines))?;
+            let rows = head.steps.iter().map(|step| self.row(step));
+            let rows: Vec<([String; 2], String)> = rows.collect();
+            let mut lines = vec![["writes", "on the needle"].map(str::to_owned)];
+            lines.extend(rows.iter().map(|(numbers, _)| numbers.clone()));
+            let tokens =
+                std::iter::once("looks most at").chain(rows.iter().map(|(_, t)| t.as_str()));
+            for (line, tokens) in aligned(&lines).lines().zip(tokens) {
+                writeln!(f, "{line}  {tokens}")?;
+            }
         }
         writeln!(f)?;
         self.files.iter().try_for_each(|file| writeln!(f, "{}", file.display()))
@@ -47,7 +53,8 @@ impl fmt::Display for Looked {
 }
 
 impl Looked {
-    fn line(&self, step: &LookStep) -> [String; 3] {
+    /// The token with the needle's share, and the tokens that get most.
+    fn row(&self, step: &LookStep) -> ([String; 2], String) {
         let row = weights(step);
         let in_needle =
             |i: &usize| self.look.needle.iter().any(|[from, to]| (from..to).contains(&i));
@@ -59,7 +66,8 @@ impl Looked {
             format!("{text:?} {:.0} %", 100.0 * row[i])
         });
         let named: Vec<String> = named.collect();
-        [format!("{:?}", step.token), format!("{:.0} %", 100.0 * on_needle), named.join("  ")]
+        let numbers = [format!("{:?}", step.token), format!("{:.0} %", 100.0 * on_needle)];
+        (numbers, named.join("  "))
     }
 }
 

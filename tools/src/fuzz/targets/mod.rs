@@ -7,6 +7,7 @@ mod gguf;
 mod journal;
 mod model;
 mod profiles;
+mod report;
 mod rows;
 mod scores;
 mod seeds;
@@ -34,6 +35,12 @@ static REGISTRY: &[&Target] = &[
     &scores::UTILITY,
     &profiles::RECORDS,
     &profiles::META,
+    &report::ANSWERS,
+    &report::SCORE,
+    &report::TABLE,
+    &report::CURVE,
+    &report::TOKENS,
+    &report::ROWS,
     &journal::PLAN,
     &journal::JOURNAL,
     &journal::SEALED,
