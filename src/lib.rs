@@ -44,7 +44,7 @@
 //! | [`mod@generate`] | prefill and greedy decode, from full and compressed caches, with heads off |
 //! | [`job`] | what every command opens: device, model, texts, plan, memory, provenance |
 //! | [`tasks`] | needle, BABILong, LongBench, LooGLE, RULER: one folder each |
-//! | [`commands`] | profile, evaluate, ablate, sensitivity, utility, allocate, compare, report, observe, ls, bench, verify, cluster, dry run |
+//! | [`commands`] | profile, evaluate, ablate, sensitivity, utility, allocate, compare, look, report, observe, ls, bench, verify, cluster, dry run |
 //!
 //! # What holds everywhere
 //!

@@ -27,7 +27,7 @@ use headprof::config::{ProbeConfig, Surroundings};
 use headprof::gate::onnxruntime::RuntimePlaces;
 use headprof::hub::Environment;
 use headprof::job::{self, ModelFiles, Session, Workload};
-use headprof::journal::{self, Merge};
+use headprof::journal::{self, Merge, Told};
 use headprof::system::Reporter;
 use headprof::system::interrupt::Interrupt;
 use headprof::system::panics::{caught, remember_quietly};
@@ -115,20 +115,33 @@ fn run_profile(args: &ProfileArgs, surroundings: &Surroundings) -> Result<()> {
     let interrupt = Interrupt::install()?;
     let run = || profile::run(&config, interrupt.as_ref());
     let mut finished = config.probes.compute.on_threads(run)?;
-    let results = finished.told.results_mut().map(|made| (&made.model[..], &mut made.files));
-    add_report(results, &config.out, args.no_report, &config.reporter);
+    add_report(&mut finished.told, &config.out, args.no_report, &config.reporter);
     config.reporter.result(&finished.told)?;
     finished.shortcoming.map_or(Ok(()), Err)
 }
 
-/// Writes the page of the `results` of a model, if there are any, and adds it to their files.
-fn add_report(
-    results: Option<(&str, &mut Vec<PathBuf>)>,
-    out: &Path,
-    no_report: bool,
-    reporter: &Reporter,
-) {
-    let Some((model, files)) = results.filter(|_| !no_report) else { return };
+/// Results that a page is made of.
+trait OnAPage {
+    /// The model, and the files that were written.
+    fn page(&mut self) -> (&str, &mut Vec<PathBuf>);
+}
+
+macro_rules! on_a_page {
+    ($($results:ty),*) => {$(
+        impl OnAPage for $results {
+            fn page(&mut self) -> (&str, &mut Vec<PathBuf>) {
+                (&self.model, &mut self.files)
+            }
+        }
+    )*};
+}
+
+on_a_page!(profile::Summary, evaluate::Evaluated, ablate::Ablated);
+
+/// Writes the page of what is `told`, if these are results, and adds it to their files.
+fn add_report<T: OnAPage>(told: &mut Told<T>, out: &Path, no_report: bool, reporter: &Reporter) {
+    let Some(results) = told.results_mut().filter(|_| !no_report) else { return };
+    let (model, files) = results.page();
     files.extend(headprof::report::write_behind(out, model, reporter));
 }
 
@@ -142,8 +155,7 @@ fn run_evaluate(args: &EvaluateArgs, surroundings: &Surroundings) -> Result<()> 
     let interrupt = Interrupt::install()?;
     let run = || evaluate::run(&config, interrupt.as_ref());
     let mut evaluated = config.probes.compute.on_threads(run)?;
-    let results = evaluated.told.results_mut().map(|made| (&made.model[..], &mut made.files));
-    add_report(results, &config.out, args.no_report, &config.reporter);
+    add_report(&mut evaluated.told, &config.out, args.no_report, &config.reporter);
     config.reporter.result(&evaluated.told)?;
     evaluated.shortcoming.map_or(Ok(()), Err)
 }
@@ -158,8 +170,7 @@ fn run_ablate(args: &AblateArgs, surroundings: &Surroundings) -> Result<()> {
     let interrupt = Interrupt::install()?;
     let run = || ablate::run(&config, interrupt.as_ref());
     let mut ablated = config.probes.compute.on_threads(run)?;
-    let results = ablated.told.results_mut().map(|made| (&made.model[..], &mut made.files));
-    add_report(results, &config.out, args.no_report, &config.reporter);
+    add_report(&mut ablated.told, &config.out, args.no_report, &config.reporter);
     config.reporter.result(&ablated.told)?;
     ablated.shortcoming.map_or(Ok(()), Err)
 }
@@ -258,22 +269,19 @@ fn merge_one(merge: &Merge, no_report: bool) -> Result<()> {
     let shortcoming = match kind {
         profile::KIND => {
             let profile::Finished { mut told, shortcoming } = profile::merge(merge)?;
-            let results = told.results_mut().map(|made| (&made.model[..], &mut made.files));
-            add_report(results, out, no_report, reporter);
+            add_report(&mut told, out, no_report, reporter);
             reporter.result(&told)?;
             shortcoming
         }
         evaluate::KIND => {
             let evaluate::FinishedComparison { mut told, shortcoming } = evaluate::merge(merge)?;
-            let results = told.results_mut().map(|made| (&made.model[..], &mut made.files));
-            add_report(results, out, no_report, reporter);
+            add_report(&mut told, out, no_report, reporter);
             reporter.result(&told)?;
             shortcoming
         }
         ablate::KIND => {
             let ablate::FinishedAblation { mut told, shortcoming } = ablate::merge(merge)?;
-            let results = told.results_mut().map(|made| (&made.model[..], &mut made.files));
-            add_report(results, out, no_report, reporter);
+            add_report(&mut told, out, no_report, reporter);
             reporter.result(&told)?;
             shortcoming
         }

@@ -19,8 +19,8 @@ const USUAL: &str = "retrieval_reasoning";
 /// say so.
 ///
 /// # Errors
-/// [`Error::Usage`] for a name without scores there, and for a name of no score.
-pub fn file(asked: &Path, folder: &Path) -> Result<PathBuf> {
+/// [`Error::Usage`] at `option` for a name without scores there, and for a name of no score.
+pub fn file(asked: &Path, folder: &Path, option: &str) -> Result<PathBuf> {
     let Some(text) = asked.to_str().filter(|_| !asked.is_file()) else {
         return Ok(asked.to_owned());
     };
@@ -31,7 +31,7 @@ pub fn file(asked: &Path, folder: &Path) -> Result<PathBuf> {
     }
     let score = match score {
         ABLATION => ABLATION,
-        _ => score::by_name(score).map_err(|e| e.at("--head-score").got(text))?.name(),
+        _ => score::by_name(score).map_err(|e| e.at(option).got(text))?.name(),
     };
     let own = folder.join(name);
     let file = file_name(name, score);
@@ -39,11 +39,25 @@ pub fn file(asked: &Path, folder: &Path) -> Result<PathBuf> {
     match places.iter().find(|place| place.is_file()) {
         Some(found) => Ok(found.clone()),
         None => Err(Error::usage(format!("there are no scores {score} of {name}"))
-            .at(format!("--head-score {text}"))
+            .at(format!("{option} {text}"))
             .got(listed(if own.is_dir() { &own } else { folder }))
             .expected(format!("{} or {}", places[0].display(), places[1].display()))
             .advice("profile the model first, or give a head_score file")),
     }
+}
+
+/// The name of a score file without what all of them end with: `m_inf` of `head_score/m_inf_heads.json`.
+pub fn stem(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".json").unwrap_or(&name);
+    name.strip_suffix("_heads").unwrap_or(name).to_owned()
+}
+
+/// The first of `namings` that names no two alike.
+pub fn telling_apart<const N: usize>(namings: [Vec<String>; N]) -> Vec<String> {
+    let different = |names: &Vec<String>| (1..names.len()).all(|i| !names[..i].contains(&names[i]));
+    let (fallback, found) = (namings[N - 1].clone(), namings.into_iter().find(different));
+    found.unwrap_or(fallback)
 }
 
 /// The score files in `folder`, and the names that have a folder of their own, for a message.
@@ -73,7 +87,7 @@ mod tests {
         for score in ["retrieval_reasoning", "inf"] {
             std::fs::write(own.join(file_name("tiny-1b", score)), "{}").unwrap();
         }
-        let of = |asked: &str| file(Path::new(asked), dir.path());
+        let of = |asked: &str| file(Path::new(asked), dir.path(), "--head-score");
         let found = |score: &str| own.join(file_name("tiny-1b", score));
         assert_eq!(of("tiny-1b").unwrap(), found("retrieval_reasoning"));
         assert_eq!(of("tiny-1b:inf").unwrap(), found("inf"));
@@ -85,7 +99,7 @@ mod tests {
         assert!(e.exit_code() == 2 && e.to_string().contains("--head-score"), "{e}");
         let e = of("other").unwrap_err();
         assert!(e.exit_code() == 2 && e.to_string().contains("tiny-1b"), "{e}");
-        let e = file(Path::new("other"), &own.join("none")).unwrap_err();
+        let e = file(Path::new("other"), &own.join("none"), "--head-score").unwrap_err();
         assert!(e.to_string().contains("no score file in"), "{e}");
         // As a profile writes them.
         let flat = dir.path().join(file_name("mine", "inf"));

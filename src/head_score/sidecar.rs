@@ -15,6 +15,11 @@ pub fn path_of(path: &Path) -> PathBuf {
     path.with_extension("meta.json")
 }
 
+/// The scores that the sidecar at `path` is of: the other way round than [`path_of`].
+pub fn scores_of(path: &Path) -> PathBuf {
+    path.with_extension("").with_extension("json")
+}
+
 /// What a sidecar says of every head: mean over the accepted probes, its standard error and 95 %
 /// interval, and in which share of the resamples it is among the ten best, each `[L][H]`; only
 /// means where there is a single probe.
@@ -238,5 +243,7 @@ mod tests {
             path_of(Path::new("h/Llama-3.1_inf_heads.json")),
             Path::new("h/Llama-3.1_inf_heads.meta.json")
         );
+        let scores = Path::new("x.meta.json.d/Llama-3.1_inf_heads.json");
+        assert_eq!(scores_of(&path_of(scores)), scores);
     }
 }

@@ -74,15 +74,17 @@ pub(super) fn cell_center(layers: usize, heads: usize, layer: usize, head: usize
     grid(layers, heads).cell_center(layer, head)
 }
 
-/// The values at the lower and the upper end of the colour bar, and its colours.
-pub fn scale(scores: &HeadMatrix) -> ((f64, f64), ColorMap) {
+/// The values at the lower and the upper end of the colour bar, and its colours: around 0 where
+/// there are values below it, and for a `difference`.
+pub fn scale(scores: &HeadMatrix, difference: bool) -> ((f64, f64), ColorMap) {
     let (low, high) = scores
         .values()
         .iter()
         .fold((0.0_f64, 0.0_f64), |(low, high), &v| (low.min(v.into()), high.max(v.into())));
     let farthest = high.max(-low);
-    match (low < 0.0, farthest > 0.0) {
-        (true, _) => ((-farthest, farthest), BLUE_RED),
+    match (low < 0.0 || difference, farthest > 0.0) {
+        (true, true) => ((-farthest, farthest), BLUE_RED),
+        (true, false) => ((-1.0, 1.0), BLUE_RED),
         (false, true) => ((0.0, high), VIRIDIS),
         (false, false) => ((0.0, 1.0), VIRIDIS),
     }
@@ -103,7 +105,7 @@ pub(super) fn scene(scores: &HeadMatrix, meta: &HeatmapCaption) -> Result<Scene>
             .got(format!("{layers} layers x {heads} heads")));
     }
     let grid = grid(layers, heads);
-    let (scale, colors) = scale(scores);
+    let (scale, colors) = scale(scores, meta.difference);
     let mut scene = Scene::new(meta.title, grid.picture.0, grid.picture.1);
     let left = grid.map.x;
     header(&mut scene, meta.title, meta.subtitle, left, grid.picture.0 - left - MARGIN);

@@ -11,9 +11,8 @@ use super::data::{Gate, Model};
 pub(super) struct About {
     /// Whose heads.
     pub model: Model,
-    /// What decides whether an answer counts.
     #[serde(default)]
-    pub gate: Option<Gate>,
+    gate: Option<Gate>,
     #[serde(default)]
     headprof: String,
     #[serde(default)]
@@ -58,6 +57,11 @@ struct Run {
 }
 
 impl About {
+    /// What decides whether an answer counts.
+    pub fn gate(&self) -> Option<Gate> {
+        self.gate.clone().map(Gate::checked)
+    }
+
     /// When the results were written, as text that sorts by time.
     pub fn created(&self) -> &str {
         &self.run.created
@@ -87,11 +91,7 @@ impl About {
         say("Needles", if needles > 0 { needles.to_string() } else { String::new() });
         say("Lengths", listed(&self.grid.context_lengths, " tokens"));
         say("Depths", listed(&self.grid.depths, ""));
-        let gate = self.gate.as_ref().map(|gate| match gate.threshold {
-            Some(threshold) => format!("{} > {threshold}", gate.name),
-            None => gate.name.clone(),
-        });
-        say("Gate", gate.unwrap_or_default());
+        say("Gate", self.gate().map(|gate| gate.rule()).unwrap_or_default());
         let chat = if self.prompt["chat"].is_object() { "the model's" } else { "none" };
         say("Chat template", if self.prompt.is_object() { chat.to_owned() } else { String::new() });
         say("Seed", self.grid.seed.map(|seed| seed.to_string()).unwrap_or_default());

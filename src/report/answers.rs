@@ -78,8 +78,8 @@ impl Answers {
                 length: line.context_length,
                 depth: line.depth_asked,
                 label: line.task,
-                expected: shortened(line.gold),
-                answer: line.answer.map(shortened),
+                expected: shortened(&line.gold),
+                answer: line.answer.as_deref().map(shortened),
                 gate: line.gate_value,
                 status: line.status,
                 reason: line.reason,
@@ -102,9 +102,9 @@ impl Answers {
 }
 
 /// The beginning of a text.
-fn shortened(text: String) -> String {
+pub(super) fn shortened(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
-        None => text,
+        None => text.to_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),
     }
 }

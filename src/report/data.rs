@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Look;
+use crate::gate::GateKind;
 
 /// The data of a page. Numbers per head are `[L * H]`, row-major; query heads unless said
 /// otherwise.
@@ -153,9 +154,26 @@ pub struct Answer {
 pub struct Gate {
     /// Its name.
     pub name: String,
-    /// An answer counts above it.
+    /// An answer counts above it; `None` for gates without one.
     #[serde(default)]
     pub threshold: Option<f64>,
+}
+
+impl Gate {
+    /// What an answer has to reach, in words.
+    pub fn rule(&self) -> String {
+        match self.threshold {
+            Some(threshold) => format!("{} > {threshold}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// Without the number that the sidecars of gates without a threshold have.
+    pub fn checked(self) -> Self {
+        let kind = self.name.parse::<GateKind>().ok();
+        let has_one = kind.is_none_or(|kind| kind.default_threshold().is_some());
+        Self { threshold: self.threshold.filter(|_| has_one), ..self }
+    }
 }
 
 /// A budget.
@@ -173,8 +191,8 @@ pub struct Budget {
     pub mean: f64,
 }
 
-/// Mean, lower and upper end of the 95 % interval.
-pub type Triple = [f64; 3];
+/// Mean, lower and upper end of the 95 % interval, where there is one.
+pub type Triple = (f64, Option<f64>, Option<f64>);
 
 /// A table of accuracies under compression.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -199,9 +217,9 @@ pub struct EvaluationRow {
     /// Accuracy, 0 to 1.
     pub accuracy: f64,
     /// Lower end of its 95 % interval.
-    pub low: f64,
+    pub low: Option<f64>,
     /// Upper end.
-    pub high: f64,
+    pub high: Option<f64>,
     /// Less that of the full cache.
     pub against_full: Option<Triple>,
     /// Less that of SnapKV at the same budget.
@@ -235,9 +253,9 @@ pub struct AblationRow {
     /// Accuracy, 0 to 1.
     pub accuracy: f64,
     /// Lower end of its 95 % interval.
-    pub low: f64,
+    pub low: Option<f64>,
     /// Upper end.
-    pub high: f64,
+    pub high: Option<f64>,
     /// By how much the expected answer's log-probability drops, in nats.
     pub drop: Option<Triple>,
     /// McNemar's exact test.

@@ -6,13 +6,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::answers::Answers;
-use super::read::{files, json};
+use super::answers::{Answers, shortened};
+use super::read::{files, json, unreadable};
 use crate::error::{Error, Result};
 use crate::system::atomic;
 
 /// The folder.
-const FOLDER: &str = "look";
+pub(super) const FOLDER: &str = "look";
 /// Bytes of weights on a page, at most.
 const BYTES: usize = 500_000;
 
@@ -29,6 +29,8 @@ pub struct Look {
     pub length: usize,
     /// Depth asked for.
     pub depth: Option<f64>,
+    /// What the model said.
+    pub answer: String,
     /// The text of every token of the prompt, `[T]`.
     pub tokens: Vec<String>,
     /// Where the needle is, `[start, end)` each.
@@ -87,24 +89,52 @@ impl Look {
         Ok(path)
     }
 
-    /// Those in `folder` of `model` and of probes that are among `answers`, as many as a page
-    /// takes.
+    /// Those in `folder` of `model` and of `answers`, the latest first, as many as a page takes.
     ///
     /// # Errors
-    /// As [`json`] and [`files`].
+    /// As [`json`] and [`files`]; [`Error::Data`] for a look that contradicts itself.
     pub(super) fn all(folder: &Path, model: &str, answers: &Answers) -> Result<Vec<Self>> {
+        let mut found = files(&folder.join(FOLDER), ".json")?;
+        let written = |path: &PathBuf| path.metadata().and_then(|meta| meta.modified()).ok();
+        found.sort_by_key(|path| std::cmp::Reverse(written(path)));
         let mut all: Vec<Self> = Vec::new();
         let mut left = BYTES;
-        for path in files(&folder.join(FOLDER), ".json")? {
+        for path in found {
             let Some(look) = json::<Self>(&path)? else { continue };
-            let shown = answers.list.iter().any(|answer| answer.id == look.id);
-            let bytes: usize =
-                look.heads.iter().map(|head| head.steps.len() * look.tokens.len()).sum();
+            look.check().map_err(|why| unreadable(&path, why))?;
+            // The answer of another run with the same prompts is another's.
+            let shown = answers.list.iter().any(|answer| {
+                answer.id == look.id && answer.answer.as_ref() == Some(&shortened(&look.answer))
+            });
+            let bytes: usize = look.steps().map(|step| step.weights.len()).sum();
             if look.model == model && shown && bytes <= left {
                 left -= bytes;
                 all.push(look);
             }
         }
         Ok(all)
+    }
+
+    fn steps(&self) -> impl Iterator<Item = &LookStep> {
+        self.heads.iter().flat_map(|head| &head.steps)
+    }
+
+    /// Refuses what a page could not show.
+    fn check(&self) -> std::result::Result<(), &'static str> {
+        let tokens = self.tokens.len();
+        let whole = |step: &LookStep| {
+            let bytes = STANDARD.decode(&step.weights).map(|bytes| bytes.len());
+            bytes == Ok(tokens) && (0.0..=1.0).contains(&step.max)
+        };
+        if tokens == 0 || self.heads.is_empty() || self.heads.iter().any(|h| h.steps.is_empty()) {
+            return Err("no tokens, heads or steps");
+        }
+        if !self.steps().all(whole) {
+            return Err("weights that are not one for each token, from 0 to 1");
+        }
+        match self.needle.iter().all(|[from, to]| from < to && *to <= tokens) {
+            true => Ok(()),
+            false => Err("a needle beyond the prompt"),
+        }
     }
 }

@@ -29,6 +29,8 @@ use crate::system::atomic;
 use answers::Answers;
 use scores::Sidecars;
 
+/// Where the looks are.
+pub const LOOKS: &str = look::FOLDER;
 /// What the page is called.
 pub const FILE: &str = "report.html";
 
@@ -67,6 +69,8 @@ impl ReportData {
         let name = chosen(folder, model, &found)?;
         let of_model = |table: Option<tables::Table>| table.filter(|t| t.model().name == name);
         let (evaluation, ablation) = (of_model(evaluation), of_model(ablation));
+        let others = sidecars.later_of_another(&name, &answers);
+        let answers = if others { Answers::default() } else { answers };
         let sidecars = sidecars.of_run(&name, &answers);
         let about = sidecars.first().map(|sidecar| &sidecar.about);
         let about = about.or(evaluation.as_ref().map(tables::Table::about));
@@ -82,7 +86,7 @@ impl ReportData {
             about: about.pairs(&answers),
             kinds: sidecars.kinds(model),
             scores,
-            gate: about.gate.clone(),
+            gate: about.gate(),
             budgets: tables::budgets(folder, model)?,
             evaluations: evaluation.into_iter().filter_map(|t| t.evaluation()).collect(),
             ablations: ablation.into_iter().filter_map(|t| t.ablation()).collect(),

@@ -18,10 +18,10 @@ pub(super) struct Estimate {
 }
 
 impl Estimate {
-    /// Mean, low, high; without an interval all three are the mean.
+    /// Mean, low, high.
     pub fn triple(self) -> Triple {
-        let [low, high] = self.interval_95.unwrap_or([self.mean; 2]);
-        [self.mean, low, high]
+        let ends = self.interval_95.map_or([None; 2], |ends| ends.map(Some));
+        (self.mean, ends[0], ends[1])
     }
 }
 

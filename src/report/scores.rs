@@ -12,7 +12,7 @@ use super::data::{ByPlace, Kinds, Model, Score};
 use super::read::{files, json, short};
 use crate::error::Result;
 use crate::head_score::sidecar::HeadsMeta;
-use crate::head_score::{HeadScoreFile, named};
+use crate::head_score::{HeadScoreFile, named, sidecar};
 use crate::heads::{HeadMatrix, HeadTypes};
 use crate::score;
 
@@ -71,8 +71,7 @@ impl Sidecars {
         let mut all = Vec::new();
         for path in found {
             let Some(sidecar) = json::<Sidecar>(&path)? else { continue };
-            let scores = path.to_string_lossy().replace(".meta.json", ".json").into();
-            all.push(Sidecar { path: scores, ..sidecar });
+            all.push(Sidecar { path: sidecar::scores_of(&path), ..sidecar });
         }
         Ok(Self(all))
     }
@@ -115,6 +114,14 @@ impl Sidecars {
     /// Whether `answers` are of these scores' probes. Without scores they are nobody's.
     pub fn fit(&self, answers: &Answers) -> bool {
         self.0.iter().any(|sidecar| sidecar.is_of(answers))
+    }
+
+    /// Whether `answers` may well be those of another model than `model`: one that answered the
+    /// same probes later.
+    pub fn later_of_another(&self, model: &str, answers: &Answers) -> bool {
+        let fitting = self.0.iter().filter(|sidecar| sidecar.is_of(answers));
+        let latest = fitting.max_by(|a, b| a.about.created().cmp(b.about.created()));
+        latest.is_some_and(|sidecar| sidecar.about.model.name != model)
     }
 
     /// Kinds of the heads of `model`, of the first score that knows them.
@@ -163,6 +170,9 @@ impl Sidecar {
         let group = (mean.heads() / model.kv_heads.max(1)).max(1);
         let kv = group > 1
             && mean.values().chunks(group).all(|heads| heads.iter().all(|v| *v == heads[0]));
+        let (low, high) = (self.heads.low_95(), self.heads.high_95());
+        let ends = low.filter(fits).zip(high.filter(fits));
+        let (low, high) = ends.map(|(low, high)| (flat(low), flat(high))).unzip();
         let Words { name, title, formula, source } = self.score.clone();
         Ok(Some(Score {
             name,
@@ -172,8 +182,8 @@ impl Sidecar {
             probes: self.probes.accepted,
             kv,
             mean: flat(mean),
-            low: self.heads.low_95().filter(fits).map(flat),
-            high: self.heads.high_95().filter(fits).map(flat),
+            low,
+            high,
             top: self.heads.top_probability().filter(fits).map(flat),
             by_place,
         }))

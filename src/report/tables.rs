@@ -1,6 +1,6 @@
 //! What `evaluate`, `ablate` and `allocate` left in a folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -120,7 +120,7 @@ impl Table {
     pub fn evaluation(self) -> Option<Evaluation> {
         let Self::Evaluation(file) = self else { return None };
         let row = |row: SettingRow| {
-            let [accuracy, low, high] = row.metrics.first()?.triple();
+            let (accuracy, low, high) = row.metrics.first()?.triple();
             Some(EvaluationRow {
                 method: row.method,
                 head_score: row.head_score,
@@ -153,7 +153,7 @@ impl Table {
         let path = file.head_score.map(|used| used.path).unwrap_or_default();
         let scores = Path::new(&path).file_stem().unwrap_or_default().to_string_lossy();
         let row = |row: SetRow| {
-            let [accuracy, low, high] = row.accuracy.triple();
+            let (accuracy, low, high) = row.accuracy.triple();
             let drop = row.drop.map(Estimate::triple);
             AblationRow { chosen: row.chosen, k: row.k, accuracy, low, high, drop, p: row.p }
         };
@@ -174,7 +174,10 @@ pub(super) fn budgets(folder: &Path, model: &Model) -> Result<Vec<Budget>> {
     let mut all = Vec::new();
     let mut found = files(folder, ".json")?;
     found.extend(files(&folder.join(named::FOLDER), ".json")?);
-    for path in found.iter().filter(|path| path.to_string_lossy().contains("budget")) {
+    let named = |path: &&PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().contains("budget"))
+    };
+    for path in found.iter().filter(named) {
         let Ok(Some(file)) = json::<BudgetFile>(path) else { continue };
         let stored = match file.parameters.granularity.as_str() {
             "kv_head" => model.kv_heads,

@@ -114,6 +114,70 @@ fn scores_of_another_run_are_left_out_and_the_model_is_chosen() {
     assert_eq!(ReportData::of(nothing.path(), None).unwrap_err().exit_code(), 2);
 }
 
+/// Of one prompt there is no interval, and a gate without a threshold has none.
+#[test]
+fn what_has_no_interval_has_none_on_the_page() {
+    let dir = folder("x");
+    let alone = json!({"name": "accuracy", "mean": 1.0, "interval_95": null});
+    let row = json!({
+        "method": "snapkv", "budget_tokens": 8, "prompts": 1, "metrics": [alone],
+        "against_full": alone, "against_snapkv": null, "kv_share": 0.5
+    });
+    let mut evaluation = sidecar("m", "inf", &[]);
+    evaluation["gate"] = json!({"name": "exact", "threshold": 1.0});
+    let own = json!({"task": "needle", "accuracy": "a", "prompts": 1, "rows": [row]});
+    evaluation.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+    std::fs::write(dir.path().join("evaluate.json"), evaluation.to_string()).unwrap();
+    let data = ReportData::of(dir.path(), None).unwrap();
+    let row = &data.evaluations[0].rows[0];
+    assert_eq!((row.accuracy, row.low, row.high), (1.0, None, None));
+    assert_eq!(row.against_full, Some((1.0, None, None)));
+    std::fs::remove_dir_all(dir.path().join("head_score")).unwrap();
+    let data = ReportData::of(dir.path(), None).unwrap();
+    let gate = data.gate.unwrap();
+    assert_eq!((gate.rule().as_str(), gate.threshold), ("exact", None));
+    assert!(data.scores.is_empty() && data.answers.is_empty());
+}
+
+/// A look that a page could not show is refused; one of another answer is left out.
+#[test]
+fn looks_are_of_this_answer_and_whole() {
+    let dir = folder("in 2020");
+    let path = dir.path().join("look/m_a.json");
+    let look = |answer: &str, weights: &str| Look {
+        model: "m".into(),
+        id: "a".into(),
+        about: "tom".into(),
+        length: 64,
+        depth: None,
+        answer: answer.into(),
+        tokens: vec!["a".into(), "b".into()],
+        needle: vec![[0, 1]],
+        heads: vec![LookHead {
+            layer: 0,
+            head: 1,
+            score: String::new(),
+            steps: vec![LookStep { token: "x".into(), max: 0.5, weights: weights.into() }],
+        }],
+    };
+    let whole = STANDARD.encode([255, 0]);
+    assert_eq!(look("in 2020", &whole).write(dir.path()).unwrap(), path);
+    let looks = || ReportData::of(dir.path(), None).map(|data| data.looks.len());
+    assert_eq!(looks().unwrap(), 1);
+    look("in 1999", &whole).write(dir.path()).unwrap();
+    assert_eq!(looks().unwrap(), 0);
+    let none = Look { heads: Vec::new(), ..look("in 2020", &whole) };
+    let beyond = Look { needle: vec![[1, 3]], ..look("in 2020", &whole) };
+    for broken in [look("in 2020", &STANDARD.encode([1])), none, beyond] {
+        broken.write(dir.path()).unwrap();
+        let e = looks().unwrap_err();
+        assert!(e.exit_code() == 3 && e.to_string().contains("m_a.json"), "{e}");
+    }
+    assert_eq!(LookStep::new(String::new(), &[0.0, 0.0]).weights, STANDARD.encode([0, 0]));
+    let step = LookStep::new(String::new(), &[0.25, 0.5]);
+    assert_eq!((step.max, step.weights), (0.5, STANDARD.encode([128, 255])));
+}
+
 /// The page goes by the model's numbers of layers and heads.
 #[test]
 fn scores_of_another_shape_are_left_out() {

@@ -25,6 +25,9 @@ mod special;
 pub(crate) use message::before_word;
 pub use message::{Lead, Message};
 
+/// Tokens over which a character is spread, at most: one for each of its bytes.
+const LONGEST_CHARACTER: usize = 4;
+
 /// Token ids with the bytes of the text that each stands for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Encoded {
@@ -179,20 +182,28 @@ impl Tokenizer {
         })
     }
 
-    /// The text that each of `ids` adds to the one before it, special tokens with theirs. Where a
-    /// character is spread over several tokens, none of them has it.
+    /// The text that each of `ids` adds to those before it, special tokens with theirs. A character
+    /// that is spread over several tokens belongs to the last of them; the others have none of it.
     ///
     /// # Errors
     /// As [`Tokenizer::decode`].
     pub fn pieces(&self, ids: &[u32]) -> Result<Vec<String>> {
         let failed = |e| Error::model("the tokenizer cannot decode a token").got(e);
-        let piece = |i: usize| {
-            // Some decoders take the space away that a text begins with.
-            let before = self.decoded(&ids[i.saturating_sub(1)..i], false).map_err(failed)?;
-            let both = self.decoded(&ids[i.saturating_sub(1)..=i], false).map_err(failed)?;
-            Ok(both.strip_prefix(&before).map_or(both.clone(), str::to_owned))
-        };
-        (0..ids.len()).map(piece).collect()
+        let mut pieces = Vec::with_capacity(ids.len());
+        // The run that is decoded: one token whose text is whole, and those that begin a character.
+        let (mut first, mut said) = (0, String::new());
+        for (i, _) in ids.iter().enumerate() {
+            let text = self.decoded(&ids[first..=i], false).map_err(failed)?;
+            if text.ends_with('\u{fffd}') && i - first <= LONGEST_CHARACTER {
+                pieces.push(String::new());
+                continue;
+            }
+            let alone = self.decoded(&ids[i..=i], false).map_err(failed)?;
+            // Some decoders take the space away that a text begins with: the token before keeps it.
+            pieces.push(text.strip_prefix(&said).map_or_else(|| alone.clone(), str::to_owned));
+            (first, said) = (i, alone);
+        }
+        Ok(pieces)
     }
 
     /// The text of `ids`, or what is wrong: some decoders panic at a token without a text.

@@ -11,6 +11,22 @@ fn the_byte_level_sample_round_trips_any_text() {
     }
 }
 
+/// A character of several tokens is the last one's.
+#[test]
+fn pieces_put_together_are_the_text() {
+    let text = "The boats: Zoë 漢 🦀 end\n";
+    for tokenizer in [byte_level(), llama2()] {
+        let ids = tokenizer.encode(text).unwrap();
+        let pieces = tokenizer.pieces(&ids).unwrap();
+        assert_eq!((pieces.len(), pieces.concat().as_str()), (ids.len(), text));
+        assert!(pieces.iter().any(|piece| piece.ends_with('🦀')), "{pieces:?}");
+        assert!(pieces.iter().any(String::is_empty) && pieces.contains(&" end".to_owned()));
+    }
+    let bos = byte_level().bos().unwrap();
+    assert_eq!(byte_level().pieces(&[bos, bos]).unwrap(), ["<|bos|>", "<|bos|>"]);
+    assert!(byte_level().pieces(&[]).unwrap().is_empty());
+}
+
 #[test]
 fn bos_is_what_the_tokenizer_puts_in_front() {
     assert_eq!(byte_level().bos(), byte_level().token_id("<|bos|>"));

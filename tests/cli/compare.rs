@@ -79,6 +79,33 @@ fn scores_of_a_profile_say_how_sure_the_shared_heads_are() {
     }
 }
 
+/// The mean of a score with a sign is that of its sidecar; a picture for each file beside the first.
+#[test]
+fn signs_come_from_sidecars_and_every_other_file_has_a_picture() {
+    let dir = tempfile::tempdir().unwrap();
+    let written = |name: &str, content: &str| {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    };
+    let first = written("m_inf_heads.json", ROW_MAJOR);
+    let signed = r#"{"0-0": [0], "0-1": [0], "0-2": [0], "1-0": [0.6], "1-1": [0.5], "1-2": [0]}"#;
+    let second = written("a/m_attribution_heads.json", signed);
+    let meta = r#"{"score": {"name": "attribution"},
+        "heads": {"mean": [[-0.9, -0.8, -0.7], [-0.6, -0.5, 0.0]]}}"#;
+    written("a/m_attribution_heads.meta.json", meta);
+    let third = written("b/m_attribution_heads.json", ROW_MAJOR);
+    // One of another shape is no sidecar of this file.
+    written("b/m_attribution_heads.meta.json", r#"{"heads": {"mean": [[-1.0]]}}"#);
+    let files = [text(&first), text(&second), text(&third), "--out", text(dir.path())];
+    let compared = json(&files);
+    near(&compared["pairs"][0]["pearson"], -1.0, 1e-6);
+    near(&compared["pairs"][1]["pearson"], 1.0, 1e-6);
+    assert_eq!(compared["pictures"].as_array().unwrap().len(), 4);
+    assert_eq!(files_in(&dir.path().join("plots")).len(), 4);
+}
+
 #[test]
 fn what_cannot_be_compared_is_refused() {
     let dir = tempfile::tempdir().unwrap();

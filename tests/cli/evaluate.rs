@@ -1,12 +1,12 @@
 //! `headprof evaluate`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::{fails, files_in, headprof, needles, run, stderr, text};
+use super::{ended, fails, files_in, headprof, needles, run, stderr, text};
 
 /// Shape of needle-llama's cache: layers, KV heads, and bytes of one key and one value.
 const LISTS: u64 = 6 * 4;
@@ -219,6 +219,40 @@ fn several_head_scores_are_compared_in_one_run() {
     let used = &json["compression"];
     assert!(used["head_score"].is_null() && used["head_scores"][1]["sha256"].is_string(), "{used}");
     assert_eq!(used["head_scores"][0]["name"], "retrieval");
+}
+
+/// Shards keep which score a budget follows, and other scores are another run.
+#[test]
+fn several_head_scores_come_through_shards() {
+    let dir = tempfile::tempdir().unwrap();
+    let needles = needles(dir.path());
+    let scores: Vec<PathBuf> = ["retrieval", "dili"]
+        .map(|score| {
+            let name = format!("needle-llama_{score}_heads.json");
+            let copy = dir.path().join(&name);
+            fs::copy(run().dir.path().join("head_score").join(name), &copy).unwrap();
+            copy
+        })
+        .into();
+    let both = format!("{},{}", text(&scores[0]), text(&scores[1]));
+    let out = dir.path().join("out");
+    let shard = |shard: &str| {
+        let what = ["evaluate", "--methods", "headkv", "--budgets", "24", "--head-score", &both];
+        let grid = ["--needles", text(&needles), "--lengths", "256", "--depths", "0.5"];
+        let rest = ["--max-new-tokens", "3", "--no-plots", "--shard", shard, "--out", text(&out)];
+        headprof(&[&what[..], &grid, &rest].concat())
+    };
+    ended(&shard("1/2"), 0, &[]);
+    ended(&shard("2/2"), 0, &[]);
+    let merged = headprof(&["merge", text(&out), "--no-plots", "--json"]);
+    let json: Value = serde_json::from_slice(&merged.stdout).unwrap();
+    let names: Vec<&Value> =
+        json["rows"].as_array().unwrap().iter().map(|row| &row["head_score"]).collect();
+    assert_eq!(names, ["retrieval", "dili"]);
+    fs::write(&scores[1], fs::read_to_string(&scores[1]).unwrap().replacen('0', "1", 1)).unwrap();
+    let again = shard("1/2");
+    ended(&again, again.status.code().unwrap(), &[]);
+    assert!(!again.status.success(), "other scores were taken for the same");
 }
 
 #[test]

@@ -86,6 +86,22 @@ fn a_probe_is_looked_at_with_the_profiles_own_options() {
     fails(&with(&["--head", "3"]), 2, &["--head", "18-6"]);
     fails(&with(&["--head", "6-0"]), 2, &["no such head", "5-7"]);
     fails(&["look", text(dir.path())], 2, &["no finished profile"]);
+    // Counts alone have no best head.
+    let counts = dir.path().join("counts");
+    let files = ["--needles", text(&needles), "--max-new-tokens", "3", "--out", text(&counts)];
+    let profile = [&grid[..], &files, &["--no-report", "--scores", "diligent"]].concat();
+    ended(&headprof(&profile), 0, &[]);
+    fails(&["look", text(&counts)], 2, &["--head", "none is the best"]);
+    assert!(!counts.join("look").exists());
+    // What the plan says of gates and libraries is not followed: nothing is loaded.
+    let plan_path = out.join("journal/profile/plan.json");
+    let mut plan = json(&plan_path);
+    let command = plan["facts"]["command"].as_array_mut().unwrap();
+    let gate = command.iter().position(|word| word == "--gate").unwrap() + 1;
+    command[gate] = "semantic".into();
+    command.extend(["--gate-model", "nowhere", "--onnxruntime", "no.so"].map(Value::from));
+    fs::write(&plan_path, plan.to_string()).unwrap();
+    ended(&headprof(&[&at[..], &["--head", "3-1"]].concat()), 0, &[]);
     // Other needles than those of the profile.
     let changed =
         fs::read_to_string(&needles).unwrap().replacen("\"needle\": \"", "\"needle\": \"Now ", 1);

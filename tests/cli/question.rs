@@ -56,6 +56,37 @@ fn extra_passes_do_not_depend_on_what_runs_beside_them() {
     assert!(kvzip["2-0"] == kvzip["2-1"] && kvzip["2-0"] != kvzip["2-2"]);
 }
 
+/// What is measured once is the same for every probe, in one piece and from shards.
+#[test]
+fn induction_is_what_every_sidecar_says_of_kinds() {
+    let dir = tempfile::tempdir().unwrap();
+    let needles = needles(dir.path());
+    let at = |name: &str| dir.path().join(name);
+    let scores = ["--scores", "retrieval,induction"];
+    profile(&at("whole"), &needles, &scores);
+    let path = score(&at("whole"), "induction");
+    let sidecar = fs::read(path.with_extension("meta.json")).unwrap();
+    let sidecar: serde_json::Value = serde_json::from_slice(&sidecar).unwrap();
+    let kinds: Vec<Vec<f64>> =
+        serde_json::from_value(sidecar["heads"]["types"]["induction"].clone()).unwrap();
+    let lists = lists(&path);
+    assert_eq!(lists.len(), 48);
+    for (head, list) in lists {
+        let (layer, head) = head.split_once('-').unwrap();
+        let (layer, head): (usize, usize) = (layer.parse().unwrap(), head.parse().unwrap());
+        assert_eq!(list.len(), 12);
+        assert!(list.iter().all(|v| (v - kinds[layer][head]).abs() < 1e-6), "{layer}-{head}");
+    }
+    for shard in ["1/2", "2/2"] {
+        profile(&at("shards"), &needles, &[&scores[..], &["--shard", shard]].concat());
+    }
+    let merged = headprof(&["merge", text(&at("shards")), "--no-plots"]);
+    assert!(merged.status.success(), "{}", stderr(&merged));
+    assert_eq!(fs::read(score(&at("shards"), "induction")).unwrap(), fs::read(path).unwrap());
+    // Whoever merges has no weights to look with.
+    assert!(at("shards/report.html").is_file() && !at("shards/look").exists());
+}
+
 #[test]
 fn qr_does_not_depend_on_what_runs_beside_it() {
     let dir = tempfile::tempdir().unwrap();

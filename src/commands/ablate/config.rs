@@ -136,11 +136,11 @@ impl AblateConfig {
             .reads("--head-score", read, ("json", Depth::In))
             .fills("--out", &args.out.join("plots"))
             .fills("--out", &args.out.join(JOURNAL));
+        let paths = paths.writes("--out", Some(&args.out.join(report::FILE)));
         match which {
             Which::Each => paths.fills("--out", &args.out.join(named::FOLDER)).check()?,
             Which::Sets { .. } => {
-                let files =
-                    outputs::FILES.iter().chain([&report::FILE]).map(|name| args.out.join(name));
+                let files = outputs::FILES.iter().map(|name| args.out.join(name));
                 files.fold(paths, |all, file| all.writes("--out", Some(&file))).check()?;
             }
         }
@@ -181,7 +181,7 @@ fn which(args: &AblateArgs) -> Result<Which> {
             .expected("--head-score FILE, or --each for every head alone")
             .advice("`headprof` alone writes scores to head_score/"));
     };
-    let head_score = named::file(asked, Path::new(named::FOLDER))?;
+    let head_score = named::file(asked, Path::new(named::FOLDER), "--head-score")?;
     Ok(Which::Sets { head_score, force: args.force, ks: ks(&args.k)?, draws: args.draws })
 }
 

@@ -189,7 +189,7 @@ fn score_file(args: &AllocateArgs) -> Result<Option<PathBuf>> {
         _ => PathBuf::from(choice),
     });
     match &args.head_score {
-        Some(asked) => named::file(asked, &args.head_score_dir).map(Some),
+        Some(asked) => named::file(asked, &args.head_score_dir, "--head-score").map(Some),
         None => Ok(chosen),
     }
 }

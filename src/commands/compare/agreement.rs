@@ -1,5 +1,7 @@
 //! [`Agreement`]: how alike two rankings of heads are.
 
+use std::collections::HashSet;
+
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;
@@ -32,8 +34,10 @@ pub struct Shared {
     pub top: usize,
     /// Heads that are among both.
     pub heads: usize,
-    /// In 95 % of draws in which every mean varies by its standard error; `None` where that is not
-    /// known of one of the files.
+    /// How many two other runs would share, with other probes each: in 95 % of draws in which the
+    /// means of both files vary by their standard errors. Mostly fewer than [`Shared::heads`], as
+    /// what varies here comes on top of what has varied already. `None` where the errors of a file
+    /// are not known.
     pub interval_95: Option<[usize; 2]>,
     /// How many two rankings share that have nothing to do with each other, on average.
     pub by_chance: f64,
@@ -88,13 +92,18 @@ fn best(scores: &[f64], top: usize) -> Vec<usize> {
 
 /// How many of the best `top` heads by `a` are among those by `b`.
 pub(super) fn shared_heads(a: &[f64], b: &[f64], top: usize) -> usize {
-    let (a, b) = (best(a, top), best(b, top));
+    shared(&best(a, top), &best(b, top))
+}
+
+fn shared(a: &[usize], b: &[usize]) -> usize {
+    let b: HashSet<usize> = b.iter().copied().collect();
     a.iter().filter(|head| b.contains(head)).count()
 }
 
 /// What [`shared_heads`] is in 95 % of draws around the means of both, for each of `tops`.
 fn drawn(files: [&Compared; 2], tops: &[usize]) -> Option<Vec<[usize; 2]>> {
     let errors = [files[0].std_error.as_ref()?, files[1].std_error.as_ref()?];
+    let most = tops.iter().copied().max().unwrap_or(0);
     let mut rng = StdRng::seed_from_u64(0);
     let mut counts: Vec<Vec<usize>> = vec![Vec::with_capacity(DRAWS); tops.len()];
     for _ in 0..DRAWS {
@@ -105,8 +114,10 @@ fn drawn(files: [&Compared; 2], tops: &[usize]) -> Option<Vec<[usize; 2]>> {
             };
             pairs.map(draw).collect::<Vec<f64>>()
         });
+        // The best of the largest number begin with those of the smaller ones.
+        let [a, b] = [best(&a, most), best(&b, most)];
         for (counts, &top) in counts.iter_mut().zip(tops) {
-            counts.push(shared_heads(&a, &b, top));
+            counts.push(shared(&a[..top.min(a.len())], &b[..top.min(b.len())]));
         }
     }
     let ends = |mut counts: Vec<usize>| {

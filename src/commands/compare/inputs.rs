@@ -54,7 +54,7 @@ pub struct ByPosition {
 /// # Errors
 /// As [`named::file`].
 pub(super) fn resolved(asked: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    asked.iter().map(|asked| named::file(asked, Path::new(named::FOLDER))).collect()
+    asked.iter().map(|asked| named::file(asked, Path::new(named::FOLDER), "compare")).collect()
 }
 
 /// The scores in `paths`, all of one shape.
@@ -129,14 +129,7 @@ fn errors_of_lists(file: &HeadScoreFile) -> Option<HeadMatrix> {
 /// The files' names without what all score files end with; their paths where that does not tell
 /// them apart.
 fn names(paths: &[PathBuf]) -> Vec<String> {
-    let stem = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let name = name.strip_suffix(".json").unwrap_or(&name);
-        name.strip_suffix("_heads").unwrap_or(name).to_owned()
-    };
-    let stems: Vec<String> = paths.iter().map(stem).collect();
-    match (1..stems.len()).all(|i| !stems[..i].contains(&stems[i])) {
-        true => stems,
-        false => paths.iter().map(|path| path.display().to_string()).collect(),
-    }
+    let stems = paths.iter().map(|path| named::stem(path)).collect();
+    let whole = paths.iter().map(|path| path.display().to_string()).collect();
+    named::telling_apart([stems, whole])
 }

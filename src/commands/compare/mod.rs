@@ -1,7 +1,7 @@
 //! `headprof compare`: how alike the rankings of head_score files are.
 //!
 //! ```text
-//! CompareArgs ─► Compared… (means, standard errors) ─► Agreement of each pair ─► table, JSON, heatmap
+//! CompareArgs ─► Compared… (means, errors) ─► Agreement of each pair ─► table, JSON, heatmap
 //! ```
 
 mod agreement;
@@ -20,6 +20,9 @@ use crate::error::{Error, Result};
 use crate::heads::HeadMatrix;
 use crate::plot::{HeatmapCaption, head_heatmap};
 use crate::system::{Reporter, atomic};
+
+/// Characters of a file's name in that of a picture, at most.
+const LONGEST_NAME: usize = 80;
 
 /// Compares the files of `args`, each with each, and draws what the others differ by from the
 /// first.
@@ -72,10 +75,16 @@ fn tops(list: &str) -> Result<Vec<usize>> {
 /// What the picture of the first file and number `j` is called.
 fn stem(files: &[Compared], j: usize) -> String {
     let plain = |name: &str| -> String {
-        let plain = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '-' };
-        name.chars().map(plain).take(80).collect()
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+        let name = name.strip_suffix(".json").unwrap_or(name);
+        name.chars().map(plain).take(LONGEST_NAME).collect()
     };
-    format!("{}_less_{}", plain(&files[j].name), plain(&files[0].name))
+    let of = |j: usize| format!("{}_less_{}", plain(&files[j].name), plain(&files[0].name));
+    let stem = of(j);
+    match (1..j).any(|other| of(other) == stem) {
+        true => format!("{stem}_{}", j + 1),
+        false => stem,
+    }
 }
 
 /// The heatmap of what `other` has more than `first`.

@@ -89,16 +89,19 @@ impl Comparison {
             lines.push(line);
         }
         write!(f, "{}", aligned(&lines))?;
-        let chance = self.pairs.iter().take(1).flat_map(|pair| &pair.agreement.shared);
-        let chance: Vec<String> = chance.map(|shared| number(shared.by_chance)).collect();
-        let mut legend = format!(
-            "of the best: heads that both have; rankings that have nothing to do with each other share \
-             {}",
-            chance.join(", ")
-        );
+        let mut legend = "of the best: heads that both have".to_owned();
+        // Where a file has few heads above 0, its pairs have numbers of their own.
+        let chance = |pair: &Pair| -> Vec<String> {
+            pair.agreement.shared.iter().map(|shared| number(shared.by_chance)).collect()
+        };
+        let first = self.pairs.first().map(chance).unwrap_or_default();
+        if self.pairs.iter().all(|pair| chance(pair) == first) {
+            let numbers = first.join(", ");
+            legend.push_str(&format!("; rankings that have nothing in common share {numbers}"));
+        }
         if self.pairs.iter().flat_map(|p| &p.agreement.shared).any(|s| s.interval_95.is_some()) {
             legend.push_str(
-                "; in brackets: in 95 % of draws in which every mean varies by its standard error",
+                "; in brackets: how many two other runs would share, with other probes each (95 %)",
             );
         }
         write!(f, "\n{}", wrapped(&legend, COLUMNS))?;

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::head_score::named;
 use crate::score;
+
+/// What names them.
+const OPTION: &str = "--head-score";
 
 /// Files of head scores, in the order asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,14 +21,20 @@ impl HeadScores {
     /// with commas between them.
     ///
     /// # Errors
-    /// As [`named::file`].
+    /// As [`named::file`]; [`Error::Usage`] for a list of nothing.
     pub fn new(asked: &[PathBuf]) -> Result<Self> {
         let mut files: Vec<PathBuf> = Vec::new();
         for one in asked.iter().flat_map(|asked| split(asked)) {
-            let file = named::file(&one, Path::new(named::FOLDER))?;
+            let file = named::file(&one, Path::new(named::FOLDER), OPTION)?;
             if !files.contains(&file) {
                 files.push(file);
             }
+        }
+        if files.is_empty() && !asked.is_empty() {
+            return Err(Error::usage("there are no head scores in the list")
+                .at(OPTION)
+                .got(asked.iter().map(|a| a.display().to_string()).collect::<Vec<_>>().join(" "))
+                .expected("a file or a name, or several with commas between them"));
         }
         let names = names(&files);
         Ok(Self { files, names })
@@ -61,23 +70,17 @@ fn split(asked: &Path) -> Vec<PathBuf> {
 /// The score that each file's name ends with; where that does not tell all apart, the files' names;
 /// and where these do not, either, their paths.
 fn names(files: &[PathBuf]) -> Vec<String> {
-    let stem = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let name = name.strip_suffix(".json").unwrap_or(&name);
-        name.strip_suffix("_heads").unwrap_or(name).to_owned()
-    };
     let score = |path: &PathBuf| {
-        let stem = stem(path);
+        let stem = named::stem(path);
         let known = score::registry().iter().map(|s| s.name()).chain([named::ABLATION]);
         let ends =
             |name: &&str| stem.strip_suffix(name).is_some_and(|m| m.is_empty() || m.ends_with('_'));
         known.filter(ends).max_by_key(|name| name.len()).map_or(stem.clone(), str::to_owned)
     };
-    let different = |names: &[String]| (1..names.len()).all(|i| !names[..i].contains(&names[i]));
-    let paths = files.iter().map(|path| path.display().to_string()).collect();
-    let by_score: Vec<String> = files.iter().map(score).collect();
-    let by_name: Vec<String> = files.iter().map(stem).collect();
-    [by_score, by_name].into_iter().find(|names| different(names)).unwrap_or(paths)
+    let by_score = files.iter().map(score).collect();
+    let by_name = files.iter().map(|path| named::stem(path)).collect();
+    let by_path = files.iter().map(|path| path.display().to_string()).collect();
+    named::telling_apart([by_score, by_name, by_path])
 }
 
 #[cfg(test)]
@@ -110,5 +113,7 @@ mod tests {
         std::fs::write(&one, "{}").unwrap();
         assert_eq!(HeadScores::new(std::slice::from_ref(&one)).unwrap().files, [one]);
         assert!(HeadScores::new(&[]).unwrap().is_empty());
+        let e = HeadScores::new(&[",".into()]).unwrap_err();
+        assert!(e.exit_code() == 2 && e.to_string().contains("--head-score"), "{e}");
     }
 }

@@ -17,7 +17,7 @@ const CSV_HEADER: &str = "method,head_score,budget_tokens,prompts,metric,mean,lo
 pub fn markdown(rows: &[Row]) -> String {
     let first = first_score(rows);
     let mut header = vec!["method", "budget", "accuracy %", "against full", "against snapkv"];
-    let against_first = first.map(|score| format!("against {score}"));
+    let against_first = first.map(|score| format!("against {}", escaped(score)));
     header.extend(against_first.as_deref());
     header.extend(["KV KiB", "KV %", "at the end KiB", "prefill s", "compress ms"]);
     header.push("decode ms/token");
@@ -25,7 +25,7 @@ pub fn markdown(rows: &[Row]) -> String {
         vec![format!("| {} |", header.join(" | ")), format!("|{}", "---|".repeat(header.len()))];
     for row in rows {
         let mut cells = vec![
-            row.name(),
+            escaped(&row.name()),
             row.budget_tokens.map_or_else(|| "all".to_owned(), |b| b.to_string()),
             row.accuracy().percent(),
             row.against_full.map_or_else(String::new, Estimate::points),
@@ -60,7 +60,7 @@ pub fn groups_markdown(metric: &str, groups: &[Group]) -> String {
         let budget = setting.budget_tokens.map_or_else(|| "all".to_owned(), |b| b.to_string());
         let scores: Vec<String> =
             groups.iter().map(|group| format!("{:.2}", group.scores[i].score)).collect();
-        let name = setting::name(setting.method, setting.head_score.as_deref());
+        let name = escaped(&setting::name(setting.method, setting.head_score.as_deref()));
         lines.push(format!("| {name} | {budget} | {} |", scores.join(" | ")));
     }
     lines.join("\n") + "\n"
@@ -137,6 +137,11 @@ pub fn csv(rows: &[Row]) -> String {
         }
     }
     text
+}
+
+/// A text that comes from a file's name, in a cell of Markdown.
+fn escaped(text: &str) -> String {
+    text.replace('|', "\\|")
 }
 
 /// A text that comes from a file's name, as RFC 4180 has it.

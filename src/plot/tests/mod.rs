@@ -153,7 +153,7 @@ fn heatmaps_of_all_sizes_are_whole_and_legible() {
 #[test]
 fn the_largest_heatmap_is_drawn_pixel_for_pixel() {
     let scores = sample(128, 128, 1.0);
-    let (scale, colors) = head_heatmap::scale(&scores);
+    let (scale, colors) = head_heatmap::scale(&scores, false);
     let scene = head_heatmap::scene(&scores, &META).unwrap();
     assert_legible(&scene);
     let picture = head_heatmap(&scores, &META).unwrap();
@@ -214,7 +214,7 @@ fn the_colour_bar_is_as_high_as_the_map_and_its_ends_are_labelled() {
         .collect();
     assert_eq!(strips.first().unwrap().y, grid.map.y);
     assert!((strips.last().unwrap().bottom() - grid.map.bottom()).abs() < 1e-9);
-    let high = furniture::number(head_heatmap::scale(&scores).0.1);
+    let high = furniture::number(head_heatmap::scale(&scores, false).0.1);
     for (text, y) in [(high.as_str(), grid.map.y), ("0", grid.map.bottom())] {
         let found = scene.texts().find(|t| t.content == text && t.x > grid.map.right()).unwrap();
         let (_, middle) = found.bounds().center();
@@ -230,14 +230,14 @@ fn the_colour_bar_is_as_high_as_the_map_and_its_ends_are_labelled() {
 #[test]
 fn all_zero_scores_say_so_and_both_signs_have_a_scale_around_zero() {
     let zero = HeadMatrix::zeros(4, 4);
-    assert_eq!(head_heatmap::scale(&zero), ((0.0, 1.0), VIRIDIS));
+    assert_eq!(head_heatmap::scale(&zero, false), ((0.0, 1.0), VIRIDIS));
     let scene = head_heatmap::scene(&zero, &META).unwrap();
     assert!(scene.texts().any(|t| t.content == "no head has a score above 0"));
     assert!(!scene.texts().any(|t| t.content.contains("outlined")));
     let mixed = HeadMatrix::new(1, 3, vec![-0.5, 0.25, 0.0]).unwrap();
-    assert_eq!(head_heatmap::scale(&mixed), ((-0.5, 0.5), BLUE_RED));
+    assert_eq!(head_heatmap::scale(&mixed, false), ((-0.5, 0.5), BLUE_RED));
     let negative = HeadMatrix::new(1, 2, vec![-0.5, 0.0]).unwrap();
-    assert_eq!(head_heatmap::scale(&negative), ((-0.5, 0.5), BLUE_RED));
+    assert_eq!(head_heatmap::scale(&negative, false), ((-0.5, 0.5), BLUE_RED));
     assert_eq!(head_heatmap(&HeadMatrix::zeros(0, 4), &META).unwrap_err().exit_code(), 1);
 }
 
@@ -253,6 +253,9 @@ fn of_differences_the_farthest_from_zero_are_outlined() {
     let pixels = Pixels::of(&head_heatmap(&scores, &meta).unwrap());
     let at = |layer, head| pixels.at(head_heatmap::cell_center(4, 4, layer, head));
     assert_eq!((at(1, 3), at(0, 3)), (BLUE_RED.at(0.0), BLUE_RED.at(0.5 + 0.5 * 0.5 / 0.75)));
+    // Of one sign, too, no difference is white.
+    let more = HeadMatrix::new(1, 2, vec![0.5, 0.0]).unwrap();
+    assert_eq!(head_heatmap::scale(&more, true), ((-0.5, 0.5), BLUE_RED));
     let none = head_heatmap::scene(&HeadMatrix::zeros(4, 4), &meta).unwrap();
     assert!(none.texts().any(|t| t.content == "no head differs"));
 }
@@ -335,11 +338,11 @@ fn a_pair_of_maps_is_beside_or_below() {
         let second = if wide { (x, y + height * scale) } else { (x + width * scale, y) };
         assert_eq!(
             pixels.at((x, y)),
-            VIRIDIS.on_scale(a.get(1, 2).into(), head_heatmap::scale(&a).0)
+            VIRIDIS.on_scale(a.get(1, 2).into(), head_heatmap::scale(&a, false).0)
         );
         assert_eq!(
             pixels.at(second),
-            VIRIDIS.on_scale(b.get(1, 2).into(), head_heatmap::scale(&b).0)
+            VIRIDIS.on_scale(b.get(1, 2).into(), head_heatmap::scale(&b, false).0)
         );
     }
 }

@@ -38,7 +38,7 @@ function ablationTable(container, rows) {
   if (rows.some((row) => row.drop)) {
     columns.push({
       label: "Drop", title: "How much the expected answer's log-probability falls, nats; above 0 the heads helped", numeric: true, descending: true, value: (row) => (row.drop ? row.drop[0] : null),
-      cell: (row) => (row.drop ? el("span", { title: `95\u00a0% interval ${interval(row.drop.slice(1))}` }, number(row.drop[0]), el("span.star", containsZero(row.drop[1], row.drop[2]) ? "" : "*")) : "–"),
+      cell: (row) => (row.drop ? el("span", { title: row.drop[1] === null ? null : `95\u00a0% interval ${interval(row.drop.slice(1))}` }, number(row.drop[0]), el("span.star", containsZero(row.drop[1], row.drop[2]) ? "" : "*")) : "–"),
     });
   }
   if (rows.some((row) => row.p !== null && row.p !== undefined)) {

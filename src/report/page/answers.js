@@ -27,6 +27,12 @@ function matches(answer) {
   return answersState.text === "" || haystackOf.get(answer).includes(answersState.text);
 }
 
+/** Gates such as exact have no threshold. */
+function gateRule() {
+  const { name, threshold } = report.gate;
+  return threshold === null ? name : `${name}, above ${tickNumber(threshold)}`;
+}
+
 function gateCell(answer) {
   if (answer.gate === null || answer.gate === undefined) return "–";
   const threshold = report.gate ? report.gate.threshold : null;
@@ -53,7 +59,7 @@ function drawAnswers() {
   clear.textContent = place ? `${placeName(place)} ×` : "";
   clear.setAttribute("aria-label", place ? `Show all places again, not only ${placeName(place)}` : "");
   byId("answers-count").textContent = found.length === answers.length ? `${plural(answers.length, "answer")}` : `${integer(found.length)} of ${plural(answers.length, "answer")}`;
-  const gate = report.gate ? `Gate: ${report.gate.name}, above ${tickNumber(report.gate.threshold)}` : "Gate";
+  const gate = report.gate ? `Gate: ${gateRule()}` : "Gate";
   const head = [["Id"], ["About"], ["Place", "Prompt length, tokens · depth"], ["Expected"], ["Answer"], ["Gate", gate], ["Status"]]
     .map(([label, title]) => el("th", { scope: "col", title: title || null }, label));
   const table = el("table", { class: "data answers" }, el("caption.unseen", "Answers"), el("thead", el("tr", head)), el("tbody", found.slice(0, shown).map(answerRow)));
@@ -98,7 +104,7 @@ function startAnswers() {
   byId("answers").hidden = false;
   const count = (status) => answers.filter((answer) => answer.status === status).length;
   const [accepted, rejected, failed] = ["accepted", "rejected", "failed"].map(count);
-  const gate = report.gate ? ` The gate is ${report.gate.name}, above ${tickNumber(report.gate.threshold)}.` : "";
+  const gate = report.gate ? ` The gate is ${gateRule()}.` : "";
   const summary = `${integer(accepted)} of ${plural(answers.length, "answer")} accepted (${percent(answers.length ? accepted / answers.length : 0)}), ${integer(rejected)} rejected, ${integer(failed)} failed.`;
   byId("answers-lead").textContent = `${answers.length ? summary : ""}${gate} Only accepted answers enter the scores.`;
   if (listOf("places").length > 0) drawAnswersGrid();

@@ -40,7 +40,7 @@ function differenceCell(value) {
   const [mean, low, high] = value;
   const clear = !containsZero(low, high);
   return el("span", { class: clear ? "difference clear" : "difference", title: "Mean and 95\u00a0% interval, percentage points" }, el("span", points(mean)), el("span.star", clear ? "*" : ""),
-    el("span.range", `${points(low)} to ${points(high)}`));
+    low !== null && high !== null && el("span.range", `${points(low)} to ${points(high)}`));
 }
 
 function compressionTable(container, evaluation, series, id) {

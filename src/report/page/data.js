@@ -59,7 +59,8 @@ function points(v) {
 
 const interval = ([low, high], format = number) => `${format(low)} to ${format(high)}`;
 const plural = (n, one, many = `${one}s`) => `${integer(n)} ${n === 1 ? one : many}`;
-const containsZero = (low, high) => low <= 0 && high >= 0;
+/** Without an interval nothing is told apart from 0. */
+const containsZero = (low, high) => low === null || high === null || (low <= 0 && high >= 0);
 const spaced = (name) => name.replace(/_/g, " ");
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 

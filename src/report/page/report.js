@@ -114,6 +114,16 @@ function startAbout() {
   byId("how-to-read").replaceChildren(...howToRead().map((line) => el("li", line)));
 }
 
-for (const start of [writeHeader, startHeads, startCurve, startAnswers, startBudgets, startCompression, startAblation, startLook, startAbout, writeNavigation]) start();
+const failures = [];
+for (const start of [writeHeader, startHeads, startCurve, startAnswers, startBudgets, startCompression, startAblation, startLook, startAbout, writeNavigation]) {
+  // A section that cannot be drawn must not take the others with it.
+  try {
+    start();
+  } catch (error) {
+    failures.push(error);
+    console.error(error);
+  }
+}
+if (failures.length > 0) byId("summary").append(el("p", "A part of this page cannot be drawn. The browser’s console says why."));
 
 window.headprofReport = { ready: true };

@@ -73,6 +73,7 @@ impl ProfileConfig {
             .and_of_task(&args.task)
             .writes("--out", Some(&args.out.join(PROBES_FILE)))
             .writes("--out", Some(&args.out.join(report::FILE)))
+            .fills("--out", &args.out.join(report::LOOKS))
             .fills("--out", &args.out.join("head_score"))
             .fills("--out", &args.out.join("plots"))
             .fills("--out", &args.out.join(JOURNAL))

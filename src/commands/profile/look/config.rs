@@ -12,6 +12,7 @@ use crate::commands::profile::record::{ProbeRecord, Status};
 use crate::commands::profile::{KIND, ProfileConfig, facts_of};
 use crate::config::Surroundings;
 use crate::error::{Error, Result};
+use crate::gate::GateKind;
 use crate::journal::{self, Found, PlanFile, plan_of};
 use crate::system::Reporter;
 
@@ -74,10 +75,20 @@ fn profile(
     let cli = Cli::try_parse_from(&facts.command);
     let cli =
         cli.map_err(|e| other(e.to_string().lines().next().unwrap_or_default().to_owned()))?;
-    match cli.command {
-        None => ProfileConfig::new(&cli.profile, surroundings),
-        Some(_) => Err(other(facts.command.join(" "))),
-    }
+    let mut profile = match cli.command {
+        None => cli.profile,
+        Some(_) => return Err(other(facts.command.join(" "))),
+    };
+    // The folder may be somebody else's: nothing is loaded or fetched because it says so, and
+    // nothing written but the look.
+    let probes = &mut profile.probes;
+    (probes.gate, probes.gate_model) = (Some(GateKind::None.name().to_owned()), None);
+    (probes.gate_threshold, probes.onnxruntime) = (None, None);
+    probes.model.hub.offline = true;
+    profile.export_probes = None;
+    profile.out = folder.to_owned();
+    profile.until_stable = None;
+    ProfileConfig::new(&profile, surroundings)
 }
 
 /// `18-6,17-3`.

@@ -65,6 +65,14 @@ impl Watching<'_> {
         };
         let prompt = self.job.prompt(self.probe(record)?)?;
         let tokenizer = &self.inputs.model.tokenizer;
+        let vocabulary = self.inputs.model.config.vocab;
+        if let Some(id) = record.generated_ids.iter().find(|id| **id as usize >= vocabulary) {
+            return Err(Error::data("an answer has a token that the model does not have")
+                .at(format!("{PROBES_FILE}, probe {}", record.id))
+                .got(id)
+                .expected(format!("ids below {vocabulary}"))
+                .advice("run the profile again; the same command writes the file anew"));
+        }
         let tokens = tokenizer.pieces(&prompt.ids)?;
         let said = tokenizer.pieces(&record.generated_ids)?;
         let places: Vec<(usize, usize)> = heads.iter().map(|h| (h.layer, h.head)).collect();
@@ -85,6 +93,7 @@ impl Watching<'_> {
             about: record.needle_id.clone(),
             length: record.context_length,
             depth: record.depth_asked,
+            answer: record.answer.clone().unwrap_or_default(),
             tokens,
             needle: record.needle_spans.clone(),
             heads: heads.iter().zip(rows).map(of_head).collect(),
@@ -180,11 +189,20 @@ pub fn run(config: &LookConfig) -> Result<Looked> {
     let job = session.job(&profile.probes, &inputs, NeedleSpans::Known)?;
     let before = Running::before(&inputs.model, &session.compute);
     let known = ProfileFacts::new(profile, &inputs, &job, before)?.fingerprint()?;
+    // No answer is judged: the gate is not opened, whatever it was.
+    let mut known = known;
+    known["gate"] = config.plan.fingerprint["gate"].clone();
     config.plan.check(&config.plan_path, &known, &OF_WEIGHTS)?;
     let heads = match &config.heads[..] {
         [] => best_heads(&config.folder, &config.facts)?,
         named => named.to_vec(),
     };
+    if heads.is_empty() {
+        return Err(Error::usage("no head has a score above 0, so that none is the best")
+            .at(config.folder.display())
+            .expected("--head LAYER-HEAD")
+            .advice("name the heads to watch"));
+    }
     let shape = &inputs.model.config;
     if let Some(none) = heads.iter().find(|h| h.layer >= shape.layers || h.head >= shape.heads) {
         return Err(Error::usage("the model has no such head")
@@ -199,5 +217,5 @@ pub fn run(config: &LookConfig) -> Result<Looked> {
     let mut files = vec![look.write(&config.folder)?];
     let name = &inputs.model.name;
     files.extend(crate::report::write_behind(&config.folder, name, &config.reporter));
-    Ok(Looked { answer: config.record.answer.clone().unwrap_or_default(), look, files })
+    Ok(Looked { look, files })
 }

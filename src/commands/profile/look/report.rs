@@ -16,8 +16,6 @@ const NAMED: usize = 3;
 /// A probe that was looked at.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Looked {
-    /// What the model said.
-    pub answer: String,
     /// Where its heads looked.
     #[serde(flatten)]
     pub look: Look,
@@ -27,10 +25,10 @@ pub struct Looked {
 
 impl fmt::Display for Looked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Look { model, id, about, tokens, depth, .. } = &self.look;
+        let Look { model, id, about, tokens, depth, answer, .. } = &self.look;
         let depth = depth.map(|depth| format!(", depth {depth}")).unwrap_or_default();
         writeln!(f, "{model} · probe {id} about {about}, {} tokens{depth}", tokens.len())?;
-        writeln!(f, "answered {:?}", self.answer)?;
+        writeln!(f, "answered {answer:?}")?;
         for head in &self.look.heads {
             let by = match head.score.as_str() {
                 "" => String::new(),

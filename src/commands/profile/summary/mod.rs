@@ -358,10 +358,11 @@ impl fmt::Display for Summary {
             return Ok(());
         }
         let place = |name: &str| relative(&self.out.join(name));
-        let plots = self.files.iter().any(|p| p.parent().is_some_and(|d| d.ends_with("plots")));
+        let filled =
+            |name: &str| self.files.iter().any(|p| p.parent().is_some_and(|d| d.ends_with(name)));
         write!(f, "{}, ", place("head_score"))?;
-        if plots {
-            write!(f, "{}, ", place("plots"))?;
+        for folder in ["plots", report::LOOKS].into_iter().filter(|name| filled(name)) {
+            write!(f, "{}, ", place(folder))?;
         }
         write!(f, "{}", place("probes.jsonl"))?;
         if self.files.iter().any(|p| p.ends_with(report::FILE)) {

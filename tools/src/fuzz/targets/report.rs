@@ -80,7 +80,7 @@ fn budget() -> Vec<u8> {
 fn look() -> Vec<u8> {
     bytes(&json!({
         "model": "m", "id": "a", "about": "n", "length": 3, "depth": 0.5,
-        "tokens": ["a", " b", "."], "needle": [[0, 2]], "heads": [{
+        "answer": "a", "tokens": ["a", " b", "."], "needle": [[0, 2]], "heads": [{
             "layer": 0, "head": 1, "score": "inf",
             "steps": [{"token": "a", "max": 0.5, "weights": "/wAA"}],
         }],
