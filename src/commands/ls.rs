@@ -4,11 +4,13 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::budget;
 use crate::cli::{LsArg, LsArgs};
+use crate::eviction;
 use crate::gate::GateKind;
-use crate::score::Extra;
+use crate::score::{self, Extra};
 use crate::system::terminal::wrapped;
-use crate::{budget, eviction, score, tasks};
+use crate::tasks;
 
 /// Columns of a terminal.
 const COLUMNS: usize = 80;

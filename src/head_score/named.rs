@@ -46,7 +46,8 @@ pub fn file(asked: &Path, folder: &Path, option: &str) -> Result<PathBuf> {
     }
 }
 
-/// The name of a score file without what all of them end with: `m_inf` of `head_score/m_inf_heads.json`.
+/// The name of a score file without what all of them end with: `m_inf` of
+/// `head_score/m_inf_heads.json`.
 pub fn stem(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(".json").unwrap_or(&name);

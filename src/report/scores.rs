@@ -119,9 +119,12 @@ impl Sidecars {
     /// Whether `answers` may well be those of another model than `model`: one that answered the
     /// same probes later.
     pub fn later_of_another(&self, model: &str, answers: &Answers) -> bool {
-        let fitting = self.0.iter().filter(|sidecar| sidecar.is_of(answers));
-        let latest = fitting.max_by(|a, b| a.about.created().cmp(b.about.created()));
-        latest.is_some_and(|sidecar| sidecar.about.model.name != model)
+        let latest = |own: bool| {
+            let fitting = self.0.iter().filter(|s| s.is_of(answers));
+            let of = fitting.filter(|s| (s.about.model.name == model) == own);
+            of.map(|s| s.about.created()).max()
+        };
+        latest(false) > latest(true)
     }
 
     /// Kinds of the heads of `model`, of the first score that knows them.

@@ -20,7 +20,7 @@ fn pieces_put_together_are_the_text() {
         let pieces = tokenizer.pieces(&ids).unwrap();
         assert_eq!((pieces.len(), pieces.concat().as_str()), (ids.len(), text));
         assert!(pieces.iter().any(|piece| piece.ends_with('🦀')), "{pieces:?}");
-        assert!(pieces.iter().any(String::is_empty) && pieces.contains(&" end".to_owned()));
+        assert!(pieces.iter().any(String::is_empty), "{pieces:?}");
     }
     let bos = byte_level().bos().unwrap();
     assert_eq!(byte_level().pieces(&[bos, bos]).unwrap(), ["<|bos|>", "<|bos|>"]);
