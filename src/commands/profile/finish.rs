@@ -12,6 +12,7 @@ use super::stable::UntilStable;
 use super::{Finished, Seconds, Summary, pictures, statistics};
 use crate::error::{Error, Result};
 use crate::journal::{Begun, Collected, Told};
+use crate::report;
 use crate::score::aggregate::RESAMPLES;
 use crate::system::{Reporter, machine};
 
@@ -94,8 +95,10 @@ pub(super) fn write(
         let earlier = out.earlier_scores(facts);
         if let Some(first) = earlier.first() {
             let (n, first) = (earlier.len(), first.display());
+            let page = out.root().join(report::FILE).exists();
+            let page = if page { format!("; {} shows them", report::FILE) } else { String::new() };
             reporter.warning(&format!(
-                "{n} score files of an earlier run are still here: {first}, ..."
+                "{n} score files of an earlier run are still here: {first}, ...{page}"
             ));
         }
     })?;
