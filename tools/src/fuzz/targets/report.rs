@@ -1,7 +1,7 @@
 //! Folders of results, which `headprof report` makes pages of.
 
-use headprof::Result;
 use headprof::report::ReportData;
+use headprof::{Error, Result};
 use serde_json::{Value, json};
 
 use super::seeds::bytes;
@@ -108,6 +108,10 @@ fn read(folder: &Folder, name: &str, input: &[u8]) -> Result<()> {
     }
     let data = ReportData::of(folder.path(), None)?;
     let heads = data.model.layers.saturating_mul(data.model.heads);
+    // What is no budget is passed over: here that counts as refused.
+    if name == BUDGET && data.budgets.is_empty() {
+        return Err(Error::data("no budget is shown"));
+    }
     for score in &data.scores {
         assert_eq!(score.mean.len(), heads, "a score of other heads than the model's");
     }
