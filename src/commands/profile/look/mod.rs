@@ -180,8 +180,9 @@ pub(super) fn behind(
 /// Looks at one probe, writes the file and the page of the folder.
 ///
 /// # Errors
-/// [`Error::Usage`] where the profile's own command would make other prompts now; as
-/// [`Watching::look`].
+/// [`Error::Usage`] where the profile's own command would make other prompts now, for a head that
+/// the model does not have and a probe without an answer; [`Error::Data`] for an answer that is none
+/// of this model; those of the model and of files.
 pub fn run(config: &LookConfig) -> Result<Looked> {
     let profile = &config.profile;
     let session = job::open(&profile.probes.compute, &profile.notes, &config.reporter)?;
