@@ -181,8 +181,8 @@ pub(super) fn behind(
 ///
 /// # Errors
 /// [`Error::Usage`] where the profile's own command would make other prompts now, for a head that
-/// the model does not have and a probe without an answer; [`Error::Data`] for an answer that is none
-/// of this model; those of the model and of files.
+/// the model does not have and a probe without an answer; [`Error::Data`] for an answer that is not
+/// this model's; those of the model and of files.
 pub fn run(config: &LookConfig) -> Result<Looked> {
     let profile = &config.profile;
     let session = job::open(&profile.probes.compute, &profile.notes, &config.reporter)?;
