@@ -23,7 +23,7 @@ pub fn with_registries(cli: clap::Command) -> clap::Command {
     let profile = profile.mut_subcommand("ablate", |command| with_tasks(command, Purpose::Profile));
     let profile = profile.mut_subcommand("sensitivity", |command| {
         let command = with_tasks(command, Purpose::Profile);
-        // Its runs have no pages of their own.
+        // Its runs have no pages.
         command.mut_arg("no_report", |arg| arg.hide(true)).mut_arg("out", |arg| {
             arg.help(
                 "Where sensitivity.json, sensitivity.csv, plots/, the profile base/ and those of \

@@ -61,6 +61,12 @@ pub struct ScoreWords {
     /// One line for people.
     #[serde(default)]
     pub title: String,
+    /// The formula in ASCII.
+    #[serde(default)]
+    pub formula: String,
+    /// Where it comes from.
+    #[serde(default)]
+    pub source: String,
 }
 
 /// What the sidecar of the scores in `path` says of the score; nothing where there is none or it

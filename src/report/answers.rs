@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::data::{Answer, Place};
 use super::read::unreadable;
 use crate::error::Result;
+use crate::system::text::json_lines;
 
 /// Answers on a page, at most.
 const MOST: usize = 2000;
@@ -54,11 +55,9 @@ impl Answers {
             Ok(text) => text,
         };
         let mut all = Self::default();
-        for (i, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-            let line: Line = serde_json::from_str(line)
-                .map_err(|e| unreadable(path, &format!("line {}: {e}", i + 1)))?;
-            all.add(line);
-        }
+        let lines: Vec<Line> = json_lines(&text)
+            .map_err(|(line, e)| unreadable(path, &format!("line {line}: {e}")))?;
+        lines.into_iter().for_each(|line| all.add(line));
         Ok(all)
     }
 

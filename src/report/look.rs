@@ -7,9 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::answers::{Answers, shortened};
-use super::read::{files, json, unreadable};
+use super::read::{json, unreadable};
 use crate::error::{Error, Result};
-use crate::system::atomic;
+use crate::system::{atomic, files};
 
 /// The folder.
 pub(super) const FOLDER: &str = "look";
@@ -71,6 +71,13 @@ impl LookStep {
         let bytes: Vec<u8> = row.iter().map(byte).collect();
         Self { token, max: f64::from(max), weights: STANDARD.encode(bytes) }
     }
+
+    /// The weight of every token of the prompt, `[T]`, to a 255th of the largest; none where the
+    /// text is no base64.
+    pub fn row(&self) -> Vec<f64> {
+        let bytes = STANDARD.decode(&self.weights).unwrap_or_default();
+        bytes.into_iter().map(|byte| f64::from(byte) / 255.0 * self.max).collect()
+    }
 }
 
 impl Look {
@@ -92,9 +99,9 @@ impl Look {
     /// Those in `folder` of `model` and of `answers`, the latest first, as many as a page takes.
     ///
     /// # Errors
-    /// As [`json`] and [`files`]; [`Error::Data`] for a look that contradicts itself.
+    /// As [`json`] and [`files::ending_with`]; [`Error::Data`] for a look that contradicts itself.
     pub(super) fn all(folder: &Path, model: &str, answers: &Answers) -> Result<Vec<Self>> {
-        let mut found = files(&folder.join(FOLDER), ".json")?;
+        let mut found = files::ending_with(&folder.join(FOLDER), ".json")?;
         let written = |path: &PathBuf| path.metadata().and_then(|meta| meta.modified()).ok();
         found.sort_by_key(|path| std::cmp::Reverse(written(path)));
         let mut all: Vec<Self> = Vec::new();
@@ -122,10 +129,7 @@ impl Look {
     /// Refuses what a page could not show.
     fn check(&self) -> std::result::Result<(), &'static str> {
         let tokens = self.tokens.len();
-        let whole = |step: &LookStep| {
-            let bytes = STANDARD.decode(&step.weights).map(|bytes| bytes.len());
-            bytes == Ok(tokens) && (0.0..=1.0).contains(&step.max)
-        };
+        let whole = |step: &LookStep| step.row().len() == tokens && (0.0..=1.0).contains(&step.max);
         if tokens == 0 || self.heads.is_empty() || self.heads.iter().any(|h| h.steps.is_empty()) {
             return Err("no tokens, heads or steps");
         }

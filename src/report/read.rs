@@ -1,6 +1,6 @@
 //! Reading what headprof wrote into a folder.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -46,24 +46,6 @@ pub(super) fn unreadable(path: &Path, why: &str) -> Error {
         .got(why)
         .expected("a file as this headprof writes it")
         .advice("run its command again, or move the file elsewhere")
-}
-
-/// The files in `folder` whose names end with `end`, sorted; none where there is no such folder.
-///
-/// # Errors
-/// [`Error::Data`] for a folder that cannot be read.
-pub(super) fn files(folder: &Path, end: &str) -> Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries,
-    };
-    let all = entries.and_then(|all| all.map(|entry| Ok(entry?.path())).collect());
-    let mut all: Vec<PathBuf> = all.map_err(|e: std::io::Error| {
-        Error::data("a folder of results cannot be read").at(folder.display()).got(e)
-    })?;
-    all.retain(|path| path.to_string_lossy().ends_with(end));
-    all.sort();
-    Ok(all)
 }
 
 /// `value` with five significant digits, as many as a page shows.

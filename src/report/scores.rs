@@ -9,12 +9,13 @@ use serde::Deserialize;
 use super::about::About;
 use super::answers::Answers;
 use super::data::{ByPlace, Kinds, Model, Score};
-use super::read::{files, json, short};
+use super::read::{json, short};
 use crate::error::Result;
-use crate::head_score::sidecar::HeadsMeta;
+use crate::head_score::sidecar::{HeadsMeta, ScoreWords};
 use crate::head_score::{HeadScoreFile, named, sidecar};
 use crate::heads::{HeadMatrix, HeadTypes};
 use crate::score;
+use crate::system::files;
 
 /// Bytes of numbers by place on a page, at most; the main scores come first.
 const BY_PLACE_BYTES: usize = 900_000;
@@ -25,7 +26,7 @@ pub(super) struct Sidecar {
     /// The task whose probes alone these are.
     #[serde(default)]
     task: Option<String>,
-    score: Words,
+    score: ScoreWords,
     heads: HeadsMeta,
     #[serde(default)]
     probes: ProbesMeta,
@@ -35,17 +36,6 @@ pub(super) struct Sidecar {
     /// The file of scores.
     #[serde(skip)]
     path: PathBuf,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Words {
-    name: String,
-    #[serde(default)]
-    title: String,
-    #[serde(default)]
-    formula: String,
-    #[serde(default)]
-    source: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -63,11 +53,11 @@ impl Sidecars {
     /// Those in `folder/head_score`, or in `folder` itself.
     ///
     /// # Errors
-    /// As [`json`] and [`files`].
+    /// As [`json`] and [`files::ending_with`].
     pub fn read(folder: &Path) -> Result<Self> {
         const END: &str = "_heads.meta.json";
-        let inside = files(&folder.join(named::FOLDER), END)?;
-        let found = if inside.is_empty() { files(folder, END)? } else { inside };
+        let inside = files::ending_with(&folder.join(named::FOLDER), END)?;
+        let found = if inside.is_empty() { files::ending_with(folder, END)? } else { inside };
         let mut all = Vec::new();
         for path in found {
             let Some(sidecar) = json::<Sidecar>(&path)? else { continue };
@@ -176,7 +166,7 @@ impl Sidecar {
         let (low, high) = (self.heads.low_95(), self.heads.high_95());
         let ends = low.filter(fits).zip(high.filter(fits));
         let (low, high) = ends.map(|(low, high)| (flat(low), flat(high))).unzip();
-        let Words { name, title, formula, source } = self.score.clone();
+        let ScoreWords { name, title, formula, source } = self.score.clone();
         Ok(Some(Score {
             name,
             title,

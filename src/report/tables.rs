@@ -6,9 +6,10 @@ use serde::Deserialize;
 
 use super::about::About;
 use super::data::{Ablation, AblationRow, Budget, Evaluation, EvaluationRow, Model};
-use super::read::{Estimate, files, json};
+use super::read::{Estimate, json};
 use crate::error::Result;
 use crate::head_score::named;
+use crate::system::files;
 
 /// A table with what it says of its run.
 pub(super) enum Table {
@@ -169,11 +170,11 @@ impl Table {
 /// over.
 ///
 /// # Errors
-/// As [`files`].
+/// As [`files::ending_with`].
 pub(super) fn budgets(folder: &Path, model: &Model) -> Result<Vec<Budget>> {
     let mut all = Vec::new();
-    let mut found = files(folder, ".json")?;
-    found.extend(files(&folder.join(named::FOLDER), ".json")?);
+    let mut found = files::ending_with(folder, ".json")?;
+    found.extend(files::ending_with(&folder.join(named::FOLDER), ".json")?);
     let named = |path: &&PathBuf| {
         path.file_name().is_some_and(|name| name.to_string_lossy().contains("budget"))
     };

@@ -196,6 +196,7 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
+    use crate::score::normal::normal;
 
     #[test]
     fn quantiles_of_t_are_those_of_tables() {
@@ -268,12 +269,6 @@ mod tests {
         for _ in 0..200 {
             assert!(diagonal.resample(&mut rng).iter().any(|times| *times > 0));
         }
-    }
-
-    /// Standard normal numbers.
-    fn normal(rng: &mut StdRng) -> f64 {
-        let (u, v): (f64, f64) = (rng.random(), rng.random());
-        (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
     }
 
     /// Of intervals that are said to hold the true mean in 95 of 100 cases, so many do: needles and

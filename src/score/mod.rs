@@ -21,6 +21,7 @@ pub mod kvzip;
 pub mod lazy;
 pub mod likeness;
 pub mod mcnemar;
+pub mod normal;
 pub mod options;
 pub mod qr;
 pub mod retrieval;

@@ -2,6 +2,7 @@
 
 pub mod atomic;
 pub mod digest;
+pub mod files;
 pub mod interrupt;
 pub mod machine;
 pub mod panics;

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde::de::DeserializeOwned;
+
 use crate::error::{Error, Result};
 
 const BOM: &str = "\u{feff}";
@@ -36,6 +38,17 @@ pub fn universal_newlines(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// The values of JSON lines, a BOM left out.
+///
+/// # Errors
+/// The number of the first line that is none, from 1, and what is wrong with it.
+pub fn json_lines<T: DeserializeOwned>(
+    text: &str,
+) -> std::result::Result<Vec<T>, (usize, serde_json::Error)> {
+    let lines = text.strip_prefix(BOM).unwrap_or(text).lines().enumerate();
+    lines.map(|(i, line)| serde_json::from_str(line).map_err(|e| (i + 1, e))).collect()
+}
+
 /// `bytes` without the BOM that some programs put before JSON.
 pub fn without_bom(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(BOM.as_bytes()).unwrap_or(bytes)
@@ -52,5 +65,12 @@ mod tests {
         assert_eq!(utf8_text(b"\xef\xbb\xbfa\r\n", "p").unwrap(), "a\n");
         assert_eq!(without_bom(b"\xef\xbb\xbf{}"), b"{}");
         assert_eq!(without_bom(b"{}"), b"{}");
+    }
+
+    #[test]
+    fn the_first_line_that_is_none_is_counted_from_one() {
+        assert_eq!(json_lines::<u8>("\u{feff}1\n2\n").unwrap(), [1, 2]);
+        assert_eq!(json_lines::<u8>("1\n2\nx\ny\n").unwrap_err().0, 3);
+        assert!(json_lines::<u8>("").unwrap().is_empty());
     }
 }

@@ -1,7 +1,6 @@
 //! `headprof compare`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -120,29 +119,4 @@ fn what_cannot_be_compared_is_refused() {
     fails(&["compare", text(&a), "no-such-model"], 2, &["no-such-model"]);
     fails(&["compare", text(&a), "no/such.json"], 3, &["no/such.json"]);
     assert!(!dir.path().join("plots").exists());
-}
-
-/// Files that others published, where they are at hand: the figures of independent readers.
-#[test]
-fn published_files_agree_as_is_known() {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/head_score");
-    if !data.is_dir() {
-        return;
-    }
-    let file = |name: &str| -> PathBuf { data.join(name) };
-    let (retrieval, reasoning) = (
-        file("Meta-Llama-3-8B-Instruct_retrieval_heads.json"),
-        file("Meta-Llama-3-8B-Instruct_retrieval_reasoning_heads.json"),
-    );
-    let pair = &json(&[text(&retrieval), text(&reasoning), "--no-plots"])["pairs"][0];
-    near(&pair["pearson"], 0.727, 5e-4);
-    near(&pair["spearman"], 0.762, 5e-4);
-    let shared: Vec<u64> =
-        pair["shared"].as_array().unwrap().iter().map(|s| s["heads"].as_u64().unwrap()).collect();
-    assert_eq!(shared, [5, 8, 16]);
-    // Their keys are in no order: whoever reads by position has noise.
-    let (lazy, inf) = (file("dililazykv_head_lazy.json"), file("dililazykv_head_inf.json"));
-    let compared = json(&[text(&lazy), text(&inf), "--no-plots"]);
-    near(&compared["files"][0]["by_position"]["pearson"], 0.006, 0.03);
-    near(&compared["files"][1]["by_position"]["pearson"], 0.006, 0.06);
 }

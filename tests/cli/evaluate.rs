@@ -249,10 +249,8 @@ fn several_head_scores_come_through_shards() {
     let names: Vec<&Value> =
         json["rows"].as_array().unwrap().iter().map(|row| &row["head_score"]).collect();
     assert_eq!(names, ["retrieval", "dili"]);
-    fs::write(&scores[1], fs::read_to_string(&scores[1]).unwrap().replacen('0', "1", 1)).unwrap();
-    let again = shard("1/2");
-    ended(&again, again.status.code().unwrap(), &[]);
-    assert!(!again.status.success(), "other scores were taken for the same");
+    fs::copy(run().dir.path().join("head_score/needle-llama_lazy_heads.json"), &scores[1]).unwrap();
+    ended(&shard("1/2"), 2, &["another run of this kind", "head_scores"]);
 }
 
 #[test]

@@ -114,6 +114,10 @@ fn what_is_told_follows_from_the_files_of_the_profiles() {
 
     // One correlation of a depth, computed anew from the score file and the probes beside it.
     let base = out.join("base");
+    // Nobody asked for pages of the runs, or for the looks on them.
+    for run in [&base, &out.join("top-k-5")] {
+        assert!(!run.join("report.html").exists() && !run.join("look").exists());
+    }
     let probes = fs::read_to_string(base.join("probes.jsonl")).unwrap();
     let probes: Vec<Value> =
         probes.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 
 use super::inputs::{Compared, of};
 use crate::score::correlation::{kendall, pearson, spearman};
+use crate::score::normal::normal;
 
 /// Draws behind [`Shared::interval_95`].
 const DRAWS: usize = 1000;
@@ -128,12 +129,6 @@ fn drawn(files: [&Compared; 2], tops: &[usize]) -> Option<Vec<[usize; 2]>> {
     Some(counts.into_iter().map(ends).collect())
 }
 
-/// A number of the standard normal distribution (Box and Muller 1958).
-fn normal(rng: &mut StdRng) -> f64 {
-    let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
-    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-}
-
 /// Of the heads that are among the best `most` of one of the two, the `count` whose ranks differ
 /// most.
 fn farthest(files: [&Compared; 2], scores: [&[f64]; 2], most: usize, count: usize) -> Vec<Moved> {
@@ -219,14 +214,5 @@ mod tests {
         // Three of six at random: 1 in 20 times none, 9 of 20 one, 9 of 20 two, 1 in 20 all.
         assert_eq!(equal.interval_95, Some([0, 3]));
         assert_eq!(share(&file(&[5.0; 6], None)).interval_95, None);
-    }
-
-    #[test]
-    fn draws_are_normal() {
-        let mut rng = StdRng::seed_from_u64(1);
-        let draws: Vec<f64> = (0..20_000).map(|_| normal(&mut rng)).collect();
-        let mean = draws.iter().sum::<f64>() / draws.len() as f64;
-        let within = draws.iter().filter(|z| z.abs() < 1.96).count() as f64 / draws.len() as f64;
-        assert!(mean.abs() < 0.03 && (within - 0.95).abs() < 0.01, "{mean} {within}");
     }
 }

@@ -5,6 +5,8 @@
 //! ```
 
 mod agreement;
+#[cfg(test)]
+mod golden_tests;
 mod inputs;
 mod report;
 

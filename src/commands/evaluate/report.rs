@@ -71,33 +71,32 @@ pub fn groups_markdown(metric: &str, groups: &[Group]) -> String {
 /// bytes and seconds, which hardly differ between them.
 pub fn terminal(rows: &[Row]) -> String {
     let first = first_score(rows);
-    let last = match first {
-        Some(score) => [format!("- {score}"), String::new()],
-        None => ["KV %".to_owned(), "ms/token".to_owned()],
-    };
-    let [a, b, c, d, e] =
-        ["method", "budget", "accuracy %", "- full", "- snapkv"].map(str::to_owned);
-    let [f, g] = last;
-    let mut lines = vec![[a, b, c, d, e, f, g]];
+    let mut header =
+        ["method", "budget", "accuracy %", "- full", "- snapkv"].map(str::to_owned).to_vec();
+    match first {
+        Some(score) => header.push(format!("- {score}")),
+        None => header.extend(["KV %", "ms/token"].map(str::to_owned)),
+    }
+    let mut lines = vec![header];
     lines.extend(rows.iter().map(|row| {
         let starred =
             |difference: Option<Estimate>| difference.map_or_else(String::new, Estimate::starred);
-        let share = row.kv_share.map_or_else(String::new, |share| format!("{:.1}", 100.0 * share));
-        let decode = row.seconds.decode_per_token;
-        let decode = decode.map_or_else(String::new, |s| format!("{:.2}", 1e3 * s));
-        let [f, g] = match first {
-            Some(_) => [starred(row.against_first_score), String::new()],
-            None => [share, decode],
-        };
-        [
+        let mut cells = vec![
             row.name(),
             row.budget_tokens.map_or_else(|| "all".to_owned(), |b| b.to_string()),
             row.accuracy().percent(),
             starred(row.against_full),
             starred(row.against_snapkv),
-            f,
-            g,
-        ]
+        ];
+        let (share, decode) = (row.kv_share, row.seconds.decode_per_token);
+        match first {
+            Some(_) => cells.push(starred(row.against_first_score)),
+            None => cells.extend([
+                share.map_or_else(String::new, |share| format!("{:.1}", 100.0 * share)),
+                decode.map_or_else(String::new, |s| format!("{:.2}", 1e3 * s)),
+            ]),
+        }
+        cells
     }));
     aligned(&lines)
 }

@@ -135,7 +135,8 @@ impl SensitivityConfig {
     /// The options of the base; `None` where nothing is run.
     pub fn base_args(&self) -> Option<ProfileArgs> {
         let args = self.profile.as_ref()?;
-        Some(ProfileArgs { out: self.out.join(BASE), ..args.clone() })
+        // The runs are looked at together, not one by one.
+        Some(ProfileArgs { out: self.out.join(BASE), no_report: true, ..args.clone() })
     }
 
     /// What would be run for scores that are `computed`, where each run takes what `each` says.

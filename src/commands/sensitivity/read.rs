@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::head_score::{HeadScoreFile, named, sidecar};
 use crate::score::HeadScore;
-use crate::system::text::without_bom;
+use crate::system::files;
+use crate::system::text::{json_lines, without_bom};
 
 /// One line per probe, in the folder of a profile.
 pub(super) const PROBES: &str = "probes.jsonl";
@@ -180,10 +181,7 @@ impl Profiled {
         let end = format!("_{}_heads.json", score.name());
         let mut own: Vec<(PathBuf, Meta)> = Vec::new();
         let mut others = Vec::new();
-        for path in files(&folder)? {
-            if !path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&end)) {
-                continue;
-            }
+        for path in files::ending_with(&folder, &end)? {
             let meta = meta(&sidecar::path_of(&path))?;
             let accepted = self.accepted().map(|record| record.id.as_str());
             match meta.task.is_none() && accepted.eq(meta.probes.accepted_ids.iter()) {
@@ -252,20 +250,6 @@ impl Profiled {
     }
 }
 
-/// The files in `folder`, sorted; none where there is no such folder.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries,
-    };
-    let all = entries.and_then(|all| all.map(|entry| Ok(entry?.path())).collect());
-    let mut all: Vec<PathBuf> = all.map_err(|e| {
-        Error::data("the folder of the scores cannot be read").at(folder.display()).got(e)
-    })?;
-    all.sort();
-    Ok(all)
-}
-
 fn records(path: &Path) -> Result<Vec<Record>> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         Error::data("the probes of a profile cannot be read")
@@ -277,20 +261,13 @@ fn records(path: &Path) -> Result<Vec<Record>> {
                      its own command",
             )
     })?;
-    let line = |(i, line): (usize, &str)| {
-        serde_json::from_str(line).map_err(|e| {
-            Error::data("a line does not say what became of a probe")
-                .at(format!("{}:{}", path.display(), i + 1))
-                .got(e)
-                .expected("a line as a profile writes it")
-                .advice("run the profile again; the same command writes the file anew")
-        })
-    };
-    without_bom_text(&text).lines().enumerate().map(line).collect()
-}
-
-fn without_bom_text(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
+    json_lines(&text).map_err(|(line, e)| {
+        Error::data("a line does not say what became of a probe")
+            .at(format!("{}:{line}", path.display()))
+            .got(e)
+            .expected("a line as a profile writes it")
+            .advice("run the profile again; the same command writes the file anew")
+    })
 }
 
 fn meta(path: &Path) -> Result<Meta> {

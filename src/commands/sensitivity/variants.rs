@@ -59,6 +59,7 @@ impl Variant {
         let mut args = base.clone();
         args.out = out.join(self.folder());
         args.export_probes = None;
+        args.no_report = true;
         let probes = &mut args.probes;
         match (self.factor, self.level.as_str()) {
             (Factor::TopK, k) => {

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::gate::GateKind;
 use crate::journal::{self, Found, PlanFile, plan_of};
 use crate::system::Reporter;
+use crate::system::text::json_lines;
 
 /// A probe to look at, without contradictions.
 pub struct LookConfig {
@@ -140,15 +141,12 @@ pub(super) fn records(path: &Path) -> Result<Vec<ProbeRecord>> {
             .got(e)
             .expected("the --out of a profile")
     })?;
-    let record = |(i, line): (usize, &str)| {
-        serde_json::from_str(line).map_err(|e| {
-            Error::data("a line does not say what became of a probe")
-                .at(format!("{}:{}", path.display(), i + 1))
-                .got(e)
-                .advice("run the profile again; the same command writes the file anew")
-        })
-    };
-    text.lines().enumerate().map(record).collect()
+    json_lines(&text).map_err(|(line, e)| {
+        Error::data("a line does not say what became of a probe")
+            .at(format!("{}:{line}", path.display()))
+            .got(e)
+            .advice("run the profile again; the same command writes the file anew")
+    })
 }
 
 /// The probe that `asked` names: by its id or the beginning of it, or by its needle.

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::report::{Look, LookStep};
@@ -53,7 +51,7 @@ impl fmt::Display for Looked {
 impl Looked {
     /// The token with the needle's share, and the tokens that get most.
     fn row(&self, step: &LookStep) -> ([String; 2], String) {
-        let row = weights(step);
+        let row = step.row();
         let in_needle =
             |i: &usize| self.look.needle.iter().any(|[from, to]| (from..to).contains(&i));
         let on_needle: f64 = (0..row.len()).filter(in_needle).map(|i| row[i]).sum();
@@ -67,10 +65,4 @@ impl Looked {
         let numbers = [format!("{:?}", step.token), format!("{:.0} %", 100.0 * on_needle)];
         (numbers, named.join("  "))
     }
-}
-
-/// The weights of a step, `[T]`.
-fn weights(step: &LookStep) -> Vec<f64> {
-    let bytes = STANDARD.decode(&step.weights).unwrap_or_default();
-    bytes.into_iter().map(|byte| f64::from(byte) / 255.0 * step.max).collect()
 }
